@@ -1,0 +1,124 @@
+"""One row of the store each: a `Run` is a point that a fit may use, an `Evaluation` a point of a learning curve."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainLoss:
+    """Held-out loss on one domain."""
+
+    domain: str
+    loss: float
+    """nats/token."""
+    loss_stderr: float
+    """Standard error of `loss` over evaluation windows, nats/token."""
+    loss_bits_per_byte: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A training run: what was asked, what was spent, what came out."""
+
+    run_id: str
+    """Hash of configuration, seed, budget and corpus."""
+    trunk_id: str
+    """Hash of the constant-rate trunk that this run branched from; runs that share it are not independent."""
+    study: str
+    name: str
+    """For people; nothing parses it."""
+    kind: str
+    """"annealed" (the rate was cooled to zero), "average" (a weight average of the trunk) or "curve"."""
+    status: str = "done"
+    """"done" or "diverged"."""
+
+    N: int
+    """Weights of the matrices inside the blocks; embedding and head excluded."""
+    params_embedding: int
+    params_head: int
+    params_total: int
+    n_convention: str = "matrices"
+    """What N counts: "matrices" here; a published table may say "total" or "no embedding"."""
+
+    D: int
+    """Tokens trained on, repeats counted."""
+    unique_tokens: int
+    """Distinct tokens actually seen."""
+    unique_budget: int
+    """Distinct tokens the sampler was allowed to see."""
+    epochs: float
+    """D / unique_tokens, ≥ 1; 1.0 when no token repeats."""
+
+    C: float
+    """Training FLOPs: the sum of the three below, attention counted causally; 6ND only by name."""
+    flops_matrix: float
+    """Products with the matrices inside the blocks, forward and backward."""
+    flops_attention: float
+    """Attention scores and their use, over the causal half only."""
+    flops_head: float
+    """Product with the output head."""
+    flops_convention: str = "matrix products, causal attention, head; three times forward"
+
+    loss: float
+    """Held-out loss at the end, nats/token: the mean over domains weighted by the blend."""
+    loss_stderr: float
+    """Standard error of `loss` over evaluation windows, nats/token."""
+    loss_bits_per_byte: float
+    domains: list[DomainLoss] = field(default_factory=list)
+    """The same for each domain."""
+    entropy: float | None = None
+    """Loss of a perfect model on the same windows, nats/token, where it is known."""
+
+    seed: int
+    width: int
+    depth: int
+    head_dim: int
+    context: int
+    """Tokens in a window."""
+    vocabulary: int
+    tokens_per_step: int
+    steps: int
+    schedule: str
+    peak_lr: float
+    weight_decay: float
+    beta2: float
+    blend: dict[str, float]
+    """Share of each domain in the training tokens."""
+    config_hash: str
+    """Hash of everything asked but seed, budget and corpus."""
+    corpus_hash: str
+    versions: dict[str, str]
+    """Versions of Python and of the packages that computed this row."""
+    device: str
+    seconds: float
+    """Wall time of this run's own steps, the shared trunk's included once for each run."""
+    note: str = ""
+    """Why a run diverged or was cut short."""
+
+    @staticmethod
+    def from_json(row: dict[str, Any]) -> Run:
+        """The run a worker wrote as one JSON line."""
+        return Run(**row | {"domains": [DomainLoss(**d) for d in row["domains"]]})
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary that `json.dumps` takes."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One domain's held-out loss at one step of a trunk or a branch."""
+
+    run_id: str
+    """The run whose steps these are; a trunk's own points carry its `trunk_id`."""
+    step: int
+    tokens: int
+    """Tokens trained on so far."""
+    domain: str
+    loss: float
+    """nats/token."""
+    loss_stderr: float
+    loss_bits_per_byte: float

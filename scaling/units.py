@@ -1,0 +1,63 @@
+"""Counts, losses and FLOPs: convert, parse "85M", print "1.2e18"."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from scaling.errors import UnknownUnit
+
+_SUFFIX = {
+    "": 1.0,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "B": 1e9,
+    "T": 1e12,
+    "Ki": 2.0**10,
+    "Mi": 2.0**20,
+    "Gi": 2.0**30,
+}
+_COUNT = re.compile(r"\s*([0-9][0-9_]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]*)\s*")
+
+
+def parse_count(text: str | float) -> float:
+    """The number that "85M", "1.5e9", "128Ki" or a plain number stands for.
+
+    Raises:
+        UnknownUnit: the text is not a number with one of the suffixes k M G B T Ki Mi Gi.
+    """
+    if isinstance(text, int | float):
+        return float(text)
+    match = _COUNT.fullmatch(text)
+    suffix = match[2] if match else None
+    if match is None or suffix not in _SUFFIX:
+        raise UnknownUnit(text, "plain numbers, 1.5e9, and the suffixes " + " ".join(s for s in _SUFFIX if s))
+    return float(match[1].replace("_", "")) * _SUFFIX[suffix]
+
+
+def print_count(value: float, digits: int = 3) -> str:
+    """A count for people: 85.3M up to a thousand trillion, 1.2e18 beyond."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")  # rounds first, so 999.96k becomes 1M
+    power = int(exponent)
+    if 0 <= power < 15:
+        suffix, scale = (("", 1.0), ("k", 1e3), ("M", 1e6), ("B", 1e9), ("T", 1e12))[power // 3]
+        return f"{float(mantissa) * 10**power / scale:g}{suffix}"
+    return f"{float(mantissa):g}e{power}"
+
+
+def bits_per_byte(nats_per_token: float, bytes_per_token: float = 1.0) -> float:
+    """Loss in bits per byte of text.
+
+        bits/byte = nats/token / (ln 2 · bytes/token)
+
+    The unit in which models with different tokenisers can be compared; a byte vocabulary has one byte per token.
+    """
+    return nats_per_token / (math.log(2) * bytes_per_token)
+
+
+def nats_per_token(bits_per_byte: float, bytes_per_token: float = 1.0) -> float:
+    """Loss in nats per token, the inverse of `bits_per_byte`."""
+    return bits_per_byte * math.log(2) * bytes_per_token
