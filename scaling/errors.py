@@ -7,6 +7,7 @@
     ├── TrainError       a run that cannot start or go on
     ├── LawError         a function that cannot serve as a law
     ├── FitError         a fit that cannot be made from these runs
+    ├── PlotError        something that cannot be drawn
     └── ReportError      a notebook that cannot be turned into a report
 
 Each message says what was asked, what was found, and one way out; the parts are attributes too.
@@ -97,7 +98,8 @@ class BudgetBeyondCorpus(StudyError):
         self.domain, self.asked, self.available, self.max_epochs = domain, asked, available, max_epochs
         super().__init__(
             f"the study asks for {asked:,} tokens of {domain!r}, but {available:,} distinct ones are on offer and "
-            f"max_epochs is {max_epochs:g}. Lower the budget, or allow repeats with max_epochs = {-(-asked // available)}."
+            f"max_epochs is {max_epochs:g}. "
+            f"Lower the budget, or allow repeats with max_epochs = {-(-asked // available)}."
         )
 
 
@@ -143,8 +145,47 @@ class LawError(ScalingError):
     """A function that cannot serve as a law."""
 
 
+class NotTraceable(LawError):
+    """A law whose body asks for a value, where the browser needs its formula."""
+
+    def __init__(self, used: str):
+        self.used = used
+        super().__init__(
+            f"a law was traced for the browser, but its body uses {used}, which leaves no formula behind. "
+            "Write it with operators and ufuncs that Vega can compute (np.exp, np.log1p, np.minimum, ...)."
+        )
+
+
 class FitError(ScalingError):
     """A fit that cannot be made from these runs."""
+
+
+# --- figures ---------------------------------------------------------------------------------------
+
+
+class PlotError(ScalingError):
+    """Something that cannot be drawn."""
+
+
+class UnknownResult(PlotError):
+    """An object that no figure is made for."""
+
+    def __init__(self, given: object, known: tuple[str, ...]):
+        self.given, self.known = given, known
+        super().__init__(
+            f"asked to draw a {type(given).__name__}, but figures are made for {', '.join(known)}. "
+            "Pass one of these, e.g. plot(fit(chinchilla, runs))."
+        )
+
+
+class MissingPackage(PlotError):
+    """A package of an extra that is not installed."""
+
+    def __init__(self, package: str, extra: str):
+        self.package, self.extra = package, extra
+        super().__init__(
+            f"this needs {package}, which is not installed. Add it with pip install 'scaling[{extra}]'."
+        )
 
 
 # --- reports ---------------------------------------------------------------------------------------
@@ -152,3 +193,36 @@ class FitError(ScalingError):
 
 class ReportError(ScalingError):
     """A notebook that cannot be turned into a report."""
+
+
+class MissingNotebook(ReportError):
+    """No notebook of that name."""
+
+    def __init__(self, name: str, folder: str | Path, found: list[str]):
+        self.name, self.folder, self.found = name, str(folder), found
+        there = f"there are {', '.join(found)}" if found else "there is none"
+        super().__init__(
+            f"asked for a report of {name!r}, but in {self.folder} {there}. Name one of these, or add {name}.ipynb."
+        )
+
+
+class UnreadableNotebook(ReportError):
+    """A file that is not a notebook."""
+
+    def __init__(self, path: str | Path, reason: str):
+        self.path, self.reason = str(path), reason
+        super().__init__(
+            f"{self.path} cannot be read as a notebook ({reason}). Restore it from version control."
+        )
+
+
+class FailedCell(ReportError):
+    """A cell of a notebook that raised."""
+
+    def __init__(self, path: str | Path, number: int, cells: int, source: str, error: str):
+        self.path, self.number, self.cells, self.source, self.error = str(path), number, cells, source, error
+        first = next((line for line in source.splitlines() if line.strip()), "")
+        super().__init__(
+            f"code cell {number} of {cells} in {self.path}, which begins {first.strip()!r}, failed with {error}. "
+            "Run it in JupyterLab to see the whole trace; the last report was left as it is."
+        )

@@ -1,0 +1,128 @@
+"""A law written in numpy, as an expression that Vega evaluates in the browser: one formula, never two.
+
+A law's body is operators and ufuncs. Called on `Expression` instead of arrays, each of them appends its own
+text, so the result of the call is the formula itself:
+
+    >>> trace(lambda N, *, A, alpha: A / N**alpha, N="datum.N", A=400, alpha="slope")
+    '(400.0/pow(datum.N,slope))'
+
+Vega's expression language is a safe subset of JavaScript. It has no log1p, expm1 or logaddexp; the texts
+below compute them to a few units in the last place, where the naive text would lose half of the digits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from scaling.errors import NotTraceable
+
+_EXPM1 = "(abs({0})>0.5?exp({0})-1:exp({0})==1?{0}:(exp({0})-1)*{0}/log(exp({0})))"
+_LOG1P = "(abs({0})>0.5?log(1+{0}):(1+{0})==1?{0}:log(1+{0})*{0}/((1+{0})-1))"
+
+VEGA_TEXT: dict[str, str] = {
+    "add": "({0}+{1})",
+    "subtract": "({0}-{1})",
+    "multiply": "({0}*{1})",
+    "divide": "({0}/{1})",
+    "power": "pow({0},{1})",
+    "float_power": "pow({0},{1})",
+    "negative": "(-{0})",
+    "positive": "{0}",
+    "reciprocal": "(1/{0})",
+    "square": "pow({0},2)",
+    "sqrt": "sqrt({0})",
+    "exp": "exp({0})",
+    "exp2": "pow(2,{0})",
+    "expm1": _EXPM1,
+    "log": "log({0})",
+    "log2": "(log({0})*LOG2E)",
+    "log10": "(log({0})*LOG10E)",
+    "log1p": _LOG1P,
+    "logaddexp": "(max({0},{1})+" + _LOG1P.replace("{0}", "exp(-abs({0}-{1}))") + ")",
+    "minimum": "min({0},{1})",
+    "maximum": "max({0},{1})",
+    "absolute": "abs({0})",
+    "fabs": "abs({0})",
+    "hypot": "hypot({0},{1})",
+    "floor": "floor({0})",
+    "ceil": "ceil({0})",
+    "sin": "sin({0})",
+    "cos": "cos({0})",
+    "less": "({0}<{1}?1:0)",
+    "less_equal": "({0}<={1}?1:0)",
+    "greater": "({0}>{1}?1:0)",
+    "greater_equal": "({0}>={1}?1:0)",
+}
+"""The Vega text of each ufunc that a traced law may use."""
+
+
+class Expression(NDArrayOperatorsMixin):
+    """A number that the browser will compute: `text` is its Vega expression.
+
+    It has no value, so whatever asks for one (`if`, `float`, `np.where`, `np.asarray`) raises `NotTraceable`
+    instead of freezing one branch of the law into the page.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str):
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Expression:
+        if method != "__call__" or options:
+            raise NotTraceable(
+                f"np.{ufunc.__name__} with {method if method != '__call__' else sorted(options)}"
+            )
+        if ufunc.__name__ not in VEGA_TEXT:
+            raise NotTraceable(f"np.{ufunc.__name__}")
+        return Expression(VEGA_TEXT[ufunc.__name__].format(*map(_text, inputs)))
+
+    def __array_function__(self, function: Callable, *_: Any) -> NoReturn:
+        raise NotTraceable(f"np.{function.__name__}")
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        raise NotTraceable("an array made of its argument")
+
+    def __bool__(self) -> NoReturn:
+        raise NotTraceable("the truth of its argument (if, and, or, max, min)")
+
+    def __float__(self) -> NoReturn:
+        raise NotTraceable("the value of its argument (float, math.log, math.exp)")
+
+    __int__ = __index__ = __float__
+
+    def __iter__(self) -> NoReturn:
+        raise NotTraceable("the items of its argument")
+
+
+def _text(value: Any) -> str:
+    """An operand as Vega text; a negative number in parentheses, for `1--2` is no expression."""
+    if isinstance(value, Expression):
+        return value.text
+    if np.ndim(value):
+        raise NotTraceable(f"an array of shape {np.shape(value)}")
+    number = float(value)
+    if not math.isfinite(number):
+        return "NaN" if math.isnan(number) else f"({'-' if number < 0 else ''}1/0)"
+    return f"({number!r})" if math.copysign(1, number) < 0 else repr(number)
+
+
+def trace(law: Callable[..., Any], /, **arguments: str | float | Expression) -> str:
+    """The Vega expression that computes `law(**arguments)`.
+
+    Args:
+        law: a function of operators and ufuncs; `functools.partial` of one will do.
+        arguments: each column and parameter, as Vega text ("datum.N", the name of a slider) or as a number.
+
+    Raises:
+        NotTraceable: the body asks for a value (`if`, `float`) or calls what Vega cannot compute.
+    """
+    return _text(law(**{k: Expression(v) if isinstance(v, str) else v for k, v in arguments.items()}))
