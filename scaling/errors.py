@@ -131,11 +131,65 @@ class MissingFolder(CorpusError):
         )
 
 
+class PackageNotInstalled(CorpusError):
+    """A package named as a source of text that is not installed."""
+
+    def __init__(self, name: str):
+        self.name = name
+        super().__init__(
+            f"asked for the text of the package {name!r}, but it is not installed here. "
+            f"Install it (pip install {name}), or take it out of corpus.packages."
+        )
+
+
+class EmptyDomain(CorpusError):
+    """A domain with too little text to train or to test on."""
+
+    def __init__(self, domain: str, split: str, found: int, needed: int):
+        self.domain, self.split, self.found, self.needed = domain, split, found, needed
+        super().__init__(
+            f"asked for {needed:,} tokens of {domain!r} ({split}), but the corpus has {found:,}. "
+            "Add files to the corpus, or take the domain out of the blend."
+        )
+
+
 # --- training --------------------------------------------------------------------------------------
 
 
 class TrainError(ScalingError):
     """A run that cannot start or go on."""
+
+
+class CorruptCheckpoint(TrainError):
+    """A checkpoint that is cut short or changed."""
+
+    def __init__(self, path: str | Path, reason: str):
+        self.path, self.reason = str(path), reason
+        super().__init__(
+            f"the checkpoint {self.path} cannot be used: {reason}. Delete it to train that stack from its start."
+        )
+
+
+class DeviceNotFound(TrainError):
+    """A device that was asked for and is not there."""
+
+    def __init__(self, asked: str):
+        self.asked = asked
+        super().__init__(
+            f"asked to train on {asked!r}, but this machine and this build of torch have no such device. "
+            "Use --device cpu, or --device auto to take what there is."
+        )
+
+
+class WorkersFailed(TrainError):
+    """Processes of a sweep that ended with an error; what they had finished is in the store."""
+
+    def __init__(self, names: list[str], log: str | Path, tail: str):
+        self.names, self.log, self.tail = names, str(log), tail
+        super().__init__(
+            f"{len(names)} of the sweep's processes failed ({'; '.join(names)}). The last lines of {self.log}:\n{tail}\n"
+            "The rows and checkpoints made so far are kept; mend the cause and type the same command again."
+        )
 
 
 # --- laws and fits ---------------------------------------------------------------------------------
@@ -146,18 +200,206 @@ class LawError(ScalingError):
 
 
 class NotTraceable(LawError):
-    """A law whose body asks for a value, where the browser needs its formula."""
+    """A law whose body asks for a value, where its formula or its derivatives are wanted."""
 
     def __init__(self, used: str):
         self.used = used
         super().__init__(
-            f"a law was traced for the browser, but its body uses {used}, which leaves no formula behind. "
-            "Write it with operators and ufuncs that Vega can compute (np.exp, np.log1p, np.minimum, ...)."
+            f"a law was traced for its formula, but its body uses {used}, which leaves no formula behind. "
+            "Write it with operators and ufuncs (np.exp, np.log1p, np.minimum, ...)."
+        )
+
+
+class NotALaw(LawError):
+    """A function whose signature does not say what is measured and what is fitted."""
+
+    def __init__(self, law: str, reason: str):
+        self.law, self.reason = law, reason
+        super().__init__(
+            f"{law} was given as a law, but {reason}. A law takes its columns by position and its parameters "
+            "by keyword, e.g. def law(N, D, *, E, A, alpha)."
+        )
+
+
+class UnknownLaw(LawError):
+    """A name that no law of the suite has."""
+
+    def __init__(self, given: str, known: tuple[str, ...], closest: str | None):
+        self.given, self.known, self.closest = given, known, closest
+        guess = f"Did you mean {closest!r}? " if closest else ""
+        super().__init__(
+            f"asked for the law {given!r}, which does not exist. {guess}Known: {', '.join(known)}."
+        )
+
+
+class LawFails(LawError):
+    """A law that raises, or that does not return one value for each row."""
+
+    def __init__(self, law: str, reason: str):
+        self.law, self.reason = law, reason
+        super().__init__(
+            f"{law} was called with columns of shape (rows,) and parameters of shape (fits, 1), but {reason}. "
+            "Write it with operators and numpy functions that broadcast."
+        )
+
+
+class LawReturnsNaN(LawError):
+    """A law without a finite value at any start."""
+
+    def __init__(self, law: str, starts: int, parameters: dict[str, float]):
+        self.law, self.starts, self.parameters = law, starts, parameters
+        tried = ", ".join(f"{k}={v:.3g}" for k, v in parameters.items())
+        super().__init__(
+            f"{law} was tried at {starts} starts and gave NaN or an infinite value at every one, e.g. at {tried}. "
+            "Keep it away from there, e.g. fit(..., bounds={name: (low, high)}), or annotate its parameters."
         )
 
 
 class FitError(ScalingError):
     """A fit that cannot be made from these runs."""
+
+
+class TooFewRuns(FitError):
+    """Fewer runs than the law has free parameters."""
+
+    def __init__(self, law: str, free: tuple[str, ...], given: int):
+        self.law, self.free, self.given = law, free, given
+        super().__init__(
+            f"{law} has {len(free)} free parameters ({', '.join(free)}), but got {given} runs. "
+            f"Train more, or hold parameters still, e.g. fit(..., fixed={{{free[0]!r}: 1.69}})."
+        )
+
+
+class NonFiniteLoss(FitError):
+    """A loss that is NaN, infinite, zero or negative."""
+
+    def __init__(self, column: str, rows: int, first: int, value: float):
+        self.column, self.rows, self.first, self.value = column, rows, first, value
+        super().__init__(
+            f"a fit needs a finite {column} above zero, but {rows} of the runs have none (row {first}: {value:g}). "
+            f"Leave them out and say so, e.g. runs.filter(pl.col({column!r}).is_finite() & (pl.col({column!r}) > 0))."
+        )
+
+
+class BadPredictor(FitError):
+    """A column that a law reads with values it cannot be read at."""
+
+    def __init__(self, column: str, rows: int, first: int, value: object, wanted: str):
+        self.column, self.rows, self.first, self.value, self.wanted = column, rows, first, value, wanted
+        super().__init__(
+            f"column {column} must be {wanted}, but {rows} of the runs are not (row {first}: {value}). "
+            "Correct the column, or leave those runs out."
+        )
+
+
+class TooFewScales(FitError):
+    """Too few distinct values of a predictor to tell a floor from a slope."""
+
+    def __init__(self, law: str, column: str, found: tuple[float, ...], needed: int):
+        self.law, self.column, self.found, self.needed = law, column, found, needed
+        values = ", ".join(f"{v:g}" for v in found)
+        super().__init__(
+            f"{law} needs {needed} scales of {column} or more, but the runs have {len(found)} ({values}). "
+            f"Train at more values of {column}, or hold a parameter still, e.g. fit(..., fixed={{...}})."
+        )
+
+
+class CollinearPredictors(FitError):
+    """Predictors that move together, so that their effects cannot be told apart."""
+
+    def __init__(self, law: str, columns: tuple[str, ...], spread: float):
+        self.law, self.columns, self.spread = law, columns, spread
+        names = " and ".join(columns)
+        super().__init__(
+            f"{law} tells {names} apart, but in these runs one follows from the other to within {spread:.2g} % "
+            "(a power law between them). Add runs off that line, or hold a parameter still, e.g. fit(..., fixed={...})."
+        )
+
+
+class UnknownParameter(FitError):
+    """A parameter that the law does not have."""
+
+    def __init__(self, law: str, option: str, given: str, known: tuple[str, ...], closest: str | None):
+        self.law, self.option, self.given, self.known, self.closest = law, option, given, known, closest
+        guess = f"Did you mean {closest!r}? " if closest else ""
+        super().__init__(
+            f"{option} names the parameter {given!r}, which {law} does not have. {guess}It has {', '.join(known)}."
+        )
+
+
+class NothingToFit(FitError):
+    """Every parameter of the law is held still."""
+
+    def __init__(self, law: str, held: tuple[str, ...]):
+        self.law, self.held = law, held
+        super().__init__(
+            f"{law} was to be fitted, but all its parameters are held still ({', '.join(held)}). "
+            "Free one, or call the law itself."
+        )
+
+
+class BoundsExcludeStarts(FitError):
+    """Bounds between which there is no value to start from."""
+
+    def __init__(self, law: str, parameter: str, low: float, high: float, allowed: tuple[float, float]):
+        self.law, self.parameter, self.low, self.high, self.allowed = law, parameter, low, high, allowed
+        super().__init__(
+            f"{parameter} of {law} was bounded to [{low:g}, {high:g}], but the law allows it in "
+            f"[{allowed[0]:g}, {allowed[1]:g}], which leaves nothing to start from. Give bounds=(low, high) with "
+            "low < high that overlap it."
+        )
+
+
+class BadOption(FitError):
+    """An option of a fit that cannot be carried out."""
+
+    def __init__(self, option: str, given: object, wanted: str):
+        self.option, self.given, self.wanted = option, given, wanted
+        super().__init__(f"{option}={given!r} was asked for, but it must be {wanted}. Change it in the call.")
+
+
+class DuplicateRuns(FitError):
+    """The same run more than once."""
+
+    def __init__(self, rows: int, first: int, by: str):
+        self.rows, self.first, self.by = rows, first, by
+        super().__init__(
+            f"every run counts once, but {rows} rows repeat an earlier one in {by} (the first is row {first}). "
+            "Drop them with runs.unique(), or say what each row counts with fit(..., weights=...)."
+        )
+
+
+class MixedConventions(FitError):
+    """Rows that count the same thing in different ways."""
+
+    def __init__(self, column: str, found: tuple[str, ...], predictor: str):
+        self.column, self.found, self.predictor = column, found, predictor
+        super().__init__(
+            f"{predictor} must mean one thing in a fit, but {column} says {' and '.join(map(repr, found))}. "
+            f"Fit them apart, e.g. runs.filter(pl.col({column!r}) == {found[0]!r}), or convert one."
+        )
+
+
+class NothingHeldOut(FitError):
+    """A held-out check with nothing to fit or nothing to predict."""
+
+    def __init__(self, asked: str, fitted: int, held: int):
+        self.asked, self.fitted, self.held = asked, fitted, held
+        super().__init__(
+            f"holding out {asked} leaves {fitted} runs to fit and {held} to predict. "
+            "Add runs over more than half a decade of compute, or name a column of true and false as holdout=."
+        )
+
+
+class LawNotSaved(FitError):
+    """A saved fit whose law is not one of the suite's."""
+
+    def __init__(self, path: str | Path, law: str):
+        self.path, self.law = str(path), law
+        super().__init__(
+            f"{self.path} holds a fit of {law}, which is not a law of the suite, so its formula is not there. "
+            f"Pass the function, e.g. Fit.load({self.path!r}, law={law})."
+        )
 
 
 # --- figures ---------------------------------------------------------------------------------------

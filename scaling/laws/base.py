@@ -1,0 +1,158 @@
+"""What a law is, read from its signature.
+
+A law is a plain function. Positional arguments are measured (columns of the runs), keyword-only arguments are
+fitted (parameters), and the annotations below carry unit, bounds and where to look for a start:
+
+    def chinchilla(N: Count, D: Count, *, E: Nats, A: Scale, B: Scale, alpha: Exponent, beta: Exponent): ...
+
+A function without annotations is a law too: its parameters are unbounded and their starts are sought over a
+wider range. `partial(law, E=1.69)` is the law with E held still.
+
+Which parameters enter linearly is not declared; `scaling.fit` measures it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from scaling.errors import NotALaw
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What an annotation says about a column or a parameter.
+
+    Use it in a law of your own as `Annotated[float, Quantity("nats/token", low=0)]`.
+    """
+
+    unit: str = ""
+    low: float = -math.inf
+    high: float = math.inf
+    log: bool = False
+    """Spans orders of magnitude: the solver moves it by factors, and it keeps its sign."""
+    start: tuple[float, float] | None = None
+    """Where starts are sought; across zero or not `log`, evenly; else evenly in the logarithm."""
+    count: bool = False
+    """A column that is a scale: parameters, tokens, FLOPs. Positive; three values or more make a fit."""
+
+
+type_of_value = Any  # arrays, floats, dual numbers and browser traces all pass through a law
+
+Count = Annotated[type_of_value, Quantity("", low=0.0, log=True, start=(1e6, 1e16), count=True)]
+"""A number of parameters, tokens, steps or FLOPs; positive."""
+Nats = Annotated[type_of_value, Quantity("nats/token", low=0.0, start=(0.0, 4.0))]
+"""A loss that cannot be negative."""
+Scale = Annotated[type_of_value, Quantity("", low=0.0, log=True, start=(1e-2, 1e6))]
+"""The size of a removable term; positive, known only to a factor."""
+Exponent = Annotated[type_of_value, Quantity("", low=0.0, high=10.0, start=(0.02, 2.0))]
+"""How fast a term falls."""
+Epochs = Annotated[type_of_value, Quantity("repeats", low=1e-3, high=1e6, log=True, start=(1.0, 100.0))]
+"""A number of passes over the data."""
+Sharpness = Annotated[type_of_value, Quantity("", low=1e-2, high=1e2, log=True, start=(0.5, 8.0))]
+"""How abruptly one regime gives way to another; positive."""
+Share = Annotated[type_of_value, Quantity("", low=0.0, high=1.0, start=(0.0, 1.0))]
+"""A fraction of a whole."""
+Signed = Annotated[type_of_value, Quantity("", start=(-2.0, 2.0))]
+"""A number of either sign."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a law: a column that it reads, or a parameter that it is fitted by."""
+
+    name: str
+    quantity: Quantity
+    annotated: bool
+    """False when the signature says nothing and `quantity` is a guess."""
+    default: float | None = None
+
+
+@dataclass(frozen=True)
+class Law:
+    """A function seen as a law. Made by `describe`; calling it calls the function."""
+
+    function: Callable[..., Any]
+    name: str
+    columns: tuple[Argument, ...]
+    parameters: tuple[Argument, ...]
+    """What can be fitted, in the order of the signature."""
+    held: dict[str, float] = field(default_factory=dict)
+    """What `functools.partial` has already set."""
+
+    def __call__(self, *columns: Any, **parameters: Any) -> Any:
+        return self.function(*columns, **parameters)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.columns)
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self.parameters)
+
+
+def describe(law: Callable[..., Any] | Law) -> Law:
+    """The law that a function's signature declares.
+
+    Args:
+        law: a function, a `functools.partial` of one, or a `Law`.
+
+    Raises:
+        NotALaw: no measured or no fitted argument, or arguments that are collected with * or **.
+    """
+    if isinstance(law, Law):
+        return law
+    name = name_of(law)
+    try:
+        signature = inspect.signature(law)
+    except (TypeError, ValueError) as reason:
+        raise NotALaw(name, f"its signature cannot be read ({reason})") from None
+    held = dict(law.keywords) if isinstance(law, functools.partial) else {}
+    hints = _annotations(law)
+    columns, parameters = [], []
+    for argument in signature.parameters.values():
+        if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+            raise NotALaw(name, f"it collects arguments with {argument}, so their names are not known")
+        if argument.name in held:
+            continue
+        quantity = _quantity(hints.get(argument.name))
+        default = None if argument.default is argument.empty else argument.default
+        read = Argument(argument.name, quantity or Quantity(), quantity is not None, default)
+        (parameters if argument.kind is argument.KEYWORD_ONLY else columns).append(read)
+    if not columns:
+        raise NotALaw(name, "it has no positional argument, so it reads no column")
+    if not parameters and not held:
+        raise NotALaw(name, "it has no keyword-only argument (after a *), so there is nothing to fit")
+    return Law(law, name, tuple(columns), tuple(parameters), held)
+
+
+def name_of(law: Callable[..., Any] | Law) -> str:
+    """The name that a law goes by: its function's."""
+    if isinstance(law, Law):
+        return law.name
+    inner = law.func if isinstance(law, functools.partial) else law
+    return getattr(inner, "__name__", type(inner).__name__)
+
+
+def _annotations(law: Callable[..., Any]) -> dict[str, Any]:
+    inner = law.func if isinstance(law, functools.partial) else law
+    inner = inspect.unwrap(inner)
+    if not inspect.isroutine(inner):  # an object with __call__
+        inner = type(inner).__call__
+    try:
+        return typing.get_type_hints(inner, include_extras=True)
+    except (NameError, TypeError, AttributeError):  # an annotation that only a type checker can resolve
+        return {}
+
+
+def _quantity(hint: Any) -> Quantity | None:
+    for note in getattr(hint, "__metadata__", ()):
+        if isinstance(note, Quantity):
+            return note
+    return None

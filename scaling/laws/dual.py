@@ -1,0 +1,152 @@
+"""Derivatives from the law itself: numbers that carry their derivative through every numpy ufunc.
+
+A law called on `Dual` parameters returns its value and its exact partial derivatives, for a whole batch of
+parameter vectors at once. Nobody writes a gradient by hand, and a law that a user has just typed is fitted
+as fast as one that ships with the suite.
+
+Derivatives are kept per parameter, only where they are not zero, and in the smallest shape that broadcasts:
+E in E + A/N^alpha costs nothing. A dense array of all derivatives was 3 times slower on the Chinchilla law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+from numpy.typing import NDArray
+
+from scaling.errors import NotTraceable
+
+Partial = Callable[[Any, Any, Any], Any]
+
+
+class Dual(NDArrayOperatorsMixin):
+    """A value and its derivatives with respect to numbered parameters.
+
+    Args:
+        value: array.
+        parts: parameter number to derivative, each of a shape that broadcasts to that of `value`.
+    """
+
+    __slots__ = ("parts", "value")
+    __array_priority__ = 100
+
+    def __init__(self, value: Any, parts: dict[int, Any]):
+        self.value, self.parts = value, parts
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Dual:
+        if method != "__call__" or options:
+            raise NotTraceable(
+                f"np.{ufunc.__name__}.{method}" if method != "__call__" else f"np.{ufunc.__name__}(out=…)"
+            )
+        values = [x.value if isinstance(x, Dual) else x for x in inputs]
+        if ufunc is np.power:
+            value = _power(*values)
+        else:
+            value = ufunc(*values)
+        if ufunc in _FLAT:
+            return Dual(value, {})
+        rules = _RULES.get(ufunc)
+        if rules is None:
+            raise NotTraceable(f"np.{ufunc.__name__}")
+        parts: dict[int, Any] = {}
+        x, y = values[0], values[-1]
+        for operand, rule in zip(inputs, rules, strict=False):
+            if not isinstance(operand, Dual) or not operand.parts:
+                continue
+            slope = rule(x, y, value)
+            for j, part in operand.parts.items():
+                term = part if slope is None else slope * part
+                parts[j] = parts[j] + term if j in parts else term
+        return Dual(value, parts)
+
+    def __array_function__(self, function: Callable, types: Any, args: Any, kwargs: Any) -> NoReturn:
+        raise NotTraceable(f"np.{function.__name__}")
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise NotTraceable("a conversion to an array")
+
+    def __bool__(self) -> NoReturn:
+        raise NotTraceable("a parameter as a truth value (if, and, or, max, min)")
+
+    def __float__(self) -> NoReturn:
+        raise NotTraceable("a parameter as a plain number (float, math)")
+
+    def __iter__(self) -> NoReturn:
+        raise NotTraceable("a parameter as a sequence")
+
+
+def _power(x: Any, y: Any) -> Any:
+    """x ** y; through exp and log where x is positive, which is 5 times faster and differs in the last digit."""
+    if np.ndim(x) < np.ndim(y) and np.min(x) > 0:
+        return np.exp(y * np.log(x))
+    return np.power(x, y)
+
+
+def _power_by_base(x: Any, y: Any, v: Any) -> Any:
+    return y * v / x if np.all(x) else y * np.power(x, y - 1.0)
+
+
+def _power_by_exponent(x: Any, y: Any, v: Any) -> Any:
+    """v log x, and 0 where x is 0: a term R^delta does not move with delta at R = 0."""
+    x = np.asarray(x, float)
+    return v * (np.log(x) if np.min(x) > 0 else np.log(x, where=x > 0, out=np.zeros_like(x)))
+
+
+def _unary(rule: Callable[[Any, Any], Any]) -> tuple[Partial]:
+    return (lambda x, _, v: rule(x, v),)
+
+
+# For each ufunc one rule per operand: (first operand, last operand, result) -> slope; None means 1.
+_RULES: dict[np.ufunc, tuple[Any, ...]] = {
+    np.add: (lambda x, y, v: None, lambda x, y, v: None),
+    np.subtract: (lambda x, y, v: None, lambda x, y, v: -1.0),
+    np.multiply: (lambda x, y, v: y, lambda x, y, v: x),
+    np.divide: (lambda x, y, v: 1.0 / y, lambda x, y, v: -v / y),
+    np.power: (_power_by_base, _power_by_exponent),
+    np.minimum: (lambda x, y, v: np.less_equal(x, y) * 1.0, lambda x, y, v: np.greater(x, y) * 1.0),
+    np.maximum: (lambda x, y, v: np.greater_equal(x, y) * 1.0, lambda x, y, v: np.less(x, y) * 1.0),
+    np.logaddexp: (lambda x, y, v: np.exp(x - v), lambda x, y, v: np.exp(y - v)),
+    np.hypot: (lambda x, y, v: x / v, lambda x, y, v: y / v),
+    np.negative: _unary(lambda x, v: -1.0),
+    np.positive: _unary(lambda x, v: 1.0),
+    np.absolute: _unary(lambda x, v: np.sign(x)),
+    np.exp: _unary(lambda x, v: v),
+    np.exp2: _unary(lambda x, v: v * np.log(2.0)),
+    np.expm1: _unary(lambda x, v: v + 1.0),
+    np.log: _unary(lambda x, v: 1.0 / x),
+    np.log2: _unary(lambda x, v: 1.0 / (x * np.log(2.0))),
+    np.log10: _unary(lambda x, v: 1.0 / (x * np.log(10.0))),
+    np.log1p: _unary(lambda x, v: 1.0 / (1.0 + x)),
+    np.sqrt: _unary(lambda x, v: 0.5 / v),
+    np.cbrt: _unary(lambda x, v: 1.0 / (3.0 * v * v)),
+    np.square: _unary(lambda x, v: 2.0 * x),
+    np.reciprocal: _unary(lambda x, v: -v * v),
+    np.tanh: _unary(lambda x, v: 1.0 - v * v),
+    np.sinh: _unary(lambda x, v: np.cosh(x)),
+    np.cosh: _unary(lambda x, v: np.sinh(x)),
+    np.sin: _unary(lambda x, v: np.cos(x)),
+    np.cos: _unary(lambda x, v: -np.sin(x)),
+    np.arctan: _unary(lambda x, v: 1.0 / (1.0 + x * x)),
+}
+
+# Steps: their derivative is zero wherever it exists.
+_FLAT = frozenset(
+    (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
+    + (np.sign, np.floor, np.ceil, np.rint, np.isfinite, np.isnan)
+)
+
+
+def duals(parameters: NDArray, names: tuple[str, ...]) -> dict[str, Dual]:
+    """Dual parameters to call a law with.
+
+    Args:
+        parameters: shape (batch, len(names)).
+        names: what the law calls them.
+
+    Returns:
+        One `Dual` of shape (batch, 1) for each name, so that columns of shape (rows,) broadcast to (batch, rows).
+    """
+    return {name: Dual(parameters[:, j : j + 1], {j: 1.0}) for j, name in enumerate(names)}

@@ -1,0 +1,111 @@
+"""Loss when tokens repeat: what a second look at the same text is worth."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.laws.base import Count, Epochs, Exponent, Nats, Scale
+
+
+def effective_data(D: Any, unique_tokens: Any, R_D: Any) -> Any:
+    """Fresh tokens that would be worth as much as D tokens of which only some are distinct.
+
+        D' = U + U R_D (1 - exp(-R / R_D)),   R = D / U - 1,   U = min(D, unique_tokens)
+
+    The marginal worth of a repeat is exp(-R / R_D): R_D is the e-folding number of repeats, the half-life is
+    R_D ln 2, and no number of repeats is worth more than U (1 + R_D).
+
+    Args:
+        D: tokens trained on, repeats counted. Array.
+        unique_tokens: distinct tokens on offer. Array, broadcast against D.
+        R_D: repeats after which a token is worth 1/e of a fresh one.
+
+    Returns:
+        Tokens, between U and D.
+
+    Source:
+        Muennighoff et al. 2023, arXiv:2305.16264, equation 5.
+    """
+    U = np.minimum(unique_tokens, D)
+    return U + U * R_D * (1.0 - np.exp(-(D / U - 1.0) / R_D))
+
+
+def repeated_data(
+    N: Count, D: Count, unique_tokens: Count,
+    *, E: Nats, A: Scale, B: Scale, alpha: Exponent, beta: Exponent, R_D: Epochs,
+) -> NDArray:  # fmt: skip
+    """Loss of a model with N parameters after D tokens of which only some are distinct.
+
+        L = E + A / N^alpha + B / D'^beta,   D' as in `effective_data`
+
+    `data_constrained` without its parameter twin: repeats fade, parameters do not.
+
+    Args:
+        N: parameters. Float array of any shape, broadcast against D and unique_tokens.
+        D: training tokens, repeats counted.
+        unique_tokens: distinct tokens seen.
+        E: loss that neither size nor data removes, nats/token.
+        A, B: size of the two removable terms, nats/token at N = 1 and D' = 1.
+        alpha, beta: how fast each term falls, dimensionless.
+        R_D: repeats after which a token is worth 1/e of a fresh one (half-life R_D ln 2).
+
+    Returns:
+        Loss in nats/token, in the broadcast shape of N, D and unique_tokens.
+
+    Source:
+        Muennighoff et al. 2023, arXiv:2305.16264, equations 4 and 5, with N' = N.
+    """
+    return E + A / N**alpha + B / effective_data(D, unique_tokens, R_D) ** beta
+
+
+def data_constrained(
+    N: Count, D: Count, unique_tokens: Count,
+    *, E: Nats, A: Scale, B: Scale, alpha: Exponent, beta: Exponent, R_D: Epochs, R_N: Epochs,
+) -> NDArray:  # fmt: skip
+    """Loss when tokens repeat and parameters beyond what the distinct tokens can fill fade too.
+
+        L = E + A / N'^alpha + B / D'^beta
+        D' = U + U R_D (1 - exp(-R / R_D)),             R = D / U - 1
+        N' = U_N + U_N R_N (1 - exp(-S / R_N)),         S = N / U_N - 1
+        U_N = min(N, G (G U)^(beta/alpha)),             G = (alpha A / (beta B))^(1/(alpha+beta))
+
+    U_N is the size that U distinct tokens would be the compute-optimal training set of.
+
+    Args:
+        N: parameters. Float array of any shape, broadcast against D and unique_tokens.
+        D: training tokens, repeats counted.
+        unique_tokens: distinct tokens seen, U.
+        E: loss that neither size nor data removes, nats/token.
+        A, B: size of the two removable terms, nats/token at N' = 1 and D' = 1.
+        alpha, beta: how fast each term falls, dimensionless.
+        R_D: repeats after which a token is worth 1/e of a fresh one (half-life R_D ln 2).
+        R_N: the same for parameters in excess of U_N.
+
+    Returns:
+        Loss in nats/token, in the broadcast shape of N, D and unique_tokens.
+
+    Source:
+        Muennighoff et al. 2023, arXiv:2305.16264, equations 4 to 6, and U_N from the authors' code: at their
+        constants L(6.34e9, 242e9, 25e9) = 2.2256440889984477.
+    """
+    U = np.minimum(unique_tokens, D)
+    G = (alpha * A / (beta * B)) ** (1.0 / (alpha + beta))
+    U_N = np.minimum(N, G * (G * U) ** (beta / alpha))
+    return E + A / effective_data(N, U_N, R_N) ** alpha + B / effective_data(D, U, R_D) ** beta
+
+
+MUENNIGHOFF_2023 = partial(
+    data_constrained,
+    E=float(np.exp(0.6254804)),
+    A=float(np.exp(6.255414)),
+    B=float(np.exp(7.3049974)),
+    alpha=0.3526596,
+    beta=0.3526596,
+    R_D=15.387756,
+    R_N=5.309743,
+)
+"""Constants of Muennighoff et al. 2023 on C4, from the authors' code, where E, A and B are kept as logarithms."""
