@@ -1,9 +1,16 @@
-"""One row of the store each: a `Run` is a point that a fit may use, an `Evaluation` a point of a learning curve."""
+"""One row of the store each: a `Run` is a point that a fit may use, an `Evaluation` a point of a learning curve.
+
+Rows travel as JSON lines, `{"run": {...}}` or `{"evaluation": {...}}`: a process killed while it writes leaves at most
+one line cut short, which every reader passes over.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -90,11 +97,15 @@ class Run:
     config_hash: str
     """Hash of everything asked but seed, budget and corpus."""
     corpus_hash: str
+    corpus_bytes: dict[str, int]
+    """Training bytes of each domain."""
+    corpus_versions: dict[str, str]
+    """Versions of the packages that the text came from."""
     versions: dict[str, str]
     """Versions of Python and of the packages that computed this row."""
     device: str
     seconds: float
-    """Wall time of this run's own steps, the shared trunk's included once for each run."""
+    """Wall time of this run's steps from the first, its trunk's included; of a stack, an equal share each."""
     note: str = ""
     """Why a run diverged or was cut short."""
 
@@ -122,3 +133,29 @@ class Evaluation:
     """nats/token."""
     loss_stderr: float
     loss_bits_per_byte: float
+
+
+def append_rows(path: Path, *rows: dict[str, Any]) -> None:
+    """Add rows to a file of JSON lines and have them on disk before returning; a torn last line is closed first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size:
+            file.seek(size - 1)
+        torn = size > 0 and file.read(1) != b"\n"
+        file.write(b"\n" * torn + "".join(json.dumps(row) + "\n" for row in rows).encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_rows(path: Path, kind: str) -> list[dict[str, Any]]:
+    """The rows of one kind, "run" or "evaluation"; none where there is no file."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if kind in row:
+            rows.append(row[kind])
+    return rows

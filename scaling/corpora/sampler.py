@@ -1,0 +1,153 @@
+"""Which tokens a model sees at which step: a pure function of the seed and the step, with exact counts.
+
+The training text of each domain is cut into windows that do not overlap. A domain's windows come in a random order
+without repeats; when all have been seen, its next epoch begins in a new order. The windows of a step are dealt to the
+domains so that after any number of them each domain is within one window of its share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.corpora.text import Corpus
+from scaling.errors import BadValue, BudgetBeyondCorpus, EmptyDomain
+
+_SUBSET_STREAM = 2**32 - 1
+"""Epoch number set aside for choosing which windows a unique-token budget keeps."""
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Batches of one run.
+
+    Raises:
+        BadValue: the shares of the blend do not add up to one.
+        EmptyDomain: a domain of the blend has no window of text.
+    """
+
+    corpus: Corpus
+    blend: Mapping[str, float]
+    """Share of the training tokens that each domain gets."""
+    context: int
+    windows_per_step: int
+    seed: int
+    unique_budget: int | None = None
+    """Distinct tokens that may be seen, shared out by the blend; None is all there are."""
+    _tokens: dict[str, NDArray[np.uint8]] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not np.isclose(sum(self.blend.values()), 1) or min(self.blend.values()) < 0:
+            raise BadValue("corpus", "blend", dict(self.blend), "shares of at least 0 that add up to 1")
+        for domain in self.domains:
+            self._tokens[domain] = self.corpus.tokens(domain)
+            if self.windows(domain) < 1:
+                raise EmptyDomain(domain, "train", len(self._tokens[domain]), self.context + 1)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Domains with a share, in the order in which ties are dealt."""
+        return tuple(d for d, share in self.blend.items() if share > 0)
+
+    def windows(self, domain: str) -> int:
+        """Distinct windows of a domain that may be seen."""
+        available = self._windows_on_disk(domain)
+        if self.unique_budget is None:
+            return available
+        return min(available, round(self.unique_budget * self.blend[domain] / self.context))
+
+    def batch(self, step: int) -> NDArray[np.int64]:
+        """Tokens of one step, `[windows_per_step, context + 1]`; the last column is only a target."""
+        deal = _deal(tuple(self.blend[d] for d in self.domains), (step + 1) * self.windows_per_step)
+        first = step * self.windows_per_step
+        rows = np.empty((self.windows_per_step, self.context + 1), np.int64)
+        for row in range(self.windows_per_step):
+            source, drawn = deal[first + row]
+            domain = self.domains[source]
+            start = self._window(domain, int(drawn)) * self.context
+            rows[row] = self._tokens[domain][start : start + self.context + 1]
+        return rows
+
+    def unique_tokens(self, steps: int) -> int:
+        """Distinct tokens seen in that many steps."""
+        return sum(
+            min(draws, self.windows(domain)) * self.context for domain, draws in self._draws(steps).items()
+        )
+
+    def check_budget(self, steps: int, max_epochs: float) -> None:
+        """Refuse a budget that would repeat a domain more often than allowed.
+
+        Raises:
+            BudgetBeyondCorpus: names the domain, the tokens asked for and the tokens on offer.
+        """
+        for domain, draws in self._draws(steps).items():
+            if draws > max_epochs * self.windows(domain):
+                raise BudgetBeyondCorpus(
+                    domain, draws * self.context, self.windows(domain) * self.context, max_epochs
+                )
+
+    def _draws(self, steps: int) -> dict[str, int]:
+        deal = _deal(tuple(self.blend[d] for d in self.domains), steps * self.windows_per_step)
+        counts = np.bincount(deal[: steps * self.windows_per_step, 0], minlength=len(self.domains))
+        return dict(zip(self.domains, counts.tolist(), strict=True))
+
+    def _windows_on_disk(self, domain: str) -> int:
+        return max(0, (len(self._tokens[domain]) - 1) // self.context)
+
+    def _window(self, domain: str, drawn: int) -> int:
+        """The window that a domain's draw number `drawn` gives."""
+        count = self.windows(domain)
+        source = self.domains.index(domain)
+        position = _order(self.seed, source, drawn // count, count)[drawn % count]
+        if count == self._windows_on_disk(domain):
+            return int(position)
+        return int(_order(self.seed, source, _SUBSET_STREAM, self._windows_on_disk(domain))[position])
+
+
+def held_out_windows(corpus: Corpus, domain: str, context: int, count: int) -> NDArray[np.int64]:
+    """Fixed windows of held-out text, spread evenly over it, `[≤ count, context + 1]`.
+
+    Raises:
+        EmptyDomain: the held-out text is shorter than one window.
+    """
+    tokens = corpus.tokens(domain, "heldout")
+    available = (len(tokens) - 1) // context
+    if available < 1:
+        raise EmptyDomain(domain, "heldout", len(tokens), context + 1)
+    chosen = np.linspace(0, available - 1, min(count, available)).round().astype(int)
+    return np.stack([tokens[i * context : i * context + context + 1] for i in chosen]).astype(np.int64)
+
+
+def deal_windows(shares: tuple[float, ...], windows: int) -> NDArray[np.int64]:
+    """For each window: which domain it goes to, and the how-many-eth of that domain it is; `[windows, 2]`.
+
+    Each goes to the domain that is furthest behind its share, so every domain's count stays within one window of
+    share × windows at every moment, and at the end the counts are those of the largest remainder.
+    """
+    target = np.asarray(shares, float)
+    counts = np.zeros(len(shares), np.int64)
+    deal = np.empty((windows, 2), np.int64)
+    for window in range(windows):
+        source = int(np.argmax(target * (window + 1) - counts))
+        deal[window] = source, counts[source]
+        counts[source] += 1
+    return deal
+
+
+def _deal(shares: tuple[float, ...], windows: int) -> NDArray[np.int64]:
+    """The deal for at least that many windows, kept in doubling lengths so that steps do not pay for it anew."""
+    return _deal_of_length(shares, 1 << max(12, (windows - 1).bit_length()))
+
+
+@lru_cache(maxsize=32)
+def _deal_of_length(shares: tuple[float, ...], windows: int) -> NDArray[np.int64]:
+    return deal_windows(shares, windows)
+
+
+@lru_cache(maxsize=64)
+def _order(seed: int, source: int, epoch: int, count: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, source, epoch]).permutation(count)

@@ -1,0 +1,407 @@
+"""The run store: what every study asked for and what came out.
+
+    runs/<study>/study.toml            what was asked
+    runs/<study>/runs.parquet          what came out, committed; its metadata holds the study spelled out
+    runs/<study>/evaluations.parquet   learning curves and per-domain losses, committed
+    .store/<study>/rows/*.jsonl        the same rows as this machine made them, not committed
+    .store/<study>/{asked,leases,checkpoints,logs}
+
+A row is known by `run_id`: configuration, seed, budget and corpus. Where this machine has made a committed row again,
+its own row is the one that is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import time
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from scaling.errors import MissingColumns, MissingRuns, RecordError, StudyChanged, UnreadableTable
+from scaling.records import DomainLoss, Evaluation, Run, read_rows
+from scaling.study import Study, difference, read_study
+
+LEASE_SECONDS = 60.0
+"""A lease not refreshed for so long is free again."""
+
+_TABLES = {"run": "runs.parquet", "evaluation": "evaluations.parquet"}
+_POLARS = {int: pl.Int64, float: pl.Float64, str: pl.String, dict: pl.String, float | None: pl.Float64}
+
+
+def _schema(record: type) -> dict[str, Any]:
+    """Polars types of a record's fields; dictionaries are kept as JSON text, because their keys differ between rows."""
+    columns: dict[str, Any] = {}
+    for name, hint in typing.get_type_hints(record).items():
+        if name not in {f.name for f in dataclasses.fields(record)}:
+            continue
+        if typing.get_origin(hint) is list:
+            columns[name] = pl.List(pl.Struct(_schema(DomainLoss)))
+        else:
+            origin = typing.get_origin(hint)
+            columns[name] = _POLARS[hint if origin in (None, types.UnionType) else origin]
+    return columns
+
+
+_SCHEMAS = {"run": _schema(Run), "evaluation": _schema(Evaluation)}
+
+
+@dataclass(frozen=True)
+class Store:
+    """Rows, leases and working files of one study."""
+
+    study: Study
+
+    @property
+    def local(self) -> Path:
+        """Folder of this machine's own rows: `.store/<study>` beside `runs/`, or inside a study folder elsewhere."""
+        folder = self.study.folder.resolve()
+        root = folder.parent.parent if folder.parent.name == "runs" else folder
+        return root / ".store" / self.study.name
+
+    # --- what was asked ----------------------------------------------------------------------------
+
+    def check_unchanged(self) -> None:
+        """Refuse a study file that is not the one its rows were made from.
+
+        Raises:
+            StudyChanged: shows the difference.
+        """
+        asked = self.local / "asked"
+        before = [asked.read_text()] if asked.exists() and any(self.local.glob("rows/*.jsonl")) else []
+        committed = self.study.folder / _TABLES["run"]
+        if committed.exists():
+            before.append(_metadata(committed).get("asked", self.study.asked))
+        for text in before:
+            if text != self.study.asked:
+                raise StudyChanged(self.study.name, difference(text, self.study.asked))
+
+    def remember_study(self) -> None:
+        """Note what is being asked, before the first row."""
+        self.local.mkdir(parents=True, exist_ok=True)
+        _write_aside(self.local / "asked", lambda path: path.write_text(self.study.asked))
+
+    # --- rows --------------------------------------------------------------------------------------
+
+    def rows(self, kind: str, origin: str) -> pl.DataFrame:
+        """All rows of a kind ("run", "evaluation") and an origin ("local", "committed"), in the schema's columns."""
+        if origin == "committed":
+            path = self.study.folder / _TABLES[kind]
+            frame = _read_parquet(path) if path.exists() else pl.DataFrame(schema=_SCHEMAS[kind])
+            return frame.select(pl.col(c).cast(t) for c, t in _SCHEMAS[kind].items())
+        rows: list[dict[str, Any]] = []
+        for path in sorted(self.local.glob("rows/*.jsonl")):
+            rows += [_flat(row) for row in read_rows(path, kind)]
+        frame = pl.DataFrame(rows, schema=_SCHEMAS[kind], strict=False)
+        key = ["run_id"] if kind == "run" else ["run_id", "step", "domain"]
+        return frame.unique(key, keep="last", maintain_order=True)
+
+    def finished(self, *, here: bool = False) -> set[str]:
+        """Run ids that need no training; with `here`, only those that this machine has trained."""
+        origins = ("local",) if here else ("local", "committed")
+        return {i for origin in origins for i in self.rows("run", origin)["run_id"]}
+
+    def commit(self) -> tuple[int, int]:
+        """Compact local and committed rows into the study's folder.
+
+        Returns:
+            Rows in the table now, and how many of them are this machine's.
+
+        Raises:
+            MissingRuns: this machine has no rows of the study.
+            StudyChanged: its rows were made from another study file.
+        """
+        self.check_unchanged()
+        local = self.rows("run", "local")
+        if local.is_empty():
+            raise MissingRuns(
+                self.local, f"Run the sweep first: scaling sweep {self.study.folder}/study.toml"
+            )
+        mine = pl.concat([local["run_id"], local["trunk_id"]]).unique()
+        total = 0
+        for kind, name in _TABLES.items():
+            kept = self.rows(kind, "committed").filter(~pl.col("run_id").is_in(mine.implode()))
+            order = (
+                ["run_id", "step", "domain"] if kind == "evaluation" else ["corpus_hash", "N", "D", "run_id"]
+            )
+            table = pl.concat([kept, self.rows(kind, "local")]).sort(order)
+            _write_aside(
+                self.study.folder / name,
+                lambda path, table=table: table.write_parquet(
+                    path, compression="zstd", compression_level=19, metadata={"asked": self.study.asked}
+                ),
+            )
+            total = table.height if kind == "run" else total
+        return total, local.height
+
+    # --- leases ------------------------------------------------------------------------------------
+
+    def claim(self, work: str) -> bool:
+        """Take the lease of a piece of work; false while another living process holds it."""
+        path = self._lease(work)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        me = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
+        for _ in range(2):
+            try:
+                handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            except FileExistsError:
+                if not _expired(path):
+                    return False
+                path.unlink(missing_ok=True)
+                continue
+            os.write(handle, me.encode())
+            os.close(handle)
+            return True
+        return False
+
+    def refresh(self, work: str) -> None:
+        """Say that the holder of a lease is alive."""
+        if self._lease(work).exists():
+            os.utime(self._lease(work))
+
+    def release(self, work: str) -> None:
+        """Give a lease back."""
+        self._lease(work).unlink(missing_ok=True)
+
+    def _lease(self, work: str) -> Path:
+        return self.local / "leases" / f"{work}.json"
+
+
+def open_runs(
+    where: str | Path, *, kind: str = "annealed", status: str = "done", origin: str | None = None
+) -> pl.DataFrame:
+    """Runs that a fit may use, one row each.
+
+    Args:
+        where: a study's folder or file, a parquet or CSV file in the run schema, or "published:NAME".
+        kind: "annealed", "average", "curve" or "all".
+        status: "done", "diverged" or "all".
+        origin: "committed" or "local" rows only; both by default, this machine's own where both have a run.
+
+    Returns:
+        The fields of `records.Run`, `origin`, and for each domain `loss_<domain>`, `loss_stderr_<domain>` and
+        `loss_bits_per_byte_<domain>`. What was left out is printed with its count.
+
+    Raises:
+        MissingRuns: there are none.
+        UnreadableTable: a file is cut short or not a table.
+    """
+    if str(where).startswith("published:"):
+        from scaling.published import open_published
+
+        return open_published(str(where).removeprefix("published:"))
+    path = Path(where)
+    if path.is_file() and path.suffix != ".toml":
+        frame = read_table(path)
+    else:
+        frame = _open_study(Store(read_study(path)), origin)
+    left_out = {}
+    for column, wanted in (("status", status), ("kind", kind)):
+        if wanted != "all" and column in frame.columns:
+            left_out |= dict(frame.filter(pl.col(column) != wanted)[column].value_counts().iter_rows())
+            frame = frame.filter(pl.col(column) == wanted)
+    if left_out:
+        print("left out: " + ", ".join(f"{count} {value}" for value, count in sorted(left_out.items())))
+    if frame.is_empty():
+        raise MissingRuns(
+            where, f"Only rows of another kind or status are there: {left_out or 'none at all'}."
+        )
+    return frame
+
+
+def open_evaluations(where: str | Path, *, origin: str | None = None) -> pl.DataFrame:
+    """Learning curves and per-domain losses of a study, one row for each run or trunk, step and domain.
+
+    Raises:
+        MissingRuns: there are none.
+        UnreadableTable: a file is cut short.
+    """
+    store = Store(read_study(where))
+    origins = [origin] if origin else ["committed", "local"]
+    frame = pl.concat([store.rows("evaluation", o) for o in origins])
+    if frame.is_empty():
+        raise MissingRuns(where, f"Run the sweep first: scaling sweep {store.study.folder}/study.toml")
+    return frame.unique(["run_id", "step", "domain"], keep="last", maintain_order=True)
+
+
+def read_table(path: str | Path) -> pl.DataFrame:
+    """A parquet, CSV or JSON-lines file as a frame.
+
+    Raises:
+        MissingRuns: there is no such file.
+        UnreadableTable: it is cut short, or not what its name says.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingRuns(path, "Check the path.")
+    readers = {
+        ".parquet": _read_parquet,
+        ".csv": pl.read_csv,
+        ".jsonl": pl.read_ndjson,
+        ".ndjson": pl.read_ndjson,
+    }
+    if path.suffix not in readers:
+        raise UnreadableTable(path, f"its name must end in {', '.join(readers)}")
+    try:
+        return readers[path.suffix](path)
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as problem:
+        raise UnreadableTable(path, _first_line(problem)) from None
+
+
+def read_runs(
+    path: str | Path,
+    *,
+    columns: dict[str, str] | None = None,
+    units: dict[str, str] | None = None,
+    n_convention: str | None = None,
+) -> pl.DataFrame:
+    """Anybody's table of runs, brought into the run schema.
+
+    Args:
+        path: a parquet, CSV or JSON-lines file.
+        columns: the schema's name for each of the table's columns that is called otherwise, e.g.
+            `{"params": "N", "tokens": "D", "val_loss": "loss"}`.
+        units: the unit of a column where it is not the schema's: for counts "k", "M", "B", "T"; for `loss`
+            "bits/token", or "bits/byte" where the table has a column `bytes_per_token`.
+        n_convention: what the table's N counts, e.g. "total" or "no embedding"; kept in every row.
+
+    Returns:
+        The table with its columns renamed and in the schema's units, `n_convention` beside them.
+
+    Raises:
+        MissingRuns, UnreadableTable: as `read_table`.
+        MissingColumns: a column named in `columns` or `units` is not in the table.
+        UnknownUnit: a unit that cannot be converted.
+    """
+    frame = read_table(path)
+    columns, units = columns or {}, units or {}
+    if missing := [c for c in columns if c not in frame.columns]:
+        raise MissingColumns(missing, frame.columns, "Left of each colon stands the table's own name.")
+    frame = frame.rename(columns)
+    if missing := [c for c in units if c not in frame.columns]:
+        raise MissingColumns(missing, frame.columns, "Name units by the schema's names.")
+    for column, unit in units.items():
+        frame = frame.with_columns(_converted(frame, column, unit).alias(column))
+    return frame.with_columns(pl.lit(n_convention or "not stated").alias("n_convention"))
+
+
+def _converted(frame: pl.DataFrame, column: str, unit: str) -> pl.Expr:
+    from scaling.errors import UnknownUnit
+    from scaling.units import nats_per_token, parse_count
+
+    given = pl.col(column).cast(pl.Float64)
+    if unit in ("nats/token", ""):
+        return given
+    if unit == "bits/token":
+        return given * nats_per_token(1.0)
+    if unit == "bits/byte":
+        if "bytes_per_token" not in frame.columns:
+            raise MissingColumns(
+                ["bytes_per_token"], frame.columns, "bits/byte cannot be converted without it."
+            )
+        return given * nats_per_token(1.0) * pl.col("bytes_per_token")
+    try:
+        return given * parse_count(f"1{unit}")
+    except UnknownUnit:
+        raise UnknownUnit(
+            unit, "nats/token, bits/token, bits/byte, and counts in k, M, B, G, T, Ki, Mi, Gi"
+        ) from None
+
+
+def _open_study(store: Store, origin: str | None) -> pl.DataFrame:
+    origins = [origin] if origin else ["local", "committed"]
+    parts = [store.rows("run", o).with_columns(pl.lit(o).alias("origin")) for o in origins]
+    both = pl.concat(parts)
+    frame = both.unique("run_id", keep="first", maintain_order=True)
+    if twins := both.height - frame.height:
+        print(f"left out: {twins} committed rows that this machine has made again")
+    if frame.is_empty():
+        raise MissingRuns(
+            store.study.folder, f"Run the sweep first: scaling sweep {store.study.folder}/study.toml"
+        )
+    return _with_domain_columns(frame)
+
+
+def _with_domain_columns(frame: pl.DataFrame) -> pl.DataFrame:
+    names = frame["domains"].explode().drop_nulls().struct.field("domain").unique().sort()
+    columns = []
+    for name in names:
+        chosen = pl.col("domains").list.eval(pl.element().filter(pl.element().struct.field("domain") == name))
+        columns += [
+            chosen.list.first().struct.field(field).alias(f"{field}_{name}")
+            for field in ("loss", "loss_stderr", "loss_bits_per_byte")
+        ]
+    return frame.with_columns(columns)
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: json.dumps(v, sort_keys=True) if isinstance(v, dict) else v for k, v in row.items()}
+
+
+def _expired(lease: Path) -> bool:
+    try:
+        age = time.time() - lease.stat().st_mtime
+        holder = json.loads(lease.read_text() or "{}")
+    except FileNotFoundError:
+        return True
+    except json.JSONDecodeError:
+        return age > LEASE_SECONDS
+    if holder.get("host") == socket.gethostname() and not _alive(holder.get("pid", 0)):
+        return bool(holder)
+    return age > LEASE_SECONDS
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _read_parquet(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as problem:
+        raise UnreadableTable(path, _first_line(problem)) from None
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    try:
+        return pl.read_parquet_metadata(path)
+    except (pl.exceptions.PolarsError, OSError) as problem:
+        raise UnreadableTable(path, _first_line(problem)) from None
+
+
+def _first_line(problem: BaseException) -> str:
+    return (str(problem) or type(problem).__name__).splitlines()[0]
+
+
+def _write_aside(path: Path, write: typing.Callable[[Path], Any]) -> None:
+    """Write to a file beside the target, then rename: the target is whole at every moment."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(scratch)
+        scratch.rename(path)
+    except OSError as problem:
+        raise RecordError(
+            f"{path} could not be written ({problem}). Free some space and try again."
+        ) from problem
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def studies(root: str | Path = "runs") -> Iterable[Study]:
+    """Every study under a folder, by name."""
+    for file in sorted(Path(root).glob("*/study.toml")):
+        yield read_study(file)

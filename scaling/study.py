@@ -1,0 +1,326 @@
+"""A study file: what is asked of a sweep, read from TOML, checked before anything runs. No torch.
+
+    question = "How does loss fall with compute?"
+    notebook = "quickstart"              # the report's notebook, a stem under notebooks/
+
+    [corpus]
+    source = "installed"                 # or "folder", with path = "..."
+    packages = ["numpy", "scipy"]
+    blend = { code = 0.5, prose = 0.5 }  # share of each domain in the training tokens
+
+    [defaults]                           # any key of `Trunk`; counts may be written "512", "128Ki" or "4M"
+    budgets = ["128Ki", "1Mi"]
+    peak_lr = { 16 = 0.02, 32 = 0.015 }  # one number, or one for each width
+
+    [[grid]]                             # a list stands for every value in it; lists multiply
+    width = [16, 32]
+    seed = [0, 1]
+
+A grid is a set of trunks, each trained once at a constant rate; every budget branches from its trunk and is cooled to
+zero. `budgets` is therefore the one key whose list does not multiply.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from scaling.corpora.text import DOMAINS, CorpusSource
+from scaling.errors import BadValue, MissingRuns, StudyError, UnknownKey, UnknownUnit
+from scaling.flops import Shape
+from scaling.units import parse_count, print_count
+
+_COUNTS = {"budgets", "tokens_per_step", "warmup_tokens", "beta2_half_life", "unique_budget"}
+COOLDOWNS = ("linear", "1-sqrt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trunk:
+    """One constant-rate training run and the budgets that branch from it.
+
+    Raises:
+        BadValue: a value is out of range.
+    """
+
+    width: int
+    depth: int = 2
+    head_dim: int = 16
+    context: int = 128
+    seed: int = 0
+    budgets: tuple[int, ...] = ()
+    """Tokens at which a cooled-down branch ends."""
+    tokens_per_step: int = 512
+    peak_lr: float = 0.01
+    """Learning rate of the matrices at `train.model.BASE_WIDTH`; each matrix has its multiplier."""
+    warmup_tokens: int = 32_768
+    cooldown: float = 0.2
+    """Share of a budget over which the rate falls to zero."""
+    cooldown_shape: str = "1-sqrt"
+    weight_decay: float = 0.0
+    """Pull of each step towards zero, as a share of the rate (decoupled)."""
+    beta2_half_life: int = 131_072
+    """Tokens after which a squared gradient counts half in Adam's second moment."""
+    unique_budget: int | None = None
+    """Distinct tokens that may be seen; nothing in TOML, or "all", is the whole corpus."""
+    max_epochs: float = 1.0
+    """How often a domain's tokens may be seen at the most."""
+    blend: tuple[tuple[str, float], ...] = (("code", 0.5), ("prose", 0.5))
+
+    def __post_init__(self) -> None:
+        _ = self.shape
+        _check(bool(self.budgets), "budgets", self.budgets, "at least one token count")
+        for budget in self.budgets:
+            _check(budget >= self.tokens_per_step, "budgets", budget, "at least one step of tokens_per_step")
+        _check(
+            self.tokens_per_step > 0 and self.tokens_per_step % self.context == 0,
+            "tokens_per_step",
+            self.tokens_per_step,
+            f"a positive multiple of context = {self.context}",
+        )
+        _check(self.peak_lr > 0, "peak_lr", self.peak_lr, "above 0")
+        _check(0 < self.cooldown <= 1, "cooldown", self.cooldown, "above 0 and at most 1")
+        _check(
+            self.cooldown_shape in COOLDOWNS, "cooldown_shape", self.cooldown_shape, " or ".join(COOLDOWNS)
+        )
+        _check(self.warmup_tokens >= 0, "warmup_tokens", self.warmup_tokens, "at least 0")
+        _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
+        _check(self.beta2_half_life > 0, "beta2_half_life", self.beta2_half_life, "above 0")
+        _check(self.max_epochs >= 1, "max_epochs", self.max_epochs, "at least 1")
+        unique = self.unique_budget
+        _check(
+            unique is None or unique >= self.context, "unique_budget", unique, "at least one window, or 'all'"
+        )
+        shares = dict(self.blend)
+        _check(
+            abs(sum(shares.values()) - 1) < 1e-9 and min(shares.values(), default=-1) >= 0,
+            "blend",
+            shares,
+            "shares of at least 0 that add up to 1",
+        )
+        for domain in shares:
+            _check(domain in DOMAINS, "blend", domain, " or ".join(DOMAINS))
+
+    @property
+    def shape(self) -> Shape:
+        """The model."""
+        return Shape(width=self.width, depth=self.depth, head_dim=self.head_dim, context=self.context)
+
+    @property
+    def beta2(self) -> float:
+        """Adam's second-moment decay for each step: half after `beta2_half_life` tokens."""
+        return 0.5 ** (self.tokens_per_step / self.beta2_half_life)
+
+    def steps(self, budget: int) -> int:
+        """Whole steps that a budget pays for."""
+        return budget // self.tokens_per_step
+
+    def branch_step(self, budget: int) -> int:
+        """The trunk's step from which a budget's cooldown starts."""
+        return self.steps(budget) - max(1, round(self.cooldown * self.steps(budget)))
+
+    @property
+    def stack_key(self) -> Trunk:
+        """What trunks must share to be trained at once; seed, rate, decay, blend and data may differ."""
+        return replace(
+            self,
+            seed=0,
+            peak_lr=1.0,
+            weight_decay=0.0,
+            unique_budget=None,
+            max_epochs=1.0,
+            blend=(("code", 1.0),),
+        )
+
+    @property
+    def config_hash(self) -> str:
+        """Hash of everything but seed and budgets."""
+        asked = asdict(self)
+        del asked["seed"], asked["budgets"]
+        return digest(asked)
+
+    def trunk_id(self, corpus_hash: str) -> str:
+        """Hash of configuration, seed and corpus; the budgets that branch off do not change a trunk."""
+        return digest([self.config_hash, self.seed, corpus_hash])
+
+    def run_id(self, corpus_hash: str, budget: int) -> str:
+        """Hash of the trunk and one budget."""
+        return digest([self.trunk_id(corpus_hash), budget])
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        unique = "" if self.unique_budget is None else f" unique {print_count(self.unique_budget)}"
+        return f"width {self.width} depth {self.depth} lr {self.peak_lr:g}{unique} seed {self.seed}"
+
+    @staticmethod
+    def from_json(asked: dict[str, Any]) -> Trunk:
+        """A trunk from what `dataclasses.asdict` and JSON made of it."""
+        blend = tuple((d, float(share)) for d, share in asked["blend"])
+        return Trunk(**asked | {"budgets": tuple(asked["budgets"]), "blend": blend})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Everything a study file asks for."""
+
+    folder: Path
+    """Holds the study file and the committed rows; its name is the study's."""
+    question: str
+    notebook: str | None
+    corpus: CorpusSource
+    """As written: a path is relative to `folder`."""
+    trunks: tuple[Trunk, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.resolve().name
+
+    @property
+    def source(self) -> CorpusSource:
+        """The corpus with its path made findable from anywhere."""
+        path = self.corpus.path
+        return self.corpus if path is None else replace(self.corpus, path=str(self.folder / path))
+
+    @property
+    def asked(self) -> str:
+        """The study spelled out, a trunk a line: what decides whether two study files ask for the same."""
+        lines = [json.dumps({"corpus": asdict(self.corpus)})]
+        return "\n".join(lines + [json.dumps(asdict(t)) for t in self.trunks]) + "\n"
+
+
+def read_study(path: str | Path) -> Study:
+    """The study in a TOML file, or in the `study.toml` of a folder.
+
+    Raises:
+        MissingRuns: there is no such file.
+        UnknownKey, BadValue: the file asks for something that no study has, or for something impossible.
+        StudyError: the file is not TOML.
+    """
+    path = Path(path)
+    file = path / "study.toml" if path.is_dir() else path
+    if not file.is_file():
+        raise MissingRuns(file, "Name a study file, e.g. runs/quickstart/study.toml.")
+    try:
+        table = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise StudyError(f"{file} is not a TOML file ({problem}). Mend that line.") from None
+    _known(str(file), table, {"question", "notebook", "corpus", "defaults", "grid"})
+    corpus = dict(table.get("corpus", {}))
+    _known(f"{file} [corpus]", corpus, {"source", "packages", "path", "blend"})
+    blend = corpus.pop("blend", None)
+    defaults = dict(table.get("defaults", {})) | ({"blend": blend} if blend else {})
+    grids = table.get("grid", [{}])
+    keys = {f.name for f in fields(Trunk)}
+    trunks: dict[Trunk, None] = {}
+    for where, asked in [(f"{file} [defaults]", defaults), *((f"{file} [[grid]]", g) for g in grids)]:
+        _known(where, asked, keys)
+    for grid in grids:
+        for trunk in _expand(str(file), defaults | grid):
+            trunks[trunk] = None
+    return Study(
+        folder=file.parent if file.name == "study.toml" else file.with_suffix(""),
+        question=_text(file, "question", table.get("question", "")),
+        notebook=_text(file, "notebook", table.get("notebook", "")) or None,
+        corpus=_corpus(file, corpus),
+        trunks=tuple(trunks),
+    )
+
+
+def digest(asked: object) -> str:
+    """A short hash of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def difference(before: str, now: str) -> str:
+    """The lines in which two spelled-out studies differ, marked - and +."""
+    lines = difflib.unified_diff(before.splitlines(), now.splitlines(), lineterm="", n=0)
+    return "\n".join(line for line in lines if line[:3] not in ("---", "+++") and line[:2] != "@@")
+
+
+def _expand(where: str, asked: Mapping[str, Any]) -> Iterable[Trunk]:
+    """Every combination of the values that were given as lists."""
+    choices = {}
+    for key, value in asked.items():
+        if key == "budgets":
+            value = [value] if isinstance(value, list) else [[value]]
+        choices[key] = value if isinstance(value, list) else [value]
+    for values in itertools.product(*choices.values()):
+        yield _trunk(where, dict(zip(choices, values, strict=True)))
+
+
+def _trunk(where: str, asked: dict[str, Any]) -> Trunk:
+    if "width" not in asked:
+        raise BadValue(where, "width", None, "given, one width or a list of them")
+    if isinstance(asked.get("peak_lr"), dict):
+        table = asked["peak_lr"]
+        if str(asked["width"]) not in table:
+            raise BadValue(
+                where, "peak_lr", table, f"a number, or a table with the width {asked['width']} in it"
+            )
+        asked["peak_lr"] = table[str(asked["width"])]
+    if asked.get("unique_budget") == "all":
+        asked["unique_budget"] = None
+    if isinstance(asked.get("blend"), dict):
+        asked["blend"] = tuple(sorted(asked["blend"].items()))
+    for key, value in asked.items():
+        if key in _COUNTS and value is not None:
+            many = key == "budgets"
+            counts = tuple(_count(where, key, v) for v in (value if many else [value]))
+            asked[key] = tuple(sorted(set(counts))) if many else counts[0]
+        elif key not in ("blend", "cooldown_shape", "unique_budget"):
+            wanted = int if key in ("width", "depth", "head_dim", "context", "seed") else float
+            if isinstance(value, bool) or not isinstance(value, int | float) or wanted(value) != value:
+                kind = "a whole number" if wanted is int else "a number"
+                raise BadValue(where, key, value, kind)
+            asked[key] = wanted(value)
+    try:
+        return Trunk(**asked)
+    except BadValue as problem:
+        raise BadValue(where, problem.key, problem.found, problem.wanted) from None
+
+
+def _count(where: str, key: str, value: object) -> int:
+    try:
+        count = parse_count(value) if isinstance(value, str | int | float) else -1.0
+    except UnknownUnit:
+        count = -1.0
+    if count < 0 or count != round(count):
+        raise BadValue(where, key, value, 'a whole number of tokens, at least 0, e.g. 4096, "128Ki" or "4M"')
+    return round(count)
+
+
+def _corpus(file: Path, asked: dict[str, Any]) -> CorpusSource:
+    if asked.get("source", "installed") not in ("installed", "folder"):
+        raise BadValue(str(file), "corpus.source", asked["source"], "'installed' or 'folder'")
+    if asked.get("source") == "folder" and "path" not in asked:
+        raise BadValue(str(file), "corpus.path", None, "given where source = 'folder'")
+    packages = asked.get("packages", [])
+    if not isinstance(packages, list) or not all(isinstance(p, str) for p in packages):
+        raise BadValue(str(file), "corpus.packages", packages, "a list of package names")
+    return CorpusSource(**asked | {"packages": tuple(packages)})
+
+
+def _known(where: str, table: Mapping[str, Any], known: set[str]) -> None:
+    for key in table:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1)
+            raise UnknownKey(where, key, sorted(known), close[0] if close else None)
+
+
+def _text(file: Path, key: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise BadValue(str(file), key, value, "text")
+    return value
+
+
+def _check(holds: bool, key: str, found: object, wanted: str) -> None:
+    if not holds:
+        raise BadValue("study", key, found, wanted)

@@ -1,0 +1,107 @@
+"""K models of one shape in training: their state, and the one loop that moves it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scaling.corpora.sampler import Sampler
+from scaling.corpora.text import Corpus
+from scaling.study import Trunk
+from scaling.train.model import Transformer, initial_weights, matrix_views, rate_multipliers
+from scaling.train.optim import AdamW
+
+# Leaves of a stack lie apart in memory, and so do their gradients; torch would rather have them adjacent, and says so.
+warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout", UserWarning)
+
+EVALUATION_CHUNK = 65_536
+"""Tokens of one evaluation pass over the whole stack."""
+
+
+class Stack:
+    """Weights, moments and step of K trunks; `fork` starts a branch from here without touching them."""
+
+    def __init__(self, trunks: Sequence[Trunk], corpus: Corpus, device: torch.device):
+        self.trunks, self.corpus, self.device = trunks, corpus, device
+        first = trunks[0]
+        self.shape = first.shape
+        self.samplers = [
+            Sampler(
+                corpus,
+                dict(t.blend),
+                t.context,
+                t.tokens_per_step // t.context,
+                t.seed,
+                t.unique_budget,
+            )
+            for t in trunks
+        ]
+        self.net = Transformer(self.shape, device)
+        self.peak = torch.tensor([[t.peak_lr] for t in trunks], device=device)
+        self.weights = initial_weights(self.shape, [t.seed for t in trunks]).to(device)
+        self.optimizer = AdamW(
+            self.weights,
+            rate_multipliers(self.shape).to(device),
+            beta2=first.beta2,
+            weight_decay=torch.tensor([[t.weight_decay] for t in trunks], device=device),
+        )
+        self.step = 0
+        self._bind()
+
+    def _bind(self) -> None:
+        """Leaves for autograd that share memory with the flat buffers, so that a backward pass fills one gradient."""
+        self.gradient = torch.zeros_like(self.weights)
+        gradients = matrix_views(self.gradient, self.shape)
+        self.leaves = {
+            name: view.detach().requires_grad_()
+            for name, view in matrix_views(self.weights, self.shape).items()
+        }
+        for name, leaf in self.leaves.items():
+            leaf.grad = gradients[name]
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that a resumed run needs beside the step."""
+        return {"weights": self.weights, "first": self.optimizer.first, "second": self.optimizer.second}
+
+    def restore(self, state: dict[str, Tensor], step: int) -> None:
+        """Take over a saved state."""
+        with torch.no_grad():
+            for name, mine in self.state().items():
+                mine.copy_(state[name])
+        self.step = step
+
+    def advance(
+        self, to: int, share: Callable[[int], float], each: Callable[[], None] = lambda: None
+    ) -> None:
+        """Train up to step `to`; `share` gives the rate as a part of its peak, `each` is called after every step."""
+        while self.step < to:
+            batch = np.stack([sampler.batch(self.step) for sampler in self.samplers])
+            tokens = torch.from_numpy(batch).to(self.device, non_blocking=True)
+            self.gradient.zero_()
+            self.net.token_losses(self.leaves, tokens).mean((1, 2)).sum().backward()
+            with torch.no_grad():
+                rate = self.peak * share(self.step)
+                self.optimizer.step(self.weights, self.gradient, rate, self.step + 1)
+            self.step += 1
+            each()
+
+    def fork(self) -> dict[str, Tensor]:
+        """A copy of the state, to come back to after a branch."""
+        return {name: tensor.clone() for name, tensor in self.state().items()}
+
+    @torch.no_grad()
+    def evaluate(self, windows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Mean loss of every window for every model, `[K, windows]`, nats/token."""
+        models = len(self.trunks)
+        chunk = max(1, EVALUATION_CHUNK // (windows.shape[1] * models))
+        parts = []
+        for start in range(0, len(windows), chunk):
+            tokens = torch.from_numpy(windows[start : start + chunk]).to(self.device)
+            losses = self.net.token_losses(self.leaves, tokens.expand(models, -1, -1))
+            parts.append(losses.mean(2).double().cpu().numpy())
+        return np.concatenate(parts, axis=1)

@@ -1,0 +1,350 @@
+"""One process of a sweep: trains a stack of trunks and their branches, writes rows as JSON lines.
+
+    python -m scaling.train.worker JOB.json
+
+Needs numpy and torch only. A row is on disk before the trunk goes on past its branch point, and a checkpoint is never
+further than the rows, so a process killed at any moment loses seconds of work and no row.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from scaling.corpora.sampler import held_out_windows
+from scaling.corpora.text import Corpus
+from scaling.errors import ScalingError
+from scaling.flops import count_flops, count_parameters
+from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows
+from scaling.study import Trunk
+from scaling.train import checkpoint
+from scaling.train.schedule import cooldown_share, trunk_share
+from scaling.train.stack import Stack
+from scaling.units import bits_per_byte, print_count
+
+FINAL_WINDOWS = 256
+"""Held-out windows of each domain that a run's loss is the mean of."""
+CURVE_WINDOWS = 32
+"""The same for a point of the trunk's learning curve."""
+CURVE_POINTS_PER_OCTAVE = 2
+CHECKPOINT_SECONDS = 15.0
+PROGRESS_SECONDS = 0.5
+EXIT_STOPPED = 3
+"""The process was asked to stop, or its launcher is gone; everything is resumable."""
+
+
+class Stopped(Exception):
+    """Asked to stop between two steps."""
+
+
+def choose_device(asked: str) -> torch.device:
+    """The device for "auto", "cpu" or "cuda".
+
+    Raises:
+        DeviceNotFound: CUDA was asked for and is absent.
+    """
+    from scaling.errors import DeviceNotFound
+
+    if asked == "auto":
+        asked = "cuda" if torch.cuda.is_available() else "cpu"
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise DeviceNotFound(asked)
+    return torch.device(asked)
+
+
+class Worker:
+    """A stack on its way through its trunk and branches."""
+
+    def __init__(
+        self,
+        trunks: list[Trunk],
+        corpus: Corpus,
+        *,
+        study: str,
+        folder: Path,
+        pack: str,
+        device: torch.device,
+        say: Callable[[dict[str, Any]], None] = lambda _: None,
+    ):
+        self.trunks, self.corpus, self.study, self.say = trunks, corpus, study, say
+        self.rows, self.checkpoints = folder / "rows", folder / "checkpoints" / pack
+        self.rows.mkdir(parents=True, exist_ok=True)
+        self.device = device
+        self.ids = [t.trunk_id(corpus.corpus_hash) for t in trunks]
+        self.stack = Stack(trunks, corpus, device)
+        self.final = {
+            d: held_out_windows(corpus, d, self.first.context, FINAL_WINDOWS) for d in self._domains()
+        }
+        self.curve = {d: w[:: max(1, len(w) // CURVE_WINDOWS)][:CURVE_WINDOWS] for d, w in self.final.items()}
+        self.seconds = 0.0
+        self.diverged: dict[int, str] = {}
+        self.stop = False
+        self._said = self._saved = time.monotonic()
+        self._unsaid = 0
+        self._launcher = os.getppid()
+
+    @property
+    def first(self) -> Trunk:
+        """Stands for what all trunks of the stack share."""
+        return self.trunks[0]
+
+    def train(self) -> None:
+        """Go on from the newest checkpoint to the last budget."""
+        self._resume()
+        budgets = sorted(self.first.budgets, key=self.first.branch_step)
+        for budget in budgets:
+            self._trunk_to(self.first.branch_step(budget))
+            if all(self._has_run(k, budget) for k in range(len(self.trunks))):
+                continue
+            self._checkpoint()
+            self._branch(budget)
+        for path in sorted(self.checkpoints.glob("*")):
+            path.unlink()
+        self.checkpoints.rmdir()
+
+    # --- training ----------------------------------------------------------------------------------
+
+    def _trunk_to(self, step: int) -> None:
+        warmup = self.first.warmup_tokens // self.first.tokens_per_step
+        while self.stack.step < step:
+            stops = [s for s in _curve_steps(step) if s > self.stack.step]
+            self._advance(stops[0] if stops else step, lambda s: trunk_share(s, warmup))
+            if stops and self.stack.step == stops[0]:
+                self._write_curve()
+
+    def _branch(self, budget: int) -> None:
+        """Cool a copy of the trunk down to its budget, write its rows, and come back to the trunk."""
+        start, end = self.stack.step, self.first.steps(budget)
+        trunk, trunk_seconds = self.stack.fork(), self.seconds
+        shape = self.first.cooldown_shape
+        self._advance(end, lambda s: cooldown_share(s, start, end, shape), in_branch=True)
+        losses = {d: self.stack.evaluate(w) for d, w in self.final.items()}
+        for k in range(len(self.trunks)):
+            if not self._has_run(k, budget):
+                self._write_run(k, budget, {d: table[k] for d, table in losses.items()})
+        self.stack.restore(trunk, start)
+        self.seconds = trunk_seconds
+
+    def _advance(self, to: int, share: Callable[[int], float], *, in_branch: bool = False) -> None:
+        started = time.monotonic()
+
+        def each() -> None:
+            nonlocal started
+            now = time.monotonic()
+            self.seconds, started = self.seconds + now - started, now
+            self._unsaid += self.first.tokens_per_step * len(self.trunks)
+            if now - self._said > PROGRESS_SECONDS:
+                self._tell(now)
+            if self.stop or os.getppid() != self._launcher:
+                if not in_branch:  # a branch is begun again from the trunk's checkpoint at its root
+                    self._checkpoint()
+                raise Stopped
+            if not in_branch and now - self._saved > CHECKPOINT_SECONDS:
+                self._checkpoint()
+
+        self.stack.advance(to, share, each)
+        self._tell(time.monotonic())
+
+    def _tell(self, now: float) -> None:
+        self.say({"tokens": self._unsaid})
+        self._unsaid, self._said = 0, now
+
+    # --- state on disk -----------------------------------------------------------------------------
+
+    def _checkpoint(self) -> None:
+        facts = {"trunks": self.ids, "seconds": self.seconds, "diverged": self.diverged}
+        checkpoint.save(self.checkpoints, self.stack.step, self.stack.state(), facts)
+        self._saved = time.monotonic()
+
+    def _resume(self) -> None:
+        found = checkpoint.load_newest(self.checkpoints)
+        if found is None:
+            return
+        tensors, facts, damaged = found
+        for line in damaged:
+            print(line, file=sys.stderr)
+        if facts["trunks"] == self.ids:
+            self.stack.restore(tensors, facts["step"])
+            self.seconds = facts["seconds"]
+            self.diverged = {int(k): note for k, note in facts["diverged"].items()}
+
+    # --- rows --------------------------------------------------------------------------------------
+
+    def _domains(self) -> list[str]:
+        """Every domain with held-out text is measured, whether or not it is trained on."""
+        blended = {d for t in self.trunks for d, share in t.blend if share > 0}
+        return [d for d in sorted(self.corpus.bytes) if d in blended or len(self.corpus.tokens(d, "heldout"))]
+
+    def _has_run(self, k: int, budget: int) -> bool:
+        run_id = self.trunks[k].run_id(self.corpus.corpus_hash, budget)
+        return any(row["run_id"] == run_id for row in read_rows(self._file(k), "run"))
+
+    def _file(self, k: int) -> Path:
+        return self.rows / f"{self.ids[k]}.jsonl"
+
+    def _write_curve(self) -> None:
+        known = {
+            k: {row["step"] for row in read_rows(self._file(k), "evaluation") if row["run_id"] == self.ids[k]}
+            for k in range(len(self.trunks))
+        }
+        losses = {d: self.stack.evaluate(w) for d, w in self.curve.items()}
+        for k, trunk in enumerate(self.trunks):
+            if self.stack.step in known[k]:
+                continue
+            domains = [_domain_loss(d, table[k]) for d, table in losses.items()]
+            append_rows(self._file(k), *self._evaluations(self.ids[k], trunk, self.stack.step, domains))
+            if k not in self.diverged and not np.isfinite([d.loss for d in domains]).all():
+                self.diverged[k] = f"loss not finite at step {self.stack.step}"
+
+    def _write_run(self, k: int, budget: int, losses: dict[str, NDArray[np.float64]]) -> None:
+        trunk, steps = self.trunks[k], self.first.steps(budget)
+        domains = [_domain_loss(d, per_window) for d, per_window in losses.items()]
+        shares = dict(trunk.blend)
+        blended = [(shares[d.domain], d) for d in domains if shares.get(d.domain, 0) > 0]
+        loss = sum(share * d.loss for share, d in blended)
+        note = self.diverged.get(k, "")
+        if not note and not loss < np.log(trunk.shape.vocabulary):
+            note = f"loss {loss:.3g} at the end is no better than a uniform guess"
+        tokens = steps * trunk.tokens_per_step
+        unique = self.stack.samplers[k].unique_tokens(steps)
+        parameters, flops = count_parameters(trunk.shape), count_flops(trunk.shape, tokens)
+        run = Run(
+            run_id=trunk.run_id(self.corpus.corpus_hash, budget),
+            trunk_id=self.ids[k],
+            study=self.study,
+            name=f"{trunk.name} tokens {print_count(tokens)}",
+            kind="annealed",
+            status="diverged" if note else "done",
+            N=parameters.matrices,
+            params_embedding=parameters.embedding,
+            params_head=parameters.head,
+            params_total=parameters.total,
+            D=tokens,
+            unique_tokens=unique,
+            unique_budget=sum(map(self.stack.samplers[k].windows, self.stack.samplers[k].domains))
+            * trunk.context,
+            epochs=tokens / unique,
+            C=flops.total,
+            flops_matrix=flops.matrices,
+            flops_attention=flops.attention_causal,
+            flops_head=flops.head,
+            loss=loss,
+            loss_stderr=sum((share * d.loss_stderr) ** 2 for share, d in blended) ** 0.5,
+            loss_bits_per_byte=bits_per_byte(loss),
+            domains=domains,
+            seed=trunk.seed,
+            width=trunk.width,
+            depth=trunk.depth,
+            head_dim=trunk.head_dim,
+            context=trunk.context,
+            vocabulary=trunk.shape.vocabulary,
+            tokens_per_step=trunk.tokens_per_step,
+            steps=steps,
+            schedule=f"constant, {trunk.cooldown_shape} cooldown over the last {trunk.cooldown:.0%}",
+            peak_lr=trunk.peak_lr,
+            weight_decay=trunk.weight_decay,
+            beta2=trunk.beta2,
+            blend=shares,
+            config_hash=trunk.config_hash,
+            corpus_hash=self.corpus.corpus_hash,
+            corpus_bytes=dict(self.corpus.bytes),
+            corpus_versions=dict(self.corpus.versions),
+            versions=versions(),
+            device=device_name(self.device),
+            seconds=self.seconds / len(self.trunks),
+            note=note,
+        )
+        evaluations = self._evaluations(run.run_id, trunk, steps, domains)
+        append_rows(self._file(k), *evaluations, {"run": run.to_json()})
+        self.say({"run": run.name, "status": run.status})
+
+    def _evaluations(
+        self, run_id: str, trunk: Trunk, step: int, domains: list[DomainLoss]
+    ) -> list[dict[str, Any]]:
+        at = {"run_id": run_id, "step": step, "tokens": step * trunk.tokens_per_step}
+        return [{"evaluation": asdict(Evaluation(**at, **asdict(d)))} for d in domains]
+
+
+def versions() -> dict[str, str]:
+    """What computed a row."""
+    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+
+
+def device_name(device: torch.device) -> str:
+    """The processor's own name, so that rows of two machines can be told apart."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    names = (
+        [s.partition(":")[2].strip() for s in info.read_text().splitlines() if s.startswith("model name")]
+        if (info.exists())
+        else []
+    )
+    return f"{names[0] if names else platform.processor() or platform.machine()}, one thread"
+
+
+def _domain_loss(domain: str, per_window: NDArray[np.float64]) -> DomainLoss:
+    loss = float(per_window.mean())
+    stderr = float(per_window.std(ddof=1) / np.sqrt(len(per_window))) if len(per_window) > 1 else float("nan")
+    return DomainLoss(domain=domain, loss=loss, loss_stderr=stderr, loss_bits_per_byte=bits_per_byte(loss))
+
+
+def _curve_steps(last: int) -> list[int]:
+    """Steps at which a trunk is measured, evenly spaced in the logarithm."""
+    octaves = np.arange(0, np.log2(max(last, 1)) + 1e-9, 1 / CURVE_POINTS_PER_OCTAVE)
+    return sorted({round(2**x) for x in octaves if 2**x >= 16})
+
+
+def _keep_pages() -> None:
+    """Tell the allocator to keep freed memory: a step frees and asks for the same pages again and again."""
+    if sys.platform == "linux":
+        trim_threshold, mmap_max = -1, -4
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 1 << 30)
+
+
+def main(job_path: str) -> int:
+    """Carry out one job file; the exit status is 0 when done, `EXIT_STOPPED` when asked to stop, 1 on an error."""
+    job = json.loads(Path(job_path).read_text())
+    _keep_pages()
+    torch.set_num_threads(1)
+
+    def say(message: dict[str, Any]) -> None:
+        print(json.dumps(message), flush=True)
+
+    try:
+        worker = Worker(
+            [Trunk.from_json(t) for t in job["trunks"]],
+            Corpus.load(job["corpus"]),
+            study=job["study"],
+            folder=Path(job["folder"]),
+            pack=job["pack"],
+            device=choose_device(job["device"]),
+            say=say,
+        )
+        signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "stop", True))
+        worker.train()
+    except (Stopped, BrokenPipeError):
+        return EXIT_STOPPED
+    except ScalingError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
