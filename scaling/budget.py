@@ -1,0 +1,149 @@
+"""What to train with a budget of compute, from a fit and from what the runs really cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from scaling.laws import repetition
+from scaling.laws.base import describe
+from scaling.laws.loss import chinchilla
+from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
+from scaling.units import print_count
+
+Law = Callable[..., Any]
+
+
+def flops_per_token(runs: pl.DataFrame) -> Callable[[Any], Any]:
+    """FLOPs a token as a function of N, from what the runs spent.
+
+        C / D = 6 N + k √N
+
+    Head and attention cost as the width does, and at a fixed depth the width goes as √N: on a ladder of widths this is
+    exact, and k is 0 where C was counted as 6ND. A constant C / (N D) would be off by 1.5 to 2 times at one end
+    of a ladder that starts at width 16.
+
+    Args:
+        runs: columns N, D and C.
+
+    Returns:
+        A function of operators and ufuncs, which the browser can evaluate too.
+    """
+    size, spent = runs["N"].to_numpy().astype(float), (runs["C"] / runs["D"]).to_numpy()
+    k = max(float(np.median((spent - FLOPS_PER_PARAMETER_TOKEN * size) / np.sqrt(size))), 0.0)
+    return lambda N: FLOPS_PER_PARAMETER_TOKEN * N + k * np.sqrt(N)
+
+
+def with_repeats(law: Law) -> Law:
+    """A loss law of N and D, as a law of N, D and unique_tokens.
+
+    Runs that repeat nothing cannot say what a repeated token is worth. R_D and R_N are therefore held at what
+    Muennighoff et al. 2023, arXiv:2305.16264, fitted to models of up to 9 billion parameters on web text. A law
+    that reads unique_tokens already is returned as it is.
+    """
+    seen = describe(law)
+    if "unique_tokens" in seen.column_names:
+        return law
+    published = repetition.MUENNIGHOFF_2023.keywords
+    if seen.name == chinchilla.__name__ and not seen.held:
+        return partial(repetition.data_constrained, R_D=published["R_D"], R_N=published["R_N"])
+
+    def law_with_repeats(N: Any, D: Any, unique_tokens: Any, **parameters: Any) -> Any:
+        return law(N, repetition.effective_data(D, unique_tokens, published["R_D"]), **parameters)
+
+    return law_with_repeats
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """A number for each budget: median and interval over bootstrap draws."""
+
+    median: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    def words(self, index: int, form: Callable[[float], str] = print_count) -> str:
+        """The number and its interval: 85k [61k, 112k]."""
+        return f"{form(self.median[index])} [{form(self.low[index])}, {form(self.high[index])}]"
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """The best way to spend each budget: arrays of shape (budgets,)."""
+
+    C: NDArray[np.float64]
+    """Training FLOPs."""
+    N: Estimated
+    """Parameters."""
+    D: Estimated
+    """Tokens."""
+    loss: Estimated
+    """nats/token."""
+    level: float
+    """Of the intervals."""
+    largest: float
+    """C of the largest run; beyond it every number is an extrapolation."""
+
+    def table(self) -> pl.DataFrame:
+        """One row a budget, in words."""
+        loss = partial("{:.3f}".format)
+        return pl.DataFrame(
+            {
+                "training compute, FLOPs": [f"{c:.1e}".replace("e+", "e") for c in self.C],
+                "parameters N": [self.N.words(i) for i in range(len(self.C))],
+                "tokens D": [self.D.words(i) for i in range(len(self.C))],
+                "tokens a parameter": [
+                    f"{d / n:.0f}" for d, n in zip(self.D.median, self.N.median, strict=True)
+                ],
+                "loss, nats/token": [self.loss.words(i, loss) for i in range(len(self.C))],
+                "beyond the runs": [
+                    f"{c / self.largest:.1f}×" if c > 1.001 * self.largest else "" for c in self.C
+                ],
+            }
+        )
+
+
+def allocate(found: Any, runs: pl.DataFrame, C: ArrayLike, *, level: float = 0.8) -> Allocation:
+    """The N and D with the lowest loss among those that cost C, at what these runs cost.
+
+        minimise L(N, C / f(N)) over N,   f as in `flops_per_token`
+
+    Args:
+        found: a `Fit` of a law of N and D.
+        runs: what the cost of a token is read from, columns N, D and C.
+        C: training FLOPs, scalar or shape (budgets,).
+        level: of the intervals.
+
+    Raises:
+        NotALaw: the law does not read both N and D.
+    """
+    seen, cost, budgets = describe(found.law), flops_per_token(runs), np.atleast_1d(np.asarray(C, float))
+
+    def priced(*columns: Any, **parameters: Any) -> Any:  # its D is the one that 6ND would buy
+        at = dict(zip(seen.column_names, columns, strict=True))
+        return seen(
+            **(at | {"D": at["D"] * FLOPS_PER_PARAMETER_TOKEN * at["N"] / cost(at["N"])}), **parameters
+        )
+
+    drawn = optimum(replace(seen, function=priced), budgets, **(found.draws or found.params))
+
+    def over_draws(values: NDArray) -> Estimated:
+        low, median, high = np.quantile(
+            np.atleast_2d(values), [(1 - level) / 2, 0.5, (1 + level) / 2], axis=0
+        )
+        return Estimated(median, low, high)
+
+    return Allocation(
+        C=budgets,
+        N=over_draws(drawn.N),
+        D=over_draws(budgets / cost(drawn.N)),
+        loss=over_draws(drawn.loss),
+        level=level,
+        largest=float(runs["C"].to_numpy().max()),
+    )

@@ -1,0 +1,247 @@
+"""Charts for the screen: hover on every run, sliders that the browser evaluates. Everything here is altair.
+
+The frontier is not a picture of numbers worked out beforehand. The page carries the bootstrap draws of the fit and the
+law's own formula (`vega.trace`), finds the optimum of each draw at each budget (`optimum`), and does so again
+whenever a slider moves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from scaling.budget import allocate, flops_per_token, with_repeats
+from scaling.plot import theme, words
+from scaling.plot.offline import Bundle, embed, enable
+from scaling.plot.optimum import optimum, quantiles
+
+__all__ = ["Bundle", "embed", "enable", "loss_against_compute"]
+
+DRAWS_MARKED, DRAWS_BAND = 1000, 150
+"""Bootstrap draws that the readout of one budget and the band over all budgets are made of."""
+
+BUDGETS = 26
+"""Budgets at which the frontier is drawn."""
+
+HEIGHT = 440
+
+Chart = alt.LayerChart | alt.FacetChart  # what altair says that layers make; they make a LayerChart
+
+
+def loss_against_compute(found: Any, runs: pl.DataFrame, *, level: float = 0.8) -> Chart:
+    """Every run, curves by size, and the compute-optimal frontier with its interval, under two sliders.
+
+    One slider is the training compute: it marks the best N and D for that budget and reads out their loss. The other
+    is the unique tokens on offer: below what the optimum wants, tokens repeat and the frontier bends.
+
+    Args:
+        found: a `Fit` of a law of N and D.
+        runs: the runs to show, columns N, D, C and loss at least.
+        level: of the interval.
+    """
+    axes = _Axes(found, runs, level)
+    chart = alt.layer(
+        *_frontier(found, runs, level, axes),
+        *_runs(runs, axes),
+        *_marked(found, runs, level, axes),
+    )
+    return (
+        chart.add_params(*_sliders(axes))
+        .properties(width="container", height=HEIGHT)
+        .properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
+        .configure(**theme.live_config())
+    )
+
+
+class _Axes:
+    """The axes that all layers share: from the smallest run to ten times the compute of the largest."""
+
+    def __init__(self, found: Any, runs: pl.DataFrame, level: float):
+        C, loss = runs["C"].to_numpy(), runs["loss"].to_numpy()
+        self.low, self.largest = float(np.log10(C.min())) - 0.25, float(np.log10(C.max()))
+        self.high = self.largest + 1.0
+        goal = allocate(found, runs, 10**self.high, level=level)
+        self.most_tokens = float(goal.D.high[0])
+        self.bottom, self.top = float(goal.loss.low[0]) * 0.88, float(loss.max()) * 1.08
+
+    def x(self, field: str = "C") -> alt.X:
+        ticks = [10.0**p for p in range(int(np.ceil(self.low)), int(np.floor(self.high)) + 1)]
+        power = words.vega_exponent("round(log(datum.value)*LOG10E)")
+        return alt.X(field, type="quantitative").title("training compute, FLOPs").scale(
+            type="log", domain=[10**self.low, 10**self.high], nice=False
+        ).axis(values=ticks, labelExpr=power)  # fmt: skip
+
+    def y(self, field: str = "loss") -> alt.Y:
+        return alt.Y(field, type="quantitative").title("held-out loss, nats/token").scale(
+            type="log", domain=[self.bottom, self.top], nice=False
+        ).axis(values=words.log_ticks(self.bottom, self.top), format="~g")  # fmt: skip
+
+
+def _sliders(axes: _Axes) -> list[alt.Parameter]:
+    """The two sliders, in powers of ten, and the words that stand beside them."""
+    least, most = round(axes.low + 0.3, 1), round(axes.high, 1)
+    widest = round(float(np.log10(axes.most_tokens)) + 0.1, 1)
+    compute = alt.binding_range(min=least, max=most, step=0.05, name="training compute")
+    unique = alt.binding_range(min=round(widest - 3, 1), max=widest, step=0.05, name="unique tokens on offer")
+    return [
+        alt.param(name="log_compute", value=round(axes.largest + 0.5, 1), bind=compute),
+        alt.param(name="log_unique", value=widest, bind=unique),
+        alt.param(name="log_compute_words", expr=words.vega_power_of_ten("log_compute") + "+' FLOPs'"),
+        alt.param(name="log_unique_words", expr=words.vega_count("pow(10,log_unique)")),
+    ]
+
+
+def _draws(found: Any) -> alt.InlineData:
+    """Bootstrap draws as rows, numbered, the same object for every layer so that the page carries them once."""
+    draws = found.draws or {name: [value] for name, value in found.params.items()}
+    columns = {name: [float(f"{v:.7g}") for v in draws[name][:DRAWS_MARKED]] for name in found.params}
+    return alt.InlineData(values=pl.DataFrame(columns).with_row_index("draw").to_dicts())
+
+
+def _best_at(found: Any, runs: pl.DataFrame, compute: str) -> list[dict[str, Any]]:
+    """Transforms that find each draw's optimum at a budget, for the unique tokens on the slider."""
+    return optimum(
+        with_repeats(found.law),
+        list(found.params),
+        flops_per_token=flops_per_token(runs),
+        compute=compute,
+        columns={"unique_tokens": "pow(10,log_unique)"},
+    )
+
+
+def _frontier(found: Any, runs: pl.DataFrame, level: float, axes: _Axes) -> list[Chart]:
+    step = (axes.high - axes.low) / (BUDGETS - 1)
+    x = axes.x()
+    band = alt.Chart().mark_area(color=theme.INK, opacity=0.14, clip=True)
+    line = alt.Chart().mark_line(color=theme.INK, strokeWidth=2, clip=True)
+    name = alt.Chart().mark_text(align="right", dy=20, dx=-4, fontWeight=500)
+    group = alt.layer(
+        band.encode(x=x, y=axes.y("loss_low"), y2="loss_high:Q"),
+        line.encode(x=x, y=axes.y("loss_mid")),
+        name.encode(x=x, y=axes.y("loss_low"), text=alt.value(f"best for its compute, {level:.0%} interval"))
+        .transform_filter(f"datum.C > {10 ** (axes.high - step / 2)}"),
+        data=_draws(found),
+    )  # fmt: skip
+    group.transform = [
+        {"filter": f"datum.draw < {DRAWS_BAND}"},
+        {"calculate": f"sequence({axes.low},{axes.high + step / 2},{step})", "as": "log_C"},
+        {"flatten": ["log_C"]},
+        {"calculate": "pow(10,datum.log_C)", "as": "C"},
+        *_best_at(found, runs, "datum.C"),
+        *quantiles(["loss"], level, ["C"]),
+    ]
+    return [group]
+
+
+def _marked(found: Any, runs: pl.DataFrame, level: float, axes: _Axes) -> list[Chart]:
+    x = axes.x()
+    rule = alt.Chart().mark_rule(strokeWidth=1, strokeDash=[2, 3], opacity=0.6)
+    whisker = alt.Chart().mark_rule(strokeWidth=2.5)
+    dot = alt.Chart().mark_point(filled=True, size=110, color=theme.INK, opacity=1)
+    corner = {"x": alt.value("width"), "y": alt.value(4)}
+    head = alt.Chart().mark_text(align="right", baseline="top", fontSize=15, fontWeight=600, lineHeight=20)
+    text = alt.Chart().mark_text(align="right", baseline="top", dy=22, lineHeight=18, opacity=0.85)
+    group = alt.layer(
+        rule.encode(x=x, y=axes.y("loss_mid"), y2=alt.value("height")),
+        whisker.encode(x=x, y=axes.y("loss_low"), y2="loss_high:Q"),
+        dot.encode(x=x, y=axes.y("loss_mid")),
+        head.encode(**corner, text="headline:N"),
+        text.encode(**corner, text="readout:N"),
+        data=_draws(found),
+    )
+    interval = "' ['+{0}+', '+{1}+']'"
+    N, D = (
+        words.vega_count(f"datum.{f}_mid") + "+"
+        + interval.format(words.vega_count(f"datum.{f}_low"), words.vega_count(f"datum.{f}_high"))
+        for f in "ND"
+    )  # fmt: skip
+    epochs = "max(1,datum.D_mid/pow(10,log_unique))"
+    group.transform = [
+        *_best_at(found, runs, "pow(10,log_compute)"),
+        *quantiles(["loss", "N", "D"], level),
+        {"calculate": "pow(10,log_compute)", "as": "C"},
+        {
+            "calculate": "'loss '+format(datum.loss_mid,'.3f')+"
+            + interval.format("format(datum.loss_low,'.3f')", "format(datum.loss_high,'.3f')"),
+            "as": "headline",
+        },
+        {
+            "calculate": f"[{words.vega_power_of_ten('log_compute')}+' FLOPs', {N}+' parameters', {D}+' tokens',"
+            f" format({epochs},'.1f')+' epochs of '+{words.vega_count('pow(10,log_unique)')}+' unique']",
+            "as": "readout",
+        },
+    ]
+    return [group]
+
+
+def _hover(runs: pl.DataFrame) -> pl.DataFrame:
+    """What a chart shows of each run: its numbers, and the words of its tooltip."""
+    said = {
+        "model": [f"{words.count(N)} parameters" for N in runs["N"]],
+        "data": [f"{words.count(D)} tokens" for D in runs["D"]],
+        "compute": [f"{words.power_of_ten(C)} FLOPs" for C in runs["C"]],
+        "held-out loss": [f"{loss:.3f} nats/token" for loss in runs["loss"]],
+    }
+    if "epochs" in runs.columns:
+        said["epochs"] = [f"{epochs:.2f}" for epochs in runs["epochs"]]
+    if "seed" in runs.columns:
+        said["seed"] = [str(seed) for seed in runs["seed"]]
+    if {"device", "origin"} <= set(runs.columns):
+        places = {"committed": "committed", "local": "this machine"}
+        said["trained"] = [
+            f"{device}, {places.get(origin, origin)}"
+            for device, origin in zip(runs["device"], runs["origin"], strict=True)
+        ]
+    origin = runs["origin"] if "origin" in runs.columns else pl.Series(["committed"] * len(runs))
+    size = [words.count(N, 2) for N in runs["N"]]
+    return runs.select("N", "C", "loss").with_columns(
+        origin.alias("origin"), pl.Series("size", size), *(pl.Series(k, v) for k, v in said.items())
+    )
+
+
+def _by_size(runs: pl.DataFrame) -> tuple[alt.Color, alt.Shape]:
+    """Colour and shape of each size, smallest first; the labels at the curves are the legend."""
+    names = [words.count(N, 2) for N in sorted(runs["N"].unique())]
+    colours = [theme.colour(i) for i in range(len(names))]
+    shapes = [theme.SHAPES[i % len(theme.SHAPES)] for i in range(len(names))]
+    return (
+        alt.Color("size:N", legend=None).scale(domain=names, range=colours),
+        alt.Shape("size:N", legend=None).scale(domain=names, range=shapes),
+    )
+
+
+def _runs(runs: pl.DataFrame, axes: _Axes) -> list[alt.Chart]:
+    shown = _hover(runs)
+    colour, shape = _by_size(runs)
+    data = alt.InlineData(values=shown.to_dicts())
+    x, y = axes.x(), axes.y()
+    places = shown["origin"].n_unique()
+    curves = alt.Chart(data).mark_line(strokeWidth=1.5, opacity=0.7, clip=True)
+    points = alt.Chart(data).mark_point(size=46, strokeWidth=1.4, opacity=1)
+    hollow = alt.condition("datum.origin === 'committed'", alt.value(0.0001), alt.value(0.85))
+    starts = shown.group_by("N").agg(
+        pl.col("C").min(), pl.col("loss").sort_by("C").first(), pl.col("size").first()
+    )
+    starts = starts.sort("N").with_row_index("rank").with_columns(label=pl.col("size"))
+    starts[0, "label"] = f"N = {starts[0, 'size']}"
+    labels = [
+        alt.Chart(alt.InlineData(values=starts.filter(pl.col("rank") % 2 == odd).to_dicts()))
+        .mark_text(align="left", dx=3, dy=dy, fontWeight=600)
+        .encode(x=x, y=y, text="label:N", color=colour)
+        # neighbours at two heights on a narrow screen, so that close sizes do not overprint
+        for odd, dy in ((0, -10), (1, alt.expr("width<560?-23:-10")))
+    ]
+    return [
+        curves.encode(x=x, y=axes.y("mean_loss"), color=colour, detail="origin:N").transform_aggregate(
+            mean_loss="mean(loss)", groupby=["size", "origin", "C"]
+        ),
+        points.encode(
+            x=x, y=y, color=colour, fill=alt.Fill("size:N", legend=None).scale(colour["scale"]) , shape=shape,
+            fillOpacity=hollow if places > 1 else alt.value(0.85),
+            tooltip=[alt.Tooltip(name, type="nominal") for name in shown.columns[5:]],
+        ),
+        *labels,
+    ]  # fmt: skip

@@ -1,0 +1,102 @@
+"""Altair charts on a page without a network: the Vega bundle once, then one small `div` per chart.
+
+Altair's own renderers fetch Vega from a server, or repeat it with every chart. Here `enable()` puts it into the
+page once, wherever that cell stands; a chart that is read before the bundle waits in a queue until it arrives. Nothing
+is kept in the kernel, so a saved notebook draws again when it is opened, and so does its HTML.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import altair
+import vl_convert
+
+_CHART = """\
+<div class="scaling-chart"><p>This chart draws itself once <code>scaling.plot.live.enable()</code> has run on this \
+page, in a notebook you trust.</p></div>
+<script>(() => {
+  const here = document.currentScript.previousElementSibling;
+  const draw = async () => {
+    const {view} = await vegaEmbed(here, %(spec)s, %(options)s);
+    for (const slider of here.querySelectorAll(".vega-bind input")) {
+      const words = slider.name + "_words", value = slider.parentElement.lastElementChild;
+      const say = (_, text) => { value.textContent = text; slider.setAttribute("aria-valuetext", text); };
+      try { say(words, view.signal(words)); } catch { continue; }
+      view.addSignalListener(words, say);
+    }
+    let width = here.clientWidth;
+    new ResizeObserver(() => {
+      if (here.clientWidth !== width) { width = here.clientWidth; dispatchEvent(new Event("resize")); }
+    }).observe(here);
+  };
+  (window.scalingCharts ??= []).push(draw);
+})()</script>
+"""
+
+_BUNDLE = """\
+<script>(() => {
+  if (!window.vegaEmbed) { (() => { %(code)s })(); }
+  const waiting = window.scalingCharts;
+  window.scalingCharts = {push: draw => draw()};
+  if (Array.isArray(waiting)) waiting.forEach(draw => draw());
+})()</script>
+<style>%(style)s</style>
+"""
+
+STYLE = """\
+.scaling-chart{width:100%;min-width:16rem;color:inherit;font:14px/1.4 system-ui,sans-serif}
+.scaling-chart .vega-bindings{display:flex;flex-wrap:wrap;gap:.4rem 2.5rem;margin:.5rem 0 0}
+.scaling-chart .vega-bind{flex:1 1 18rem;max-width:26rem}
+.scaling-chart .vega-bind label{display:grid;grid-template-columns:1fr auto;gap:.1rem 1rem;align-items:baseline}
+.scaling-chart .vega-bind input[type=range]{grid-row:2;grid-column:1/-1;width:100%;accent-color:#5790fc}
+.scaling-chart .vega-bind label>span:last-child{grid-row:1;grid-column:2;font-weight:600;
+font-variant-numeric:tabular-nums}
+.scaling-chart details{display:none}
+@media print{.scaling-chart .vega-bind input{display:none!important}}
+"""
+"""Sliders: name on the left, value in words on the right, the track below; the same in JupyterLab and in a report."""
+
+
+@cache
+def _bundle() -> str:
+    version = altair.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
+    everything = vl_convert.javascript_bundle(vl_version=version)  # pyright: ignore[reportCallIssue]  a default it hides
+    code = everything.replace("</script", "<\\/script")
+    return _BUNDLE.replace("%(style)s", STYLE).replace(
+        "%(code)s", code
+    )  # the code last: it may hold anything
+
+
+class Bundle:
+    """Vega, Vega-Lite and vega-embed for the page that shows this object."""
+
+    def _repr_html_(self) -> str:
+        return _bundle()
+
+    def __repr__(self) -> str:
+        return "charts on this page need no network"
+
+
+def embed(spec: dict[str, Any]) -> str:
+    """HTML of one chart, to stand on a page that has the `Bundle`.
+
+    Every slider `name` shows the text of the parameter `name_words` as its value, where there is one.
+    """
+    options = {"renderer": "svg", "actions": False, "tooltip": {"theme": "custom"}}
+    text = json.dumps(spec, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    return _CHART.replace("%(options)s", json.dumps(options)).replace("%(spec)s", text)
+
+
+def enable() -> Bundle:
+    """Draw altair charts without a network from here on; show what this returns in the same cell.
+
+    from scaling.plot import live
+    live.enable()
+    """
+    altair.renderers.register("scaling", lambda spec, **_: {"text/html": embed(spec)})
+    altair.renderers.enable("scaling")
+    altair.data_transformers.disable_max_rows()
+    return Bundle()

@@ -1,0 +1,54 @@
+"""Numbers in the words of an axis, a slider or a tooltip, in the browser's expression language and in Python's."""
+
+from __future__ import annotations
+
+import math
+
+from scaling.units import print_count
+
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_DIGITS = "['⁰','¹','²','³','⁴','⁵','⁶','⁷','⁸','⁹']"
+
+
+def power_of_ten(value: float, digits: int = 2) -> str:
+    """A budget for people: 2.5 × 10¹⁵."""
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPT)}"
+
+
+def count(value: float, digits: int = 3) -> str:
+    """A count for people: 85.3k, 1.2M."""
+    return print_count(value, digits)
+
+
+def vega_count(text: str, digits: int = 3) -> str:
+    """Vega text that prints a count the way `count` does."""
+    return f"replace(format({text},'.{digits}~s'),'G','B')"
+
+
+def vega_exponent(text: str) -> str:
+    """Vega text that prints 10 to a whole power below 100: 10¹⁵."""
+    return f"'10'+({text}>=10?{_DIGITS}[floor({text}/10)]:'')+{_DIGITS}[{text}%10]"
+
+
+def vega_power_of_ten(log10: str) -> str:
+    """Vega text that prints 10^`log10` the way `power_of_ten` does."""
+    whole = f"floor({log10}+0.0022)"  # 9.95 and more rounds up to 1.0 of the next power
+    return f"format(pow(10,{log10}-{whole}),'.1f')+' × '+{vega_exponent(whole)}"
+
+
+def log_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
+    """Round numbers between low and high, evenly spread on a logarithmic axis: 1.5, 2, 2.5, 3."""
+    quarters, tenths = tuple(x / 4 for x in range(4, 40)), tuple(x / 10 for x in range(10, 100))
+    ticks: list[float] = []
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 6, 8), quarters, tenths):
+        ticks = [
+            round(step * 10.0**power, 12)
+            for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+            for step in steps
+            if low <= step * 10.0**power <= high
+        ]
+        if len(ticks) >= wanted - 1:
+            break
+    thin = math.ceil(len(ticks) / (2 * wanted))
+    return ticks[::thin]
