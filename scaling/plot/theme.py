@@ -18,7 +18,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 INK = "currentColor"
 """Live figures take the text colour of the page they are on, so that a dark page needs no second figure."""
 
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', Arial, sans-serif"
+FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Helvetica, Arial, sans-serif"
 PRINT_FONT = "DejaVu Sans"
 """What print figures are set in: matplotlib brings it along, so every machine makes the same bytes."""
 
