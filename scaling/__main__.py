@@ -1,0 +1,222 @@
+"""The command line: the parts of the suite under the names they have in Python.
+
+Exit status: 0 done, 1 something failed on the way, 2 refused with the reason in one line, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from scaling import __version__
+from scaling.errors import ScalingError, WorkersFailed
+
+EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
+
+
+class _Commands(click.Group):
+    """Turns the suite's exceptions into one line and an exit status; keeps the order in which commands are written."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ScalingError as problem:
+            click.echo(f"scaling: {problem}", err=True)
+            ctx.exit(EXIT_FAILED if isinstance(problem, WorkersFailed) else EXIT_REFUSED)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("\nscaling: stopped; type the same command to go on where it was.", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Train many small language models, fit scaling laws to them, and report what the fits can and cannot tell.
+
+    \b
+    Example:
+      scaling sweep runs/quickstart/study.toml && scaling report quickstart
+    """
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option(
+    "--workers", type=click.IntRange(1), help="Processes at once.  [default: one for each core; one on a GPU]"
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--here", is_flag=True, help="Train on this machine also what is committed, to compare.")
+@click.option("--dry-run", is_flag=True, help="Say what would be trained, and train nothing.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def sweep(study: Path, workers: int | None, device: str, here: bool, dry_run: bool, quiet: bool) -> None:
+    """Train what a STUDY file asks for and the store does not have yet.
+
+    Interrupt it whenever you like: the same command goes on where it was.
+
+    \b
+    Example:
+      scaling sweep runs/quickstart/study.toml --dry-run
+    """
+    from scaling.study import read_study
+    from scaling.train.sweep import plan_sweep
+    from scaling.train.sweep import sweep as run_sweep
+
+    asked = read_study(study)
+    plan = plan_sweep(asked, workers=workers, device=device, here=here, progress=not quiet)
+    click.echo(plan)
+    if dry_run:
+        return
+    rows = run_sweep(asked, workers=workers, device=device, here=here, progress=not quiet)
+    click.echo(f"{rows.height} runs of {asked.name} in the store")
+
+
+@cli.command()
+@click.argument("runs", type=str)
+@click.option(
+    "--law", "law_name", default="chinchilla", show_default=True, help="A function of scaling.laws."
+)
+@click.option("--objective", default="huber_log", show_default=True)
+@click.option(
+    "--bootstrap", type=click.IntRange(0), default=1000, show_default=True, help="Refits; 0 for none."
+)
+@click.option(
+    "--cluster", default="auto", show_default=True, help='What is resampled together: a column, or "rows".'
+)
+@click.option("--origin", type=click.Choice(["committed", "local"]), help="Only rows that were made there.")
+@click.option(
+    "--fixed", multiple=True, metavar="NAME=VALUE", help="Hold a parameter still; may be given again."
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--save", type=click.Path(path_type=Path), help="Write the fit as JSON.")
+def fit(
+    runs: str,
+    law_name: str,
+    objective: str,
+    bootstrap: int,
+    cluster: str,
+    origin: str | None,
+    fixed: tuple[str, ...],
+    seed: int,
+    save: Path | None,
+) -> None:
+    """Fit a law to RUNS: a study's folder, a parquet or CSV file in the run schema, or published:NAME.
+
+    \b
+    Example:
+      scaling fit runs/quickstart --law power_mean --bootstrap 4000
+    """
+    from scaling import laws, open_runs
+    from scaling.fit import fit as fit_law
+
+    held = dict(_assignment(text) for text in fixed)
+    law = laws.get(law_name)
+    table = open_runs(runs, origin=origin)
+    if "corpus_hash" in table.columns and table["corpus_hash"].n_unique() > 1:
+        click.echo(
+            f"note: these rows come from {table['corpus_hash'].n_unique()} corpora; "
+            "--origin local or --origin committed keeps to one machine's"
+        )
+    found = fit_law(
+        law, table, objective=objective, bootstrap=bootstrap, cluster=cluster, fixed=held or None, seed=seed
+    )
+    click.echo(found)
+    if save:
+        found.save(save)
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
+def report(name: str, out: Path) -> None:
+    """Execute a notebook and write it as one HTML file that opens offline.
+
+    NAME is a notebook's stem under notebooks/, or a study that names its notebook.
+
+    \b
+    Example:
+      scaling report quickstart
+    """
+    from scaling.report import report as write_report
+    from scaling.study import read_study
+
+    study = Path("runs") / name / "study.toml"
+    if not (Path("notebooks") / f"{name}.ipynb").exists() and study.exists():
+        name = read_study(study).notebook or name
+    click.echo(f"report: {write_report(name, out=out)}")
+
+
+@cli.group(invoke_without_command=True)
+@click.option("--root", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+@click.pass_context
+def runs(ctx: click.Context, root: Path) -> None:
+    """What the store has: a line for each study.
+
+    \b
+    Example:
+      scaling runs
+    """
+    if ctx.invoked_subcommand:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from scaling.store import Store, studies
+
+    table = Table(
+        "study", "asked", "committed", "local", "diverged", "tokens", "hours", box=None, pad_edge=False
+    )
+    for study in studies(root):
+        store = Store(study)
+        committed, local = store.rows("run", "committed"), store.rows("run", "local")
+        every = committed.vstack(local)
+        table.add_row(
+            study.name,
+            str(sum(len(t.budgets) for t in study.trunks)),
+            str(committed.height),
+            str(local.height),
+            str((every["status"] == "diverged").sum()),
+            str(every["corpus_hash"].n_unique()),
+            str(every["device"].n_unique()),
+        )
+    Console().print(table)
+
+
+@runs.command()
+@click.argument("study", type=click.Path(path_type=Path))
+def commit(study: Path) -> None:
+    """Compact this machine's rows of a STUDY into its folder, to be committed.
+
+    \b
+    Example:
+      scaling runs commit runs/quickstart
+    """
+    from scaling.store import Store
+    from scaling.study import read_study
+
+    asked = read_study(study)
+    total, mine = Store(asked).commit()
+    click.echo(f"{total} runs in {asked.folder}, {mine} of them made here")
+
+
+def _assignment(text: str) -> tuple[str, float]:
+    name, equals, value = text.partition("=")
+    try:
+        if not equals:
+            raise ValueError
+        return name, float(value)
+    except ValueError:
+        raise click.BadParameter(f"asked for NAME=VALUE, e.g. E=1.69, but found {text!r}") from None
+
+
+def main() -> None:
+    """Entry point of the `scaling` command and of `python -m scaling`."""
+    cli(prog_name="scaling")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
