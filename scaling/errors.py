@@ -391,6 +391,16 @@ class NothingHeldOut(FitError):
         )
 
 
+class UnreadableFit(FitError):
+    """A file that is not a saved fit."""
+
+    def __init__(self, path: str | Path, reason: str):
+        self.path, self.reason = str(path), reason
+        super().__init__(
+            f"{self.path} cannot be read as a saved fit ({reason}). Save it again with Fit.save, or restore the file."
+        )
+
+
 class LawNotSaved(FitError):
     """A saved fit whose law is not one of the suite's."""
 

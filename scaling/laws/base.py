@@ -39,13 +39,15 @@ class Quantity:
     start: tuple[float, float] | None = None
     """Where starts are sought; across zero or not `log`, evenly; else evenly in the logarithm."""
     count: bool = False
-    """A column that is a scale: parameters, tokens, FLOPs. Positive; three values or more make a fit."""
+    """A column that a law extrapolates along: parameters, tokens, FLOPs. Three values or more make a fit."""
 
 
 type_of_value = Any  # arrays, floats, dual numbers and browser traces all pass through a law
 
 Count = Annotated[type_of_value, Quantity("", low=0.0, log=True, start=(1e6, 1e16), count=True)]
 """A number of parameters, tokens, steps or FLOPs; positive."""
+Pool = Annotated[type_of_value, Quantity("", low=0.0, log=True, start=(1e6, 1e16))]
+"""A number that others are compared with, such as the distinct tokens on offer; positive, and one value is enough."""
 Nats = Annotated[type_of_value, Quantity("nats/token", low=0.0, start=(0.0, 4.0))]
 """A loss that cannot be negative."""
 Scale = Annotated[type_of_value, Quantity("", low=0.0, log=True, start=(1e-2, 1e6))]

@@ -42,10 +42,7 @@ class Dual(NDArrayOperatorsMixin):
                 f"np.{ufunc.__name__}.{method}" if method != "__call__" else f"np.{ufunc.__name__}(out=…)"
             )
         values = [x.value if isinstance(x, Dual) else x for x in inputs]
-        if ufunc is np.power:
-            value = _power(*values)
-        else:
-            value = ufunc(*values)
+        value = _power(*values) if ufunc is np.power else ufunc(*values)
         if ufunc in _FLAT:
             return Dual(value, {})
         rules = _RULES.get(ufunc)
@@ -133,10 +130,8 @@ _RULES: dict[np.ufunc, tuple[Any, ...]] = {
 }
 
 # Steps: their derivative is zero wherever it exists.
-_FLAT = frozenset(
-    (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
-    + (np.sign, np.floor, np.ceil, np.rint, np.isfinite, np.isnan)
-)
+_COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
+_FLAT = frozenset((*_COMPARISONS, np.sign, np.floor, np.ceil, np.rint, np.isfinite, np.isnan))
 
 
 def duals(parameters: NDArray, names: tuple[str, ...]) -> dict[str, Dual]:

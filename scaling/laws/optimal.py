@@ -56,7 +56,8 @@ def optimum(
         N = G (C/k)^(β/(α+β)),   D = (C/k) / N,   G = (αA / (βB))^(1/(α+β))
 
     For any other law of N and D by a search over ln N: the lowest of 129 points between N = 1 and D = 1, then
-    bisection on the sign of the exact derivative. A law that keeps falling to one end of that range is answered with that end.
+    bisection on the sign of the exact derivative. A law that keeps falling towards one end of that range is answered
+    with that end.
 
     Args:
         law: a law that reads N and D, or one with parameters already set (`HOFFMANN_2022`).

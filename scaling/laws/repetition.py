@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.laws.base import Count, Epochs, Exponent, Nats, Scale
+from scaling.laws.base import Count, Epochs, Exponent, Nats, Pool, Scale
 
 
 def effective_data(D: Any, unique_tokens: Any, R_D: Any) -> Any:
@@ -35,7 +35,7 @@ def effective_data(D: Any, unique_tokens: Any, R_D: Any) -> Any:
 
 
 def repeated_data(
-    N: Count, D: Count, unique_tokens: Count,
+    N: Count, D: Count, unique_tokens: Pool,
     *, E: Nats, A: Scale, B: Scale, alpha: Exponent, beta: Exponent, R_D: Epochs,
 ) -> NDArray:  # fmt: skip
     """Loss of a model with N parameters after D tokens of which only some are distinct.
@@ -63,7 +63,7 @@ def repeated_data(
 
 
 def data_constrained(
-    N: Count, D: Count, unique_tokens: Count,
+    N: Count, D: Count, unique_tokens: Pool,
     *, E: Nats, A: Scale, B: Scale, alpha: Exponent, beta: Exponent, R_D: Epochs, R_N: Epochs,
 ) -> NDArray:  # fmt: skip
     """Loss when tokens repeat and parameters beyond what the distinct tokens can fill fade too.

@@ -1,0 +1,12 @@
+"""Fits: a law and a table of runs in, parameters with honest errors out.
+
+from scaling.fit import fit
+from scaling.laws import chinchilla
+print(fit(chinchilla, runs))
+"""
+
+from scaling.fit.estimate import fit
+from scaling.fit.evidence import Comparison, compare
+from scaling.fit.result import Fit, Prediction, Starts
+
+__all__ = ["fit", "compare", "Fit", "Prediction", "Starts", "Comparison"]

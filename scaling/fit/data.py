@@ -1,0 +1,254 @@
+"""Runs in, arrays out: what a law reads from a table, checked before any work."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from scaling.errors import (
+    BadOption,
+    BadPredictor,
+    CollinearPredictors,
+    DuplicateRuns,
+    MissingColumns,
+    MixedConventions,
+    NonFiniteLoss,
+    TooFewRuns,
+    TooFewScales,
+)
+from scaling.laws.base import Law
+
+Array = NDArray[np.float64]
+Table = pl.DataFrame | pl.LazyFrame | Mapping[str, ArrayLike]
+
+_COLLINEAR = 1.0  # percent that one predictor must stray from a power of the others
+_LOOKS_LIKE_A_COUNT = 1e3  # an unannotated column of positive values beyond this is taken for a scale
+
+# Which column says how a predictor was counted.
+_CONVENTIONS = {"N": "n_convention", "C": "flops_convention"}
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The arrays of one fit, in an order that does not depend on the table's."""
+
+    columns: dict[str, Array]
+    target: Array
+    weights: Array
+    """What each row counts; ones unless asked."""
+    stderr: Array | None
+    order: NDArray[np.int64]
+    """Row of the table that each row here came from."""
+    frame: pl.DataFrame = field(repr=False)
+    """The table, in this order."""
+
+    @property
+    def rows(self) -> int:
+        return len(self.target)
+
+    def subset(self, keep: NDArray[np.bool_]) -> Data:
+        """The same data with fewer rows."""
+        return Data(
+            {name: values[keep] for name, values in self.columns.items()},
+            self.target[keep],
+            self.weights[keep],
+            None if self.stderr is None else self.stderr[keep],
+            self.order[keep],
+            self.frame.filter(keep),
+        )
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of names and numbers; the order of the rows does not matter."""
+        digest = hashlib.sha256()
+        named = self.columns | {"target": self.target, "weights": self.weights}
+        if self.stderr is not None:
+            named |= {"stderr": self.stderr}
+        for name in sorted(named):
+            digest.update(name.encode() + b"\0" + np.ascontiguousarray(named[name], "<f8").tobytes())
+        return digest.hexdigest()
+
+
+def as_frame(runs: Table) -> pl.DataFrame:
+    """A polars frame of the runs, whatever they came as.
+
+    Raises:
+        BadOption: not a frame and not a mapping of names to arrays of one length.
+    """
+    if isinstance(runs, pl.LazyFrame):
+        return runs.collect()
+    if isinstance(runs, pl.DataFrame):
+        return runs
+    if not isinstance(runs, Mapping):
+        raise BadOption("runs", type(runs).__name__, "a polars frame or a dictionary of arrays")
+    arrays = {name: np.asarray(values) for name, values in runs.items()}
+    lengths = {len(np.atleast_1d(values)) for values in arrays.values()}
+    if len(lengths) > 1:
+        raise BadOption("runs", {k: v.shape for k, v in arrays.items()}, "arrays of one length")
+    return pl.DataFrame({name: np.atleast_1d(values) for name, values in arrays.items()})
+
+
+def read(
+    law: Law, runs: Table, *, target: str = "loss", positive: bool = True,
+    weights: str | Sequence[float] | NDArray | None = None, stderr: str | None = None,
+) -> Data:  # fmt: skip
+    """What a law reads from a table of runs.
+
+    Args:
+        law: says which columns.
+        runs: polars frame or dictionary of arrays, one row per run.
+        target: column that the law predicts.
+        positive: whether the target must be above zero.
+        weights: column or array with what each row counts.
+        stderr: column with the standard error of the target, where the objective needs it.
+
+    Raises:
+        MissingColumns, NonFiniteLoss, BadPredictor, MixedConventions, DuplicateRuns, BadOption: as they say.
+    """
+    frame = as_frame(runs)
+    wanted = [c.name for c in law.columns if c.default is None or c.name in frame.columns]
+    needed = [
+        *wanted,
+        target,
+        *([stderr] if stderr else []),
+        *([weights] if isinstance(weights, str) else []),
+    ]
+    missing = [name for name in dict.fromkeys(needed) if name not in frame.columns]
+    if missing:
+        raise MissingColumns(missing, frame.columns, _hint(missing, law))
+    loss = _numbers(frame, target)
+    bad = ~np.isfinite(loss) | (positive & (loss <= 0.0))
+    if bad.any():
+        raise NonFiniteLoss(target, int(bad.sum()), int(np.argmax(bad)), float(loss[np.argmax(bad)]))
+    columns = {name: _numbers(frame, name) for name in wanted}
+    for argument in law.columns:
+        if argument.name in columns:
+            _check(argument.name, columns[argument.name], above_zero=argument.quantity.log)
+    for predictor, convention in _CONVENTIONS.items():
+        if predictor in columns and convention in frame.columns:
+            found = frame[convention].drop_nulls().unique().sort()
+            if len(found) > 1:
+                raise MixedConventions(convention, tuple(map(str, found)), predictor)
+    if weights is None:
+        _check_duplicates(frame, [*wanted, target])
+    counted = np.ones(len(frame)) if weights is None else _weights(frame, weights)
+    spread = None
+    if stderr:
+        spread = _numbers(frame, stderr)
+        _check(stderr, spread, above_zero=True)
+    order = np.lexsort((counted, *columns.values(), loss))
+    for argument in law.columns:  # a column that the table lacks keeps its default
+        columns.setdefault(argument.name, np.full(len(frame), argument.default, float))
+    return Data(
+        {name: columns[name][order] for name in law.column_names},
+        loss[order],
+        counted[order],
+        None if spread is None else spread[order],
+        order,
+        frame[order],
+    )
+
+
+def require_enough(law: Law, data: Data, free: tuple[str, ...], *, loose: int) -> None:
+    """Refuse runs that cannot tell the law's parameters apart.
+
+    Args:
+        law: to be fitted.
+        data: what it reads.
+        free: parameters that are fitted.
+        loose: how many of the law's parameters are fixed or carry a prior; with any, the runs alone need not suffice.
+
+    Raises:
+        TooFewRuns, TooFewScales, CollinearPredictors.
+    """
+    counted = int((data.weights > 0).sum())
+    if counted < len(free):
+        raise TooFewRuns(law.name, free, counted)
+    scales = {
+        c.name: data.columns[c.name]
+        for c in law.columns
+        if c.quantity.count or (not c.annotated and _looks_like_a_count(data.columns[c.name]))
+    }
+    needed = min(3, len(free)) if not loose else 2
+    for name, values in scales.items():
+        found = np.unique(values)
+        if len(found) < needed:
+            raise TooFewScales(law.name, name, tuple(found.tolist()), needed)
+    if loose or len(scales) < 2 or len(free) <= len(scales):
+        return
+    logs = {name: np.log(values) for name, values in scales.items()}
+    for name, values in logs.items():
+        others = [np.ones_like(values)] + [v for other, v in logs.items() if other != name]
+        design = np.stack(others, axis=1)
+        fitted, *_ = np.linalg.lstsq(design, values, rcond=None)
+        strays = 100.0 * float(np.std(values - design @ fitted))
+        if strays < _COLLINEAR:
+            raise CollinearPredictors(law.name, (name, *(other for other in logs if other != name)), strays)
+
+
+def compute(frame: pl.DataFrame) -> tuple[Array, str] | None:
+    """Training FLOPs of each row and the name of what they are: C where the table has it, else 6ND."""
+    if "C" in frame.columns:
+        values, name = _numbers(frame, "C"), "C"
+    elif {"N", "D"} <= set(frame.columns):
+        values, name = 6.0 * _numbers(frame, "N") * _numbers(frame, "D"), "6ND"
+    else:
+        return None
+    return (values, name) if np.all(np.isfinite(values) & (values > 0)) else None
+
+
+def _numbers(frame: pl.DataFrame, name: str) -> Array:
+    column = frame[name]
+    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+        raise BadPredictor(
+            name, len(column), 0, repr(column[0]) if len(column) else "empty", "a column of numbers"
+        )
+    return column.cast(pl.Float64).to_numpy()
+
+
+def _check(name: str, values: Array, *, above_zero: bool) -> None:
+    bad = ~np.isfinite(values) | (above_zero & (values <= 0.0))
+    if bad.any():
+        first = int(np.argmax(bad))
+        wanted = "finite and above zero" if above_zero else "finite"
+        raise BadPredictor(name, int(bad.sum()), first, float(values[first]), wanted)
+
+
+def _check_duplicates(frame: pl.DataFrame, read: list[str]) -> None:
+    flat = [name for name, dtype in frame.schema.items() if not dtype.is_nested() and dtype != pl.Object]
+    by = ["run_id", *read] if "run_id" in frame.columns else flat
+    repeats = frame.select(again=~pl.struct(by).is_first_distinct())["again"]
+    if repeats.any():
+        words = "every column" if by is flat else ", ".join(by)
+        raise DuplicateRuns(int(repeats.sum()), int(repeats.arg_max() or 0), words)
+
+
+def _weights(frame: pl.DataFrame, weights: str | Sequence[float] | NDArray) -> Array:
+    values = _numbers(frame, weights) if isinstance(weights, str) else np.asarray(weights, float)
+    if values.shape != (len(frame),):
+        raise BadOption(
+            "weights", f"an array of shape {values.shape}", f"one number for each of {len(frame)} runs"
+        )
+    if not np.all(np.isfinite(values) & (values >= 0)) or not values.any():
+        raise BadOption(
+            "weights",
+            weights if isinstance(weights, str) else "an array",
+            "finite, not negative, not all zero",
+        )
+    return values
+
+
+def _looks_like_a_count(values: Array) -> bool:
+    return bool(np.all(values > 0) and np.max(values) > _LOOKS_LIKE_A_COUNT)
+
+
+def _hint(missing: list[str], law: Law) -> str:
+    if "C" in missing and "C" in law.column_names:
+        return "Count the FLOPs, or say 6ND: runs.with_columns(C=6 * pl.col('N') * pl.col('D'))."
+    first = missing[0]
+    return f"Rename one, e.g. runs.rename({{'your_name': {first!r}}})."

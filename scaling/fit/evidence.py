@@ -1,0 +1,164 @@
+"""Which law to believe: how far each misses runs that it was not fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from scaling.errors import BadOption, MissingColumns, NothingHeldOut
+from scaling.fit import text
+from scaling.fit.data import Data, Table, as_frame, compute, read
+from scaling.fit.estimate import fit
+from scaling.fit.result import Fit
+from scaling.laws.base import describe
+
+_TOP = 0.5  # decades of compute that "top_compute" holds out
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Laws side by side on the same runs."""
+
+    table: pl.DataFrame
+    """One row per law, best held-out error first: law, free (parameters), rms_percent (in sample), held_out_percent
+    (root mean square miss of the held-out runs), held_out_bias_percent (mean of predicted/observed - 1)."""
+    fits: dict[str, Fit]
+    """Each law fitted to all runs."""
+    held_out_fits: dict[str, Fit]
+    """Each law fitted without the held-out runs."""
+    holdout: str
+    """What was held out, in words."""
+    fitted_rows: int
+    held_rows: int
+    decades: float
+    """From the largest compute that was fitted to the largest that was predicted; NaN where compute is not known."""
+
+    @property
+    def best(self) -> Fit:
+        """The law with the smallest held-out error, fitted to all runs."""
+        return self.fits[self.table["law"][0]]
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        header = ["law", "free", "in sample, rms %", "held out, rms %", "held out, bias %"]
+        rows = [
+            [law, str(free), f"{rms:.3g}", f"{held:.3g}", f"{bias:+.2g}"]
+            for law, free, rms, held, bias in self.table.iter_rows()
+        ]
+        return header, rows
+
+    def _caption(self) -> str:
+        words = f"fitted to {self.fitted_rows} runs, {self.held_rows} held out: {self.holdout}"
+        if np.isfinite(self.decades):
+            words += f", {self.decades:.2f} decades of compute beyond the fit"
+        return words
+
+    def __str__(self) -> str:
+        return f"{self._caption()}\n{text.table(*self._cells())}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return text.html_table(*self._cells(), self._caption())
+
+
+def compare(
+    laws: Iterable[Callable[..., Any]],
+    runs: Table,
+    *,
+    holdout: str | NDArray[np.bool_] = "top_compute",
+    seed: int = 0,
+    **options: Any,
+) -> Comparison:
+    """Laws fitted to the same runs and judged by runs that none of them saw.
+
+    Args:
+        laws: functions, as for `fit`.
+        runs: as for `fit`.
+        holdout: "top_compute" (the largest half decade of C, or of 6ND where there is no C), the name of a
+            true/false column, or an array of true and false, true for what is held out.
+        seed: of the starts.
+        **options: passed on to `fit`, e.g. objective="squares_log".
+
+    Returns:
+        A `Comparison`; print it.
+
+    Raises:
+        NothingHeldOut: no runs left to fit or to predict.
+        FitError: as `fit`, for the law and the runs it concerns.
+    """
+    chosen = list(laws)
+    if not chosen:
+        raise BadOption("laws", chosen, "one law or more")
+    frame = as_frame(runs)
+    held, words = _held_out(frame, holdout)
+    options = {"bootstrap": 0, **options, "seed": seed}
+    described = [describe(law) for law in chosen]
+    for law in described:
+        read(law, frame, target=options.get("target", "loss"))
+    if not held.any() or held.all():
+        raise NothingHeldOut(words, int((~held).sum()), int(held.sum()))
+    names = _names([law.name for law in described])
+    whole = {name: fit(law, frame, **options) for name, law in zip(names, chosen, strict=True)}
+    fitted = {name: fit(law, frame.filter(~held), **options) for name, law in zip(names, chosen, strict=True)}
+    rows = []
+    for name, law in zip(names, described, strict=True):
+        unseen = read(
+            law, frame.filter(held), target=options.get("target", "loss"), weights=np.ones(int(held.sum()))
+        )
+        miss = 100.0 * (_curve(fitted[name], unseen) / unseen.target - 1.0)
+        rows.append(
+            (
+                name,
+                len(whole[name].free),
+                whole[name].rms_percent,
+                float(np.sqrt(np.mean(miss**2))),
+                float(miss.mean()),
+            )
+        )
+    header = ["law", "free", "rms_percent", "held_out_percent", "held_out_bias_percent"]
+    table = pl.DataFrame(rows, schema=header, orient="row").sort("held_out_percent")
+    flops = compute(frame)
+    decades = np.nan if flops is None else float(np.log10(flops[0].max() / flops[0][~held].max()))
+    return Comparison(table, whole, fitted, words, int((~held).sum()), int(held.sum()), decades)
+
+
+def _curve(found: Fit, data: Data) -> NDArray[np.float64]:
+    return np.broadcast_to(found.law(*data.columns.values(), **found.params), data.target.shape)
+
+
+def _held_out(frame: pl.DataFrame, holdout: str | NDArray[np.bool_]) -> tuple[NDArray[np.bool_], str]:
+    if not isinstance(holdout, str):
+        held = np.asarray(holdout)
+        if held.dtype != bool or held.shape != (len(frame),):
+            raise BadOption(
+                "holdout", f"an array of {held.dtype}", f"one true or false for each of {len(frame)} runs"
+            )
+        return held, "rows that were named"
+    if holdout == "top_compute":
+        flops = compute(frame)
+        if flops is None:
+            raise MissingColumns(
+                ["C"], frame.columns, "Holding out by compute needs C, or N and D; or pass holdout=array."
+            )
+        values, name = flops
+        return values > values.max() / 10**_TOP * (1 + 1e-9), f"the largest half decade of {name}"
+    if holdout not in frame.columns or frame[holdout].dtype != pl.Boolean:
+        raise BadOption(
+            "holdout", holdout, "'top_compute', a true/false column, or an array of true and false"
+        )
+    return frame[holdout].fill_null(False).to_numpy(), f"rows where {holdout}"
+
+
+def _names(names: list[str]) -> list[str]:
+    """Names that differ, the second of a kind numbered."""
+    seen: dict[str, int] = {}
+    out = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return out

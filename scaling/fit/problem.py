@@ -1,0 +1,179 @@
+"""A law, the runs and an objective as one function of parameter vectors, a whole batch at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.errors import LawFails, NotTraceable
+from scaling.fit.objective import Objective
+from scaling.laws.base import Argument, Law
+from scaling.laws.dual import Dual, duals
+
+Array = NDArray[np.float64]
+
+_STEP = 6e-6  # relative step of a central difference: the cube root of machine precision
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The objective at a batch of parameter vectors, to second order."""
+
+    value: Array
+    """shape (batch,); infinite where the law has no finite value."""
+    gradient: Array
+    """shape (batch, free)."""
+    curvature: Array
+    """Active-set Gauss-Newton matrix, shape (batch, free, free): only rows whose penalty is still square bend it."""
+    scale: Array
+    """Diagonal of the matrix that bounds the objective from above, shape (batch, free)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Everything about a fit that does not change while it is solved."""
+
+    law: Law
+    columns: tuple[Array, ...]
+    """What the law reads, in its order, each of shape (rows,)."""
+    target: Array
+    """Losses, shape (rows,)."""
+    weights: Array
+    """What each row counts, shape (rows,)."""
+    objective: Objective
+    free: tuple[Argument, ...]
+    fixed: dict[str, float]
+    low: Array
+    high: Array
+    stderr: Array | None = None
+    prior_mean: Array | None = None
+    """Mean of a Gaussian prior on each free parameter, shape (free,); NaN where there is none."""
+    prior_precision: Array | None = None
+    """1/sd² times the objective's temperature, shape (free,); 0 where there is none."""
+    exact: bool = True
+    """Derivatives by dual numbers; False: by central differences, because the law does not let them through."""
+    by_factor_first: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    """Parameters without annotation that enter linearly, beside others that do not."""
+    prepared: Array = field(init=False)
+    """The target as the objective compares it: ln y for a log objective."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prepared", self.objective.prepare(self.target))
+        if not len(self.by_factor_first):
+            object.__setattr__(self, "by_factor_first", np.zeros(len(self.free), bool))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self.free)
+
+    @property
+    def rows(self) -> int:
+        return len(self.target)
+
+    @property
+    def log(self) -> NDArray[np.bool_]:
+        """Parameters that the solver moves by factors."""
+        return np.array([p.quantity.log for p in self.free])
+
+    def call(self, parameters: Array) -> Array:
+        """The law at each parameter vector.
+
+        Args:
+            parameters: shape (batch, free).
+
+        Returns:
+            Shape (batch, rows).
+
+        Raises:
+            LawFails: the law raises, or returns another shape.
+        """
+        named = {name: parameters[:, j : j + 1] for j, name in enumerate(self.names)}
+        shape = (len(parameters), self.rows)
+        try:
+            with np.errstate(all="ignore"):
+                value = np.asarray(self.law(*self.columns, **named, **self.fixed), float)
+            return np.broadcast_to(value, shape)
+        except (TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as reason:
+            raise LawFails(self.law.name, f"it raised {type(reason).__name__}: {reason}") from reason
+
+    def derivatives(self, parameters: Array) -> tuple[Any, dict[int, Any]]:
+        """The law's value and its derivative with respect to each free parameter that matters."""
+        with np.errstate(all="ignore"):
+            if self.exact:
+                result = self.law(*self.columns, **duals(parameters, self.names), **self.fixed)
+                return (result.value, result.parts) if isinstance(result, Dual) else (result, {})
+            parts = {}
+            for j in range(len(self.free)):
+                step = _STEP * np.maximum(np.abs(parameters[:, j]), 1e-3)
+                above, below = parameters.copy(), parameters.copy()
+                above[:, j], below[:, j] = parameters[:, j] + step, parameters[:, j] - step
+                parts[j] = (self.call(above) - self.call(below)) / (2.0 * step[:, None])
+            return self.call(parameters), parts
+
+    def is_traceable(self, parameters: Array) -> bool:
+        """Whether dual numbers pass through the law."""
+        try:
+            with np.errstate(all="ignore"):
+                self.law(*self.columns, **duals(parameters, self.names), **self.fixed)
+        except (NotTraceable, TypeError, ValueError, AttributeError):
+            return False
+        return True
+
+    def misses(self, parameters: Array) -> Array:
+        """r at each parameter vector, shape (batch, rows)."""
+        with np.errstate(all="ignore"):
+            return self.objective.miss(self.call(parameters), self.prepared, self.stderr)
+
+    def value(self, parameters: Array, weights: Array | None = None) -> Array:
+        """The objective at each parameter vector, shape (batch,); infinite where the law has no value."""
+        with np.errstate(all="ignore"):
+            penalty = self.objective.penalty(self.misses(parameters))
+            cost = penalty @ self.weights if weights is None else np.einsum("bn,bn->b", weights, penalty)
+        cost = cost + self._prior(parameters)[0]
+        return np.where(np.isfinite(cost), cost, np.inf)
+
+    def slice(self, parameters: Array, weights: Array | None = None) -> Slice:
+        """The objective to second order at each parameter vector.
+
+        Args:
+            parameters: shape (batch, free).
+            weights: shape (batch, rows), e.g. how often a bootstrap drew each row; None for the problem's own.
+        """
+        batch, rows, free = len(parameters), self.rows, len(self.free)
+        own = self.weights if weights is None else weights
+        law_value, law_parts = self.derivatives(parameters)
+        with np.errstate(all="ignore"):
+            miss = self.objective.miss(Dual(law_value, law_parts), self.prepared, self.stderr)
+            r = np.broadcast_to(miss.value, (batch, rows))
+            J = np.zeros((batch, free, rows))
+            for j, part in miss.parts.items():
+                J[:, j, :] = part
+            value = np.einsum("bn,bn->b", np.broadcast_to(own, r.shape), self.objective.penalty(r))
+            pull = own * self.objective.pull(r)
+            gradient = np.matmul(J, pull[:, :, None])[:, :, 0]
+            bend, bound = self.objective.curvature(r), self.objective.majorant(r)
+            JT = J.transpose(0, 2, 1)
+            weighted = J * np.broadcast_to(own if bend is None else own * bend, (batch, rows))[:, None, :]
+            curvature = np.matmul(weighted, JT)
+            if bound is None:
+                scale = np.diagonal(curvature, axis1=1, axis2=2).copy()
+            else:
+                np.multiply(J, J, out=weighted)
+                scale = np.matmul(weighted, (own * bound)[:, :, None])[:, :, 0]
+            prior_value, prior_gradient, prior_curvature = self._prior(parameters)
+            value = value + prior_value
+            gradient += prior_gradient
+            scale += prior_curvature
+            curvature[:, np.arange(free), np.arange(free)] += prior_curvature
+            good = np.isfinite(value) & np.isfinite(gradient).all(1) & np.isfinite(curvature).all((1, 2))
+        return Slice(np.where(good, value, np.inf), gradient, curvature, scale)
+
+    def _prior(self, parameters: Array) -> tuple[Any, Any, Any]:
+        if self.prior_mean is None or self.prior_precision is None:
+            return 0.0, 0.0, 0.0
+        off = np.where(self.prior_precision > 0, parameters - self.prior_mean, 0.0)
+        pull = off * self.prior_precision
+        return 0.5 * (off * pull).sum(1), pull, self.prior_precision

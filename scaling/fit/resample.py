@@ -1,0 +1,113 @@
+"""Which runs stand or fall together, and the weights of bootstrap draws over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.errors import BadOption, MissingColumns
+from scaling.fit.data import Array, Data, compute
+
+_FEWEST = 5  # clusters below which a bootstrap over them says little
+_BINS_PER_DECADE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Groups of runs that are not independent of each other."""
+
+    labels: NDArray[np.int64]
+    """Cluster number of each row."""
+    count: int
+    words: str
+    """In the words of a printed fit: "rows", "17 quarter-decade bins of 6ND", "8 values of trunk_id"."""
+
+
+def clusters(data: Data, choice: str = "auto") -> Clusters:
+    """Groups of runs to resample together.
+
+    Args:
+        data: what is fitted.
+        choice: "rows", "compute", the name of a column, or "auto": `trunk_id` where the table has it (and at least five
+            of them), else quarter-decade bins of compute (at least five), else rows.
+
+    Raises:
+        MissingColumns: neither a word above nor a column of the table.
+        BadOption: "compute" for a table without C or N and D, or a single cluster.
+    """
+    if choice == "auto":
+        for candidate in ("trunk_id", "compute"):
+            if candidate == "trunk_id" and "trunk_id" not in data.frame.columns:
+                continue
+            if candidate == "compute" and compute(data.frame) is None:
+                continue
+            found = clusters(data, candidate) if _several(data, candidate) else None
+            if found is not None and found.count >= _FEWEST:
+                return found
+        return clusters(data, "rows")
+    if choice == "rows":
+        return Clusters(np.arange(data.rows), data.rows, "rows")
+    if choice == "compute":
+        flops = compute(data.frame)
+        if flops is None:
+            raise BadOption(
+                "cluster", choice, "'rows' or a column here, as the table has neither C nor N and D"
+            )
+        labels, count = _number(_bins(flops[0]))
+        words = f"{count} quarter-decade bins of {flops[1]}"
+    else:
+        if choice not in data.frame.columns:
+            raise MissingColumns(
+                [choice], data.frame.columns, "cluster= takes 'auto', 'rows', 'compute' or a column."
+            )
+        labels, count = _number(data.frame[choice].rank("dense").fill_null(0).to_numpy())
+        words = f"{count} values of {choice}"
+    if count < 2:
+        raise BadOption(
+            "cluster", choice, "something that differs between runs; here all fall into one cluster"
+        )
+    return Clusters(labels, count, words)
+
+
+def _several(data: Data, choice: str) -> bool:
+    if choice == "trunk_id":
+        return data.frame["trunk_id"].n_unique() > 1
+    flops = compute(data.frame)
+    return flops is not None and len(np.unique(_bins(flops[0]))) > 1
+
+
+def _bins(flops: Array) -> Array:
+    """Quarter decades, centred on the decades, so that budgets of 1e19 ± 1 % stay together."""
+    return np.round(_BINS_PER_DECADE * np.log10(flops)).astype(float)
+
+
+def _number(values: NDArray) -> tuple[NDArray[np.int64], int]:
+    found, labels = np.unique(values, return_inverse=True)
+    return labels.astype(np.int64), len(found)
+
+
+def bootstrap_weights(
+    groups: Clusters, weights: Array, *, draws: int, seed: int, chunk: int
+) -> Iterator[Array]:
+    """What each row counts in each bootstrap draw: as often as its cluster was drawn.
+
+    Args:
+        groups: clusters drawn with replacement, as many as there are.
+        weights: what each row counts once, shape (rows,).
+        draws: how many in all.
+        seed: of the draws; the same whatever the chunk.
+        chunk: most draws at once, to bound memory.
+
+    Yields:
+        Arrays of shape (up to chunk, rows).
+    """
+    rng = np.random.default_rng(seed)
+    for first in range(0, draws, chunk):
+        batch = min(chunk, draws - first)
+        picked = rng.integers(0, groups.count, (batch, groups.count))
+        picked += groups.count * np.arange(batch)[:, None]
+        times = np.bincount(picked.ravel(), minlength=batch * groups.count).reshape(batch, groups.count)
+        yield times[:, groups.labels] * weights

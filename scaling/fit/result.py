@@ -1,0 +1,324 @@
+"""What a fit found: frozen, printable, saved and loaded as JSON."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scaling import laws
+from scaling.errors import BadOption, LawNotSaved, MissingColumns, UnreadableFit
+from scaling.fit import text
+from scaling.laws.base import describe
+
+Array = NDArray[np.float64]
+
+_FORMAT = 1
+_CELLS = 1 << 21  # draws × points of one chunk of predictions
+
+
+@dataclass(frozen=True)
+class Starts:
+    """How far independent starts agree; an optimiser's own "success" says less."""
+
+    agree: int
+    """Starts that ended within 1e-6 of the lowest objective, relative."""
+    total: int
+    excess: tuple[float, ...] = ()
+    """By how much the others ended higher, relative to the lowest, smallest first."""
+
+    def __str__(self) -> str:
+        words = f"{self.agree} of {self.total} starts agree"
+        if self.excess:
+            nearest, farthest = (f"{100 * e:.2g}" for e in (self.excess[0], self.excess[-1]))
+            between = nearest if nearest == farthest else f"{nearest} to {farthest}"
+            words += f" (the others ended {between} % higher)"
+        return words
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Losses that a fit expects, with an interval."""
+
+    median: Array
+    """nats/token, in the broadcast shape of the columns asked for."""
+    low: Array
+    high: Array
+    level: float
+    """Share of the interval, two-sided; 0.8 leaves a tenth on either side."""
+    kind: str
+    """"mean": where the law runs. "new run": where another run of its own would end, its scatter included."""
+
+    def __str__(self) -> str:
+        what = "for the mean" if self.kind == "mean" else "for a new run"
+        low, middle, high = (np.atleast_1d(a).ravel() for a in (self.low, self.median, self.high))
+        lines = [
+            f"{text.rounded(center, (b - a) / 2)}, {text.interval(a, b, self.level)} {what}"
+            for a, center, b in zip(low[:_LINES], middle[:_LINES], high[:_LINES], strict=True)
+        ]
+        if len(middle) > _LINES:
+            lines.append(f"… and {len(middle) - _LINES} more")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{text.escape(str(self))}</pre>"
+
+
+_LINES = 8
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Fit:
+    """A law fitted to runs: parameters, how sure, and what the runs could not tell."""
+
+    law: Callable[..., Any]
+    """The function that was fitted; `law(N, D, **params)` is the fitted curve."""
+    name: str
+    params: dict[str, float]
+    """Value of every parameter, fixed ones included."""
+    free: tuple[str, ...]
+    """Which of them were fitted."""
+    method: str
+    """The objective in words."""
+    settings: dict[str, Any]
+    """How `fit` was called: objective, delta, seed, fixed, bounds, priors."""
+    objective: float
+    """The objective at `params`: a sum over runs, not a mean."""
+    starts: Starts
+    draws: dict[str, Array]
+    """Bootstrap draws of every parameter, shape (draws,); constant for fixed ones, empty without a bootstrap."""
+    draws_unfinished: int = 0
+    """Draws whose solution did not converge; they are among `draws`."""
+    cluster: str = "rows"
+    """What the bootstrap drew, in words."""
+    rows: int
+    target: str = "loss"
+    residuals: Array = field(repr=False)
+    """Observed minus fitted in the order of the runs: ln y - ln L for a log objective, else y - L."""
+    residual_weights: Array = field(repr=False)
+    rms_percent: float
+    """Root mean square of y/L - 1, in percent."""
+    condition: float
+    """Condition number of the scaled curvature; beyond 1e10 some direction of the parameters is not determined."""
+    undetermined: dict[str, str]
+    """Parameters that the runs do not determine, and how that shows."""
+    ranges: dict[str, tuple[float, float]]
+    """Smallest and largest value of each column that was fitted to."""
+    notes: tuple[str, ...] = ()
+    data_hash: str
+
+    @property
+    def stderr(self) -> dict[str, float]:
+        """Standard deviation of the bootstrap draws of each fitted parameter; NaN without a bootstrap."""
+        return {
+            p: float(np.std(self.draws[p], ddof=1)) if len(self.draws[p]) > 1 else np.nan for p in self.free
+        }
+
+    def intervals(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
+        """Two-sided percentile interval of each fitted parameter.
+
+        Args:
+            level: share of the draws inside, e.g. 0.95.
+
+        Raises:
+            BadOption: a level outside (0, 1).
+        """
+        tails = _tails(level)
+        if not self._drawn:
+            return dict.fromkeys(self.free, (np.nan, np.nan))
+        return {p: tuple(map(float, np.quantile(self.draws[p], tails))) for p in self.free}  # type: ignore[misc]
+
+    def predict(self, *, level: float = 0.8, new_run: bool = False, **columns: ArrayLike) -> Prediction:
+        """Losses at columns of your choice, with an interval from the bootstrap draws.
+
+        Args:
+            level: share of the two-sided interval.
+            new_run: add the scatter of single runs around the law, resampled from the residuals and widened by
+                sqrt(n / (n - p)) for the p parameters that were fitted to them.
+            **columns: what the law reads, e.g. N=70e9, D=1.4e12; numbers or arrays that broadcast.
+
+        Returns:
+            Median, low and high in the broadcast shape of the columns. Without a bootstrap the median is the fitted
+            curve, and low and high are NaN for the mean.
+
+        Raises:
+            MissingColumns: a column that the law reads was not given.
+            BadOption: a level outside (0, 1), or a name that the law does not read.
+        """
+        law = describe(self.law)
+        tails = _tails(level)
+        missing = [c.name for c in law.columns if c.name not in columns and c.default is None]
+        if missing:
+            raise MissingColumns(missing, list(columns), f"{self.name} reads {', '.join(law.column_names)}.")
+        unknown = [name for name in columns if name not in law.column_names]
+        if unknown:
+            raise BadOption(
+                unknown[0], columns[unknown[0]], f"left out: {self.name} reads {', '.join(law.column_names)}"
+            )
+        given = [np.asarray(columns.get(c.name, c.default), float) for c in law.columns]
+        arrays = np.broadcast_arrays(*given)
+        shape, points = arrays[0].shape, [a.ravel() for a in arrays]
+        draws = self.draws if self._drawn else {p: np.array([v]) for p, v in self.params.items()}
+        if new_run and not self._drawn:
+            draws = {p: np.repeat(v, 2000) for p, v in draws.items()}
+        parameters = {p: values[:, None] for p, values in draws.items()}
+        count = len(next(iter(draws.values())))
+        rng = np.random.default_rng([self.settings.get("seed", 0), 1])
+        out = np.empty((3, len(points[0])))
+        width = max(1, _CELLS // count)
+        for i in range(0, len(points[0]), width):
+            part = [p[i : i + width] for p in points]
+            with np.errstate(all="ignore"):
+                values = np.broadcast_to(self.law(*part, **parameters), (count, len(part[0])))
+            if new_run:
+                values = self._scatter(values, rng)
+            out[:, i : i + width] = np.quantile(values, [tails[0], 0.5, tails[1]], axis=0)
+        low, median, high = (np.asarray(row) for row in out.reshape((3, *shape)))
+        if not self._drawn and not new_run:
+            low, high = np.full(shape, np.nan), np.full(shape, np.nan)
+        return Prediction(median, low, high, level, "new run" if new_run else "mean")
+
+    def save(self, path: str | Path) -> None:
+        """Write the fit as JSON; numbers come back to the last digit. The runs are not in it, their hash is."""
+        path = Path(path)
+        inner = self.law.func if isinstance(self.law, functools.partial) else self.law
+        saved = {
+            "format": _FORMAT,
+            "law": self.name,
+            "ships": laws.LAWS.get(self.name) is inner,
+            "held": describe(self.law).held,
+            "starts": [self.starts.agree, self.starts.total, list(self.starts.excess)],
+            "draws": {p: v.tolist() for p, v in self.draws.items()},
+            "residuals": self.residuals.tolist(),
+            "residual_weights": self.residual_weights.tolist(),
+        } | {name: getattr(self, name) for name in _PLAIN}
+        scratch = path.with_name(path.name + ".part")
+        scratch.write_text(json.dumps(saved, indent=1))
+        scratch.replace(path)
+
+    @staticmethod
+    def load(path: str | Path, law: Callable[..., Any] | None = None) -> Fit:
+        """The fit that `save` wrote.
+
+        Args:
+            path: the JSON file.
+            law: the function, where it is not one of the suite's.
+
+        Raises:
+            UnreadableFit: not such a file, or a law with other parameters.
+            LawNotSaved: a law of the user's own, and no function given.
+        """
+        try:
+            saved = json.loads(Path(path).read_text())
+            if saved["format"] != _FORMAT:
+                raise UnreadableFit(path, f"format {saved['format']}, and this version reads {_FORMAT}")
+            if law is None:
+                if not saved["ships"]:
+                    raise LawNotSaved(path, saved["law"])
+                law = laws.get(saved["law"])
+                law = functools.partial(law, **saved["held"]) if saved["held"] else law
+            if set(describe(law).parameter_names) != set(saved["params"]):
+                wanted = ", ".join(saved["params"])
+                raise UnreadableFit(path, f"its parameters are {wanted}, and the law given has others")
+            agree, total, excess = saved["starts"]
+            plain = {name: saved[name] for name in _PLAIN}
+            plain["free"], plain["notes"] = tuple(plain["free"]), tuple(plain["notes"])
+            plain["ranges"] = {c: tuple(v) for c, v in plain["ranges"].items()}
+            return Fit(
+                law=law,
+                name=saved["law"],
+                starts=Starts(agree, total, tuple(excess)),
+                draws={p: np.array(v, float) for p, v in saved["draws"].items()},
+                residuals=np.array(saved["residuals"], float),
+                residual_weights=np.array(saved["residual_weights"], float),
+                **plain,
+            )
+        except FileNotFoundError:
+            raise UnreadableFit(path, "there is no such file") from None
+        except (OSError, ValueError, KeyError, TypeError) as reason:
+            raise UnreadableFit(path, f"{type(reason).__name__}: {reason}") from reason
+
+    def __str__(self) -> str:
+        lines = [f"{self.name} fitted to {self.rows} runs, {self.method}"]
+        width = max(map(len, self.params))
+        errors, bounds = self.stderr, self.intervals(0.95)
+        values = {p: self._value(p, errors.get(p, np.nan)) for p in self.params}
+        column = max(map(len, values.values()))
+        for p in self.params:
+            line = f"{p:>{width + 2}} = {values[p]:<{column}}"
+            if self._drawn and p in self.free:
+                line += f"  {text.interval(*bounds[p], 0.95)}"
+            lines.append(line.rstrip())
+        return "\n".join([*lines, *self._footer()])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        errors, bounds = self.stderr, self.intervals(0.95)
+        units = {a.name: a.quantity.unit for a in describe(self.law).parameters}
+        rows = []
+        for p in self.params:
+            drawn = self._drawn and p in self.free
+            within = text.interval(*bounds[p], 0.95) if drawn else ""
+            rows.append([p, self._value(p, errors.get(p, np.nan)), within, units.get(p, "")])
+        caption = f"{self.name} fitted to {self.rows} runs, {self.method}"
+        footer = "".join(f"<div>{text.escape(line)}</div>" for line in self._footer())
+        return (
+            text.html_table(["parameter", "value ± standard error", "interval", "unit"], rows, caption)
+            + footer
+        )
+
+    @property
+    def _drawn(self) -> bool:
+        return len(next(iter(self.draws.values()))) > 0
+
+    def _value(self, parameter: str, error: float) -> str:
+        value = self.params[parameter]
+        if parameter not in self.free:
+            return f"{value:g} (held)"
+        if not np.isfinite(error):
+            return f"{value:.6g}"
+        return f"{text.rounded(value, error)} ± {text.rounded_error(value, error)}"
+
+    def _footer(self) -> list[str]:
+        drawn = (
+            f"{len(self.draws[self.free[0]])} bootstrap draws over {self.cluster}"
+            if self._drawn
+            else "no bootstrap"
+        )
+        if self.draws_unfinished:
+            drawn += f" ({self.draws_unfinished} of them did not converge)"
+        lines = [
+            f"objective {self.objective:.4g}; {self.starts}; {drawn}",
+            f"residual {self.rms_percent:.2g} % rms",
+        ]
+        lines += [f"not determined by these runs: {p} ({how})" for p, how in self.undetermined.items()]
+        return lines + list(self.notes)
+
+    def _scatter(self, values: Array, rng: np.random.Generator) -> Array:
+        """Each value moved by the residual of a run drawn at random."""
+        share = self.residual_weights / self.residual_weights.sum()
+        picked = rng.choice(len(self.residuals), values.shape, p=share)
+        spare = max(1, self.rows - len(self.free))
+        noise = self.residuals[picked] * np.sqrt(self.rows / spare)
+        return values * np.exp(noise) if self.settings["objective"].endswith("_log") else values + noise
+
+
+_PLAIN = (
+    "params", "free", "method", "settings", "objective", "draws_unfinished", "cluster", "rows", "target",
+    "rms_percent", "condition", "undetermined", "ranges", "notes", "data_hash",
+)  # fmt: skip
+
+
+def _tails(level: float) -> tuple[float, float]:
+    if not 0.0 < level < 1.0:
+        raise BadOption("level", level, "between 0 and 1, e.g. 0.8")
+    return (1.0 - level) / 2.0, (1.0 + level) / 2.0

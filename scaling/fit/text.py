@@ -1,0 +1,90 @@
+"""Numbers as a reader wants them: to the digits that their errors support."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def decimals_for(error: float) -> int:
+    """Decimals that show two digits of an error, none for errors of ten and more."""
+    if not (math.isfinite(error) and error > 0):
+        return 4
+    return max(0, 1 - math.floor(math.log10(error)))
+
+
+def rounded(value: float, error: float) -> str:
+    """A value to the digits its error supports: 1.817 for ± 0.026, 8.9e12 for ± 1.3e12."""
+    if not math.isfinite(value):
+        return f"{value:g}"
+    if not (math.isfinite(error) and error > 0):
+        return f"{value:.6g}"
+    if _plain(value, error):
+        return f"{value:.{decimals_for(error)}f}"
+    digits = max(0, math.floor(math.log10(max(abs(value), error))) - math.floor(math.log10(error)) + 1)
+    return _short(f"{value:.{min(digits, 6)}e}")
+
+
+def rounded_error(value: float, error: float) -> str:
+    """An error with two digits, three where it is a hundred or more; as large or small a power as its value."""
+    if not math.isfinite(error):
+        return f"{error:g}"
+    if _plain(value, error):
+        return f"{float(f'{error:.3g}'):.0f}" if error >= 99.5 else f"{error:.{decimals_for(error)}f}"
+    return _short(f"{error:.1e}")
+
+
+def interval(low: float, high: float, level: float) -> str:
+    """A two-sided interval with its level: "95 % [1.769, 1.871]"."""
+    error = (high - low) / 4.0
+    if low > 0 and high > 20 * low:  # ends of different sizes: two digits of each
+        return f"{100 * level:.3g} % [{two_digits(low)}, {two_digits(high)}]"
+    return f"{100 * level:.3g} % [{rounded(low, error)}, {rounded(high, error)}]"
+
+
+def two_digits(value: float) -> str:
+    """A value to two digits: 310, 13000, 8.6e7."""
+    plain = abs(value) < 1e6 and (abs(value) >= 1e-4 or value == 0)
+    return f"{float(f'{value:.2g}'):g}" if plain else _short(f"{value:.1e}")
+
+
+def _short(power: str) -> str:
+    """1.2e7 for 1.2e+07."""
+    mantissa, exponent = power.split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def _plain(value: float, error: float) -> bool:
+    """Whether a value reads better without a power of ten."""
+    return max(abs(value), error) < 1e6 and (error >= 1e-5 or value == 0)
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Columns of text, the first aligned left and the others right."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = []
+    for row in [header, *rows]:
+        cells = [
+            cell.ljust(w) if i == 0 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def html_table(header: list[str], rows: list[list[str]], caption: str) -> str:
+    """The same as a plain HTML table."""
+    head = "".join(f"<th>{escape(h)}</th>" for h in header)
+    body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows)
+    return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def weighted_rms(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """Root of the weighted mean square."""
+    return float(np.sqrt(np.average(values**2, weights=weights)))

@@ -1,0 +1,172 @@
+"""Fits that cannot be made are refused in words, before any work."""
+
+import functools
+
+import numpy as np
+import polars as pl
+import pytest
+from worlds import CHINCHILLA, square
+
+from scaling import errors, laws
+from scaling.fit import compare, fit
+from scaling.laws import chinchilla
+
+
+@pytest.fixture
+def runs():
+    return square(chinchilla, noise=0.01, **CHINCHILLA)
+
+
+def test_fit_names_too_few_runs(runs):
+    with pytest.raises(errors.TooFewRuns, match="5 free parameters .* but got 3 runs") as caught:
+        fit(chinchilla, runs.head(3))
+    assert (caught.value.given, caught.value.free[0]) == (3, "E")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -1.0, None])
+def test_fit_names_a_loss_that_is_not_finite_and_positive(runs, bad):
+    loss = [bad if i == 7 else v for i, v in enumerate(runs["loss"])]
+    with pytest.raises(errors.NonFiniteLoss, match="1 of the runs have none .row 7") as caught:
+        fit(chinchilla, runs.with_columns(loss=pl.Series(loss)))
+    assert (caught.value.rows, caught.value.first) == (1, 7)
+
+
+def test_fit_names_missing_columns(runs):
+    with pytest.raises(errors.MissingColumns, match="column D asked for"):
+        fit(chinchilla, runs.drop("D"))
+    with pytest.raises(errors.MissingColumns, match="6ND"):
+        fit(laws.compute_only, runs)
+
+
+@pytest.mark.parametrize("bad", [np.nan, 0.0, -5.0])
+def test_fit_names_a_predictor_that_cannot_be_read(runs, bad):
+    N = runs["N"].to_numpy().copy()
+    N[3] = bad
+    with pytest.raises(errors.BadPredictor, match="column N must be finite and above zero.*row 3"):
+        fit(chinchilla, runs.with_columns(N=N))
+    with pytest.raises(errors.BadPredictor, match="a column of numbers"):
+        fit(chinchilla, runs.with_columns(N=pl.lit("85M")))
+
+
+def test_fit_names_too_few_scales():
+    with pytest.raises(
+        errors.TooFewScales, match=r"3 scales of N or more, but the runs have 2 \(1e\+06, 1e\+09\)"
+    ):
+        fit(chinchilla, square(chinchilla, sizes=2, **CHINCHILLA))
+    fit(chinchilla, square(chinchilla, sizes=2, **CHINCHILLA), fixed={"alpha": 0.34}, bootstrap=0)
+
+
+def test_fit_names_predictors_that_move_together(runs):
+    with pytest.raises(errors.CollinearPredictors, match="tells N and D apart") as caught:
+        fit(chinchilla, runs.with_columns(D=20 * pl.col("N")))
+    assert set(caught.value.columns) == {"N", "D"}
+    fit(
+        chinchilla,
+        runs.with_columns(D=20 * pl.col("N")),
+        fixed={"E": 1.7, "alpha": 0.3, "A": 400.0},
+        bootstrap=0,
+    )
+
+
+def test_fit_names_duplicate_runs(runs):
+    twice = pl.concat([runs, runs.head(2)])
+    with pytest.raises(errors.DuplicateRuns, match=f"2 rows repeat .* first is row {len(runs)}"):
+        fit(chinchilla, twice)
+    named = runs.with_columns(run_id=pl.Series([str(i) for i in range(len(runs))]), note=pl.lit("first"))
+    with pytest.raises(errors.DuplicateRuns, match="run_id, N, D, loss"):
+        fit(chinchilla, pl.concat([named, named.head(1).with_columns(note=pl.lit("second"))]))
+
+
+def test_fit_names_mixed_conventions(runs):
+    mixed = runs.with_columns(n_convention=pl.Series(["matrices", "total"] * (len(runs) // 2)))
+    with pytest.raises(errors.MixedConventions, match="'matrices' and 'total'"):
+        fit(chinchilla, mixed)
+    counted = runs.with_columns(C=6 * pl.col("N") * pl.col("D"), flops_convention=mixed["n_convention"])
+    with pytest.raises(errors.MixedConventions, match="C must mean one thing"):
+        fit(laws.compute_only, counted)
+
+
+def test_fit_names_a_law_that_returns_nan(runs):
+    def broken(N, D, *, E, alpha):
+        return np.sqrt(-N) + E * D**alpha
+
+    with pytest.raises(errors.LawReturnsNaN, match="gave NaN or an infinite value at every one") as caught:
+        fit(broken, runs)
+    assert set(caught.value.parameters) == {"E", "alpha"}
+
+
+def test_fit_names_a_law_that_does_not_broadcast(runs):
+    def one_by_one(N, D, *, E, A):
+        return E + A if N > 1e7 else E
+
+    with pytest.raises(errors.LawFails, match="one_by_one .* ValueError"):
+        fit(one_by_one, runs)
+
+    def total(N, D, *, E):
+        return np.zeros(3) + E
+
+    with pytest.raises(errors.LawFails, match="total"):
+        fit(total, runs)
+
+
+def test_fit_names_bounds_that_leave_nothing_to_start_from(runs):
+    with pytest.raises(
+        errors.BoundsExcludeStarts, match=r"bounded to \[-3, -1\], but the law allows it in \[0, inf\]"
+    ):
+        fit(chinchilla, runs, bounds={"E": (-3, -1)})
+    with pytest.raises(errors.BoundsExcludeStarts):
+        fit(chinchilla, runs, bounds={"alpha": (0.5, 0.5)})
+
+
+@pytest.mark.parametrize("option", ["fixed", "bounds", "priors"])
+def test_fit_names_a_parameter_that_the_law_does_not_have(runs, option):
+    value = {"fixed": 1.0, "bounds": (0.0, 1.0), "priors": (0.0, 1.0)}[option]
+    with pytest.raises(
+        errors.UnknownParameter, match=f"{option} names the parameter 'alfa'.*Did you mean 'alpha'"
+    ):
+        fit(chinchilla, runs, **{option: {"alfa": value}})
+
+
+def test_fit_names_a_law_with_nothing_free(runs):
+    with pytest.raises(errors.NothingToFit, match="held still"):
+        fit(laws.HOFFMANN_2022, runs)
+    with pytest.raises(errors.NothingToFit):
+        fit(functools.partial(chinchilla, E=1, A=1, B=1, alpha=0.3), runs, fixed={"beta": 0.3})
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"objective": "huber"}, "one of 'huber_log'"),
+        ({"delta": 0.0}, "above zero"),
+        ({"bootstrap": -1}, "whole number"),
+        ({"weights": [1.0, 2.0]}, "one number for each of 30 runs"),
+        ({"weights": np.full(30, np.nan)}, "finite, not negative"),
+        ({"fixed": {"E": np.nan}}, "a finite number"),
+        ({"fixed": {"E": 1.0}, "bounds": {"E": (0, 2)}}, "left out, as E is fixed"),
+        ({"priors": {"E": (1.0, 0.0)}}, "standard deviation above zero"),
+        ({"bounds": {"E": (1.0,)}}, "None for an open end"),
+        ({"cluster": "nothing"}, "cluster= takes"),
+    ],
+)
+def test_fit_names_an_option_that_cannot_be(runs, options, words):
+    with pytest.raises(errors.ScalingError, match=words):
+        fit(chinchilla, runs, **options)
+
+
+def test_fit_names_runs_that_are_no_table():
+    with pytest.raises(errors.BadOption, match="a polars frame or a dictionary"):
+        fit(chinchilla, [1, 2, 3])
+    with pytest.raises(errors.BadOption, match="arrays of one length"):
+        fit(chinchilla, {"N": [1.0, 2.0], "loss": [1.0]})
+
+
+def test_compare_names_a_hold_out_that_leaves_nothing(runs):
+    with pytest.raises(errors.NothingHeldOut, match="leaves 0 runs to fit and 30 to predict"):
+        compare([chinchilla], runs, holdout=np.ones(30, bool))
+    with pytest.raises(errors.BadOption, match="true or false for each of 30 runs"):
+        compare([chinchilla], runs, holdout=np.ones(3, bool))
+    with pytest.raises(errors.BadOption, match="one law or more"):
+        compare([], runs)
+    with pytest.raises(errors.MissingColumns, match="Holding out by compute"):
+        compare([laws.power_law], runs.drop("D"))
