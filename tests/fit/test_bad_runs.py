@@ -18,7 +18,7 @@ def runs():
 
 
 def test_fit_names_too_few_runs(runs):
-    with pytest.raises(errors.TooFewRuns, match="5 free parameters .* but got 3 runs") as caught:
+    with pytest.raises(errors.TooFewRuns, match=r"5 free parameters .* but got 3 runs") as caught:
         fit(chinchilla, runs.head(3))
     assert (caught.value.given, caught.value.free[0]) == (3, "E")
 
@@ -26,7 +26,7 @@ def test_fit_names_too_few_runs(runs):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -1.0, None])
 def test_fit_names_a_loss_that_is_not_finite_and_positive(runs, bad):
     loss = [bad if i == 7 else v for i, v in enumerate(runs["loss"])]
-    with pytest.raises(errors.NonFiniteLoss, match="1 of the runs have none .row 7") as caught:
+    with pytest.raises(errors.NonFiniteLoss, match=r"1 of the runs have none .row 7") as caught:
         fit(chinchilla, runs.with_columns(loss=pl.Series(loss)))
     assert (caught.value.rows, caught.value.first) == (1, 7)
 
@@ -42,7 +42,7 @@ def test_fit_names_missing_columns(runs):
 def test_fit_names_a_predictor_that_cannot_be_read(runs, bad):
     N = runs["N"].to_numpy().copy()
     N[3] = bad
-    with pytest.raises(errors.BadPredictor, match="column N must be finite and above zero.*row 3"):
+    with pytest.raises(errors.BadPredictor, match=r"column N must be finite and above zero.*row 3"):
         fit(chinchilla, runs.with_columns(N=N))
     with pytest.raises(errors.BadPredictor, match="a column of numbers"):
         fit(chinchilla, runs.with_columns(N=pl.lit("85M")))
@@ -99,7 +99,7 @@ def test_fit_names_a_law_that_does_not_broadcast(runs):
     def one_by_one(N, D, *, E, A):
         return E + A if N > 1e7 else E
 
-    with pytest.raises(errors.LawFails, match="one_by_one .* ValueError"):
+    with pytest.raises(errors.LawFails, match=r"one_by_one .* ValueError"):
         fit(one_by_one, runs)
 
     def total(N, D, *, E):

@@ -225,7 +225,7 @@ def test_bounds_hold_and_a_bound_that_is_hit_is_reported(noisy):
 
 
 def test_priors_pull_as_much_as_their_width_says(noisy):
-    """A prior as wide as the standard error, one standard error away, pulls about half way; a narrow one all the way."""
+    """A prior as wide as the standard error, one standard error away, pulls half way; a narrow one all the way."""
     free = fit(chinchilla, noisy, objective="squares_log", bootstrap=200, cluster="rows")
     error = free.stderr["E"]
     away = free.params["E"] + error
@@ -344,6 +344,7 @@ def test_saved_fit_names_what_it_lacks(noisy, tmp_path):
 
 
 def test_fit_imports_nothing_slow():
-    code = "import sys, scaling.fit; print([m for m in ('torch','lmfit','scipy.stats','matplotlib') if m in sys.modules])"
+    slow = ("torch", "lmfit", "scipy.stats", "matplotlib")
+    code = f"import sys, scaling.fit; print([m for m in {slow} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
