@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from scaling.fit import Fit, text
 from scaling.laws import repetition
 from scaling.laws.base import describe
 from scaling.laws.loss import chinchilla
@@ -60,7 +61,7 @@ def with_repeats(law: Law) -> Law:
     return law_with_repeats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Estimated:
     """A number for each budget: median and interval over bootstrap draws."""
 
@@ -73,7 +74,7 @@ class Estimated:
         return f"{form(self.median[index])} [{form(self.low[index])}, {form(self.high[index])}]"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Allocation:
     """The best way to spend each budget: arrays of shape (budgets,)."""
 
@@ -90,26 +91,48 @@ class Allocation:
     largest: float
     """C of the largest run; beyond it every number is an extrapolation."""
 
-    def table(self) -> pl.DataFrame:
-        """One row a budget, in words."""
-        loss = partial("{:.3f}".format)
-        return pl.DataFrame(
-            {
-                "training compute, FLOPs": [f"{c:.1e}".replace("e+", "e") for c in self.C],
-                "parameters N": [self.N.words(i) for i in range(len(self.C))],
-                "tokens D": [self.D.words(i) for i in range(len(self.C))],
-                "tokens a parameter": [
-                    f"{d / n:.0f}" for d, n in zip(self.D.median, self.N.median, strict=True)
-                ],
-                "loss, nats/token": [self.loss.words(i, loss) for i in range(len(self.C))],
-                "beyond the runs": [
-                    f"{c / self.largest:.1f}×" if c > 1.001 * self.largest else "" for c in self.C
-                ],
-            }
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        header = [
+            "training compute, FLOPs",
+            "parameters N",
+            "tokens D",
+            "tokens per parameter",
+            "loss, nats/token",
+        ]
+        rows = [
+            [
+                f"{self.C[i]:.1e}".replace("e+", "e"),
+                self.N.words(i),
+                self.D.words(i),
+                f"{self.D.median[i] / self.N.median[i]:.0f}",
+                self.loss.words(i, "{:.3f}".format),
+            ]
+            for i in range(len(self.C))
+        ]
+        return header, rows
+
+    def _caption(self) -> str:
+        words = (
+            f"medians and {100 * self.level:.3g} % intervals; the largest run took {self.largest:.1e} FLOPs"
         )
+        return words.replace("e+", "e")
+
+    def __str__(self) -> str:
+        return f"{self._caption()}\n{text.table(*self._cells())}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return text.html_table(*self._cells(), self._caption())
 
 
-def allocate(found: Any, runs: pl.DataFrame, C: ArrayLike, *, level: float = 0.8) -> Allocation:
+def parameter_draws(found: Fit) -> dict[str, Any]:
+    """Bootstrap draws of every parameter; of a fit without a bootstrap, its one best value."""
+    drawn = all(len(values) for values in found.draws.values())
+    return {p: found.draws[p] if drawn else np.array([value]) for p, value in found.params.items()}
+
+
+def allocate(found: Fit, runs: pl.DataFrame, C: ArrayLike, *, level: float = 0.8) -> Allocation:
     """The N and D with the lowest loss among those that cost C, at what these runs cost.
 
         minimise L(N, C / f(N)) over N,   f as in `flops_per_token`
@@ -131,7 +154,7 @@ def allocate(found: Any, runs: pl.DataFrame, C: ArrayLike, *, level: float = 0.8
             **(at | {"D": at["D"] * FLOPS_PER_PARAMETER_TOKEN * at["N"] / cost(at["N"])}), **parameters
         )
 
-    drawn = optimum(replace(seen, function=priced), budgets, **(found.draws or found.params))
+    drawn = optimum(replace(seen, function=priced), budgets, **parameter_draws(found))
 
     def over_draws(values: NDArray) -> Estimated:
         low, median, high = np.quantile(

@@ -21,7 +21,9 @@ from typing import Any
 
 from scaling.errors import FailedCell, MissingNotebook, MissingPackage, UnreadableNotebook
 
-_MATH = re.compile(r"\$\$(?P<block>.+?)\$\$|(?<![\\$\w])\$(?!\s)(?P<inline>[^$\n]+?)(?<!\s)\$(?!\d)", re.DOTALL)
+_MATH = re.compile(
+    r"\$\$(?P<block>.+?)\$\$|(?<![\\$\w])\$(?!\s)(?P<inline>[^$\n]+?)(?<!\s)\$(?!\d)", re.DOTALL
+)
 _CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
 _NUMBER = re.compile(r"[-+−±]?\s*[\d.]+([eE][-+]?\d+)?\s*(%|×|k|M|B|T|s)?(\s*[±×\[].*)?")
 
@@ -30,8 +32,8 @@ def report(name: str, *, notebooks: str | Path = "notebooks", out: str | Path = 
     """Path of the HTML made from `notebooks/NAME.ipynb`, its print figures beside it.
 
     The notebook runs in its own folder, with the interpreter that called this, whatever kernels are installed. A
-    figure that it shows as SVG and PDF at once (`scaling.plot.print`) is also saved as NAME.svg and NAME.pdf; the second such
-    figure as NAME-2, and so on.
+    figure that it shows as SVG and PDF at once (`scaling.plot.print`) is also saved as NAME.svg and NAME.pdf; the
+    second such figure as NAME-2, and so on.
 
     Args:
         name: stem of the notebook.
@@ -121,18 +123,26 @@ def _read(path: Path) -> Any:
 def _run(notebook: Any, path: Path) -> None:
     """Execute in place, every cell anew."""
     try:
-        import nbclient
         from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
         from jupyter_client.manager import AsyncKernelManager
+        from nbclient import NotebookClient
+        from nbclient.exceptions import CellExecutionError, DeadKernelError
     except ImportError as reason:
         raise MissingPackage(reason.name or "nbclient", "notebooks") from None
 
     class ThisInterpreter(KernelSpecManager):
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-            command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=ERROR"]
+            command = [
+                sys.executable,
+                "-m",
+                "ipykernel_launcher",
+                "-f",
+                "{connection_file}",
+                "--log-level=ERROR",
+            ]
             return KernelSpec(argv=command, display_name="Python 3", language="python")
 
-    client = nbclient.NotebookClient(
+    client = NotebookClient(
         notebook,
         km=AsyncKernelManager(kernel_spec_manager=ThisInterpreter()),
         timeout=None,
@@ -141,13 +151,17 @@ def _run(notebook: Any, path: Path) -> None:
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     try:
         client.execute()
-    except nbclient.exceptions.CellExecutionError as reason:
+    except CellExecutionError as reason:
         number, cell = next((i, c) for i, c in enumerate(cells, 1) if _failed(c))
-        raise FailedCell(path, number, len(cells), cell.source, f"{reason.ename}: {_last_line(reason.evalue)}") from None
-    except nbclient.exceptions.DeadKernelError:
+        raise FailedCell(
+            path, number, len(cells), cell.source, f"{reason.ename}: {_last_line(reason.evalue)}"
+        ) from None
+    except DeadKernelError:
         ran = [i for i, c in enumerate(cells, 1) if c.execution_count]
         number = min(max(ran, default=0) + 1, len(cells))
-        raise FailedCell(path, number, len(cells), cells[number - 1].source, "the death of its kernel") from None
+        raise FailedCell(
+            path, number, len(cells), cells[number - 1].source, "the death of its kernel"
+        ) from None
 
 
 def _failed(cell: Any) -> bool:
@@ -179,7 +193,15 @@ def _page(notebook: Any, facts: _Facts) -> str:
         output_mimetype = "text/html"
         file_extension = ".html"
 
-    shown = ["text/html", "text/markdown", "image/svg+xml", "text/latex", "image/png", "image/jpeg", "text/plain"]
+    shown = [
+        "text/html",
+        "text/markdown",
+        "image/svg+xml",
+        "text/latex",
+        "image/png",
+        "image/jpeg",
+        "text/plain",
+    ]
 
     templates = Path(__file__).parent / "templates"
     exporter = Exporter(
@@ -229,7 +251,7 @@ def align_numbers(html: str) -> str:
             if filled and all(_NUMBER.fullmatch(text) for text in filled):
                 for row in rows:
                     if column < len(row):
-                        row[column]["class"] = [*row[column].get("class", []), "number"]
+                        row[column]["class"] = "number"
     return str(soup)
 
 

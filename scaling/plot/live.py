@@ -13,10 +13,12 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scaling.budget import allocate, flops_per_token, with_repeats
+from scaling.budget import allocate, flops_per_token, parameter_draws, with_repeats
+from scaling.fit import Fit
 from scaling.plot import theme, words
 from scaling.plot.offline import Bundle, embed, enable
 from scaling.plot.optimum import optimum, quantiles
+from scaling.plot.series import PLACES, size_names, tooltips
 
 __all__ = ["Bundle", "embed", "enable", "loss_against_compute"]
 
@@ -31,7 +33,7 @@ HEIGHT = 440
 Chart = alt.LayerChart | alt.FacetChart  # what altair says that layers make; they make a LayerChart
 
 
-def loss_against_compute(found: Any, runs: pl.DataFrame, *, level: float = 0.8) -> Chart:
+def loss_against_compute(found: Fit, runs: pl.DataFrame, *, level: float = 0.8) -> Chart:
     """Every run, curves by size, and the compute-optimal frontier with its interval, under two sliders.
 
     One slider is the training compute: it marks the best N and D for that budget and reads out their loss. The other
@@ -48,18 +50,13 @@ def loss_against_compute(found: Any, runs: pl.DataFrame, *, level: float = 0.8) 
         *_runs(runs, axes),
         *_marked(found, runs, level, axes),
     )
-    return (
-        chart.add_params(*_sliders(axes))
-        .properties(width="container", height=HEIGHT)
-        .properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
-        .configure(**theme.live_config())
-    )
+    return finish(chart.add_params(*_sliders(axes)), HEIGHT)
 
 
 class _Axes:
     """The axes that all layers share: from the smallest run to ten times the compute of the largest."""
 
-    def __init__(self, found: Any, runs: pl.DataFrame, level: float):
+    def __init__(self, found: Fit, runs: pl.DataFrame, level: float):
         C, loss = runs["C"].to_numpy(), runs["loss"].to_numpy()
         self.low, self.largest = float(np.log10(C.min())) - 0.25, float(np.log10(C.max()))
         self.high = self.largest + 1.0
@@ -94,14 +91,14 @@ def _sliders(axes: _Axes) -> list[alt.Parameter]:
     ]
 
 
-def _draws(found: Any) -> alt.InlineData:
+def _draws(found: Fit) -> alt.InlineData:
     """Bootstrap draws as rows, numbered, the same object for every layer so that the page carries them once."""
-    draws = found.draws or {name: [value] for name, value in found.params.items()}
-    columns = {name: [float(f"{v:.7g}") for v in draws[name][:DRAWS_MARKED]] for name in found.params}
+    draws = parameter_draws(found)
+    columns = {name: [float(f"{v:.7g}") for v in draws[name][:DRAWS_MARKED]] for name in draws}
     return alt.InlineData(values=pl.DataFrame(columns).with_row_index("draw").to_dicts())
 
 
-def _best_at(found: Any, runs: pl.DataFrame, compute: str) -> list[dict[str, Any]]:
+def _best_at(found: Fit, runs: pl.DataFrame, compute: str) -> list[dict[str, Any]]:
     """Transforms that find each draw's optimum at a budget, for the unique tokens on the slider."""
     return optimum(
         with_repeats(found.law),
@@ -112,7 +109,7 @@ def _best_at(found: Any, runs: pl.DataFrame, compute: str) -> list[dict[str, Any
     )
 
 
-def _frontier(found: Any, runs: pl.DataFrame, level: float, axes: _Axes) -> list[Chart]:
+def _frontier(found: Fit, runs: pl.DataFrame, level: float, axes: _Axes) -> list[Chart]:
     step = (axes.high - axes.low) / (BUDGETS - 1)
     x = axes.x()
     band = alt.Chart().mark_area(color=theme.INK, opacity=0.14, clip=True)
@@ -136,7 +133,7 @@ def _frontier(found: Any, runs: pl.DataFrame, level: float, axes: _Axes) -> list
     return [group]
 
 
-def _marked(found: Any, runs: pl.DataFrame, level: float, axes: _Axes) -> list[Chart]:
+def _marked(found: Fit, runs: pl.DataFrame, level: float, axes: _Axes) -> list[Chart]:
     x = axes.x()
     rule = alt.Chart().mark_rule(strokeWidth=1, strokeDash=[2, 3], opacity=0.6)
     whisker = alt.Chart().mark_rule(strokeWidth=2.5)
@@ -177,71 +174,72 @@ def _marked(found: Any, runs: pl.DataFrame, level: float, axes: _Axes) -> list[C
     return [group]
 
 
-def _hover(runs: pl.DataFrame) -> pl.DataFrame:
-    """What a chart shows of each run: its numbers, and the words of its tooltip."""
-    said = {
-        "model": [f"{words.count(N)} parameters" for N in runs["N"]],
-        "data": [f"{words.count(D)} tokens" for D in runs["D"]],
-        "compute": [f"{words.power_of_ten(C)} FLOPs" for C in runs["C"]],
-        "held-out loss": [f"{loss:.3f} nats/token" for loss in runs["loss"]],
-    }
-    if "epochs" in runs.columns:
-        said["epochs"] = [f"{epochs:.2f}" for epochs in runs["epochs"]]
-    if "seed" in runs.columns:
-        said["seed"] = [str(seed) for seed in runs["seed"]]
-    if {"device", "origin"} <= set(runs.columns):
-        places = {"committed": "committed", "local": "this machine"}
-        said["trained"] = [
-            f"{device}, {places.get(origin, origin)}"
-            for device, origin in zip(runs["device"], runs["origin"], strict=True)
-        ]
-    origin = runs["origin"] if "origin" in runs.columns else pl.Series(["committed"] * len(runs))
-    size = [words.count(N, 2) for N in runs["N"]]
-    return runs.select("N", "C", "loss").with_columns(
-        origin.alias("origin"), pl.Series("size", size), *(pl.Series(k, v) for k, v in said.items())
-    )
+class Runs:
+    """Runs as points: colour and shape by size, hollow where they are committed and others are from this machine."""
 
+    def __init__(self, runs: pl.DataFrame, **more: Any):
+        names, said = size_names(runs), tooltips(runs)
+        size = [names[N] for N in runs["N"]]
+        place = said.get("origin", ["committed"] * len(runs))
+        table = runs.select("N", "D", "C", "loss").with_columns(
+            pl.Series("size", size),
+            pl.Series("place", place),
+            *(pl.Series(k, v) for k, v in (said | more).items()),
+        )
+        self.data = alt.InlineData(values=table.to_dicts())
+        colours = [theme.colour(i) for i in range(len(names))]
+        shapes = [theme.SHAPES[i % len(theme.SHAPES)] for i in range(len(names))]
+        scale = alt.Scale(domain=list(names.values()), range=colours)
+        self.colour = alt.Color("size:N", legend=None, scale=scale)
+        self.fill = alt.Fill("size:N", legend=None, scale=scale)
+        self.shape = alt.Shape("size:N", legend=None).scale(domain=list(names.values()), range=shapes)
+        self.tooltip = [alt.Tooltip(name, type="nominal") for name in said]
+        here, both = PLACES["local"], len(set(place)) > 1
+        self.solid = alt.condition(
+            f"datum.place=={here!r}", alt.value(0.85), alt.value(1e-4 if both else 0.85)
+        )
 
-def _by_size(runs: pl.DataFrame) -> tuple[alt.Color, alt.Shape]:
-    """Colour and shape of each size, smallest first; the labels at the curves are the legend."""
-    names = [words.count(N, 2) for N in sorted(runs["N"].unique())]
-    colours = [theme.colour(i) for i in range(len(names))]
-    shapes = [theme.SHAPES[i % len(theme.SHAPES)] for i in range(len(names))]
-    return (
-        alt.Color("size:N", legend=None).scale(domain=names, range=colours),
-        alt.Shape("size:N", legend=None).scale(domain=names, range=shapes),
-    )
+    def points(self, x: alt.X, y: alt.Y) -> alt.Chart:
+        """One mark a run; point at it for its numbers."""
+        return (
+            alt.Chart(self.data)
+            .mark_point(size=46, strokeWidth=1.4, opacity=1, clip=True)
+            .encode(x=x, y=y, color=self.colour, fill=self.fill, shape=self.shape)
+            .encode(fillOpacity=self.solid, tooltip=self.tooltip)
+        )
+
+    def means(self, across: str, value: str, x: alt.X, y: alt.Y) -> alt.Chart:
+        """A line for each size through the mean of `value` over its seeds; `y` reads the field "mean"."""
+        mean = alt.AggregatedFieldDef(op="mean", field=value, **{"as": "mean"})
+        return (
+            alt.Chart(self.data)
+            .mark_line(strokeWidth=1.5, opacity=0.7, clip=True)
+            .encode(x=x, y=y, color=self.colour, detail="place:N")
+            .transform_aggregate([mean], groupby=["size", "place", across])
+        )
 
 
 def _runs(runs: pl.DataFrame, axes: _Axes) -> list[alt.Chart]:
-    shown = _hover(runs)
-    colour, shape = _by_size(runs)
-    data = alt.InlineData(values=shown.to_dicts())
+    shown, names = Runs(runs), size_names(runs)
     x, y = axes.x(), axes.y()
-    places = shown["origin"].n_unique()
-    curves = alt.Chart(data).mark_line(strokeWidth=1.5, opacity=0.7, clip=True)
-    points = alt.Chart(data).mark_point(size=46, strokeWidth=1.4, opacity=1)
-    hollow = alt.condition("datum.origin === 'committed'", alt.value(0.0001), alt.value(0.85))
-    starts = shown.group_by("N").agg(
-        pl.col("C").min(), pl.col("loss").sort_by("C").first(), pl.col("size").first()
-    )
-    starts = starts.sort("N").with_row_index("rank").with_columns(label=pl.col("size"))
-    starts[0, "label"] = f"N = {starts[0, 'size']}"
+    starts = runs.group_by("N").agg(pl.col("C").min(), pl.col("loss").sort_by("C").first()).sort("N")
     labels = [
-        alt.Chart(alt.InlineData(values=starts.filter(pl.col("rank") % 2 == odd).to_dicts()))
+        {"C": C, "loss": loss, "size": names[N], "label": names[N] if i else f"N = {names[N]}"}
+        for i, (N, C, loss) in enumerate(starts.iter_rows())
+    ]
+    named = [
+        alt.Chart(alt.InlineData(values=labels[odd::2]))
         .mark_text(align="left", dx=3, dy=dy, fontWeight=600)
-        .encode(x=x, y=y, text="label:N", color=colour)
+        .encode(x=x, y=y, text="label:N", color=shown.colour)
         # neighbours at two heights on a narrow screen, so that close sizes do not overprint
         for odd, dy in ((0, -10), (1, alt.expr("width<560?-23:-10")))
     ]
-    return [
-        curves.encode(x=x, y=axes.y("mean_loss"), color=colour, detail="origin:N").transform_aggregate(
-            mean_loss="mean(loss)", groupby=["size", "origin", "C"]
-        ),
-        points.encode(
-            x=x, y=y, color=colour, fill=alt.Fill("size:N", legend=None).scale(colour["scale"]) , shape=shape,
-            fillOpacity=hollow if places > 1 else alt.value(0.85),
-            tooltip=[alt.Tooltip(name, type="nominal") for name in shown.columns[5:]],
-        ),
-        *labels,
-    ]  # fmt: skip
+    return [shown.means("C", "loss", x, axes.y("mean")), shown.points(x, y), *named]
+
+
+def finish(chart: alt.LayerChart | alt.FacetChart | alt.Chart, height: int) -> Any:
+    """A chart as wide as its page, in the suite's own look."""
+    fitted = chart.properties(width="container", height=height)
+    return fitted.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding")).configure(
+        **theme.live_config()
+    )

@@ -15,8 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scaling.budget import allocate
-from scaling.laws.base import describe
+from scaling.fit import Fit
 from scaling.plot import theme, words
+from scaling.plot.series import residual_percent, size_names
 
 WIDTH = 7.0
 """Inches: the text width of a page with ordinary margins."""
@@ -47,7 +48,7 @@ class Printed:
         return f"figure: SVG of {len(self.svg) / 1e3:.0f} kB, PDF of {len(self.pdf) / 1e3:.0f} kB"
 
 
-def loss_against_compute(found: Any, runs: pl.DataFrame, *, level: float = 0.8) -> Printed:
+def loss_against_compute(found: Fit, runs: pl.DataFrame, *, level: float = 0.8) -> Printed:
     """Runs by size with the compute-optimal frontier and its interval; beside it, how far the law misses each run.
 
     Args:
@@ -72,18 +73,19 @@ def _finish(figure: Figure) -> Printed:
     return Printed(named, pdf.getvalue())
 
 
-def _frontier(axes: Axes, found: Any, runs: pl.DataFrame, level: float) -> None:
+def _frontier(axes: Axes, found: Fit, runs: pl.DataFrame, level: float) -> None:
     spent, loss = runs["C"].to_numpy(), runs["loss"].to_numpy()
     low, high = float(np.log10(spent.min())) - 0.25, float(np.log10(spent.max())) + 1.0
     C = np.logspace(low, high, 60)
     best = allocate(found, runs, C, level=level)
     axes.fill_between(C, best.loss.low, best.loss.high, color="black", alpha=0.14, linewidth=0)
     axes.plot(C, best.loss.median, color="black", linewidth=1.4)
+    names = size_names(runs)
     for i, ((N,), of_size) in enumerate(runs.sort("N").group_by("N", maintain_order=True)):
         mean = of_size.group_by("C").agg(pl.col("loss").mean()).sort("C")
         axes.plot(mean["C"], mean["loss"], color=theme.colour(i), linewidth=0.9, alpha=0.7)
         _scatter(axes, i, of_size["C"], of_size["loss"])
-        label = f"N = {words.count(N, 2)}" if i == 0 else words.count(N, 2)
+        label = names[N] if i else f"N = {names[N]}"
         at = (mean["C"][0], mean["loss"][0])
         above = 4 + 9 * (i % 2)  # neighbours at two heights, so that close sizes do not overprint
         axes.annotate(label, at, (2, above), textcoords="offset points", color=theme.colour(i), weight="bold")
@@ -101,29 +103,22 @@ def _frontier(axes: Axes, found: Any, runs: pl.DataFrame, level: float) -> None:
     axes.set_title("Loss against compute")
 
 
-def _residuals(axes: Axes, found: Any, runs: pl.DataFrame) -> None:
+def _residuals(axes: Axes, found: Fit, runs: pl.DataFrame) -> None:
     missed = residual_percent(found, runs)
     for i, ((_,), of_size) in enumerate(
-        runs.with_columns(missed).sort("N").group_by("N", maintain_order=True)
+        runs.with_columns(pl.Series("residual", missed)).sort("N").group_by("N", maintain_order=True)
     ):
         _scatter(axes, i, of_size["D"], of_size["residual"])
     axes.axhline(0, color="black", linewidth=0.8)
-    reach = 1.15 * float(np.abs(missed.to_numpy()).max())
+    reach = 1.15 * float(np.abs(missed).max())
     axes.set(xscale="log", ylim=(-reach, reach), xlabel="training tokens D", ylabel="loss above the law, %")
     tokens = runs["D"].to_numpy()
     ticks = words.log_ticks(float(tokens.min()), float(tokens.max()), 4)
     axes.set_xticks(ticks, [words.count(tick) for tick in ticks])
     axes.set_xticks([], minor=True)
-    axes.set_title(f"Misses {np.sqrt(np.mean(missed.to_numpy() ** 2)):.1f} % rms")
+    axes.set_title(f"Misses {np.sqrt(np.mean(missed**2)):.1f} % rms")
 
 
 def _scatter(axes: Axes, index: int, x: pl.Series, y: pl.Series) -> None:
     marker = theme.MARKERS[index % len(theme.MARKERS)]
     axes.scatter(x, y, s=14, marker=marker, color=theme.colour(index), linewidth=0, alpha=0.9, zorder=3)
-
-
-def residual_percent(found: Any, runs: pl.DataFrame) -> pl.Series:
-    """How far each run's loss lies above the law, in percent of what the law says."""
-    columns = {name: runs[name].to_numpy().astype(float) for name in describe(found.law).column_names}
-    said = found.law(**columns, **found.params)
-    return pl.Series("residual", 100 * (runs["loss"].to_numpy() / said - 1))

@@ -1,0 +1,47 @@
+"""Pictures of results: `plot` for the screen, `scaling.plot.print` for paper.
+
+Nothing here imports altair or matplotlib before something is drawn.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scaling.errors import MissingPackage, UnknownResult
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["plot"]
+
+
+def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:
+    """The altair chart of a result.
+
+        Fit with runs    loss against compute: the runs, the frontier, two sliders
+        Fit alone        how the bootstrap draws of each parameter spread
+        Comparison       how far each law misses the runs it saw and those it did not
+        Allocation       the best size and data for each budget
+
+    Args:
+        result: one of these.
+        runs: for a fit of a law of N and D: the runs that it was fitted to.
+
+    Raises:
+        UnknownResult: something else.
+        MissingPackage: the extra "plot" is not installed.
+    """
+    from scaling.budget import Allocation
+    from scaling.fit import Comparison, Fit
+
+    if not isinstance(result, Fit | Comparison | Allocation):
+        raise UnknownResult(result, ("Fit", "Comparison", "Allocation"))
+    try:
+        from scaling.plot import live, results
+    except ImportError as reason:
+        raise MissingPackage(reason.name or "altair", "plot") from None
+    if isinstance(result, Comparison):
+        return results.comparison(result)
+    if isinstance(result, Allocation):
+        return results.allocation(result)
+    return results.parameters(result) if runs is None else live.loss_against_compute(result, runs)
