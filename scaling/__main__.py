@@ -168,7 +168,7 @@ def runs(ctx: click.Context, root: Path) -> None:
     from scaling.store import Store, studies
 
     table = Table(
-        "study", "asked", "committed", "local", "diverged", "tokens", "hours", box=None, pad_edge=False
+        "study", "asked", "committed", "local", "diverged", "corpora", "machines", box=None, pad_edge=False
     )
     for study in studies(root):
         store = Store(study)

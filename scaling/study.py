@@ -57,15 +57,15 @@ class Trunk:
     budgets: tuple[int, ...] = ()
     """Tokens at which a cooled-down branch ends."""
     tokens_per_step: int = 512
-    peak_lr: float = 0.01
+    peak_lr: float = 0.004
     """Learning rate of the matrices at `train.model.BASE_WIDTH`; each matrix has its multiplier."""
-    warmup_tokens: int = 32_768
+    warmup_tokens: int = 65_536
     cooldown: float = 0.2
     """Share of a budget over which the rate falls to zero."""
     cooldown_shape: str = "1-sqrt"
     weight_decay: float = 0.0
     """Pull of each step towards zero, as a share of the rate (decoupled)."""
-    beta2_half_life: int = 131_072
+    beta2_half_life: int = 16_384
     """Tokens after which a squared gradient counts half in Adam's second moment."""
     unique_budget: int | None = None
     """Distinct tokens that may be seen; nothing in TOML, or "all", is the whole corpus."""

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 from pathlib import Path
 
+import nbformat
+import numpy as np
+import polars as pl
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from scaling.corpora.text import Corpus, CorpusSource, build_corpus
+from scaling.flops import Shape, count_flops, count_parameters
+from scaling.laws import chinchilla
+from scaling.report import report
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +30,88 @@ def published() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+@pytest.fixture(scope="session")
+def _corpus_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(_corpus_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Corpora that tests build stay out of the user's cache."""
+    monkeypatch.setenv("SCALING_CACHE", str(_corpus_cache))
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """A folder with the top-level modules of the standard library: some hundred real files to make a corpus of."""
+    folder = tmp_path / "library"
+    folder.mkdir()
+    for path in sorted(Path(os.__file__).parent.glob("[a-z]*.py"))[:100]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+@pytest.fixture
+def corpus(library: Path) -> Corpus:
+    """A small corpus of code and prose."""
+    return build_corpus(CorpusSource(source="folder", path=str(library)), progress=False)
+
+
+@pytest.fixture(scope="session")
+def ladder() -> pl.DataFrame:
+    """Invented runs of a ladder of widths whose law is known: 5 sizes, 6 budgets, 2 seeds, costs as counted."""
+    generator, rows = np.random.default_rng(0), []
+    truth = {"E": 0.9, "A": 14.0, "B": 150.0, "alpha": 0.28, "beta": 0.36}
+    for width, seed in itertools.product((16, 32, 48, 64, 96), (0, 1)):
+        N = count_parameters(Shape(width=width)).matrices
+        for D in 2 ** np.arange(18, 24):
+            loss = chinchilla(N, float(D), **truth) * math.exp(0.003 * generator.normal())
+            C = count_flops(Shape(width=width), int(D)).total
+            rows.append(
+                {"N": N, "D": int(D), "C": C, "loss": loss, "seed": seed, "trunk_id": f"{width}-{seed}"}
+            )
+    return pl.DataFrame(rows).with_columns(
+        epochs=pl.lit(1.0), device=pl.lit("cpu"), origin=pl.lit("committed")
+    )
+
+
+_CELLS = """\
+import polars as pl
+from scaling.fit import compare, fit
+from scaling.laws import chinchilla, kaplan
+from scaling.plot import live, plot, results
+from scaling.plot import print as paper
+runs = pl.read_parquet("ladder.parquet")
+found = fit(chinchilla, runs, bootstrap=200)
+live.enable()
+# %%
+plot(found, runs)
+# %%
+results.residuals(found, runs)
+# %%
+plot(compare([chinchilla, kaplan], runs))
+# %%
+paper.loss_against_compute(found, runs)
+# %%
+found"""
+
+
+@pytest.fixture(scope="session")
+def notebook_folder(tmp_path_factory: pytest.TempPathFactory, ladder: pl.DataFrame) -> Path:
+    """A folder with one notebook, "ladder": three charts, a print figure, a table, formulas."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    ladder.write_parquet(folder / "ladder.parquet")
+    title = new_markdown_cell(
+        "# What is fitted?\n\nThe law is $L = E + A/N^\\alpha$.\n\n$$\\frac{B}{D^\\beta}$$"
+    )
+    cells = [title, *map(new_code_cell, _CELLS.split("\n# %%\n"))]
+    nbformat.write(new_notebook(cells=cells), folder / "ladder.ipynb")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_report(notebook_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The HTML of that notebook, executed once for all tests that read it."""
+    return report("ladder", notebooks=notebook_folder, out=tmp_path_factory.mktemp("reports"))

@@ -84,11 +84,11 @@ class Sampler:
         Raises:
             BudgetBeyondCorpus: names the domain, the tokens asked for and the tokens on offer.
         """
-        for domain, draws in self._draws(steps).items():
-            if draws > max_epochs * self.windows(domain):
-                raise BudgetBeyondCorpus(
-                    domain, draws * self.context, self.windows(domain) * self.context, max_epochs
-                )
+        for domain in self.domains:
+            draws = round(self.blend[domain] * steps * self.windows_per_step)  # no deal: the budget may be absurd
+            available = self.windows(domain)
+            if draws > max_epochs * available:
+                raise BudgetBeyondCorpus(domain, draws * self.context, available * self.context, max_epochs)
 
     def _draws(self, steps: int) -> dict[str, int]:
         deal = _deal(tuple(self.blend[d] for d in self.domains), steps * self.windows_per_step)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-BETA1 = 0.9
+BETA1 = 0.8
+"""0.1 nats better than 0.9 at 512 tokens a step and width 32."""
 EPSILON = 1e-8
 
 

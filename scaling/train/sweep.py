@@ -18,6 +18,7 @@ import time
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 import polars as pl
 
@@ -209,6 +210,15 @@ def on_gpu(device: str) -> bool:
     return device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") is not None)
 
 
+@dataclass(frozen=True)
+class _Running:
+    """A stack at work: its process, and the thread that reads what the process says."""
+
+    pack: Pack
+    process: subprocess.Popen[str]
+    reader: threading.Thread
+
+
 class _Launcher:
     """Workers, their leases and their messages, until nothing is left to train."""
 
@@ -216,7 +226,7 @@ class _Launcher:
         self.study, self.plan, self.workers, self.device, self.here = study, plan, workers, device, here
         self.store = Store(study)
         self.waiting = list(plan.packs)
-        self.running: dict[str, tuple[Pack, subprocess.Popen[str]]] = {}
+        self.running: dict[str, _Running] = {}
         self.attempts: dict[str, int] = defaultdict(int)
         self.failed: list[Pack] = []
         self.messages: queue.Queue[tuple[Pack, dict]] = queue.Queue()
@@ -230,8 +240,8 @@ class _Launcher:
             try:
                 while self.waiting or self.running:
                     self._start_what_is_free()
-                    self._listen()
                     self._reap()
+                    self._listen()
                     self._refresh_leases()
             finally:
                 self._stop_all()
@@ -252,9 +262,9 @@ class _Launcher:
                 self.progress.advance(pack.cost, 0)
                 continue
             self.attempts[pack.id] += 1
-            self.running[pack.id] = pack, self._spawn(pack)
+            self.running[pack.id] = self._spawn(pack)
 
-    def _spawn(self, pack: Pack) -> subprocess.Popen[str]:
+    def _spawn(self, pack: Pack) -> _Running:
         job = {
             "study": self.study.name,
             "folder": str(self.store.local),
@@ -276,16 +286,17 @@ class _Launcher:
                 env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
                 start_new_session=True,  # Ctrl-C reaches the launcher alone, which then asks the workers to stop
             )
-        threading.Thread(target=self._read, args=(pack, process), daemon=True).start()
-        return process
+        reader = threading.Thread(target=self._read, args=(pack, process.stdout), daemon=True)
+        reader.start()
+        return _Running(pack, process, reader)
 
-    def _read(self, pack: Pack, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            try:
-                self.messages.put((pack, json.loads(line)))
-            except json.JSONDecodeError:
-                continue
+    def _read(self, pack: Pack, lines: IO[str]) -> None:
+        with lines:
+            for line in lines:
+                try:
+                    self.messages.put((pack, json.loads(line)))
+                except json.JSONDecodeError:
+                    continue  # a line cut short by a kill
 
     def _listen(self) -> None:
         try:
@@ -298,10 +309,11 @@ class _Launcher:
             pass
 
     def _reap(self) -> None:
-        for pack, process in list(self.running.values()):
+        for pack, process, reader in [(r.pack, r.process, r.reader) for r in self.running.values()]:
             status = process.poll()
             if status is None:
                 continue
+            reader.join()
             del self.running[pack.id]
             self.store.release(pack.id)
             if status == 0:
@@ -318,15 +330,18 @@ class _Launcher:
                 self.store.refresh(pack_id)
 
     def _stop_all(self) -> None:
-        for _, process in self.running.values():
-            process.terminate()
+        for running in self.running.values():
+            running.process.terminate()
         deadline = time.monotonic() + _STOP_SECONDS
-        for pack, process in self.running.values():
+        for running in self.running.values():
             try:
-                process.wait(max(0.1, deadline - time.monotonic()))
+                running.process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.kill()
-            self.store.release(pack.id)
+                running.process.kill()
+                running.process.wait()
+            running.reader.join()
+            self.store.release(running.pack.id)
+        self._listen()
 
     def _log(self, pack: Pack) -> Path:
         return self.store.local / "logs" / f"{pack.id}.log"

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaling.corpora.sampler import Sampler, deal_windows, held_out_windows
+from scaling.errors import BadValue, BudgetBeyondCorpus, EmptyDomain
+
+BLEND = {"code": 0.7, "prose": 0.3}
+
+
+@given(
+    parts=st.lists(st.integers(1, 50), min_size=1, max_size=5),
+    windows=st.integers(1, 300),
+)
+@settings(max_examples=60, deadline=None)
+def test_deal_is_within_one_window_of_every_share_at_every_moment(parts, windows):
+    shares = np.array(parts) / sum(parts)
+    deal = deal_windows(tuple(shares), windows)
+    counts = np.cumsum(deal[:, :1] == np.arange(len(parts)), axis=0)
+    target = np.arange(1, windows + 1)[:, None] * shares
+    assert np.abs(counts - target).max() < 1 + 1e-9
+    for source in range(len(parts)):
+        mine = deal[deal[:, 0] == source, 1]
+        assert (mine == np.arange(len(mine))).all()
+
+
+def test_batch_is_a_pure_function_of_seed_and_step(corpus):
+    one, other = (Sampler(corpus, BLEND, 32, 4, seed=5) for _ in range(2))
+    later = one.batch(7)
+    for step in range(7):
+        other.batch(step)
+    assert (other.batch(7) == later).all()
+    assert (Sampler(corpus, BLEND, 32, 4, seed=6).batch(7) != later).any()
+
+
+def test_an_epoch_sees_every_window_once_and_the_next_in_another_order(corpus):
+    sampler = Sampler(corpus, {"code": 1.0}, 32, 1, seed=0, unique_budget=32 * 20)
+    epochs = np.stack([sampler.batch(s)[0] for s in range(40)]).reshape(2, 20, 33)
+    as_sets = [{row.tobytes() for row in epoch} for epoch in epochs]
+    assert len(as_sets[0]) == 20
+    assert as_sets[0] == as_sets[1]
+    assert (epochs[0] != epochs[1]).any()
+
+
+def test_unique_tokens_counts_what_was_seen(corpus):
+    sampler = Sampler(corpus, BLEND, 32, 4, seed=0, unique_budget=32 * 100)
+    assert sampler.windows("code") == 70
+    assert sampler.windows("prose") == 30
+    assert sampler.unique_tokens(10) == 40 * 32
+    assert sampler.unique_tokens(1000) == 100 * 32
+    seen = {row[:-1].tobytes() for s in range(50) for row in sampler.batch(s)}
+    assert len(seen) <= 100
+
+
+def test_sampler_names_a_budget_beyond_the_corpus(corpus):
+    sampler = Sampler(corpus, BLEND, 32, 4, seed=0, unique_budget=32 * 100)
+    sampler.check_budget(25, max_epochs=1)
+    with pytest.raises(BudgetBeyondCorpus, match="allow repeats with max_epochs = 2") as problem:
+        sampler.check_budget(50, max_epochs=1)
+    assert problem.value.asked == 140 * 32
+    assert problem.value.available == 70 * 32
+
+
+def test_sampler_names_a_blend_that_does_not_add_up_and_an_empty_domain(corpus):
+    with pytest.raises(BadValue, match="add up to 1"):
+        Sampler(corpus, {"code": 0.7, "prose": 0.7}, 32, 4, seed=0)
+    with pytest.raises(EmptyDomain, match="asked for 10,000,001 tokens"):
+        Sampler(corpus, {"code": 1.0}, 10_000_000, 4, seed=0)
+
+
+def test_held_out_windows_are_fixed_and_apart(corpus):
+    windows = held_out_windows(corpus, "code", 32, 10)
+    assert windows.shape == (10, 33)
+    assert (windows == held_out_windows(corpus, "code", 32, 10)).all()
+    assert len({row.tobytes() for row in windows}) == 10

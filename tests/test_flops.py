@@ -1,0 +1,58 @@
+import pytest
+
+from scaling.errors import BadValue
+from scaling.flops import CONVENTIONS, Shape, count_flops, count_parameters
+
+SHAPES = [
+    Shape(width=16),
+    Shape(width=64, depth=3, context=64),
+    Shape(width=128, head_dim=32, vocabulary=512),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_flops_match_torchs_own_counter(shape):
+    """Torch counts the attention kernel in full and its backward as 2.5 times forward (flash recomputes the scores),
+    so the products with matrices and head are compared, which are counted alike, within 0.1 %."""
+    torch = pytest.importorskip("torch")
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from scaling.train.model import Transformer, initial_weights, matrix_views
+
+    leaves = {
+        name: view.detach().requires_grad_()
+        for name, view in matrix_views(initial_weights(shape, [0, 1]), shape).items()
+    }
+    tokens = torch.randint(0, shape.vocabulary, (2, 3, shape.context + 1))
+    with FlopCounterMode(display=False) as counter:
+        Transformer(shape, torch.device("cpu")).token_losses(leaves, tokens).sum().backward()
+    counted = sum(v for op, v in counter.get_flop_counts()["Global"].items() if "bmm" in str(op))
+    exact = count_flops(shape, tokens=2 * 3 * shape.context)
+    assert counted == pytest.approx(exact.matrices + exact.head, rel=1e-3)
+
+
+def test_parameters_are_the_weights_that_exist():
+    from scaling.train.model import initial_weights
+
+    for shape in SHAPES:
+        parameters = count_parameters(shape)
+        assert parameters.total == initial_weights(shape, [0]).numel()
+        assert parameters.matrices == 12 * shape.depth * shape.width**2
+
+
+def test_conventions_agree_where_attention_and_head_vanish():
+    """At great width and short context every convention tends to 6ND."""
+    shape = Shape(width=2**16, depth=64, head_dim=128, context=128)
+    values = [count(shape, 1.0) for count in CONVENTIONS.values()]
+    assert max(values) / min(values) < 1.01
+
+
+def test_flops_are_linear_in_tokens():
+    assert count_flops(SHAPES[0], 1000).total == pytest.approx(1000 * count_flops(SHAPES[0]).total)
+
+
+def test_shape_names_a_width_that_heads_do_not_divide():
+    with pytest.raises(BadValue, match="width = 40, but it must be a multiple of head_dim = 16"):
+        Shape(width=40)
+    with pytest.raises(BadValue, match="at least 1"):
+        Shape(width=0)

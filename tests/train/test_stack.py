@@ -1,0 +1,154 @@
+"""The training core: a stack is the models alone, a resumed run is the run, and models learn."""
+
+import numpy as np
+import pytest
+import torch
+
+from scaling.corpora.sampler import held_out_windows
+from scaling.study import Trunk
+from scaling.train import checkpoint
+from scaling.train.model import initial_weights, layout, matrix_views
+from scaling.train.optim import BETA1, EPSILON, AdamW
+from scaling.train.schedule import cooldown_share, trunk_share
+from scaling.train.stack import Stack
+
+CPU = torch.device("cpu")
+TRUNKS = [
+    Trunk(width=16, budgets=(4096,), context=32, tokens_per_step=128, seed=0),
+    Trunk(width=16, budgets=(4096,), context=32, tokens_per_step=128, seed=1, peak_lr=0.01),
+    Trunk(
+        width=16,
+        budgets=(4096,),
+        context=32,
+        tokens_per_step=128,
+        seed=2,
+        unique_budget=1024,
+        weight_decay=0.1,
+    ),
+    Trunk(width=16, budgets=(4096,), context=32, tokens_per_step=128, seed=3, blend=(("code", 1.0),)),
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def constant(step):
+    return 1.0
+
+
+def test_each_stacked_run_is_bit_identical_to_the_run_alone_and_resumed(corpus, tmp_path):
+    together = Stack(TRUNKS, corpus, CPU)
+    together.advance(100, constant)
+    checkpoint.save(tmp_path, 100, together.state(), {})
+    resumed = Stack(TRUNKS, corpus, CPU)
+    tensors, facts, damaged = checkpoint.load_newest(tmp_path)
+    assert damaged == []
+    resumed.restore(tensors, facts["step"])
+    resumed.advance(200, constant)
+    for k, trunk in enumerate(TRUNKS):
+        alone = Stack([trunk], corpus, CPU)
+        alone.advance(200, constant)
+        assert torch.equal(alone.weights[0], resumed.weights[k])
+
+
+def test_branch_leaves_its_trunk_as_it_was(corpus):
+    straight, branched = Stack(TRUNKS[:2], corpus, CPU), Stack(TRUNKS[:2], corpus, CPU)
+    branched.advance(20, constant)
+    trunk = branched.fork()
+    branched.advance(30, lambda step: cooldown_share(step, 20, 30, "linear"))
+    branched.restore(trunk, 20)
+    for stack in (straight, branched):
+        stack.advance(40, constant)
+    assert torch.equal(straight.weights, branched.weights)
+
+
+def test_training_beats_the_unigram_entropy_of_its_text(corpus):
+    """A model that only learned how often each byte occurs would stop at the unigram entropy."""
+    trunk = Trunk(width=32, budgets=(65536,), context=32, tokens_per_step=512, warmup_tokens=8192)
+    stack = Stack([trunk], corpus, CPU)
+    windows = held_out_windows(corpus, "code", 32, 64)
+    assert stack.evaluate(windows).mean() == pytest.approx(np.log(256), rel=1e-6)  # zero head, uniform guess
+    stack.advance(250, lambda step: trunk_share(step, 16))
+    counts = np.bincount(corpus.tokens("code"), minlength=256) + 1
+    unigram = -np.log(counts / counts.sum())[windows[:, 1:]].mean()
+    assert stack.evaluate(windows).mean() < unigram - 0.3
+
+
+def test_adamw_matches_torchs_own():
+    torch.manual_seed(0)
+    weights, multipliers = torch.randn(2, 50, dtype=torch.float64), torch.ones(50, dtype=torch.float64)
+    gradients = torch.randn(8, 2, 50, dtype=torch.float64)
+    rates, decay = torch.tensor([[0.01], [0.1]], dtype=torch.float64), torch.tensor([[0.0], [0.3]]).double()
+    rows = [torch.nn.Parameter(w.clone()) for w in weights]
+    theirs = [
+        torch.optim.AdamW([row], lr=float(r), betas=(BETA1, 0.97), eps=EPSILON, weight_decay=float(d))
+        for row, r, d in zip(rows, rates, decay, strict=True)
+    ]
+    ours = AdamW(weights, multipliers, beta2=0.97, weight_decay=decay)
+    for count, gradient in enumerate(gradients, 1):
+        ours.step(weights, gradient, rates, count)
+        for row, optimizer, g in zip(rows, theirs, gradient, strict=True):
+            row.grad = g.clone()
+            optimizer.step()
+    assert torch.allclose(weights, torch.stack([r.detach() for r in rows]), rtol=1e-9)
+
+
+def test_logits_do_not_grow_with_width_under_one_rate(corpus):
+    """Coordinate check: after a few steps at one rate, activations before the loss keep their size at every width."""
+    sizes = []
+    for width in (16, 32, 64, 128):
+        trunk = Trunk(width=width, budgets=(4096,), context=32, tokens_per_step=512, peak_lr=0.004)
+        stack = Stack([trunk], corpus, CPU)
+        stack.advance(5, constant)
+        with torch.no_grad():
+            weights = stack.leaves["head"][0]
+            typical = torch.randn(200, width).sign() @ weights
+        sizes.append(float(typical.std()))
+    assert (
+        max(sizes) / min(sizes) < 3
+    )  # an unscaled rate grows with √width to width: 2.8 to 8 over this range
+
+
+def test_initial_weights_depend_on_their_own_seed_alone():
+    shape = TRUNKS[0].shape
+    assert torch.equal(initial_weights(shape, [3, 7])[1], initial_weights(shape, [7])[0])
+    views = matrix_views(initial_weights(shape, [0]), shape)
+    for matrix in layout(shape):
+        assert float(views[matrix.name].std()) == pytest.approx(matrix.init_std, rel=0.15, abs=0)
+
+
+def test_cooldown_falls_from_one_to_nearly_zero():
+    for shape in ("linear", "1-sqrt"):
+        shares = [cooldown_share(s, 80, 100, shape) for s in range(80, 100)]
+        assert shares[0] == 1
+        assert shares == sorted(shares, reverse=True)
+        assert shares[-1] < 0.06
+    assert trunk_share(0, 4) == pytest.approx(0.2)
+    assert trunk_share(4, 4) == trunk_share(99, 4) == 1
+
+
+def test_checkpoint_falls_back_to_the_one_before_a_damaged_one(tmp_path):
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, step, {"weights": torch.full((4,), float(step))}, {})
+    files = sorted(tmp_path.glob("*.safetensors"))
+    assert len(files) == checkpoint.KEPT
+    data = bytearray(files[-1].read_bytes())
+    data[-3] ^= 1
+    files[-1].write_bytes(data)
+    tensors, facts, damaged = checkpoint.load_newest(tmp_path)
+    assert facts["step"] == 2
+    assert float(tensors["weights"][0]) == 2
+    assert "checksum" in damaged[0]
+
+
+def test_checkpoint_names_that_none_is_whole(tmp_path):
+    checkpoint.save(tmp_path, 1, {"weights": torch.zeros(4)}, {})
+    file = next(tmp_path.glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:-8])
+    with pytest.raises(checkpoint.CorruptCheckpoint, match="Delete it to train that stack from its start"):
+        checkpoint.load_newest(tmp_path)

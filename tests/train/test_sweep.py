@@ -1,0 +1,243 @@
+"""Sweeps for real: rows, resuming after SIGKILL, sharing the work, divergence, refusals."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import scaling
+from scaling.errors import BudgetBeyondCorpus, StudyChanged, WorkersFailed
+from scaling.records import append_rows
+from scaling.store import Store
+from scaling.study import Trunk, read_study
+from scaling.train.sweep import pack_trunks, plan_sweep, tokens_to_train
+
+STUDY = """
+[corpus]
+source = "folder"
+path = "text"
+[defaults]
+budgets = ["16Ki", "32Ki", "64Ki"]
+warmup_tokens = "4Ki"
+context = 32
+[[grid]]
+width = [16, 32]
+seed = [0, 1]
+"""
+WHAT_MAY_DIFFER = ["seconds", "study"]
+
+
+@pytest.fixture
+def study(tmp_path, library):
+    return write_study(tmp_path, library, "tiny", STUDY)
+
+
+def write_study(root, library, name, text):
+    folder = root / "runs" / name
+    folder.mkdir(parents=True)
+    (folder / "text").symlink_to(library)
+    (folder / "study.toml").write_text(text)
+    return folder
+
+
+def rows(folder):
+    frame = scaling.open_runs(folder)
+    return frame.drop(*WHAT_MAY_DIFFER, "origin").sort("run_id")
+
+
+def test_sweep_writes_every_row_and_trains_nothing_twice(study):
+    frame = scaling.sweep(study, progress=False)
+    assert frame.height == 2 * 2 * 3
+    assert frame["run_id"].n_unique() == 12
+    assert frame["trunk_id"].n_unique() == 4
+    for row in frame.iter_rows(named=True):
+        assert row["C"] == row["flops_matrix"] + row["flops_attention"] + row["flops_head"]
+        assert row["D"] == row["steps"] * row["tokens_per_step"]
+        assert row["unique_tokens"] == row["D"]
+        assert row["loss"] == pytest.approx((row["loss_code"] + row["loss_prose"]) / 2)
+        assert json.loads(row["versions"])["torch"]
+        assert set(json.loads(row["corpus_bytes"])) == {"code", "prose"}
+    by_budget = frame.group_by("D").agg(pl.col("loss").mean()).sort("D")["loss"].to_list()
+    assert by_budget == sorted(by_budget, reverse=True)  # more data, less loss
+    curve = scaling.open_evaluations(study)
+    assert set(frame["run_id"]) | set(frame["trunk_id"]) == set(curve["run_id"])
+    assert plan_sweep(read_study(study), progress=False).packs == ()
+    before = rows(study)
+    scaling.sweep(study, progress=False)
+    assert rows(study).equals(before)
+    assert not list(Store(read_study(study)).local.glob("leases/*"))
+    assert not list(Store(read_study(study)).local.glob("checkpoints/*"))
+
+
+def test_sweep_killed_and_typed_again_gives_the_same_rows(tmp_path, library):
+    """SIGKILL to launcher and workers at three moments, then the same command to the end; beside it a calm run."""
+    text = STUDY.replace("width = [16, 32]", "width = 32")
+    calm, killed = (write_study(tmp_path, library, name, text) for name in ("calm", "killed"))
+    scaling.sweep(calm, progress=False)
+    command = [sys.executable, "-m", "scaling", "sweep", str(killed), "--quiet", "--workers", "2"]
+    for moment in (1, 2, 3):
+        launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for_rows(killed, 2 * moment - 1)
+        workers = workers_of(killed)
+        launcher.send_signal(signal.SIGKILL)
+        launcher.wait()
+        for pid in workers:
+            kill(pid)
+    assert 0 < rows_on_disk(killed) < 6
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert rows(killed).equals(rows(calm))
+
+
+def test_workers_stop_by_themselves_when_their_launcher_is_gone(study):
+    command = [sys.executable, "-m", "scaling", "sweep", str(study), "--quiet", "--workers", "1"]
+    launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for_rows(study, 1)
+    launcher.send_signal(signal.SIGKILL)
+    launcher.wait()
+    wait_for(lambda: not workers_of(study))
+
+
+def test_sweep_interrupted_says_how_to_go_on(study):
+    command = [sys.executable, "-m", "scaling", "sweep", str(study), "--quiet"]
+    launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_for_rows(study, 1)
+    launcher.send_signal(signal.SIGINT)
+    _, errors = launcher.communicate(timeout=60)
+    assert launcher.returncode == 130
+    assert "type the same command to go on" in errors
+    assert not workers_of(study)
+    assert not list(Store(read_study(study)).local.glob("leases/*"))
+
+
+def test_two_launchers_share_one_store(study):
+    command = [sys.executable, "-m", "scaling", "sweep", str(study), "--quiet", "--workers", "1"]
+    launchers = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [launcher.wait() for launcher in launchers] == [0, 0]
+    written = [
+        json.loads(line)["run"]["run_id"]
+        for file in Store(read_study(study)).local.glob("rows/*.jsonl")
+        for line in file.read_text().splitlines()
+        if '"run"' in line
+    ]
+    assert len(written) == len(set(written)) == 12
+
+
+def test_sweep_repeats_data_exactly_as_often_as_asked(tmp_path, library):
+    text = STUDY.replace("width = [16, 32]\n", 'width = 16\nunique_budget = "16Ki"\nmax_epochs = 4\n')
+    frame = scaling.sweep(write_study(tmp_path, library, "repeats", text), progress=False).sort("D")
+    assert frame["epochs"].unique().sort().to_list() == [1.0, 2.0, 4.0]
+    assert frame["unique_tokens"].to_list() == [16384] * 6
+
+
+def test_a_diverged_run_keeps_its_row_and_the_others_go_on(tmp_path, library, capsys):
+    text = STUDY.replace("width = [16, 32]\n", "width = 16\npeak_lr = [0.004, 1e30]\n")
+    folder = write_study(tmp_path, library, "wild", text)
+    frame = scaling.sweep(folder, progress=False)
+    assert "left out: 6 diverged" in capsys.readouterr().out
+    assert frame["peak_lr"].unique().to_list() == [0.004]
+    wild = scaling.open_runs(folder, status="diverged")
+    assert wild.height == 6
+    assert all("not finite" in note or "uniform guess" in note for note in wild["note"])
+
+
+def test_sweep_refuses_a_study_that_was_edited_after_it_ran(study):
+    scaling.sweep(study, progress=False)
+    before = rows(study)
+    file = study / "study.toml"
+    file.write_text(file.read_text().replace("seed = [0, 1]", "seed = [0, 2]"))
+    with pytest.raises(StudyChanged, match="a name \\(and folder\\) of its own") as problem:
+        scaling.sweep(study, progress=False)
+    assert '"seed": 1' in problem.value.difference
+    assert '"seed": 2' in problem.value.difference
+    file.write_text(STUDY)
+    assert rows(study).equals(before)
+
+
+def test_sweep_names_a_budget_beyond_the_corpus_before_any_work(tmp_path, library):
+    folder = write_study(tmp_path, library, "big", STUDY.replace('"64Ki"', '"1T"'))
+    with pytest.raises(BudgetBeyondCorpus, match="allow repeats with max_epochs"):
+        scaling.sweep(folder, progress=False)
+    assert not Store(read_study(folder)).local.exists()
+
+
+def test_sweep_gives_up_a_stack_that_keeps_failing_and_shows_its_log(study):
+    """One stack's folder of checkpoints is a file, so its worker cannot write there; the others are finished."""
+    asked = read_study(study)
+    plan = plan_sweep(asked, workers=2, progress=False)
+    checkpoints = Store(asked).local / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / plan.packs[0].id).write_text("in the way")
+    with pytest.raises(WorkersFailed, match=r"Error: .*in the way|Error.*exists") as problem:
+        scaling.sweep(study, progress=False, workers=2)
+    assert len(problem.value.names) == 1
+    done = {r for pack in plan.packs[1:] for r in pack.run_ids}
+    assert set(scaling.open_runs(study)["run_id"]) == done
+
+
+def test_packs_share_the_work_and_never_mix_shapes():
+    trunks = tuple(Trunk(width=w, seed=s, budgets=(1024,)) for w in (16, 32) for s in range(6))
+    packs = pack_trunks(trunks, "c", workers=2, gpu=False)
+    assert sorted(len(p.trunks) for p in packs) == [3, 3, 3, 3]
+    assert all(len({t.stack_key for t in p.trunks}) == 1 for p in packs)
+    assert [p.cost for p in packs] == sorted((p.cost for p in packs), reverse=True)
+    assert len(pack_trunks(trunks, "c", workers=1, gpu=True)) == 2
+    long_steps = tuple(Trunk(width=16, seed=s, budgets=(8192,), tokens_per_step=4096) for s in range(4))
+    assert all(len(p.trunks) == 1 for p in pack_trunks(long_steps, "c", workers=2, gpu=False))
+
+
+def test_tokens_to_train_count_the_trunk_once_and_every_cooldown():
+    trunk = Trunk(width=16, budgets=(512 * 100, 512 * 200), cooldown=0.2)
+    assert tokens_to_train(trunk) == 512 * (160 + 20 + 40)
+
+
+def test_a_line_cut_short_is_passed_over_and_closed(tmp_path):
+    from scaling.records import read_rows
+
+    path = tmp_path / "rows.jsonl"
+    append_rows(path, {"run": {"run_id": "a"}})
+    with path.open("a") as file:
+        file.write('{"run": {"run_id": "b", "lo')
+    append_rows(path, {"run": {"run_id": "c"}}, {"evaluation": {"step": 1}})
+    assert [r["run_id"] for r in read_rows(path, "run")] == ["a", "c"]
+    assert read_rows(path, "evaluation") == [{"step": 1}]
+
+
+def rows_on_disk(folder):
+    files = Store(read_study(folder)).local.glob("rows/*.jsonl")
+    return sum(file.read_text().count('{"run":') for file in files)
+
+
+def workers_of(folder):
+    """Processes that work on a study, found by the job file in their command line."""
+    mark = str(Store(read_study(folder)).local / "jobs")
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (entry / "cmdline").read_text() and "State:\tZ" not in (entry / "status").read_text():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def kill(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def wait_for_rows(folder, count):
+    wait_for(lambda: rows_on_disk(folder) >= count)
+
+
+def wait_for(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
