@@ -67,9 +67,8 @@ def sweep(study: Path, workers: int | None, device: str, here: bool, dry_run: bo
     from scaling.train.sweep import sweep as run_sweep
 
     asked = read_study(study)
-    plan = plan_sweep(asked, workers=workers, device=device, here=here, progress=not quiet)
-    click.echo(plan)
     if dry_run:
+        click.echo(plan_sweep(asked, workers=workers, device=device, here=here, progress=not quiet))
         return
     rows = run_sweep(asked, workers=workers, device=device, here=here, progress=not quiet)
     click.echo(f"{rows.height} runs of {asked.name} in the store")

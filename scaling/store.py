@@ -176,7 +176,11 @@ class Store:
 
 
 def open_runs(
-    where: str | Path, *, kind: str = "annealed", status: str = "done", origin: str | None = None
+    where: str | Path | Study,
+    *,
+    kind: str = "annealed",
+    status: str = "done",
+    origin: str | None = None,
 ) -> pl.DataFrame:
     """Runs that a fit may use, one row each.
 
@@ -198,11 +202,12 @@ def open_runs(
         from scaling.published import open_published
 
         return open_published(str(where).removeprefix("published:"))
-    path = Path(where)
-    if path.is_file() and path.suffix != ".toml":
-        frame = read_table(path)
+    if isinstance(where, Study):
+        frame = _open_study(Store(where), origin)
+    elif Path(where).is_file() and Path(where).suffix != ".toml":
+        frame = read_table(where)
     else:
-        frame = _open_study(Store(read_study(path)), origin)
+        frame = _open_study(Store(read_study(where)), origin)
     left_out = {}
     for column, wanted in (("status", status), ("kind", kind)):
         if wanted != "all" and column in frame.columns:
@@ -217,18 +222,18 @@ def open_runs(
     return frame
 
 
-def open_evaluations(where: str | Path, *, origin: str | None = None) -> pl.DataFrame:
+def open_evaluations(where: str | Path | Study, *, origin: str | None = None) -> pl.DataFrame:
     """Learning curves and per-domain losses of a study, one row for each run or trunk, step and domain.
 
     Raises:
         MissingRuns: there are none.
         UnreadableTable: a file is cut short.
     """
-    store = Store(read_study(where))
+    store = Store(where if isinstance(where, Study) else read_study(where))
     origins = [origin] if origin else ["committed", "local"]
     frame = pl.concat([store.rows("evaluation", o) for o in origins])
     if frame.is_empty():
-        raise MissingRuns(where, f"Run the sweep first: scaling sweep {store.study.folder}/study.toml")
+        raise MissingRuns(_name(where), _run_first(store))
     return frame.unique(["run_id", "step", "domain"], keep="last", maintain_order=True)
 
 
@@ -324,10 +329,16 @@ def _open_study(store: Store, origin: str | None) -> pl.DataFrame:
     if twins := both.height - frame.height:
         print(f"left out: {twins} committed rows that this machine has made again")
     if frame.is_empty():
-        raise MissingRuns(
-            store.study.folder, f"Run the sweep first: scaling sweep {store.study.folder}/study.toml"
-        )
+        raise MissingRuns(store.study.folder, _run_first(store))
     return _with_domain_columns(frame)
+
+
+def _run_first(store: Store) -> str:
+    return f"Run the sweep first: scaling sweep {store.study.folder}/study.toml"
+
+
+def _name(where: str | Path | Study) -> str | Path:
+    return where.folder if isinstance(where, Study) else where
 
 
 def _with_domain_columns(frame: pl.DataFrame) -> pl.DataFrame:

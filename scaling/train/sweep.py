@@ -125,7 +125,7 @@ def sweep(
     if plan.packs:
         Store(study).remember_study()
         _Launcher(study, plan, workers or default_workers(device), device, here, progress).run()
-    return open_runs(study.folder / "study.toml" if study.folder.is_dir() else study.folder)
+    return open_runs(study)
 
 
 def plan_sweep(

@@ -1,0 +1,133 @@
+"""The command line: every command documented with an example, one-line refusals, exit statuses."""
+
+import subprocess
+import sys
+
+import click
+import numpy as np
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from scaling.__main__ import cli
+
+
+def commands(group=cli, path=()):
+    yield path, group
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*path, name))
+
+
+def invoke(*words):
+    return CliRunner().invoke(cli, [str(w) for w in words])
+
+
+@pytest.fixture
+def grid(tmp_path):
+    N, D = (a.ravel() for a in np.meshgrid(np.geomspace(1e5, 1e7, 5), np.geomspace(1e7, 1e9, 5)))
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.002, N.size))
+    path = tmp_path / "grid.parquet"
+    pl.DataFrame({"N": N, "D": D, "loss": (1.7 + 400 / N**0.34 + 410 / D**0.28) * noise}).write_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), list(commands()), ids=lambda v: " ".join(v) if isinstance(v, tuple) else ""
+)
+def test_every_command_says_what_it_does_with_an_example(path, command):
+    result = invoke(*path, "--help")
+    assert result.exit_code == 0
+    example = result.output.partition("Example:")[2]
+    assert f"scaling {' '.join(path)}".strip() in example
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.name not in (
+            "objective",
+            "seed",
+            "device",
+            "bootstrap",
+            "out",
+            "root",
+        ):
+            assert parameter.help, f"{path} {parameter.name}"
+
+
+def test_fit_prints_the_law_and_saves_it(grid, tmp_path):
+    result = invoke("fit", grid, "--law", "chinchilla", "--bootstrap", 50, "--save", tmp_path / "fit.json")
+    assert result.exit_code == 0, result.output
+    assert "chinchilla fitted to 25 runs" in result.output
+    assert "alpha = 0.3" in result.output
+    assert (tmp_path / "fit.json").exists()
+
+
+def test_fit_holds_a_parameter_still(grid):
+    result = invoke("fit", grid, "--fixed", "E=1.7", "--bootstrap", 0)
+    assert result.exit_code == 0, result.output
+    assert "1.7" in result.output
+
+
+def test_refusals_are_one_line_and_exit_with_2(grid, tmp_path):
+    cases = {
+        ("fit", tmp_path / "gone.parquet"): "Name a study file",
+        ("fit", grid, "--law", "chinchila"): "chinchilla",
+        ("sweep", tmp_path / "gone.toml"): "asked for runs at",
+        ("report", "nothing"): "nothing",
+        ("runs", "commit", tmp_path / "gone"): "asked for runs at",
+    }
+    for words, expected in cases.items():
+        result = invoke(*words)
+        assert result.exit_code == 2, (words, result.output)
+        assert result.output.startswith("scaling: ")
+        assert expected in result.output
+        assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0])
+def test_fit_names_a_loss_that_is_no_number(grid, tmp_path, value):
+    frame = pl.read_parquet(grid)
+    frame[3, "loss"] = value
+    frame.write_parquet(tmp_path / "bad.parquet")
+    result = invoke("fit", tmp_path / "bad.parquet")
+    assert result.exit_code == 2
+    assert "loss" in result.output
+
+
+def test_fit_names_too_few_runs(grid, tmp_path):
+    pl.read_parquet(grid).head(4).write_parquet(tmp_path / "few.parquet")
+    result = invoke("fit", tmp_path / "few.parquet")
+    assert result.exit_code == 2
+    assert "5 free parameters" in result.output
+
+
+def test_usage_errors_say_what_was_wanted():
+    result = invoke("fit", "x", "--fixed", "E")
+    assert result.exit_code == 2
+    assert "NAME=VALUE" in result.output
+
+
+def test_python_m_scaling_is_the_same_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "scaling", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("scaling, version")
+
+
+def test_runs_lists_every_study(tmp_path):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / "study.toml").write_text(
+        '[defaults]\nbudgets = ["64Ki", "128Ki"]\n[[grid]]\nwidth = [16, 32]\n'
+    )
+    result = invoke("runs", "--root", tmp_path)
+    assert result.exit_code == 0
+    assert result.output.splitlines()[1].split()[:3] == ["one", "4", "0"]
+
+
+def test_dry_run_trains_nothing(tmp_path, library):
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "study.toml").write_text(
+        f'[corpus]\nsource = "folder"\npath = "{library}"\n[defaults]\nbudgets = ["64Ki"]\n[[grid]]\nwidth = [16, 32]\n'
+    )
+    result = invoke("sweep", tmp_path / "s", "--dry-run", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert "2 runs, 0 of them done" in result.output
+    assert not (tmp_path / "s" / ".store").exists()
