@@ -19,12 +19,13 @@ from scaling.fit.resample import Clusters, bootstrap_weights, clusters
 from scaling.fit.result import Fit, Starts
 from scaling.fit.solve import Solution, chunk_size, solve
 from scaling.fit.text import weighted_rms
-from scaling.laws.base import Law, describe
+from scaling.laws.base import Argument, Law, describe
 
 _AGREE = 1e-6  # relative difference of objectives at which two starts have found the same minimum
 _POLISHED = 4096  # rows beyond which starts are solved on a sample first
 _FLAT = 1e10  # condition number beyond which some direction is not determined
 _WIDE = 100.0  # ratio of the ends of a 95 % interval beyond which a positive parameter is not determined
+_BEYOND = 1e4  # how far beyond the largest run a scale parameter is looked for
 _AT_BOUND = 0.1  # share of draws at a bound beyond which a parameter is not determined
 
 
@@ -108,13 +109,22 @@ def build(
     Raises:
         LawFails: the law raises on these columns, or does not return one value for each row.
     """
-    free = tuple(p for p in law.parameters if p.name not in fixed)
+    free = tuple(_located(p, law, data) for p in law.parameters if p.name not in fixed)
     problem = Problem(
         law=law, columns=tuple(data.columns[c] for c in law.column_names), target=data.target, weights=data.weights,
         objective=goal, free=free, fixed=dict(fixed), low=low, high=high, stderr=data.stderr,
     )  # fmt: skip
     probe = seeds.spread(seeds.thinned(problem, 8), 2, 0)
     return replace(problem, exact=seeds.thinned(problem, 8).is_traceable(probe))
+
+
+def _located(parameter: Argument, law: Law, data: Data) -> Argument:
+    """A parameter that is itself a scale (a break, a half-way point) has its starts around and far beyond the runs."""
+    scales = [data.columns[c.name] for c in law.columns if c.quantity.count]
+    if not (parameter.quantity.count and scales):
+        return parameter
+    low, high = min(float(s.min()) for s in scales), max(float(s.max()) for s in scales)
+    return replace(parameter, quantity=replace(parameter.quantity, start=(0.1 * low, _BEYOND * high)))
 
 
 def minimise(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scaling import laws
-from scaling.errors import BadOption, LawNotSaved, MissingColumns, UnreadableFit
+from scaling.errors import BadOption, LawError, LawNotSaved, MissingColumns, UnreadableFit
 from scaling.fit import text
 from scaling.laws.base import describe
 
@@ -193,7 +193,7 @@ class Fit:
         saved = {
             "format": _FORMAT,
             "law": self.name,
-            "ships": laws.LAWS.get(self.name) is inner,
+            "ships": _ships(self.name, inner),
             "held": describe(self.law).held,
             "starts": [self.starts.agree, self.starts.total, list(self.starts.excess)],
             "draws": {p: v.tolist() for p, v in self.draws.items()},
@@ -316,6 +316,14 @@ _PLAIN = (
     "params", "free", "method", "settings", "objective", "draws_unfinished", "cluster", "rows", "target",
     "rms_percent", "condition", "undetermined", "ranges", "notes", "data_hash",
 )  # fmt: skip
+
+
+def _ships(name: str, law: Callable[..., Any]) -> bool:
+    try:
+        found = laws.get(name)
+    except LawError:
+        return False
+    return found is law or getattr(found, "__qualname__", "") == getattr(law, "__qualname__", None) == name
 
 
 def _tails(level: float) -> tuple[float, float]:

@@ -9,6 +9,7 @@ A constant in capitals is a law with the parameters of one paper: `HOFFMANN_2022
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -26,8 +27,11 @@ from scaling.laws.base import (
     Share,
     Sharpness,
     Signed,
+    along,
     describe,
 )
+from scaling.laws.breaks import bnsl, m3, m4, plateau, sigmoid
+from scaling.laws.capability import error_from_loss, score_from_compute, score_from_loss
 from scaling.laws.loss import (
     BESIROGLU_2024,
     HOFFMANN_2022,
@@ -35,12 +39,23 @@ from scaling.laws.loss import (
     chinchilla,
     compute_only,
     kaplan,
+    overtraining,
     power_law,
     power_law_floor,
     power_mean,
 )
+from scaling.laws.mixture import mixing, transferred_data
 from scaling.laws.optimal import Optimum, optimum
-from scaling.laws.repetition import MUENNIGHOFF_2023, data_constrained, effective_data, repeated_data
+from scaling.laws.repetition import (
+    MUENNIGHOFF_2023,
+    data_constrained,
+    effective_data,
+    ensemble,
+    fading_pool,
+    overfitting,
+    repeated_data,
+)
+from scaling.laws.serving import Serving, cheapest
 
 LAWS: dict[str, Callable[..., Any]] = {
     law.__name__: law
@@ -51,27 +66,53 @@ LAWS: dict[str, Callable[..., Any]] = {
         kaplan,
         chinchilla,
         power_mean,
+        overtraining,
         repeated_data,
         data_constrained,
+        overfitting,
+        ensemble,
+        fading_pool,
+        m3,
+        sigmoid,
+        plateau,
+        transferred_data,
+        score_from_loss,
+        error_from_loss,
+        score_from_compute,
     )
 }
-"""Every law of the suite by the name of its function."""
+"""Laws with a formula, by the name of their function; `bnsl` and `mixing` make further ones."""
+
+IMPLICIT: dict[str, Callable[..., Any]] = {"m4": m4}
+"""Laws that solve an equation step by step: fitted like the others, but too long a formula for a browser."""
+
+_BNSL = re.compile(r"bnsl\(breaks=(\d+)\)")
+_MIXING = re.compile(r"mixing\(([\w, ]+)\)")
 
 
 def get(name: str) -> Callable[..., Any]:
-    """The law of that name.
+    """The law of that name: "chinchilla", "bnsl(breaks=2)", "mixing(code, prose)", "power_law_floor along D".
 
     Raises:
         UnknownLaw: there is none; the message lists those there are.
     """
-    if name not in LAWS:
-        closest = difflib.get_close_matches(name.lower(), LAWS, n=1, cutoff=0.5)
-        raise UnknownLaw(name, tuple(LAWS), closest[0] if closest else None)
-    return LAWS[name]
+    whole, _, column = name.partition(" along ")
+    if column:
+        return along(get(whole), column)
+    known = LAWS | IMPLICIT
+    if name in known:
+        return known[name]
+    if made := _BNSL.fullmatch(name):
+        return bnsl(int(made[1]))
+    if made := _MIXING.fullmatch(name):
+        return mixing(*made[1].split(", "))
+    closest = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    raise UnknownLaw(name, (*known, "bnsl(breaks=1)", "mixing(code, prose)"), closest[0] if closest else None)
 
 
 __all__ = [
     "LAWS",
+    "IMPLICIT",
     "get",
     "describe",
     "power_law",
@@ -80,8 +121,23 @@ __all__ = [
     "kaplan",
     "chinchilla",
     "power_mean",
+    "overtraining",
     "repeated_data",
     "data_constrained",
+    "overfitting",
+    "ensemble",
+    "fading_pool",
+    "m3",
+    "m4",
+    "sigmoid",
+    "plateau",
+    "bnsl",
+    "mixing",
+    "transferred_data",
+    "score_from_loss",
+    "error_from_loss",
+    "score_from_compute",
+    "along",
     "effective_data",
     "HOFFMANN_2022",
     "BESIROGLU_2024",
@@ -89,6 +145,8 @@ __all__ = [
     "MUENNIGHOFF_2023",
     "optimum",
     "Optimum",
+    "cheapest",
+    "Serving",
     "Law",
     "Argument",
     "Quantity",

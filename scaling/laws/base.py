@@ -142,6 +142,39 @@ def name_of(law: Callable[..., Any] | Law) -> str:
     return getattr(inner, "__name__", type(inner).__name__)
 
 
+def along(law: Callable[..., Any], column: str) -> Callable[..., Any]:
+    """The same law of one scale, reading another column: `along(power_law_floor, "D")`.
+
+    Args:
+        law: a law that reads one column.
+        column: the name it shall read.
+
+    Raises:
+        NotALaw: the law reads more than one column, or `column` is not a name.
+    """
+    described = describe(law)
+    name = f"{described.name} along {column}"
+    if len(described.columns) != 1 or not column.isidentifier():
+        raise NotALaw(
+            name,
+            f"it reads {', '.join(described.column_names)}, and only one name can be exchanged for another",
+        )
+
+    def renamed(scale: Any, **parameters: Any) -> Any:
+        return law(scale, **parameters)
+
+    signature = inspect.signature(law)
+    first = described.columns[0].name
+    arguments = [a.replace(name=column) if a.name == first else a for a in signature.parameters.values()]
+    arguments = [a for a in arguments if a.name not in described.held]
+    hints = _annotations(law)
+    renamed.__signature__ = signature.replace(parameters=arguments)  # type: ignore[attr-defined]
+    renamed.__annotations__ = {(column if k == first else k): v for k, v in hints.items() if k != "return"}
+    renamed.__name__ = renamed.__qualname__ = name
+    renamed.__doc__ = law.__doc__
+    return renamed
+
+
 def _annotations(law: Callable[..., Any]) -> dict[str, Any]:
     inner = law.func if isinstance(law, functools.partial) else law
     inner = inspect.unwrap(inner)

@@ -146,6 +146,30 @@ def power_mean(
     return E + ((A / N**alpha) ** q + (B / D**beta) ** q) ** (1.0 / q)
 
 
+def overtraining(C: Count, M: Count, *, E: Nats, a: Scale, b: Scale, eta: Exponent) -> NDArray:
+    """Loss in compute and in tokens per parameter, for models trained far beyond the compute-optimal point.
+
+        L(C, M) = E + (a M^eta + b M^(-eta)) C^(-eta)
+
+    With C = 6ND it is `chinchilla` with alpha = beta = 2 eta, A = a 6^(-eta) and B = b 6^(-eta): at equal M the
+    reducible loss falls with the same exponent, however far a model is trained.
+
+    Args:
+        C: training FLOPs. Float array of any shape, broadcast against M.
+        M: tokens per parameter, D / N.
+        E: loss that compute does not remove, nats/token.
+        a, b: size of the terms of model and of data, nats/token at C = 1 and M = 1.
+        eta: dimensionless.
+
+    Returns:
+        Loss in nats/token, in the broadcast shape of C and M.
+
+    Source:
+        Gadre et al. 2024, arXiv:2403.08540, equation 4.
+    """
+    return E + (a * M**eta + b / M**eta) / C**eta
+
+
 HOFFMANN_2022 = partial(chinchilla, E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
 """The constants as printed: Hoffmann et al. 2022, arXiv:2203.15556, equation 10."""
 

@@ -98,6 +98,98 @@ def data_constrained(
     return E + A / effective_data(N, U_N, R_N) ** alpha + B / effective_data(D, U, R_D) ** beta
 
 
+def overfitting(
+    N: Count, D: Count, unique_tokens: Pool,
+    *, E: Nats, A: Scale, B: Scale, alpha: Exponent, beta: Exponent, P: Scale, delta: Exponent, kappa: Exponent,
+) -> NDArray:  # fmt: skip
+    """Loss when repeats count in full and overfitting has its own price.
+
+        L = E + A / N^alpha + B / D^beta + P R^delta (N / U)^kappa,   R = D / U - 1,   U = min(D, unique_tokens)
+
+    Unlike `data_constrained` it turns up again: beyond some number of passes more of them do harm, the earlier the
+    larger the model.
+
+    Args:
+        N: parameters. Float array of any shape, broadcast against D and unique_tokens.
+        D: training tokens, repeats counted.
+        unique_tokens: distinct tokens seen.
+        E: loss that neither size nor data removes, nats/token.
+        A, B: size of the two removable terms, nats/token at N = 1 and D = 1.
+        alpha, beta: how fast each term falls, dimensionless.
+        P: price of overfitting, nats/token at R = 1 and N = U.
+        delta, kappa: how it grows with repeats and with parameters per distinct token, dimensionless.
+
+    Returns:
+        Loss in nats/token, in the broadcast shape of N, D and unique_tokens.
+
+    Source:
+        Lovelace et al. 2026, arXiv:2605.01640.
+    """
+    U = np.minimum(unique_tokens, D)
+    return E + A / N**alpha + B / D**beta + P * (D / U - 1.0) ** delta * (N / U) ** kappa
+
+
+def ensemble(N: Count, members: Pool, *, E: Nats, A: Scale, alpha: Exponent, B: Scale) -> NDArray:
+    """Loss of an ensemble of equally trained models on a fixed corpus.
+
+        L(N, K) = E + A / N^alpha + B / K
+
+    With strong regularisation more size and more members keep helping on fixed data; E is what both together leave.
+
+    Args:
+        N: parameters of one member. Float array of any shape, broadcast against members.
+        members: K, how many models are averaged.
+        E: loss at endless size and endlessly many members, nats/token.
+        A: size of the term of size, nats/token at N = 1.
+        alpha: dimensionless.
+        B: excess of a single member over endlessly many, nats/token.
+
+    Returns:
+        Loss in nats/token, in the broadcast shape of N and members.
+
+    Source:
+        Kim et al. 2025, arXiv:2509.14786: the power law in N and the excess of 1/K, which they fit one after the other.
+        That the two add up is this suite's reading of it.
+    """
+    return E + A / N**alpha + B / members
+
+
+_PASSES = 40
+
+
+def fading_pool(
+    D: Count, unique_tokens: Pool, *, E: Nats, A: Scale, beta: Exponent, half_life: Epochs
+) -> NDArray:
+    """Loss when the worth of a pool of text fades by half every so many passes.
+
+        L = E + A Π_k (n_k / n_{k-1})^(-b_k),   b_k = beta 2^(-(k-1)/half_life)
+
+    n_k is the number of tokens seen after pass k, n_0 = 1: within pass k the removable loss falls with exponent b_k.
+    Passes beyond the fortieth count as nothing.
+
+    Args:
+        D: training tokens, repeats counted. Float array of any shape, broadcast against unique_tokens.
+        unique_tokens: distinct tokens of the pool.
+        E: loss that data do not remove, nats/token.
+        A: size of the removable part at D = 1, nats/token.
+        beta: exponent of the first pass: the utility of the pool, dimensionless.
+        half_life: passes after which the exponent is half as large.
+
+    Returns:
+        Loss in nats/token, in the broadcast shape of D and unique_tokens.
+
+    Source:
+        Goyal et al. 2024, arXiv:2404.07177, equation 4 for one pool.
+    """
+    fade = 0.5 ** (1.0 / half_life)
+    U = np.minimum(unique_tokens, D)
+    exponent, fall = beta, beta * np.log(U)
+    for k in range(2, _PASSES + 1):
+        exponent = exponent * fade
+        fall = fall + exponent * np.log(np.minimum(D, k * U) / np.minimum(D, (k - 1) * U))
+    return E + A * np.exp(-fall)
+
+
 MUENNIGHOFF_2023 = partial(
     data_constrained,
     E=float(np.exp(0.6254804)),

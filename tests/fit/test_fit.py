@@ -38,7 +38,7 @@ def test_fit_recovers_the_law_that_made_the_runs(E, alpha, beta, size_term, data
     assert found.starts.agree >= 10
 
 
-RECOVERED = [
+RECOVERED: list = [
     (laws.power_law, {"N": np.geomspace(1e6, 1e9, 8)}, {"A": 50.0, "alpha": 0.12}),
     (laws.power_law_floor, {"N": np.geomspace(1e6, 1e9, 8)}, {"E": 1.5, "A": 300.0, "alpha": 0.35}),
     (laws.compute_only, {"C": np.geomspace(1e16, 1e22, 9)}, {"E": 1.6, "A": 2e3, "alpha": 0.19}),
@@ -47,6 +47,31 @@ RECOVERED = [
     (laws.repeated_data, "repeats", CHINCHILLA | {"R_D": 12.0}),
     (laws.data_constrained, "repeats", CHINCHILLA | {"R_D": 12.0, "R_N": 5.0}),
 ]
+
+
+ALONG_N = {"N": np.geomspace(1e4, 1e9, 16)}
+ALONG_C = {"C": np.geomspace(1e16, 1e23, 16)}
+OVER = {"C": np.geomspace(1e16, 1e20, 6), "M": np.geomspace(5, 600, 5)}
+MEMBERS = {"N": np.geomspace(1e7, 1e10, 5), "members": [1, 2, 4, 8]}
+POOL = {"D": np.geomspace(1e8, 1e11, 12), "unique_tokens": [1e9, 1e10]}
+FINETUNED = {"D_finetune": np.geomspace(1e5, 1e8, 5), "N": np.geomspace(1e6, 1e9, 4)}
+SHARES = {"code": np.linspace(0, 0.5, 5), "prose": np.linspace(0, 0.5, 5)}
+RECOVERED += [
+    (laws.overtraining, OVER, {"E": 1.5, "a": 60.0, "b": 2e3, "eta": 0.12}),
+    (laws.overfitting, "repeats", CHINCHILLA | {"P": 0.02, "delta": 0.8, "kappa": 0.5}),
+    (laws.ensemble, MEMBERS, {"E": 3.2, "A": 300.0, "alpha": 0.4, "B": 0.1}),
+    (laws.fading_pool, POOL, {"E": 1.5, "A": 300.0, "beta": 0.3, "half_life": 4.0}),
+    (laws.m3, ALONG_N, {"A": 20.0, "N_stop": 1e8, "alpha": 0.2}),
+    (laws.m4, ALONG_N, {"E": 0.5, "L0": 3.0, "A": 300.0, "alpha": 0.5, "a": 1.2}),
+    (laws.sigmoid, ALONG_C, {"E": 1.5, "L0": 5.0, "C_mid": 1e20, "k": 0.4}),
+    (laws.plateau, ALONG_C, {"E": 1.0, "A": 300.0, "alpha": 0.12, "C_stop": 1e21, "q": 3.0}),
+    (laws.bnsl(1), ALONG_N, {"E": 0.5, "A": 20.0, "c0": 0.1, "c1": 0.25, "d1": 1e6, "f1": 0.3}),
+    (laws.mixing("code", "prose"), SHARES, {"E": 1.5, "k": 1.0, "t_code": -1.0, "t_prose": 0.5}),
+    (laws.score_from_loss, {"loss": np.linspace(1.5, 4.5, 15)}, {"a": 0.6, "b": 0.25, "k": 2.5, "L_mid": 2.7}),
+    (laws.error_from_loss, {"loss": np.linspace(1.5, 4.5, 15)}, {"error_at_chance": 0.75, "k": 2.0, "gamma": 0.9}),
+    (laws.score_from_compute, ALONG_C, {"low": 0.25, "high": 0.9, "slope": 1.1, "C_mid": 1e20}),
+    (laws.transferred_data, FINETUNED, {"k": 2e4, "alpha": 0.18, "beta": 0.38}),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("law", "columns", "truth"), RECOVERED, ids=lambda v: getattr(v, "__name__", ""))
@@ -59,8 +84,10 @@ def test_fit_recovers_every_law(law, columns, truth):
             "D": np.geomspace(1e9, 1e11, 6),
             "unique_tokens": [1e8, 1e9, 1e10],
         }
-    found = fit(law, grid(law, columns=columns, **truth), bootstrap=0)
+    runs = grid(law, columns=columns, target="value", **truth)
+    found = fit(law, runs, target="value", bootstrap=0)
     assert found.params == approx(truth, rel=1e-4)
+    assert found.starts.agree >= 5
 
 
 def test_fit_recovers_a_law_that_a_user_has_just_typed():
@@ -320,6 +347,16 @@ def test_saved_fit_comes_back_to_the_last_digit(noisy, tmp_path):
     np.testing.assert_array_equal(back.draws["A"], found.draws["A"])
     assert str(back.predict(N=1e8, D=1e9, new_run=True)) == str(found.predict(N=1e8, D=1e9, new_run=True))
     assert [p.name for p in tmp_path.iterdir()] == ["fit.json"]
+
+
+@pytest.mark.parametrize("name", ["bnsl(breaks=1)", "power_law_floor along D", "m4"])
+def test_saved_fit_of_a_law_that_is_made_finds_it_again(name, tmp_path):
+    column = laws.describe(laws.get(name)).column_names[0]
+    scale = np.geomspace(1e4, 1e9, 12)
+    runs = {column: scale, "loss": laws.power_law_floor(scale, E=1.0, A=20.0, alpha=0.2)}
+    found = fit(laws.get(name), runs, bootstrap=0)
+    found.save(tmp_path / "fit.json")
+    assert str(Fit.load(tmp_path / "fit.json")) == str(found)
 
 
 def test_saved_fit_names_what_it_lacks(noisy, tmp_path):

@@ -10,13 +10,13 @@ import polars as pl
 CHINCHILLA = {"E": 1.7, "A": 400.0, "B": 1200.0, "alpha": 0.34, "beta": 0.33}
 
 
-def grid(law, *, noise=0.0, seed=0, columns, **truth):
+def grid(law, *, noise=0.0, seed=0, columns, target="loss", **truth):
     """A run at every combination of the columns' values, with relative noise on the loss."""
     points = np.array(list(itertools.product(*columns.values())), float)
     named = dict(zip(columns, points.T, strict=True))
     loss = law(*named.values(), **truth)
     return pl.DataFrame(
-        named | {"loss": loss * np.exp(noise * np.random.default_rng(seed).normal(size=len(loss)))}
+        named | {target: loss * np.exp(noise * np.random.default_rng(seed).normal(size=len(loss)))}
     )
 
 
