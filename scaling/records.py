@@ -109,11 +109,6 @@ class Run:
     note: str = ""
     """Why a run diverged or was cut short."""
 
-    @staticmethod
-    def from_json(row: dict[str, Any]) -> Run:
-        """The run a worker wrote as one JSON line."""
-        return Run(**row | {"domains": [DomainLoss(**d) for d in row["domains"]]})
-
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `json.dumps` takes."""
         return dataclasses.asdict(self)

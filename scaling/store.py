@@ -26,9 +26,17 @@ from typing import Any
 
 import polars as pl
 
-from scaling.errors import MissingColumns, MissingRuns, RecordError, StudyChanged, UnreadableTable
+from scaling.errors import (
+    MissingColumns,
+    MissingRuns,
+    RecordError,
+    StudyChanged,
+    UnknownUnit,
+    UnreadableTable,
+)
 from scaling.records import DomainLoss, Evaluation, Run, read_rows
 from scaling.study import Study, difference, read_study
+from scaling.units import nats_per_token, parse_count
 
 LEASE_SECONDS = 60.0
 """A lease not refreshed for so long is free again."""
@@ -233,7 +241,7 @@ def open_evaluations(where: str | Path | Study, *, origin: str | None = None) ->
     origins = [origin] if origin else ["committed", "local"]
     frame = pl.concat([store.rows("evaluation", o) for o in origins])
     if frame.is_empty():
-        raise MissingRuns(_name(where), _run_first(store))
+        raise MissingRuns(where, _run_first(store))
     return frame.unique(["run_id", "step", "domain"], keep="last", maintain_order=True)
 
 
@@ -299,9 +307,6 @@ def read_runs(
 
 
 def _converted(frame: pl.DataFrame, column: str, unit: str) -> pl.Expr:
-    from scaling.errors import UnknownUnit
-    from scaling.units import nats_per_token, parse_count
-
     given = pl.col(column).cast(pl.Float64)
     if unit in ("nats/token", ""):
         return given
@@ -335,10 +340,6 @@ def _open_study(store: Store, origin: str | None) -> pl.DataFrame:
 
 def _run_first(store: Store) -> str:
     return f"Run the sweep first: scaling sweep {store.study.folder}/study.toml"
-
-
-def _name(where: str | Path | Study) -> str | Path:
-    return where.folder if isinstance(where, Study) else where
 
 
 def _with_domain_columns(frame: pl.DataFrame) -> pl.DataFrame:

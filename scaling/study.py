@@ -183,6 +183,9 @@ class Study:
         """The folder's name."""
         return self.folder.resolve().name
 
+    def __str__(self) -> str:
+        return str(self.folder)
+
     @property
     def source(self) -> CorpusSource:
         """The corpus with its path made findable from anywhere."""
@@ -305,7 +308,9 @@ def _corpus(file: Path, asked: dict[str, Any]) -> CorpusSource:
     packages = asked.get("packages", [])
     if not isinstance(packages, list) or not all(isinstance(p, str) for p in packages):
         raise BadValue(str(file), "corpus.packages", packages, "a list of package names")
-    return CorpusSource(**asked | {"packages": tuple(packages)})
+    return CorpusSource(
+        source=asked.get("source", "installed"), packages=tuple(packages), path=asked.get("path")
+    )
 
 
 def _known(where: str, table: Mapping[str, Any], known: set[str]) -> None:

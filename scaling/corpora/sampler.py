@@ -85,7 +85,9 @@ class Sampler:
             BudgetBeyondCorpus: names the domain, the tokens asked for and the tokens on offer.
         """
         for domain in self.domains:
-            draws = round(self.blend[domain] * steps * self.windows_per_step)  # no deal: the budget may be absurd
+            draws = round(
+                self.blend[domain] * steps * self.windows_per_step
+            )  # no deal: the budget may be absurd
             available = self.windows(domain)
             if draws > max_epochs * available:
                 raise BudgetBeyondCorpus(domain, draws * self.context, available * self.context, max_epochs)

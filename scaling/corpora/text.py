@@ -17,7 +17,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,8 +70,7 @@ class Corpus:
     def load(folder: str | Path) -> Corpus:
         """The corpus written in a folder by `build_corpus`."""
         record = json.loads((Path(folder) / "corpus.json").read_text())
-        frozen = {k: MappingProxyType(v) if isinstance(v, dict) else v for k, v in record.items()}
-        return Corpus(folder=Path(folder), **frozen)
+        return Corpus(folder=Path(folder), **record)
 
     def tokens(self, domain: str, split: str = "train") -> NDArray[np.uint8]:
         """Tokens of one domain, memory-mapped; `split` is "train" or "heldout"."""

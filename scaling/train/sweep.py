@@ -17,6 +17,7 @@ import threading
 import time
 from collections import defaultdict
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -24,7 +25,7 @@ import polars as pl
 
 from scaling.corpora.sampler import Sampler
 from scaling.corpora.text import Corpus, build_corpus
-from scaling.errors import WorkersFailed
+from scaling.errors import DeviceNotFound, WorkersFailed
 from scaling.flops import count_flops
 from scaling.store import Store, open_runs
 from scaling.study import Study, Trunk, digest, read_study
@@ -117,6 +118,7 @@ def sweep(
     Raises:
         StudyChanged: the study file is not the one that the store's rows were made from.
         BudgetBeyondCorpus, EmptyDomain, MissingFolder, PackageNotInstalled: the corpus cannot give what is asked.
+        DeviceNotFound: CUDA was asked for and is absent.
         WorkersFailed: a stack failed `ATTEMPTS` times; the others were finished first.
         KeyboardInterrupt: Ctrl-C; workers have saved their state.
     """
@@ -206,8 +208,24 @@ def default_workers(device: str) -> int:
 
 
 def on_gpu(device: str) -> bool:
-    """Whether a sweep on this device will use a GPU; asked without importing torch."""
-    return device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") is not None)
+    """Whether a sweep on this device will use a GPU.
+
+    Raises:
+        DeviceNotFound: CUDA was asked for and is absent.
+    """
+    found = device != "cpu" and _cuda_is_there()
+    if device == "cuda" and not found:
+        raise DeviceNotFound(device)
+    return found
+
+
+@cache
+def _cuda_is_there() -> bool:
+    """Asked of torch in a process of its own, and only where a driver is installed: importing torch takes seconds."""
+    if shutil.which("nvidia-smi") is None:
+        return False
+    question = "import sys, torch; sys.exit(not torch.cuda.is_available())"
+    return subprocess.run([sys.executable, "-c", question], check=False).returncode == 0
 
 
 @dataclass(frozen=True)
@@ -270,7 +288,7 @@ class _Launcher:
             "folder": str(self.store.local),
             "pack": pack.id,
             "corpus": str(self.plan.corpus.folder.resolve()),
-            "device": self.device,
+            "device": "cuda" if on_gpu(self.device) else "cpu",
             "trunks": [asdict(t) for t in pack.trunks],
         }
         path = self.store.local / "jobs" / f"{pack.id}.json"

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import scaling
-from scaling.errors import BudgetBeyondCorpus, StudyChanged, WorkersFailed
+from scaling.errors import BudgetBeyondCorpus, DeviceNotFound, StudyChanged, WorkersFailed
 from scaling.records import append_rows
 from scaling.store import Store
 from scaling.study import Trunk, read_study
@@ -179,6 +179,15 @@ def test_sweep_gives_up_a_stack_that_keeps_failing_and_shows_its_log(study):
     assert len(problem.value.names) == 1
     done = {r for pack in plan.packs[1:] for r in pack.run_ids}
     assert set(scaling.open_runs(study)["run_id"]) == done
+
+
+def test_sweep_names_a_gpu_that_is_not_there(study, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    scaling.train.sweep._cuda_is_there.cache_clear()
+    with pytest.raises(DeviceNotFound, match="--device cpu"):
+        scaling.sweep(study, device="cuda", progress=False)
+    assert not Store(read_study(study)).local.exists()
+    scaling.train.sweep._cuda_is_there.cache_clear()
 
 
 def test_packs_share_the_work_and_never_mix_shapes():
