@@ -23,6 +23,9 @@ def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:
         Comparison       how far each law misses the runs it saw and those it did not
         Allocation       the best size and data for each budget
 
+    It draws offline, in a notebook too; after `live.enable()` the charts of a page share one Vega bundle instead of
+    carrying 0.9 MB each.
+
     Args:
         result: one of these.
         runs: for a fit of a law of N and D: the runs that it was fitted to.
@@ -37,9 +40,10 @@ def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:
     if not isinstance(result, Fit | Comparison | Allocation):
         raise UnknownResult(result, ("Fit", "Comparison", "Allocation"))
     try:
-        from scaling.plot import live, results
+        from scaling.plot import live, offline, results
     except ImportError as reason:
         raise MissingPackage(reason.name or "altair", "plot") from None
+    offline.enable_alone()
     if isinstance(result, Comparison):
         return results.comparison(result)
     if isinstance(result, Allocation):

@@ -15,8 +15,8 @@ import altair
 import vl_convert
 
 _CHART = """\
-<div class="scaling-chart"><p>This chart draws itself once <code>scaling.plot.live.enable()</code> has run on this \
-page, in a notebook you trust.</p></div>
+<div class="scaling-chart"><p>Run <code>from scaling.plot import live; live.enable()</code> in a cell of this page \
+to draw this chart.</p></div>
 <script>(() => {
   const here = document.currentScript.previousElementSibling;
   const draw = async () => {
@@ -96,7 +96,20 @@ def enable() -> Bundle:
     from scaling.plot import live
     live.enable()
     """
-    altair.renderers.register("scaling", lambda spec, **_: {"text/html": embed(spec)})
+    _use(alone=False)
+    return Bundle()
+
+
+def enable_alone() -> None:
+    """Where nobody asked for `enable`, let each chart carry the bundle; a renderer that the user chose stays."""
+    if altair.renderers.active in ("default", "html"):
+        _use(alone=True)
+
+
+def _use(alone: bool) -> None:
+    def render(spec: dict[str, Any], **_: Any) -> dict[str, str]:
+        return {"text/html": embed(spec) + (_bundle() if alone else "")}
+
+    altair.renderers.register("scaling", render)
     altair.renderers.enable("scaling")
     altair.data_transformers.disable_max_rows()
-    return Bundle()

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from scaling.plot.vega import Expression, trace
+from scaling.plot.vega import trace
 
 STEPS = 5
 """Newton steps: the loss is within 1e-5 nats of the optimum for budgets up to a thousand times the unique tokens."""
@@ -46,33 +46,23 @@ def optimum(
     """
     given = {name: f"datum[{name!r}]" for name in names} | (columns or {})
 
-    def data(size: str) -> str:
-        return trace(lambda N, C: C / flops_per_token(N), N=size, C=compute)
+    def tokens(N: Any, C: Any) -> Any:
+        return C / flops_per_token(N)
 
-    def loss(size: str) -> str:
-        return trace(lambda N, C, **rest: law(N, C / flops_per_token(N), **rest), N=size, C=compute, **given)
+    def loss_at(N: Any, C: Any, **rest: Any) -> Any:
+        return law(N, tokens(N, C), **rest)
 
-    def assign(field: str, text: str) -> dict[str, str]:
-        return {"calculate": text, "as": field}
+    def loss(field: str, size: str) -> list[dict[str, str]]:
+        return trace(loss_at, field, N=size, C=compute, **given)
 
-    chain = [assign("x", trace(lambda C: 0.5 * _log(C / 120), C=compute))]
+    chain = [{"calculate": f"0.5*log({compute}/120)", "as": "x"}]  # 20 tokens a parameter at 6ND
     for _ in range(STEPS):
-        chain += [
-            assign(f, loss(f"exp(datum.x+{s})"))
-            for f, s in (("lower", -_APART), ("loss", 0), ("upper", _APART))
-        ]
+        for field, apart in (("lower", -_APART), ("loss", 0.0), ("upper", _APART)):
+            chain += loss(field, f"exp(datum.x+{apart})")
         slope, bend = "(datum.upper-datum.lower)", "max(datum.upper-2*datum.loss+datum.lower,1e-12)"
-        chain.append(assign("x", f"datum.x-clamp({_APART / 2}*{slope}/{bend},-2,2)"))
-    return [
-        *chain,
-        assign("N", "exp(datum.x)"),
-        assign("D", data("datum.N")),
-        assign("loss", loss("datum.N")),
-    ]
-
-
-def _log(value: Any) -> Any:
-    return Expression(f"log({value.text})")
+        chain.append({"calculate": f"datum.x-clamp({_APART / 2}*{slope}/{bend},-2,2)", "as": "x"})
+    chain.append({"calculate": "exp(datum.x)", "as": "N"})
+    return [*chain, *trace(tokens, "D", N="datum.N", C=compute), *loss("loss", "datum.N")]
 
 
 def quantiles(fields: Sequence[str], level: float, groupby: Sequence[str] = ()) -> list[dict[str, Any]]:

@@ -1,10 +1,13 @@
-"""A law written in numpy, as an expression that Vega evaluates in the browser: one formula, never two.
+"""A law written in numpy, as the expressions that Vega evaluates in the browser: one formula, never two.
 
-A law's body is operators and ufuncs. Called on `Expression` instead of arrays, each of them appends its own
-text, so the result of the call is the formula itself:
+A law's body is operators and ufuncs. Called on `Expression` instead of arrays, each of them notes what it was
+applied to, so the result of the call is the formula itself:
 
-    >>> trace(lambda N, *, A, alpha: A / N**alpha, N="datum.N", A=400, alpha="slope")
-    '(400.0/pow(datum.N,slope))'
+    >>> trace(lambda N, *, A, alpha: A / N**alpha, "loss", N="datum.N", A=400, alpha="slope")
+    [{'calculate': '(400.0/pow(datum.N,slope))', 'as': 'loss'}]
+
+What a law uses more than once becomes a field of its own, computed once a row. Pasted in at every use instead, a
+law that iterates would double its text at every turn.
 
 Vega's expression language is a safe subset of JavaScript. It has no log1p, expm1 or logaddexp; the texts
 below compute them to a few units in the last place, where the naive text would lose half of the digits.
@@ -12,7 +15,9 @@ below compute them to a few units in the last place, where the naive text would 
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -44,7 +49,7 @@ VEGA_TEXT: dict[str, str] = {
     "log2": "(log({0})*LOG2E)",
     "log10": "(log({0})*LOG10E)",
     "log1p": _LOG1P,
-    "logaddexp": "(max({0},{1})+" + _LOG1P.replace("{0}", "exp(-abs({0}-{1}))") + ")",
+    "logaddexp": "(max({0},{1})+" + _LOG1P.format("exp(-abs({0}-{1}))") + ")",
     "minimum": "min({0},{1})",
     "maximum": "max({0},{1})",
     "absolute": "abs({0})",
@@ -64,19 +69,23 @@ VEGA_TEXT: dict[str, str] = {
 
 
 class Expression(NDArrayOperatorsMixin):
-    """A number that the browser will compute: `text` is its Vega expression.
+    """A number that the browser will compute: a Vega text with holes for the expressions it is made of.
 
     It has no value, so whatever asks for one (`if`, `float`, `np.where`, `np.asarray`) raises `NotTraceable`
     instead of freezing one branch of the law into the page.
     """
 
-    __slots__ = ("text",)
+    __slots__ = ("parts", "text")
 
-    def __init__(self, text: str):
-        self.text = text
+    def __init__(self, text: str, *parts: Expression):
+        self.text, self.parts = text, parts
 
     def __repr__(self) -> str:
-        return f"Expression({self.text!r})"
+        return (
+            f"Expression({self.text!r})"
+            if not self.parts
+            else f"Expression({self.text!r} of {len(self.parts)})"
+        )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Expression:
         if method != "__call__" or options:
@@ -85,7 +94,7 @@ class Expression(NDArrayOperatorsMixin):
             )
         if ufunc.__name__ not in VEGA_TEXT:
             raise NotTraceable(f"np.{ufunc.__name__}")
-        return Expression(VEGA_TEXT[ufunc.__name__].format(*map(_text, inputs)))
+        return Expression(VEGA_TEXT[ufunc.__name__], *map(_expression, inputs))
 
     def __array_function__(self, function: Callable, *_: Any) -> NoReturn:
         raise NotTraceable(f"np.{function.__name__}")
@@ -105,26 +114,60 @@ class Expression(NDArrayOperatorsMixin):
         raise NotTraceable("the items of its argument")
 
 
-def _text(value: Any) -> str:
-    """An operand as Vega text; a negative number in parentheses, for `1--2` is no expression."""
+def _expression(value: Any) -> Expression:
+    """An operand; a negative number in parentheses, for `1--2` is no expression."""
     if isinstance(value, Expression):
-        return value.text
+        return value
     if np.ndim(value):
         raise NotTraceable(f"an array of shape {np.shape(value)}")
     number = float(value)
     if not math.isfinite(number):
-        return "NaN" if math.isnan(number) else f"({'-' if number < 0 else ''}1/0)"
-    return f"({number!r})" if math.copysign(1, number) < 0 else repr(number)
+        return Expression("NaN" if math.isnan(number) else f"({'-' if number < 0 else ''}1/0)")
+    return Expression(f"({number!r})" if math.copysign(1, number) < 0 else repr(number))
 
 
-def trace(law: Callable[..., Any], /, **arguments: str | float | Expression) -> str:
-    """The Vega expression that computes `law(**arguments)`.
+def trace(law: Callable[..., Any], field: str, /, **arguments: str | float) -> list[dict[str, str]]:
+    """Vega-Lite transforms that add `law(**arguments)` to each row.
 
     Args:
         law: a function of operators and ufuncs; `functools.partial` of one will do.
+        field: what the result is called; what is used more than once goes into `field_1`, `field_2`, ….
         arguments: each column and parameter, as Vega text ("datum.N", the name of a slider) or as a number.
 
     Raises:
         NotTraceable: the body asks for a value (`if`, `float`) or calls what Vega cannot compute.
     """
-    return _text(law(**{k: Expression(v) if isinstance(v, str) else v for k, v in arguments.items()}))
+    given = {name: Expression(v) if isinstance(v, str) else v for name, v in arguments.items()}
+    bound = inspect.signature(law).bind(**given)
+    result = _expression(law(*bound.args, **bound.kwargs))
+    ordered = _parts_first(result)
+    uses: Counter[int] = Counter()
+    for node in ordered:
+        for hole, part in enumerate(node.parts):
+            uses[id(part)] += node.text.count(f"{{{hole}}}")
+    steps: list[dict[str, str]] = []
+    texts: dict[int, str] = {}
+    for node in ordered:
+        text = node.text.format(*(texts[id(part)] for part in node.parts)) if node.parts else node.text
+        if uses[id(node)] > 1 and node.parts and node is not result:
+            name = f"{field}_{len(steps) + 1}"
+            steps.append({"calculate": text, "as": name})
+            text = f"datum.{name}"
+        texts[id(node)] = text
+    return [*steps, {"calculate": texts[id(result)], "as": field}]
+
+
+def _parts_first(result: Expression) -> list[Expression]:
+    """Every expression that the result is made of, once each, parts before what they are part of."""
+    ordered: dict[int, Expression] = {}
+    waiting = [(result, False)]
+    while waiting:
+        node, ready = waiting.pop()
+        if id(node) in ordered:
+            continue
+        if ready:
+            ordered[id(node)] = node
+        else:
+            waiting.append((node, True))
+            waiting += [(part, False) for part in node.parts]
+    return list(ordered.values())
