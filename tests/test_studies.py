@@ -1,0 +1,66 @@
+"""The committed studies hold what the project says of them."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import scaling
+from scaling.errors import ScalingError
+from scaling.fit.vertex import vertex
+from scaling.laws import chinchilla
+from scaling.store import Store, studies
+from scaling.study import read_study
+
+RUNS = Path(__file__).parents[1] / "runs"
+
+
+@pytest.mark.parametrize("study", studies(RUNS), ids=str)
+def test_committed_rows_are_what_their_study_asks_for(study):
+    """Every run of the study file, none beside it, made from this very file."""
+    store = Store(study)
+    store.check_unchanged()
+    rows = store.rows("run", "committed")
+    for (corpus_hash,), mine in rows.group_by("corpus_hash"):
+        asked = {t.run_id(str(corpus_hash), b) for t in study.trunks for b in t.budgets}
+        assert set(mine["run_id"]) == asked
+    assert (study.folder / "LOG.md").exists()
+    assert sum(f.stat().st_size for f in study.folder.glob("*.parquet")) < 5e6
+
+
+def test_the_best_rate_is_inside_the_grid_and_the_quickstart_uses_it():
+    """At every width and budget the optimum is interior, and the rate of the quickstart within ×1.4 of it."""
+    runs = scaling.open_runs(RUNS / "learning-rate", origin="committed")
+    used = {(t.width, t.peak_lr) for t in read_study(RUNS / "quickstart").trunks}
+    assert {w for w, _ in used} <= set(runs["width"])
+    for width, rate in used:
+        for budget in runs["D"].unique():
+            at = runs.filter(pl.col("width") == width, pl.col("D") == budget)
+            best = vertex(at["peak_lr"].to_numpy(), at["loss"].to_numpy())
+            assert best.interior
+            assert 1 / 1.4 < best.x / rate < 1.4
+
+
+def test_the_quickstart_covers_what_a_law_needs():
+    runs = scaling.open_runs(RUNS / "quickstart", origin="committed")
+    fresh = runs.filter(pl.col("epochs") == 1, pl.col("unique_budget") == pl.col("unique_budget").max())
+    assert fresh["N"].max() / fresh["N"].min() >= 16
+    assert fresh["D"].max() / fresh["D"].min() >= 16
+    assert fresh["N"].n_unique() >= 4
+    assert fresh["D"].n_unique() >= 5
+    assert fresh.group_by("N", "D").agg(pl.col("seed").n_unique())["seed"].min() >= 2
+    assert runs["epochs"].max() == 16
+
+
+def test_the_quickstarts_law_has_its_minimum_where_starts_agree():
+    runs = scaling.open_runs(RUNS / "quickstart", origin="committed").filter(pl.col("epochs") == 1)
+    found = scaling.fit(chinchilla, runs, bootstrap=0)
+    assert found.starts.agree >= found.starts.total / 2
+    assert found.rms_percent < 5
+
+
+def test_errors_share_one_root():
+    from scaling import errors
+
+    kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, Exception)]
+    assert all(issubclass(kind, ScalingError) for kind in kinds)
