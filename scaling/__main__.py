@@ -8,7 +8,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import click
+try:
+    import click
+except ImportError:
+    sys.exit("scaling: the command line needs click and rich. Add them with pip install 'scaling[cli]'.")
 
 from scaling import __version__
 from scaling.errors import ScalingError, WorkersFailed
@@ -146,7 +149,7 @@ def report(name: str, out: Path) -> None:
     study = Path("runs") / name / "study.toml"
     if not (Path("notebooks") / f"{name}.ipynb").exists() and study.exists():
         name = read_study(study).notebook or name
-    click.echo(f"report: {write_report(name, out=out)}")
+    write_report(name, out=out)
 
 
 @cli.group(invoke_without_command=True)
