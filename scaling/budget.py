@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,15 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from scaling.fit import Fit, text
-from scaling.laws import repetition
 from scaling.laws.base import describe
-from scaling.laws.loss import chinchilla
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
+from scaling.laws.repetition import MUENNIGHOFF_2023, effective_data
 from scaling.units import print_count
 
 Law = Callable[..., Any]
+
+R_D = MUENNIGHOFF_2023.keywords["R_D"]
+"""Repeats after which a token is worth 1/e of a fresh one."""
 
 
 def flops_per_token(runs: pl.DataFrame) -> Callable[[Any], Any]:
@@ -44,19 +45,21 @@ def flops_per_token(runs: pl.DataFrame) -> Callable[[Any], Any]:
 def with_repeats(law: Law) -> Law:
     """A loss law of N and D, as a law of N, D and unique_tokens.
 
-    Runs that repeat nothing cannot say what a repeated token is worth. R_D and R_N are therefore held at what
-    Muennighoff et al. 2023, arXiv:2305.16264, fitted to models of up to 9 billion parameters on web text. A law
-    that reads unique_tokens already is returned as it is.
+        L(N, D, U) = L(N, D'),   D' as in `laws.effective_data`
+
+    With fresh data it is the law itself. Runs that repeat nothing cannot say what a repeated token is worth, so R_D is
+    held at what Muennighoff et al. 2023, arXiv:2305.16264, fitted to models of up to 9 billion parameters on web text.
+    Their fading of excess parameters is left out: it would bend the frontier also where nothing repeats, away from the
+    law that was fitted. The price is optimism about large models on few tokens.
+
+    Args:
+        law: reads N and D; one that reads unique_tokens too is returned as it is.
     """
-    seen = describe(law)
-    if "unique_tokens" in seen.column_names:
+    if "unique_tokens" in describe(law).column_names:
         return law
-    published = repetition.MUENNIGHOFF_2023.keywords
-    if seen.name == chinchilla.__name__ and not seen.held:
-        return partial(repetition.data_constrained, R_D=published["R_D"], R_N=published["R_N"])
 
     def law_with_repeats(N: Any, D: Any, unique_tokens: Any, **parameters: Any) -> Any:
-        return law(N, repetition.effective_data(D, unique_tokens, published["R_D"]), **parameters)
+        return law(N, effective_data(D, unique_tokens, R_D), **parameters)
 
     return law_with_repeats
 

@@ -22,7 +22,7 @@ from scaling.plot.series import PLACES, size_names, tooltips
 
 __all__ = ["Bundle", "embed", "enable", "loss_against_compute"]
 
-DRAWS_MARKED, DRAWS_BAND = 1000, 150
+DRAWS_MARKED, DRAWS_BAND = 1000, 100
 """Bootstrap draws that the readout of one budget and the band over all budgets are made of."""
 
 BUDGETS = 26
@@ -98,14 +98,15 @@ def _draws(found: Fit) -> alt.InlineData:
     return alt.InlineData(values=pl.DataFrame(columns).with_row_index("draw").to_dicts())
 
 
-def _best_at(found: Fit, runs: pl.DataFrame, compute: str) -> list[dict[str, Any]]:
+def _best_at(found: Fit, runs: pl.DataFrame, compute: str, polish: int) -> list[dict[str, Any]]:
     """Transforms that find each draw's optimum at a budget, for the unique tokens on the slider."""
     return optimum(
         with_repeats(found.law),
         list(found.params),
         flops_per_token=flops_per_token(runs),
         compute=compute,
-        columns={"unique_tokens": "pow(10,log_unique)"},
+        unique_tokens="pow(10,log_unique)",
+        polish=polish,
     )
 
 
@@ -127,7 +128,7 @@ def _frontier(found: Fit, runs: pl.DataFrame, level: float, axes: _Axes) -> list
         {"calculate": f"sequence({axes.low},{axes.high + step / 2},{step})", "as": "log_C"},
         {"flatten": ["log_C"]},
         {"calculate": "pow(10,datum.log_C)", "as": "C"},
-        *_best_at(found, runs, "datum.C"),
+        *_best_at(found, runs, "datum.C", polish=1),
         *quantiles(["loss"], level, ["C"]),
     ]
     return [group]
@@ -157,7 +158,7 @@ def _marked(found: Fit, runs: pl.DataFrame, level: float, axes: _Axes) -> list[C
     )  # fmt: skip
     epochs = "max(1,datum.D_mid/pow(10,log_unique))"
     group.transform = [
-        *_best_at(found, runs, "pow(10,log_compute)"),
+        *_best_at(found, runs, "pow(10,log_compute)", polish=2),
         *quantiles(["loss", "N", "D"], level),
         {"calculate": "pow(10,log_compute)", "as": "C"},
         {

@@ -50,5 +50,4 @@ def log_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
         ]
         if len(ticks) >= wanted - 1:
             break
-    thin = math.ceil(len(ticks) / (2 * wanted))
-    return ticks[::thin]
+    return ticks[:: math.ceil(len(ticks) / (2 * wanted))] if ticks else [low, high]

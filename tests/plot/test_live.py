@@ -1,0 +1,103 @@
+"""What the live charts put on a page, read from Vega's own scene."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+from real_vega import marks, scene, words
+
+from scaling.budget import allocate
+from scaling.fit import Fit, compare, fit
+from scaling.laws import chinchilla, kaplan
+from scaling.plot import live, results, theme
+from scaling.plot.series import size_names, tooltips
+from scaling.units import print_count
+
+
+@pytest.fixture(scope="module")
+def found(ladder: pl.DataFrame) -> Fit:
+    return fit(chinchilla, ladder, bootstrap=100)
+
+
+def numbers(line: str) -> list[float]:
+    return [float(number) for number in re.findall(r"\d+(?:\.\d+)?", line)]
+
+
+def test_readout_matches_the_allocation_in_python(found: Fit, ladder: pl.DataFrame) -> None:
+    """The slider's own numbers: median and interval of the same draws."""
+    said = words(scene(live.loss_against_compute(found, ladder), log_compute=13.0))
+    best = allocate(found, ladder, 1e13)
+    headline = next(line for line in said if line.startswith("loss"))
+    wanted = [best.loss.median[0], best.loss.low[0], best.loss.high[0]]
+    assert numbers(headline) == pytest.approx(wanted, abs=1e-3)
+    size = next(line for line in said if line.endswith("parameters"))
+    assert size.split()[0] == print_count(best.N.median[0])
+    assert "1.0 × 10¹³ FLOPs" in said
+
+
+def test_fewer_unique_tokens_raise_the_frontier(found: Fit, ladder: pl.DataFrame) -> None:
+    """By what the repetition law says: a hundred thousand tokens are soon worth no more."""
+    chart = live.loss_against_compute(found, ladder)
+    before, after = (words(scene(chart, log_unique=log)) for log in (7.0, 5.0))
+    loss = [numbers(next(line for line in said if line.startswith("loss")))[0] for said in (before, after)]
+    assert loss[1] > loss[0] + 0.05
+    assert any("epochs of 100k unique" in line for line in after)
+
+
+def test_every_run_is_drawn_and_says_its_numbers(found: Fit, ladder: pl.DataFrame) -> None:
+    groups = [
+        g for g in marks(scene(live.loss_against_compute(found, ladder)), "symbol") if len(g) == len(ladder)
+    ]
+    assert groups, "no group of marks has one mark a run"
+    said = tooltips(ladder)
+    assert list(said) == [
+        "model",
+        "data",
+        "compute",
+        "held-out loss",
+        "epochs",
+        "seed",
+        "trained on",
+        "origin",
+    ]
+    assert [lines[0] for lines in said.values()][:4] == [
+        "6.14k parameters", "262k tokens", "2.3 × 10¹⁰ FLOPs", f"{ladder['loss'][0]:.3f} nats/token"
+    ]  # fmt: skip
+    assert {item["x"] for item in groups[0]} > {0}
+    inside = [0 <= item["x"] <= 800 and 0 <= item["y"] <= live.HEIGHT for item in groups[0]]
+    assert all(inside), "a run lies outside the picture"
+
+
+def test_committed_runs_are_hollow_beside_those_of_this_machine(found: Fit, ladder: pl.DataFrame) -> None:
+    both = pl.concat([ladder, ladder.with_columns(origin=pl.lit("local"))])
+    groups = list(marks(scene(live.loss_against_compute(found, both)), "symbol"))
+    fills = {round(item["fillOpacity"], 2) for group in groups for item in group if len(group) == len(both)}
+    assert fills == {0.0, 0.85}
+
+
+def test_a_page_carries_the_draws_once(found: Fit, ladder: pl.DataFrame) -> None:
+    text = json.dumps(live.loss_against_compute(found, ladder).to_dict(), allow_nan=False)
+    first = f"{found.draws['alpha'][0]:.7g}"
+    assert text.count(first) == 1
+    assert len(text) < 200_000
+
+
+def test_series_are_invariant_to_the_order_of_runs(ladder: pl.DataFrame) -> None:
+    assert list(size_names(ladder.reverse()).values()) == list(size_names(ladder).values())
+    close = pl.DataFrame({"N": [98_300, 98_304, 120_000]})
+    assert len(set(size_names(close).values())) == 3
+    assert theme.colour(0) == theme.colour(len(theme.COLOURS))
+
+
+def test_small_charts_match_their_results(found: Fit, ladder: pl.DataFrame) -> None:
+    compared = compare([chinchilla, kaplan], ladder)
+    said = words(scene(results.comparison(compared)))
+    assert f"held out {compared.table['held_out_percent'][0]:.1f} %" in said
+    missed = [g for g in marks(scene(results.residuals(found, ladder)), "symbol") if len(g) == len(ladder)]
+    assert missed and {"E", "alpha"} <= set(words(scene(results.parameters(found))))
+    lines = words(scene(results.allocation(allocate(found, ladder, np.logspace(11, 13, 5)))))
+    assert {"tokens D", "parameters N", "10¹²"} <= set(lines)

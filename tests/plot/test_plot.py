@@ -1,0 +1,51 @@
+"""One function draws every result, and nothing is imported before it does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+
+from scaling.budget import allocate
+from scaling.errors import UnknownResult
+from scaling.fit import compare, fit
+from scaling.laws import chinchilla, kaplan
+from scaling.plot import plot
+
+
+def test_plot_names_what_it_can_draw() -> None:
+    with pytest.raises(UnknownResult, match="asked to draw a dict, but figures are made for Fit, Comparison"):
+        plot({"loss": 2.0})
+
+
+def test_plot_names_the_package_that_is_missing() -> None:
+    """In an interpreter of its own: altair cannot be taken out of one that has it."""
+    code = (
+        "import sys; sys.modules['altair'] = None\n"
+        "from scaling.fit import fit; from scaling.laws import power_law; from scaling.plot import plot\n"
+        "plot(fit(power_law, {'N': [1e3, 1e4, 1e5, 1e6], 'loss': [4.0, 3.1, 2.4, 1.9]}, bootstrap=0))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "MissingPackage: this needs altair" in ran.stderr
+    assert "pip install 'scaling[plot]'" in ran.stderr
+
+
+def test_plot_recovers_a_chart_from_every_result(ladder: pl.DataFrame) -> None:
+    found = fit(chinchilla, ladder, bootstrap=20)
+    drawn = [
+        plot(found, ladder),
+        plot(found),
+        plot(compare([chinchilla, kaplan], ladder)),
+        plot(allocate(found, ladder, [1e12, 1e13])),
+    ]
+    assert all("vega-lite" in chart.to_dict()["$schema"] for chart in drawn)
+
+
+def test_import_is_invariant_to_what_is_drawn_later() -> None:
+    """altair takes 1 to 3 seconds, matplotlib half of one: a fit does not pay for them."""
+    heavy = "[m for m in ('altair', 'matplotlib', 'vl_convert', 'nbconvert', 'torch') if m in sys.modules]"
+    code = f"import sys, scaling, scaling.plot, scaling.report, scaling.budget; print({heavy})"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"

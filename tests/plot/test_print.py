@@ -1,0 +1,47 @@
+"""Print figures: text stays text, the same data give the same bytes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from matplotlib import style
+
+from scaling.fit import Fit, fit
+from scaling.laws import chinchilla
+from scaling.plot import print as paper
+from scaling.plot import theme
+from scaling.plot.series import residual_percent
+
+
+@pytest.fixture(scope="module")
+def found(ladder: pl.DataFrame) -> Fit:
+    return fit(chinchilla, ladder, bootstrap=50)
+
+
+def test_figure_is_invariant_to_when_it_is_drawn(found: Fit, ladder: pl.DataFrame, tmp_path: Path) -> None:
+    first, second = (paper.loss_against_compute(found, ladder) for _ in range(2))
+    assert (first.svg, first.pdf) == (second.svg, second.pdf)
+    assert "<dc:date>" not in first.svg and b"CreationDate" not in first.pdf
+    svg, pdf = first.save(tmp_path / "figure")
+    assert svg.read_text() == first.svg and pdf.read_bytes().startswith(b"%PDF")
+
+
+def test_figure_names_its_axes_in_text(found: Fit, ladder: pl.DataFrame) -> None:
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", paper.loss_against_compute(found, ladder).svg)
+    assert {"training compute, FLOPs", "held-out loss, nats/token", "10¹²", "N = 6.1k"} <= set(texts)
+    assert f"Misses {found.rms_percent:.1f} % rms" in texts
+
+
+def test_residuals_match_the_fit(found: Fit, ladder: pl.DataFrame) -> None:
+    rms = float(np.sqrt(np.mean(residual_percent(found, ladder) ** 2)))
+    assert rms == pytest.approx(found.rms_percent, rel=1e-6)
+
+
+def test_colours_match_petroff6() -> None:
+    cycle = style.library["petroff6"]["axes.prop_cycle"].by_key()["color"]
+    assert tuple(cycle) == theme.COLOURS
+    assert len(theme.COLOURS) == len(theme.SHAPES) == len(theme.MARKERS)
