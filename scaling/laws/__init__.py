@@ -54,6 +54,7 @@ from scaling.laws.repetition import (
     fading_pool,
     overfitting,
     repeated_data,
+    with_repeats,
 )
 from scaling.laws.serving import Serving, cheapest
 
@@ -91,7 +92,10 @@ _MIXING = re.compile(r"mixing\(([\w, ]+)\)")
 
 
 def get(name: str) -> Callable[..., Any]:
-    """The law of that name: "chinchilla", "bnsl(breaks=2)", "mixing(code, prose)", "power_law_floor along D".
+    """The law of that name.
+
+    Names of functions, "chinchilla", and of laws that are made: "bnsl(breaks=2)", "mixing(code, prose)",
+    "power_law_floor along D", "kaplan with repeats".
 
     Raises:
         UnknownLaw: there is none; the message lists those there are.
@@ -99,6 +103,8 @@ def get(name: str) -> Callable[..., Any]:
     whole, _, column = name.partition(" along ")
     if column:
         return along(get(whole), column)
+    if name.endswith(" with repeats"):
+        return with_repeats(get(name.removesuffix(" with repeats")))
     known = LAWS | IMPLICIT
     if name in known:
         return known[name]
@@ -138,6 +144,7 @@ __all__ = [
     "error_from_loss",
     "score_from_compute",
     "along",
+    "with_repeats",
     "effective_data",
     "HOFFMANN_2022",
     "BESIROGLU_2024",

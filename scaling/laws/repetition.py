@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.laws.base import Count, Epochs, Exponent, Nats, Pool, Scale
+from scaling.errors import NotALaw
+from scaling.laws.base import Count, Epochs, Exponent, Nats, Pool, Scale, describe
 
 
 def effective_data(D: Any, unique_tokens: Any, R_D: Any) -> Any:
@@ -32,6 +36,48 @@ def effective_data(D: Any, unique_tokens: Any, R_D: Any) -> Any:
     """
     U = np.minimum(unique_tokens, D)
     return U + U * R_D * (1.0 - np.exp(-(D / U - 1.0) / R_D))
+
+
+@functools.cache
+def with_repeats(law: Callable[..., Any]) -> Callable[..., Any]:
+    """A law of N and D as a law of N, D and unique_tokens, in which repeats fade.
+
+        L(N, D, U) = law(N, D'),   D' as in `effective_data`
+
+    `with_repeats(chinchilla)` is `repeated_data`; any other form whose data term is the better one gains R_D alike.
+
+    Args:
+        law: a law of the columns N and D.
+
+    Returns:
+        A law with the parameters of `law`, and R_D.
+
+    Raises:
+        NotALaw: `law` reads other columns.
+
+    Source:
+        Muennighoff et al. 2023, arXiv:2305.16264, equation 5, for D'.
+    """
+    plain = describe(law)
+    name = f"{plain.name} with repeats"
+    if plain.column_names != ("N", "D"):
+        raise NotALaw(name, f"{plain.name} reads {', '.join(plain.column_names)}, and repeats need N and D")
+
+    def repeating(N: Any, D: Any, unique_tokens: Any, *, R_D: Any, **parameters: Any) -> Any:
+        return law(N, effective_data(D, unique_tokens, R_D), **parameters)
+
+    place, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    columns, parameters = ("N", "D", "unique_tokens"), (*plain.parameter_names, "R_D")
+    arguments = [inspect.Parameter(c, place) for c in columns] + [
+        inspect.Parameter(p, keyword) for p in parameters
+    ]
+    repeating.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+    repeating.__annotations__ = {"N": Count, "D": Count, "unique_tokens": Pool, "R_D": Epochs} | {
+        p.name: Annotated[Any, p.quantity] for p in plain.parameters if p.annotated
+    }
+    repeating.__name__ = repeating.__qualname__ = name
+    repeating.__doc__ = with_repeats.__doc__
+    return repeating
 
 
 def repeated_data(
