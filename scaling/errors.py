@@ -33,7 +33,7 @@ class RecordError(ScalingError):
 class MissingRuns(RecordError):
     """Nothing to open where runs were expected."""
 
-    def __init__(self, where: str | Path, hint: str):
+    def __init__(self, where: object, hint: str):
         self.where = str(where)
         super().__init__(f"asked for runs at {self.where}, but found none there. {hint}")
 
@@ -56,6 +56,17 @@ class MissingColumns(RecordError):
         self.missing, self.found = missing, found
         super().__init__(
             f"column {', '.join(missing)} asked for, but the table has {', '.join(found)}. {hint}"
+        )
+
+
+class BadCondition(RecordError):
+    """A condition on rows that cannot be carried out."""
+
+    def __init__(self, where: str, reason: str, columns: list[str]):
+        self.where, self.reason, self.columns = where, reason, columns
+        super().__init__(
+            f"asked for rows where {where!r}, but that is no condition on these columns ({reason}). "
+            f"Write SQL with the columns {', '.join(columns)}, e.g. \"epochs = 1\"."
         )
 
 
@@ -187,7 +198,8 @@ class WorkersFailed(TrainError):
     def __init__(self, names: list[str], log: str | Path, tail: str):
         self.names, self.log, self.tail = names, str(log), tail
         super().__init__(
-            f"{len(names)} of the sweep's processes failed ({'; '.join(names)}). The last lines of {self.log}:\n{tail}\n"
+            f"{len(names)} of the sweep's processes failed ({'; '.join(names)}). "
+            f"The last lines of {self.log}:\n{tail}\n"
             "The rows and checkpoints made so far are kept; mend the cause and type the same command again."
         )
 
@@ -388,6 +400,17 @@ class NothingHeldOut(FitError):
         super().__init__(
             f"holding out {asked} leaves {fitted} runs to fit and {held} to predict. "
             "Add runs over more than half a decade of compute, or name a column of true and false as holdout=."
+        )
+
+
+class NotALikelihood(FitError):
+    """An information criterion of a fit whose objective is no likelihood."""
+
+    def __init__(self, law: str, method: str):
+        self.law, self.method = law, method
+        super().__init__(
+            f"AICc and BIC compare likelihoods, but {law} was fitted by {method}, which is none. Use "
+            "objective='huber_likelihood' or 'gaussian', or compare held-out errors with scaling.compare."
         )
 
 

@@ -5,8 +5,23 @@ from scaling.laws import chinchilla
 print(fit(chinchilla, runs))
 """
 
+from scaling.fit.bridge import as_lmfit
+from scaling.fit.crossval import CrossValidation, cross_validate
 from scaling.fit.estimate import fit
 from scaling.fit.evidence import Comparison, compare
+from scaling.fit.profile import Profile, profile
 from scaling.fit.result import Fit, Prediction, Starts
 
-__all__ = ["fit", "compare", "Fit", "Prediction", "Starts", "Comparison"]
+__all__ = [
+    "fit",
+    "compare",
+    "cross_validate",
+    "profile",
+    "as_lmfit",
+    "Fit",
+    "Prediction",
+    "Starts",
+    "Comparison",
+    "CrossValidation",
+    "Profile",
+]

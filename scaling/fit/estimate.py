@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.errors import BadOption, BoundsExcludeStarts, LawReturnsNaN, NothingToFit, UnknownParameter
+from scaling.errors import BadOption, LawReturnsNaN
 from scaling.fit import seeds
 from scaling.fit.data import Array, Data, Table, read, require_enough
-from scaling.fit.objective import Objective, objective
+from scaling.fit.identify import condition, undetermined
+from scaling.fit.objective import Objective, likelihood_scale, likelihood_value, objective
+from scaling.fit.options import bounds_within, free_parameters
 from scaling.fit.problem import Problem
-from scaling.fit.resample import Clusters, bootstrap_weights, clusters
+from scaling.fit.resample import Clusters, bootstrap_weights, clusters, wild_targets
 from scaling.fit.result import Fit, Starts
 from scaling.fit.solve import Solution, chunk_size, solve
 from scaling.fit.text import weighted_rms
@@ -23,10 +24,7 @@ from scaling.laws.base import Argument, Law, describe
 
 _AGREE = 1e-6  # relative difference of objectives at which two starts have found the same minimum
 _POLISHED = 4096  # rows beyond which starts are solved on a sample first
-_FLAT = 1e10  # condition number beyond which some direction is not determined
-_WIDE = 100.0  # ratio of the ends of a 95 % interval beyond which a positive parameter is not determined
 _BEYOND = 1e4  # how far beyond the largest run a scale parameter is looked for
-_AT_BOUND = 0.1  # share of draws at a bound beyond which a parameter is not determined
 
 
 def fit(
@@ -35,9 +33,11 @@ def fit(
     *,
     objective: str = "huber_log",
     delta: float = 1e-3,
+    quantile: float = 0.5,
     seed: int = 0,
     bootstrap: int = 1000,
     cluster: str = "auto",
+    resample: str = "pairs",
     fixed: Mapping[str, float] | None = None,
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     priors: Mapping[str, tuple[float, float]] | None = None,
@@ -51,12 +51,16 @@ def fit(
         law: a function whose positional arguments are columns and whose keyword-only arguments are fitted:
             one of `scaling.laws`, or your own (annotations and derivatives are not needed).
         runs: one row per run, a polars frame or a dictionary of arrays, with the law's columns and `target`.
-        objective: "huber_log" (Huber on log loss), "squares_log", "squares", or "gaussian" with the column `stderr`.
+        objective: "huber_log" (Huber on log loss), "huber_likelihood" (its scale free), "quantile_log", "squares_log",
+            "squares", or "gaussian" with the column `stderr`.
         delta: where the Huber penalty turns from square to linear, in log loss; 1e-3 is 0.1 %.
+        quantile: share of the runs below the curve, for "quantile_log": 0.1 traces the better runs.
         seed: of starts and bootstrap.
         bootstrap: number of refits to resampled runs; 0 skips them.
         cluster: what is resampled together: "rows", "compute" (quarter decades), a column, or "auto": trunk_id where
             the table has it, else quarter decades of compute, else rows. The choice is printed.
+        resample: "pairs" draws clusters of runs with replacement; "wild" keeps every run and turns the misses of a
+            cluster over by the toss of a coin, for grids too small to lose a size or a budget.
         fixed: parameters held still, e.g. {"E": 1.69}.
         bounds: (low, high) of parameters, None for an open end; within what the law's annotations allow.
         priors: (mean, standard deviation) of Gaussian priors on parameters, weighed against the scatter of the runs.
@@ -72,33 +76,46 @@ def fit(
         RecordError: a column is missing.
         FitError: these runs cannot be fitted; each kind is named in `scaling.errors`.
     """
-    described = describe(law)
-    goal = _objective(objective, delta)
     fixed, bounds, priors = dict(fixed or {}), dict(bounds or {}), dict(priors or {})
     if not (isinstance(bootstrap, int) and bootstrap >= 0):
         raise BadOption("bootstrap", bootstrap, "a whole number, 0 to skip it")
-    free_names = _check_options(described, fixed, bounds, priors)
-    low, high = _bounds(described, free_names, bounds)
-    data = read(
-        described, runs, target=target, positive=goal.log or target == "loss",
-        weights=weights, stderr=stderr if goal.stderr else None,
-    )  # fmt: skip
-    require_enough(described, data, free_names, loose=len(fixed) + len(priors) + len(described.held))
+    if resample not in ("pairs", "wild"):
+        raise BadOption("resample", resample, "'pairs' or 'wild'")
+    settings = {
+        "objective": objective, "delta": delta, "quantile": quantile, "seed": seed, "resample": resample,
+        "fixed": fixed, "priors": {k: list(v) for k, v in priors.items()},
+        "bounds": {k: list(v) for k, v in bounds.items()}, "target": target, "stderr": stderr,
+    }  # fmt: skip
+    problem, data = prepare(describe(law), runs, settings, weights)
     groups = clusters(data, cluster) if bootstrap else Clusters(np.zeros(data.rows, np.int64), 1, "rows")
-    problem = build(described, data, goal, fixed, low, high)
-    found, solution, notes = minimise(problem, priors, seed)
+    if objective == "huber_likelihood":
+        found, solution, notes = _maximise_likelihood(problem, priors, seed)
+    else:
+        found, solution, notes = minimise(problem, priors, seed)
     best = solution.parameters[np.argmin(solution.value)]
-    draws, unfinished = _bootstrap(found, best, groups, bootstrap, seed)
-    return _result(
-        law, found, data, best, solution, draws, unfinished, groups.words, notes,
-        settings={
-            "objective": objective, "delta": delta, "seed": seed, "fixed": fixed, "priors": priors,
-            "bounds": {k: list(v) for k, v in bounds.items()}, "target": target,
-        },
-    )  # fmt: skip
+    draws, unfinished = _bootstrap(found, best, groups, bootstrap, seed, wild=resample == "wild")
+    words = groups.words + ", wild" * (resample == "wild")
+    return _result(law, found, data, best, solution, draws, unfinished, words, notes, settings)
 
 
 _objective = objective  # `fit` has an argument of that name
+
+
+def prepare(
+    law: Law, runs: Table, settings: Mapping[str, Any], weights: str | Sequence[float] | NDArray | None = None
+) -> tuple[Problem, Data]:
+    """What a fit minimises, from its settings as `Fit.settings` keeps them, and the runs as the law reads them."""
+    goal = _objective(settings["objective"], settings["delta"], settings["quantile"])
+    fixed, bounds, priors = settings["fixed"], settings["bounds"], settings["priors"]
+    free = free_parameters(law, fixed, bounds, priors)
+    low, high = bounds_within(law, free, bounds)
+    target = settings["target"]
+    data = read(
+        law, runs, target=target, positive=goal.log or target == "loss",
+        weights=weights, stderr=settings["stderr"] if goal.stderr else None,
+    )  # fmt: skip
+    require_enough(law, data, free, loose=len(fixed) + len(priors) + len(law.held))
+    return build(law, data, goal, fixed, low, high), data
 
 
 def build(
@@ -159,6 +176,49 @@ def minimise(
     return problem, solution, notes
 
 
+_NARROWER = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # bend of the penalty, in mean absolute misses
+
+
+def _maximise_likelihood(
+    problem: Problem, priors: Mapping[str, tuple[float, float]], seed: int
+) -> tuple[Problem, Solution, tuple[str, ...]]:
+    """The Huber likelihood with free scale s: for a given s it is the Huber fit with its bend at s delta.
+
+    The best s is about delta times the mean absolute miss, so the bend is that times delta squared: this is a fit of
+    least absolute errors in all but the last digits. It is approached by narrowing the bend step by step, as from afar
+    hardly any row would bend the objective. Refits to resampled runs stop at a thousandth of the mean miss.
+    """
+    delta = problem.objective.delta or 1e-3
+    plain = replace(problem, objective=replace(problem.objective, likelihood=False))
+    found, solution, notes = minimise(plain, priors, seed)
+    best = solution.parameters[[np.argmin(solution.value)]]
+    mean_miss = float(np.average(np.abs(found.misses(best)[0]), weights=found.weights))
+    solution = _narrowed(found, solution.parameters, None, mean_miss)
+    refits = replace(found, objective=replace(problem.objective, delta=_NARROWER[-1] * mean_miss))
+    scale = 0.0
+    for _ in range(4):
+        best = solution.parameters[[np.argmin(solution.value)]]
+        scale = likelihood_scale(found.misses(best)[0], found.weights, delta)
+        solution = solve(_bent(found, delta * scale), solution.parameters)
+    value = [likelihood_value(r, found.weights, scale, delta) for r in found.misses(solution.parameters)]
+    value = np.where(np.isfinite(solution.value), value, np.inf)
+    return refits, replace(solution, value=value), notes
+
+
+def _narrowed(
+    problem: Problem, starts: Array, weights: Array | None, mean_miss: float, prepared: Array | None = None
+) -> Solution:
+    """Fits with the bend of the penalty narrowed step by step, each from the one before."""
+    solution = solve(_bent(problem, _NARROWER[0] * mean_miss), starts, weights, prepared)
+    for share in _NARROWER[1:]:
+        solution = solve(_bent(problem, share * mean_miss), solution.parameters, weights, prepared)
+    return solution
+
+
+def _bent(problem: Problem, delta: float) -> Problem:
+    return replace(problem, objective=replace(problem.objective, delta=delta))
+
+
 def _solve_starts(problem: Problem, points: Array) -> Solution:
     """Every start solved; with very many runs on a sample first, so that few passes go over the whole table."""
     if problem.rows > _POLISHED:
@@ -176,14 +236,42 @@ def _with_priors(problem: Problem, solution: Solution, priors: Mapping[str, tupl
     return replace(problem, prior_mean=mean, prior_precision=precision)
 
 
-def _bootstrap(problem: Problem, best: Array, groups: Clusters, draws: int, seed: int) -> tuple[Array, int]:
+def _bootstrap(
+    problem: Problem, best: Array, groups: Clusters, draws: int, seed: int, *, wild: bool
+) -> tuple[Array, int]:
     """Refits to resampled runs, each from the best solution: shape (draws, free), and how many did not converge."""
     if not draws:
         return np.empty((0, len(best))), 0
-    chunk = chunk_size(problem.rows)
-    drawn = bootstrap_weights(groups, problem.weights, draws=draws, seed=seed, chunk=chunk)
-    parts = [solve(problem, np.tile(best, (len(own), 1)), own) for own in drawn]
+    how = {"draws": draws, "seed": seed, "chunk": chunk_size(problem.rows)}
+    if wild:
+        value = problem.call(best[None])[0]
+        fitted = problem.objective.prepare(value)
+        spare = max(1, problem.rows - len(best))
+        miss = (fitted - problem.prepared) * np.sqrt(problem.rows / spare)
+        parts = [_refit(problem, best, None, y) for y in wild_targets(groups, fitted, miss, **how)]
+    else:
+        parts = [_refit(problem, best, w, None) for w in bootstrap_weights(groups, problem.weights, **how)]
     return np.concatenate([p.parameters for p in parts]), int(sum((~p.converged).sum() for p in parts))
+
+
+def _log_likelihood(problem: Problem, best: Array, lowest: float) -> float | None:
+    """Log-likelihood of the runs, priors left out; None where the objective is none."""
+    goal = problem.objective
+    if not goal.likelihood:
+        return None
+    if goal.name == "huber_likelihood":
+        return -lowest
+    spread = problem.stderr if problem.stderr is not None else np.ones(problem.rows)
+    normaliser = problem.weights @ np.log(spread * np.sqrt(2 * np.pi))
+    return -float(problem.weights @ goal.penalty(problem.misses(best[None])[0]) + normaliser)
+
+
+def _refit(problem: Problem, best: Array, weights: Array | None, prepared: Array | None) -> Solution:
+    count = len(weights if weights is not None else prepared)  # type: ignore[arg-type]
+    starts = np.tile(best, (count, 1))
+    if problem.objective.name == "huber_likelihood" and problem.objective.delta:
+        return _narrowed(problem, starts, weights, problem.objective.delta / _NARROWER[-1], prepared)
+    return solve(problem, starts, weights, prepared)
 
 
 def _result(
@@ -205,9 +293,9 @@ def _result(
     own = np.empty(data.rows)
     own[data.order] = data.weights
     lowest = float(solution.value.min())
-    excess = np.sort(solution.value) / max(lowest, np.finfo(float).tiny) - 1.0
-    apart = tuple(float(e) for e in excess if e > _AGREE and lowest > problem.rows * 1e-24)
-    condition, loose = _condition(problem, best)
+    excess = (np.sort(solution.value) - lowest) / max(abs(lowest), np.finfo(float).tiny)
+    apart = tuple(float(e) for e in excess if e > _AGREE and abs(lowest) > problem.rows * 1e-24)
+    flatness, loose = condition(problem, best)
     return Fit(
         law=law,
         name=problem.law.name,
@@ -216,6 +304,7 @@ def _result(
         method=problem.objective.words,
         settings=settings,
         objective=lowest,
+        log_likelihood=_log_likelihood(problem, best, lowest),
         starts=Starts(len(excess) - len(apart), len(excess), apart),
         draws=drawn,
         draws_unfinished=unfinished,
@@ -225,107 +314,9 @@ def _result(
         residuals=residuals,
         residual_weights=own,
         rms_percent=100.0 * weighted_rms(relative, data.weights),
-        condition=condition,
-        undetermined=_undetermined(problem, best, draws, condition, loose),
+        condition=flatness,
+        undetermined=undetermined(problem, best, draws, flatness, loose),
         ranges={c: (float(v.min()), float(v.max())) for c, v in data.columns.items()},
         notes=notes,
         data_hash=data.hash,
     )
-
-
-def _condition(problem: Problem, best: Array) -> tuple[float, NDArray[np.bool_]]:
-    """Condition number of the Gauss-Newton matrix with unit diagonal, and what its flattest direction moves.
-
-    All rows count here, not only the active ones: the question is what the design determines.
-    """
-    _, parts = problem.derivatives(best[None])
-    value = problem.call(best[None])[0]
-    J = np.stack([np.broadcast_to(parts.get(j, 0.0), (1, problem.rows))[0] for j in range(len(best))], axis=1)
-    J = J / value[:, None] if problem.objective.log else J
-    J = J * np.sqrt(problem.weights)[:, None]
-    J = J[np.isfinite(J).all(1)]
-    size = np.sqrt((J**2).sum(0))
-    dead = size == 0
-    J = J[:, ~dead] / size[~dead]
-    if not J.size:
-        return np.inf, np.ones(len(best), bool)
-    _, singular, directions = np.linalg.svd(J, full_matrices=False)
-    loose = dead.copy()
-    loose[~dead] = np.abs(directions[-1]) > 0.3
-    return np.inf if dead.any() else float((singular[0] / max(singular[-1], 1e-300)) ** 2), loose
-
-
-def _undetermined(
-    problem: Problem, best: Array, draws: Array, condition: float, loose: NDArray[np.bool_]
-) -> dict[str, str]:
-    """Parameters that the runs do not determine, and how that shows."""
-    found: dict[str, str] = {}
-    for j, argument in enumerate(problem.free):
-        name, low, high = argument.name, problem.low[j], problem.high[j]
-        for end, bound in (("lower", low), ("upper", high)):
-            if np.isfinite(bound) and np.isclose(best[j], bound, rtol=1e-9, atol=1e-12):
-                found[name] = f"at its {end} bound {bound:g}"
-        if name in found:
-            continue
-        if condition > _FLAT and loose[j]:
-            found[name] = f"the objective is flat along it, condition number {condition:.1e}"
-        elif len(draws):
-            ends = np.quantile(draws[:, j], [0.025, 0.975])
-            at_bound = np.mean(
-                np.isclose(draws[:, j], low, rtol=1e-9, atol=1e-12) | np.isclose(draws[:, j], high, rtol=1e-9)
-            )
-            if at_bound > _AT_BOUND:
-                found[name] = f"{100 * at_bound:.0f} % of the draws end at a bound"
-            elif argument.quantity.log and ends[0] > 0 and ends[1] / ends[0] > _WIDE:
-                found[name] = f"95 % of the draws span a factor of {ends[1] / ends[0]:.1e}"
-    return found
-
-
-def _check_options(
-    law: Law, fixed: Mapping[str, float], bounds: Mapping[str, Any], priors: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """The free parameters; every option names a parameter of the law and gives it numbers that make sense."""
-    known = law.parameter_names
-    for option, given in (("fixed", fixed), ("bounds", bounds), ("priors", priors)):
-        _check_names(law, option, given, known)
-    for name, value in fixed.items():
-        if not np.isfinite(value):
-            raise BadOption(f"fixed[{name!r}]", value, "a finite number")
-    for name, prior in priors.items():
-        if not (len(prior) == 2 and np.isfinite(prior).all() and prior[1] > 0):
-            raise BadOption(f"priors[{name!r}]", prior, "(mean, standard deviation above zero)")
-    for name in fixed:
-        for option, given in (("bounds", bounds), ("priors", priors)):
-            if name in given:
-                raise BadOption(f"{option}[{name!r}]", given[name], f"left out, as {name} is fixed")
-    free = tuple(p for p in known if p not in fixed)
-    if not free:
-        raise NothingToFit(law.name, (*law.held, *fixed))
-    return free
-
-
-def _check_names(law: Law, option: str, given: Iterable[str], known: tuple[str, ...]) -> None:
-    for name in given:
-        if name not in known:
-            closest = difflib.get_close_matches(name, known, n=1)
-            raise UnknownParameter(law.name, option, name, known, closest[0] if closest else None)
-
-
-def _bounds(
-    law: Law, free: tuple[str, ...], bounds: Mapping[str, tuple[float | None, float | None]]
-) -> tuple[Array, Array]:
-    """The user's bounds within the law's own."""
-    low, high = [], []
-    for p in (p for p in law.parameters if p.name in free):
-        allowed = (p.quantity.low, p.quantity.high)
-        given = bounds.get(p.name, (None, None))
-        if len(given) != 2:
-            raise BadOption(f"bounds[{p.name!r}]", given, "(low, high), None for an open end")
-        first = -np.inf if given[0] is None else float(given[0])
-        last = np.inf if given[1] is None else float(given[1])
-        inner = max(first, allowed[0]), min(last, allowed[1])
-        if not inner[0] < inner[1]:
-            raise BoundsExcludeStarts(law.name, p.name, first, last, allowed)
-        low.append(inner[0])
-        high.append(inner[1])
-    return np.array(low), np.array(high)

@@ -102,7 +102,7 @@ def compare(
         read(law, frame, target=options.get("target", "loss"))
     if not held.any() or held.all():
         raise NothingHeldOut(words, int((~held).sum()), int(held.sum()))
-    names = _names([law.name for law in described])
+    names = distinct_names([law.name for law in described])
     whole = {name: fit(law, frame, **options) for name, law in zip(names, chosen, strict=True)}
     fitted = {name: fit(law, frame.filter(~held), **options) for name, law in zip(names, chosen, strict=True)}
     rows = []
@@ -110,7 +110,7 @@ def compare(
         unseen = read(
             law, frame.filter(held), target=options.get("target", "loss"), weights=np.ones(int(held.sum()))
         )
-        miss = 100.0 * (_curve(fitted[name], unseen) / unseen.target - 1.0)
+        miss = 100.0 * (curve(fitted[name], unseen) / unseen.target - 1.0)
         rows.append(
             (
                 name,
@@ -127,7 +127,8 @@ def compare(
     return Comparison(table, whole, fitted, words, int((~held).sum()), int(held.sum()), decades)
 
 
-def _curve(found: Fit, data: Data) -> NDArray[np.float64]:
+def curve(found: Fit, data: Data) -> NDArray[np.float64]:
+    """The fitted curve at each row."""
     return np.broadcast_to(found.law(*data.columns.values(), **found.params), data.target.shape)
 
 
@@ -154,7 +155,7 @@ def _held_out(frame: pl.DataFrame, holdout: str | NDArray[np.bool_]) -> tuple[ND
     return frame[holdout].fill_null(False).to_numpy(), f"rows where {holdout}"
 
 
-def _names(names: list[str]) -> list[str]:
+def distinct_names(names: list[str]) -> list[str]:
     """Names that differ, the second of a kind numbered."""
     seen: dict[str, int] = {}
     out = []

@@ -34,11 +34,10 @@ class Objective:
     """The miss is divided by the known standard error of its row."""
     likelihood: bool = False
     """Minus the logarithm of a density of the data, so that information criteria mean something."""
-
-    @property
-    def words(self) -> str:
-        """The objective in the words of a printed fit."""
-        return _WORDS[self.name].format(delta=self.delta)
+    quantile: float = 0.5
+    """Share of the runs that shall lie below the curve; other than 0.5 it tilts the penalty."""
+    words: str = ""
+    """The objective in the words of a printed fit."""
 
     def miss(self, value: Any, target: Array, stderr: Array | None) -> Any:
         """r for each row; `target` as `prepare` left it. Passes dual numbers through."""
@@ -55,19 +54,25 @@ class Objective:
         if self.delta is None:
             return 0.5 * size * size
         inner = np.minimum(size, self.delta)
-        return inner * (size - 0.5 * inner)
+        return self._tilted(inner * (size - 0.5 * inner), r)
 
     def pull(self, r: Array) -> Array:
         """ρ'(r)."""
-        return r if self.delta is None else np.clip(r, -self.delta, self.delta)
+        return r if self.delta is None else self._tilted(np.clip(r, -self.delta, self.delta), r)
 
     def curvature(self, r: Array) -> Array | None:
         """ρ''(r): one where the penalty is a square, else zero; None stands for one everywhere."""
-        return None if self.delta is None else (np.abs(r) <= self.delta).astype(float)
+        return None if self.delta is None else self._tilted((np.abs(r) <= self.delta).astype(float), r)
 
     def majorant(self, r: Array) -> Array | None:
         """ρ'(r)/r, the curvature of the parabola that touches ρ at r from above."""
-        return None if self.delta is None else self.delta / np.maximum(np.abs(r), self.delta)
+        return None if self.delta is None else self._tilted(self.delta / np.maximum(np.abs(r), self.delta), r)
+
+    def _tilted(self, values: Array, r: Array) -> Array:
+        """Runs above the curve (r < 0) count 2q, runs below it 2(1-q): a share q ends below."""
+        if self.quantile == 0.5:
+            return values
+        return values * np.where(r < 0, 2.0 * self.quantile, 2.0 * (1.0 - self.quantile))
 
     def linear_weight(self, target: Array, stderr: Array | None) -> Array:
         """Weight of (L - y)² that makes linear least squares resemble this objective near a good fit."""
@@ -100,30 +105,60 @@ def _log_normaliser(tau: Array, delta: float) -> Array:
     return np.log(middle + tails)
 
 
-_WORDS = {
-    "huber_log": "Huber on log loss (delta {delta:g})",
-    "squares_log": "least squares on log loss",
-    "squares": "least squares on loss",
-    "gaussian": "Gaussian with the known standard error of each loss",
-}
+def likelihood_scale(r: Array, weights: Array, delta: float) -> float:
+    """The s that maximises the likelihood of misses r under a Huber density of r/s, from W = Σ w ψ(r/s) r/s."""
+    low, high = np.log(np.max(np.abs(r)) + 1e-300) - 60.0, np.log(np.max(np.abs(r)) + 1e-300) + 5.0
+    for _ in range(100):
+        middle = 0.5 * (low + high)
+        z = r / np.exp(middle)
+        wide = weights @ (np.clip(z, -delta, delta) * z) > weights.sum()
+        low, high = (middle, high) if wide else (low, middle)
+    return float(np.exp(0.5 * (low + high)))
 
 
-def objective(name: str, delta: float) -> Objective:
+def likelihood_value(r: Array, weights: Array, scale: float, delta: float) -> float:
+    """Minus the log-likelihood of misses r under the Huber density of that scale."""
+    z = np.abs(r) / scale
+    inner = np.minimum(z, delta)
+    constant = float(_log_normaliser(np.ones(1), delta)[0]) + math.log(scale)
+    return float(weights @ (inner * (z - 0.5 * inner)) + weights.sum() * constant)
+
+
+OBJECTIVES = ("huber_log", "huber_likelihood", "quantile_log", "squares_log", "squares", "gaussian")
+
+
+def objective(name: str, delta: float, quantile: float = 0.5) -> Objective:
     """The objective of that name.
 
     Args:
-        name: "huber_log", "squares_log", "squares", or "gaussian" (which needs a column with the standard error).
+        name: "huber_log"; "huber_likelihood" (the same penalty on r/s with s free, a likelihood); "quantile_log"
+            (asymmetric absolute error of log loss, smooth within delta); "squares_log"; "squares"; or "gaussian" (which
+            needs a column with the standard error).
         delta: where the Huber penalty turns linear, in units of log loss: 1e-3 is 0.1 %.
+        quantile: share of the runs that shall lie below the curve, for "quantile_log".
 
     Raises:
-        BadOption: no such objective, or a delta that is not positive.
+        BadOption: no such objective, or a number out of range.
     """
-    if name not in _WORDS:
-        raise BadOption("objective", name, "one of " + ", ".join(map(repr, _WORDS)))
+    if name not in OBJECTIVES:
+        raise BadOption("objective", name, "one of " + ", ".join(map(repr, OBJECTIVES)))
     if not (delta > 0 and math.isfinite(delta)):
         raise BadOption("delta", delta, "a finite number above zero")
+    if not 0.0 < quantile < 1.0:
+        raise BadOption("quantile", quantile, "between 0 and 1, e.g. 0.1")
+    if quantile != 0.5 and name != "quantile_log":
+        raise BadOption("quantile", quantile, "left out, except with objective='quantile_log'")
     if name == "huber_log":
-        return Objective(name, log=True, delta=float(delta))
+        return Objective(name, log=True, delta=float(delta), words=f"Huber on log loss (delta {delta:g})")
+    if name == "huber_likelihood":
+        words = f"Huber likelihood of log loss with free scale (delta {delta:g})"
+        return Objective(name, log=True, delta=float(delta), likelihood=True, words=words)
+    if name == "quantile_log":
+        words = f"{quantile:g} quantile of log loss (smooth within {delta:g})"
+        return Objective(name, log=True, delta=float(delta), quantile=quantile, words=words)
     if name == "gaussian":
-        return Objective(name, log=False, stderr=True, likelihood=True)
-    return Objective(name, log=name.endswith("_log"))
+        words = "Gaussian with the known standard error of each loss"
+        return Objective(name, log=False, stderr=True, likelihood=True, words=words)
+    if name == "squares_log":
+        return Objective(name, log=True, words="least squares on log loss")
+    return Objective(name, log=False, words="least squares on loss")

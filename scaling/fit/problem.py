@@ -135,18 +135,20 @@ class Problem:
         cost = cost + self._prior(parameters)[0]
         return np.where(np.isfinite(cost), cost, np.inf)
 
-    def slice(self, parameters: Array, weights: Array | None = None) -> Slice:
+    def slice(self, parameters: Array, weights: Array | None = None, prepared: Array | None = None) -> Slice:
         """The objective to second order at each parameter vector.
 
         Args:
             parameters: shape (batch, free).
             weights: shape (batch, rows), e.g. how often a bootstrap drew each row; None for the problem's own.
+            prepared: targets of each fit as the objective compares them, shape (batch, rows); None for the own ones.
         """
         batch, rows, free = len(parameters), self.rows, len(self.free)
         own = self.weights if weights is None else weights
+        wanted = self.prepared if prepared is None else prepared
         law_value, law_parts = self.derivatives(parameters)
         with np.errstate(all="ignore"):
-            miss = self.objective.miss(Dual(law_value, law_parts), self.prepared, self.stderr)
+            miss = self.objective.miss(Dual(law_value, law_parts), wanted, self.stderr)
             r = np.broadcast_to(miss.value, (batch, rows))
             J = np.zeros((batch, free, rows))
             for j, part in miss.parts.items():

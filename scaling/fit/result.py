@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scaling import laws
-from scaling.errors import BadOption, LawError, LawNotSaved, MissingColumns, UnreadableFit
+from scaling.errors import BadOption, LawError, LawNotSaved, MissingColumns, NotALikelihood, UnreadableFit
 from scaling.fit import text
 from scaling.laws.base import describe
 
@@ -73,6 +73,7 @@ class Prediction:
 
 
 _LINES = 8
+_LINEAR = ("squares", "gaussian")  # objectives whose misses are differences; those of the others are ratios
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -92,6 +93,8 @@ class Fit:
     """How `fit` was called: objective, delta, seed, fixed, bounds, priors."""
     objective: float
     """The objective at `params`: a sum over runs, not a mean."""
+    log_likelihood: float | None = None
+    """Of the runs at `params`, nats; None where the objective is not a likelihood."""
     starts: Starts
     draws: dict[str, Array]
     """Bootstrap draws of every parameter, shape (draws,); constant for fixed ones, empty without a bootstrap."""
@@ -114,6 +117,33 @@ class Fit:
     """Smallest and largest value of each column that was fitted to."""
     notes: tuple[str, ...] = ()
     data_hash: str
+
+    @property
+    def aicc(self) -> float:
+        """Akaike's criterion with its small-sample correction: 2k - 2 ln L + 2k(k+1)/(n-k-1); lower is better.
+
+        Raises:
+            NotALikelihood: the objective has no density of the runs to compare.
+        """
+        k, n = self._counted(), self.rows
+        return 2 * k - 2 * self._log_likelihood() + (2 * k * (k + 1) / (n - k - 1) if n > k + 1 else np.inf)
+
+    @property
+    def bic(self) -> float:
+        """The Bayesian information criterion, k ln n - 2 ln L; lower is better.
+
+        Raises:
+            NotALikelihood: the objective has no density of the runs to compare.
+        """
+        return self._counted() * float(np.log(self.rows)) - 2 * self._log_likelihood()
+
+    def _counted(self) -> int:
+        return len(self.free) + (self.settings["objective"] == "huber_likelihood")  # its scale is fitted too
+
+    def _log_likelihood(self) -> float:
+        if self.log_likelihood is None:
+            raise NotALikelihood(self.name, self.method)
+        return self.log_likelihood
 
     @property
     def stderr(self) -> dict[str, float]:
@@ -309,12 +339,12 @@ class Fit:
         picked = rng.choice(len(self.residuals), values.shape, p=share)
         spare = max(1, self.rows - len(self.free))
         noise = self.residuals[picked] * np.sqrt(self.rows / spare)
-        return values * np.exp(noise) if self.settings["objective"].endswith("_log") else values + noise
+        return values + noise if self.settings["objective"] in _LINEAR else values * np.exp(noise)
 
 
 _PLAIN = (
-    "params", "free", "method", "settings", "objective", "draws_unfinished", "cluster", "rows", "target",
-    "rms_percent", "condition", "undetermined", "ranges", "notes", "data_hash",
+    "params", "free", "method", "settings", "objective", "log_likelihood", "draws_unfinished", "cluster", "rows",
+    "target", "rms_percent", "condition", "undetermined", "ranges", "notes", "data_hash",
 )  # fmt: skip
 
 

@@ -42,25 +42,47 @@ class Solution:
     steps: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class _Own:
+    """What belongs to each fit of a batch alone, or None where it shares the problem's."""
+
+    weights: Array | None
+    prepared: Array | None
+
+    def rows(self, index: slice | NDArray[np.int64]) -> _Own:
+        return _Own(
+            None if self.weights is None else self.weights[index],
+            None if self.prepared is None else self.prepared[index],
+        )
+
+
 def chunk_size(rows: int) -> int:
     """How many fits of so many rows are solved side by side."""
     return max(1, _CELLS // rows)
 
 
-def solve(problem: Problem, starts: Array, weights: Array | None = None, *, steps: int = STEPS) -> Solution:
+def solve(
+    problem: Problem,
+    starts: Array,
+    weights: Array | None = None,
+    prepared: Array | None = None,
+    *,
+    steps: int = STEPS,
+) -> Solution:
     """Every fit of a batch, from its start to the minimum next to it.
 
     Args:
         problem: law, runs and objective.
         starts: shape (batch, free).
         weights: shape (batch, rows); None for the problem's own weights in each.
+        prepared: targets of each fit as the objective compares them, shape (batch, rows); None for the problem's own.
         steps: most steps of one fit.
     """
     width = chunk_size(problem.rows)
     parts = []
     for i in range(0, len(starts), width):
         x = np.clip(starts[i : i + width], problem.low, problem.high)
-        own = None if weights is None else weights[i : i + width]
+        own = _Own(weights, prepared).rows(slice(i, i + width))
         if not problem.by_factor_first.any():
             parts.append(_descend(problem, x, own, problem.log, steps, TOLERANCE))
             continue
@@ -76,23 +98,23 @@ def solve(problem: Problem, starts: Array, weights: Array | None = None, *, step
 
 
 def _descend(
-    problem: Problem, x: Array, weights: Array | None, log: NDArray[np.bool_], steps: int, tolerance: float
+    problem: Problem, x: Array, whole: _Own, log: NDArray[np.bool_], steps: int, tolerance: float
 ) -> Solution:
     batch = len(x)
     final, value = x.copy(), np.full(batch, np.inf)
     converged, taken = np.zeros(batch, bool), np.zeros(batch, np.int64)
-    here = problem.slice(x, weights)
+    here = problem.slice(x, whole.weights, whole.prepared)
     value[:] = here.value
-    floor = _rounding(problem, weights, batch)
+    floor = _rounding(problem, whole.weights, batch)
     damping = np.full(batch, 1e-3)
     open_rows = np.flatnonzero(np.isfinite(here.value))
     x, here, damping = x[open_rows], _rows(here, open_rows), damping[open_rows]
     for _ in range(steps):
         if not len(open_rows):
             break
-        own = None if weights is None else weights[open_rows]
+        own = whole.rows(open_rows)
         trial, expected = _step(problem, x, here, damping, log)
-        there = problem.slice(trial, own)
+        there = problem.slice(trial, own.weights, own.prepared)
         taken[open_rows] += 1
         gained = here.value - there.value
         better = gained > 0

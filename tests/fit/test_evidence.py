@@ -7,7 +7,9 @@ from pytest import approx
 from worlds import CHINCHILLA, square
 
 from scaling import laws
-from scaling.fit import compare
+from scaling.errors import BadOption, MissingColumns, NotALikelihood, NothingHeldOut
+from scaling.fit import compare, cross_validate, fit
+from scaling.fit.crossval import stacking_weights
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +58,74 @@ def test_compare_tells_two_of_a_kind_apart():
     assert set(both.table["law"]) == {"chinchilla", "chinchilla (2)"}
     assert both.fits["chinchilla (2)"].rms_percent > both.fits["chinchilla"].rms_percent
     assert np.isfinite(both.decades)
+
+
+@pytest.fixture(scope="module")
+def power_mean_runs():
+    return square(laws.power_mean, noise=0.003, sizes=6, budgets=7, q=3.0, **CHINCHILLA)
+
+
+@pytest.mark.parametrize("how", ["clusters", "expanding"])
+def test_cross_validation_recovers_the_law_that_made_the_runs(power_mean_runs, how):
+    found = cross_validate([laws.chinchilla, laws.power_mean, laws.kaplan], power_mean_runs, how=how)
+    assert found.table["law"][0] == "power_mean"
+    assert found.table.filter(law="power_mean")["weight"][0] > 0.5
+    assert found.table["weight"].sum() == approx(1.0)
+    assert found.skipped + found.folds >= 5
+    caption, header, *rows = str(found).splitlines()
+    assert "predicted unseen" in caption
+    assert header.split()[0] == "law"
+    assert len(rows) == 3
+    assert "<table>" in found._repr_html_()
+
+
+def test_cross_validation_leaves_every_run_out_once(power_mean_runs):
+    found = cross_validate([laws.chinchilla], power_mean_runs, cluster="N")
+    assert found.folds == 6
+    assert found.held_rows == len(power_mean_runs)
+    assert "each of 6 values of N left out once" in found.words
+
+
+def test_cross_validation_names_what_it_cannot_do(power_mean_runs):
+    with pytest.raises(BadOption, match="'clusters' or 'expanding'"):
+        cross_validate([laws.chinchilla], power_mean_runs, how="random")
+    with pytest.raises(BadOption, match="one law or more"):
+        cross_validate([], power_mean_runs)
+    with pytest.raises(BadOption, match="a whole number"):
+        cross_validate([laws.chinchilla], power_mean_runs, how="expanding", origins=0)
+    with pytest.raises(MissingColumns, match="An expanding window needs C"):
+        cross_validate([laws.power_law], power_mean_runs.drop("D"), how="expanding")
+    with pytest.raises(NothingHeldOut):
+        cross_validate([laws.chinchilla], power_mean_runs.head(6), cluster="rows")
+
+
+def test_stacking_recovers_the_sharper_of_two_laws():
+    """Misses a third as large on every row take nearly all the weight; equal ones share it."""
+    rng = np.random.default_rng(0)
+    misses = rng.laplace(size=(2, 4000))
+    sharper = stacking_weights(np.stack([misses[0], misses[1] * 3.0]))
+    assert sharper[0] > 0.9
+    assert stacking_weights(np.stack([misses[0], misses[0]])) == approx([0.5, 0.5])
+
+
+def test_information_criteria_prefer_the_law_that_made_the_runs(power_mean_runs):
+    right, wrong, spare = (
+        fit(law, power_mean_runs, objective="huber_likelihood", bootstrap=0)
+        for law in (laws.power_mean, laws.kaplan, laws.chinchilla)
+    )
+    assert right.aicc < min(wrong.aicc, spare.aicc)
+    assert right.bic < min(wrong.bic, spare.bic)
+
+
+def test_gaussian_information_criterion_is_that_of_the_density():
+    runs = square(laws.chinchilla, noise=0.01, **CHINCHILLA).with_columns(loss_stderr=0.02)
+    found = fit(laws.chinchilla, runs, objective="gaussian", bootstrap=0)
+    z = found.residuals / 0.02
+    log_likelihood = np.sum(-0.5 * z**2 - np.log(0.02 * np.sqrt(2 * np.pi)))
+    assert found.log_likelihood == approx(log_likelihood, rel=1e-9)
+    assert found.bic == approx(5 * np.log(30) - 2 * log_likelihood)
+
+
+def test_information_criteria_name_an_objective_that_is_no_likelihood(power_mean_runs):
+    with pytest.raises(NotALikelihood, match="was fitted by Huber on log loss"):
+        _ = fit(laws.chinchilla, power_mean_runs, bootstrap=0).aicc

@@ -1,0 +1,163 @@
+"""How much worse a fit gets when one parameter is held elsewhere and all others make up for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.errors import BadOption, UnknownParameter
+from scaling.fit import text
+from scaling.fit.data import Table
+from scaling.fit.estimate import prepare
+from scaling.fit.problem import Array, Problem
+from scaling.fit.result import Fit
+from scaling.fit.solve import solve
+from scaling.laws.base import describe
+
+_DOUBLINGS = 60
+_HALVINGS = 30
+_POINTS = 21
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """The objective along one parameter, all others at their best."""
+
+    parameter: str
+    best: float
+    low: float
+    """Where the interval ends; -inf (0 for a parameter that spans orders of magnitude) where the profile stays flat."""
+    high: float
+    level: float
+    values: Array
+    """Values of the parameter across the interval, for a figure."""
+    excess: Array
+    """Fall of the log-likelihood at each of `values`, nats."""
+    flat: tuple[str, ...]
+    """"below", "above", both or neither: on which side no value is ruled out within the law's bounds."""
+
+    def __str__(self) -> str:
+        words = f"{self.parameter} = {text.rounded(self.best, (self.high - self.low) / 4)}"
+        words += f", {text.interval(self.low, self.high, self.level)} by profile likelihood"
+        return words + "".join(f"; flat {side}" for side in self.flat)
+
+    __repr__ = __str__
+
+
+def profile(
+    found: Fit, runs: Table, parameter: str, *, level: float = 0.95, weights: NDArray | None = None
+) -> Profile:
+    """Interval of one parameter from the profile likelihood, and whether there is one.
+
+    Holds the values v of the parameter at which
+
+        (objective(v) - objective(best)) / τ  ≤  z² / 2
+
+    with z the two-sided normal quantile of `level` and τ what one nat of log-likelihood is worth in this objective
+    (1 for a likelihood; else that of the density which makes the misses likeliest). Unlike a percentile interval it
+    finds a parameter that runs off to infinity. It takes the runs as independent; a clustered bootstrap does not.
+
+    Args:
+        found: the fit.
+        runs: what it was fitted to.
+        parameter: one of `found.free`.
+        level: of the interval.
+        weights: as given to `fit`, if any were.
+
+    Raises:
+        UnknownParameter: not a fitted parameter.
+        BadOption: other runs than the fit was made from, or a level outside (0, 1).
+    """
+    if parameter not in found.free:
+        raise UnknownParameter(found.name, "profile", parameter, found.free, None)
+    if not 0.0 < level < 1.0:
+        raise BadOption("level", level, "between 0 and 1, e.g. 0.95")
+    problem, data = prepare(describe(found.law), runs, found.settings, weights)
+    if data.hash != found.data_hash:
+        raise BadOption(
+            "runs", f"data {data.hash[:8]}", f"those that the fit was made from, {found.data_hash[:8]}"
+        )
+    best = np.array([found.params[p] for p in problem.names])
+    if found.settings["objective"] == "huber_likelihood":  # its bend at the scale that the fit ended with
+        raise BadOption(
+            "profile", "huber_likelihood", "a fit with another objective: its scale moves along the profile"
+        )
+    tau = problem.objective.temperature(problem.misses(best[None])[0], problem.weights)
+    at = problem.names.index(parameter)
+    path = _Path(problem, at, best, tau)
+    limit = 0.5 * NormalDist().inv_cdf(0.5 * (1.0 + level)) ** 2
+    low, open_below = path.crossing(-1.0, limit)
+    high, open_above = path.crossing(1.0, limit)
+    inside = (
+        np.linspace(path.place(low), path.place(high), _POINTS)
+        if np.isfinite([low, high]).all()
+        else np.array([])
+    )
+    values = np.array([path.value(u) for u in inside])
+    excess = np.array([path.excess(v) for v in values])
+    sides = ("below",) * open_below + ("above",) * open_above
+    return Profile(parameter, float(best[at]), low, high, level, values, excess, sides)
+
+
+class _Path:
+    """The profile of one parameter, walked outwards so that each fit starts from its neighbour's."""
+
+    def __init__(self, problem: Problem, at: int, best: Array, tau: float):
+        argument = problem.free[at]
+        self.log, self.low, self.high = argument.quantity.log, problem.low[at], problem.high[at]
+        self.best, self.others, self.tau = float(best[at]), np.delete(best, at), tau
+        self.name, self.at = argument.name, at
+        free = tuple(p for p in problem.free if p.name != argument.name)
+        keep = np.arange(len(best)) != at
+        self.problem = replace(
+            problem, free=free, low=problem.low[keep], high=problem.high[keep],
+            by_factor_first=problem.by_factor_first[keep],
+        )  # fmt: skip
+        self.least = float(problem.value(best[None])[0])
+        self.near = self.others
+
+    def place(self, value: float) -> float:
+        return float(np.log(value)) if self.log else value
+
+    def value(self, place: float) -> float:
+        return float(np.exp(place)) if self.log else place
+
+    def excess(self, value: float) -> float:
+        """Fall of the log-likelihood at this value, the other parameters refitted from two places."""
+        held = replace(self.problem, fixed={**self.problem.fixed, self.name: value})
+        solution = solve(held, np.stack([self.near, self.others]))
+        lowest = int(np.argmin(solution.value))
+        if np.isfinite(solution.value[lowest]):
+            self.near = solution.parameters[lowest]
+        return float((solution.value[lowest] - self.least) / self.tau)
+
+    def crossing(self, side: float, limit: float) -> tuple[float, bool]:
+        """Where the profile passes the limit on one side, and whether it never does."""
+        self.near = self.others
+        start = self.place(self.best) if not self.log or self.best > 0 else -50.0
+        step = 1e-3 * (1.0 if self.log else max(abs(self.best), 1e-3))
+        inner = start
+        for _ in range(_DOUBLINGS):
+            outer = inner + side * step
+            value = self.value(min(outer, 700.0)) if self.log else outer
+            if not self.low < value < self.high or abs(outer) > 1e12 or (self.log and abs(outer) > 80.0):
+                end = self.low if side < 0 else self.high
+                if np.isfinite(end) and not (self.log and end == 0.0) and self.excess(end) > limit:
+                    outer = self.place(end)
+                    break
+                return float(end), True
+            if self.excess(value) > limit:
+                break
+            inner, step = outer, 1.6 * step
+        else:
+            return float(self.low if side < 0 else self.high), True
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (inner + outer)
+            if self.excess(self.value(middle)) > limit:
+                outer = middle
+            else:
+                inner = middle
+        return self.value(inner), False
