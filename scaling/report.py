@@ -142,12 +142,12 @@ def _run(notebook: Any, path: Path) -> None:
             ]
             return KernelSpec(argv=command, display_name="Python 3", language="python")
 
-    client = NotebookClient(
-        notebook,
-        km=AsyncKernelManager(kernel_spec_manager=ThisInterpreter()),
-        timeout=None,
-        resources={"metadata": {"path": str(path.parent)}},
-    )
+    class Client(NotebookClient):  # one that makes its own kernel also ends it
+        def create_kernel_manager(self) -> AsyncKernelManager:
+            self.km = AsyncKernelManager(kernel_spec_manager=ThisInterpreter())
+            return self.km
+
+    client = Client(notebook, timeout=None, resources={"metadata": {"path": str(path.parent)}})
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     try:
         client.execute()

@@ -1,0 +1,189 @@
+"""The report in a browser without a network: charts draw, sliders move them, nothing is asked of anyone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from selenium import webdriver
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from scaling.fit import compare, fit
+from scaling.laws import chinchilla, kaplan
+from scaling.plot import live, plot
+
+pytestmark = pytest.mark.browser
+
+SECONDS = 30
+"""A page draws in half of one; a busy machine is slower."""
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage --no-first-run --disable-sync "
+    "--disable-background-networking --disable-component-update --window-size=1280,1000 "
+    "--proxy-server=http://127.0.0.1:9"  # nobody listens there: whatever asks for the network fails
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (chromium and driver):
+        reason = (
+            f"no {'chromedriver' if chromium else 'Chromium'} here; apt-get install chromium chromium-driver"
+        )
+        if os.environ.get("SCALING_CI") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield opened
+    opened.quit()
+
+
+def wait_for(browser: webdriver.Chrome, script: str) -> None:
+    WebDriverWait(browser, SECONDS, poll_frequency=0.05).until(lambda b: b.execute_script(f"return {script}"))
+
+
+def visit(browser: webdriver.Chrome, page: Path, charts: int) -> None:
+    """Open a page and wait until its charts have their marks."""
+    browser.get_log("browser")  # forget what other pages said
+    browser.get(page.as_uri())
+    wait_for(browser, f"document.querySelectorAll('.scaling-chart svg .mark-symbol path').length >= {charts}")
+    wait_for(browser, f"document.querySelectorAll('.scaling-chart svg').length == {charts}")
+
+
+def asked_for(browser: webdriver.Chrome) -> list[str]:
+    """Every address that the page asked for, apart from what lies inside it."""
+    names = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    return [name for name in names if not name.startswith(("data:", "blob:"))]
+
+
+def complaints(browser: webdriver.Chrome) -> list[str]:
+    return [
+        entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")
+    ]
+
+
+def readout(browser: webdriver.Chrome) -> str:
+    return browser.execute_script(
+        "return [...document.querySelectorAll('.scaling-chart')][0].querySelector('svg').textContent"
+    )
+
+
+def band(browser: webdriver.Chrome) -> str:
+    """The outline of the frontier's interval."""
+    return (
+        browser.find_element(By.CSS_SELECTOR, ".scaling-chart svg .mark-area path").get_attribute("d") or ""
+    )
+
+
+def move(browser: webdriver.Chrome, slider: str, value: float) -> None:
+    browser.execute_script(
+        "const it = document.querySelector(`input[name=${arguments[0]}]`); it.value = arguments[1];"
+        "it.dispatchEvent(new Event('input'))",
+        slider,
+        value,
+    )
+
+
+def test_report_draws_without_a_network(browser: webdriver.Chrome, made_report: Path) -> None:
+    visit(browser, made_report, charts=3)
+    assert asked_for(browser) == []
+    assert complaints(browser) == []
+    assert "live.enable" not in browser.find_element(By.TAG_NAME, "main").text
+
+
+def test_a_request_would_have_been_seen(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    """The two tests above and below lean on this."""
+    page = tmp_path / "leak.html"
+    page.write_text("<script src='https://example.org/vega.js'></script>")
+    browser.get(page.as_uri())
+    assert asked_for(browser) == ["https://example.org/vega.js"]
+    assert any("ERR_PROXY_CONNECTION_FAILED" in message for message in complaints(browser))
+
+
+def test_compute_slider_moves_the_mark_and_its_readout(browser: webdriver.Chrome, made_report: Path) -> None:
+    visit(browser, made_report, charts=3)
+    move(browser, "log_compute", 11)
+    wait_for(browser, "document.querySelector('.scaling-chart svg').textContent.includes('1.0 × 10¹¹ FLOPs')")
+    small, before = readout(browser), band(browser)
+    move(browser, "log_compute", 13)
+    wait_for(browser, "document.querySelector('.scaling-chart svg').textContent.includes('1.0 × 10¹³ FLOPs')")
+    assert readout(browser) != small
+    assert band(browser) == before, "the frontier does not depend on the budget that is marked"
+    shown = browser.find_element(By.CSS_SELECTOR, "input[name=log_compute] + span").text
+    assert shown == "1.0 × 10¹³ FLOPs"
+
+
+def test_unique_tokens_slider_bends_the_frontier(browser: webdriver.Chrome, made_report: Path) -> None:
+    visit(browser, made_report, charts=3)
+    fresh = band(browser)
+    move(browser, "log_unique", 5.5)
+    wait_for(browser, "document.querySelector('.scaling-chart svg').textContent.includes('316k unique')")
+    assert band(browser) != fresh
+    move(browser, "log_unique", 20)  # as far as the slider goes
+    wait_for(browser, "document.querySelector('.scaling-chart svg').textContent.includes('1.0 epochs')")
+    assert band(browser) == fresh
+
+
+def test_pointing_at_a_run_names_its_numbers(browser: webdriver.Chrome, made_report: Path) -> None:
+    visit(browser, made_report, charts=3)
+    points = browser.find_elements(
+        By.CSS_SELECTOR, ".scaling-chart svg .mark-symbol path[aria-roledescription]"
+    )
+    ActionChains(browser).move_to_element(points[0]).perform()
+    wait_for(browser, "document.querySelector('#vg-tooltip-element.visible') !== null")
+    said = browser.find_element(By.ID, "vg-tooltip-element").text
+    assert "parameters" in said and "nats/token" in said and "FLOPs" in said
+
+
+def test_code_is_shown_to_who_asks(browser: webdriver.Chrome, made_report: Path) -> None:
+    visit(browser, made_report, charts=3)
+    code = browser.find_element(By.CSS_SELECTOR, "details.code pre")
+    assert not code.is_displayed()
+    browser.find_element(By.ID, "code").click()
+    assert code.is_displayed() and "fit(chinchilla" in code.text
+
+
+@pytest.mark.parametrize("width", [420, 1280])
+def test_page_is_invariant_to_the_width_of_the_screen(
+    browser: webdriver.Chrome, made_report: Path, width: int
+) -> None:
+    """Nothing sticks out: the page never scrolls sideways."""
+    visit(browser, made_report, charts=3)
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        wait_for(
+            browser,
+            "[...document.querySelectorAll('.scaling-chart svg')].every("
+            "svg => Math.abs(svg.clientWidth - svg.closest('.scaling-chart').clientWidth) < 3)",
+        )
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_charts_are_invariant_to_where_the_bundle_stands(
+    browser: webdriver.Chrome, ladder: pl.DataFrame, tmp_path: Path
+) -> None:
+    """As in JupyterLab: cells are drawn in any order, and the cell with the bundle may be run again."""
+    found = fit(chinchilla, ladder, bootstrap=20)
+    first = live.embed(plot(found, ladder).to_dict())
+    second = live.embed(plot(compare([chinchilla, kaplan], ladder)).to_dict())
+    bundle = live.Bundle()._repr_html_()
+    page = tmp_path / "order.html"
+    page.write_text(f"<meta charset=utf-8><body>{first}{bundle}{second}{bundle}")
+    visit(browser, page, charts=2)
+    assert asked_for(browser) == [] and complaints(browser) == []
