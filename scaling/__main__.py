@@ -91,6 +91,9 @@ def sweep(study: Path, workers: int | None, device: str, here: bool, dry_run: bo
 )
 @click.option("--origin", type=click.Choice(["committed", "local"]), help="Only rows that were made there.")
 @click.option(
+    "--where", metavar="SQL", help='Only rows that fulfil a condition on their columns, e.g. "epochs = 1".'
+)
+@click.option(
     "--fixed", multiple=True, metavar="NAME=VALUE", help="Hold a parameter still; may be given again."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -102,6 +105,7 @@ def fit(
     bootstrap: int,
     cluster: str,
     origin: str | None,
+    where: str | None,
     fixed: tuple[str, ...],
     seed: int,
     save: Path | None,
@@ -110,14 +114,17 @@ def fit(
 
     \b
     Example:
-      scaling fit runs/quickstart --law power_mean --bootstrap 4000
+      scaling fit runs/quickstart --where "epochs = 1" --law power_mean
     """
     from scaling import laws, open_runs
     from scaling.fit import fit as fit_law
+    from scaling.store import select_rows
 
     held = dict(_assignment(text) for text in fixed)
     law = laws.get(law_name)
     table = open_runs(runs, origin=origin)
+    if where:
+        table = select_rows(table, where)
     if "corpus_hash" in table.columns and table["corpus_hash"].n_unique() > 1:
         click.echo(
             f"note: these rows come from {table['corpus_hash'].n_unique()} corpora; "

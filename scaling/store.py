@@ -27,6 +27,7 @@ from typing import Any
 import polars as pl
 
 from scaling.errors import (
+    BadCondition,
     MissingColumns,
     MissingRuns,
     RecordError,
@@ -228,6 +229,18 @@ def open_runs(
             where, f"Only rows of another kind or status are there: {left_out or 'none at all'}."
         )
     return frame
+
+
+def select_rows(runs: pl.DataFrame, where: str) -> pl.DataFrame:
+    """The rows that fulfil an SQL condition on their columns, e.g. "epochs = 1 AND width >= 32".
+
+    Raises:
+        BadCondition: the condition cannot be read, or names a column that is not there.
+    """
+    try:
+        return runs.filter(pl.sql_expr(where))
+    except pl.exceptions.PolarsError as problem:
+        raise BadCondition(where, _first_line(problem), runs.columns) from None
 
 
 def open_evaluations(where: str | Path | Study, *, origin: str | None = None) -> pl.DataFrame:

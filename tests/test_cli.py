@@ -65,6 +65,15 @@ def test_fit_holds_a_parameter_still(grid):
     assert "1.7" in result.output
 
 
+def test_fit_takes_the_rows_that_fulfil_a_condition(grid):
+    result = invoke("fit", grid, "--where", "N > 2e5 AND D < 9e8", "--bootstrap", 0)
+    assert "chinchilla fitted to 16 runs" in result.output
+    for wrong in ("M > 1", "N >", "N + 1"):
+        refused = invoke("fit", grid, "--where", wrong)
+        assert refused.exit_code == 2
+        assert f"asked for rows where {wrong!r}" in refused.output
+
+
 def test_refusals_are_one_line_and_exit_with_2(grid, tmp_path):
     cases = {
         ("fit", tmp_path / "gone.parquet"): "Name a study file",
