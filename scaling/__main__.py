@@ -125,11 +125,6 @@ def fit(
     table = open_runs(runs, origin=origin)
     if where:
         table = select_rows(table, where)
-    if "corpus_hash" in table.columns and table["corpus_hash"].n_unique() > 1:
-        click.echo(
-            f"note: these rows come from {table['corpus_hash'].n_unique()} corpora; "
-            "--origin local or --origin committed keeps to one machine's"
-        )
     found = fit_law(
         law, table, objective=objective, bootstrap=bootstrap, cluster=cluster, fixed=held or None, seed=seed
     )

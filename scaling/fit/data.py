@@ -191,6 +191,21 @@ def require_enough(law: Law, data: Data, free: tuple[str, ...], *, loose: int) -
             raise CollinearPredictors(law.name, (name, *(other for other in logs if other != name)), strays)
 
 
+def caveats(law: Law, data: Data) -> tuple[str, ...]:
+    """What the table says about its runs that the law does not see; printed with the fit."""
+    found = []
+    if "D" in data.columns and "unique_tokens" in data.frame.columns and "unique_tokens" not in data.columns:
+        repeated = int((data.columns["D"] > 1.01 * _numbers(data.frame, "unique_tokens")).sum())
+        if repeated:
+            found.append(
+                f"{repeated} of the runs repeat data, which {law.name} takes for new: "
+                f'keep "epochs = 1", or fit with_repeats({law.name})'
+            )
+    if "corpus_hash" in data.frame.columns and (corpora := data.frame["corpus_hash"].n_unique()) > 1:
+        found.append(f"the runs come from {corpora} corpora, whose losses differ: keep one corpus_hash")
+    return tuple(found)
+
+
 def compute(frame: pl.DataFrame) -> tuple[Array, str] | None:
     """Training FLOPs of each row and the name of what they are: C where the table has it, else 6ND."""
     if "C" in frame.columns:

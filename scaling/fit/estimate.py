@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scaling.errors import BadOption, LawReturnsNaN
 from scaling.fit import seeds
-from scaling.fit.data import Array, Data, Table, read, require_enough
+from scaling.fit.data import Array, Data, Table, caveats, read, require_enough
 from scaling.fit.identify import condition, undetermined
 from scaling.fit.objective import Objective, likelihood_scale, likelihood_value, objective
 from scaling.fit.options import bounds_within, free_parameters
@@ -95,6 +95,7 @@ def fit(
     best = solution.parameters[np.argmin(solution.value)]
     draws, unfinished = _bootstrap(found, best, groups, bootstrap, seed, wild=resample == "wild")
     words = groups.words + ", wild" * (resample == "wild")
+    notes += caveats(problem.law, data)
     return _result(law, found, data, best, solution, draws, unfinished, words, notes, settings)
 
 
