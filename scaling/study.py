@@ -39,6 +39,8 @@ from scaling.units import parse_count, print_count
 
 _COUNTS = {"budgets", "tokens_per_step", "warmup_tokens", "beta2_half_life", "unique_budget"}
 COOLDOWNS = ("linear", "1-sqrt")
+_LATER: frozenset[str] = frozenset()
+"""Keys that came after the first committed rows: at their default they are not spelled out, so old rows keep their ids."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +143,7 @@ class Trunk:
     @property
     def config_hash(self) -> str:
         """Hash of everything but seed and budgets."""
-        asked = asdict(self)
+        asked = spell_out(self)
         del asked["seed"], asked["budgets"]
         return digest(asked)
 
@@ -195,8 +197,8 @@ class Study:
     @property
     def asked(self) -> str:
         """The study spelled out, a trunk a line: what decides whether two study files ask for the same."""
-        lines = [json.dumps({"corpus": asdict(self.corpus)})]
-        return "\n".join(lines + [json.dumps(asdict(t)) for t in self.trunks]) + "\n"
+        lines = [json.dumps({"corpus": spell_out(self.corpus)})]
+        return "\n".join(lines + [json.dumps(spell_out(t)) for t in self.trunks]) + "\n"
 
 
 def read_study(path: str | Path) -> Study:
@@ -235,6 +237,12 @@ def read_study(path: str | Path) -> Study:
         corpus=_corpus(file, corpus),
         trunks=tuple(trunks),
     )
+
+
+def spell_out(asked: Trunk | CorpusSource) -> dict[str, Any]:
+    """Every key and value that is asked for, defaults included."""
+    defaults = {f.name: f.default for f in fields(asked)}
+    return {k: v for k, v in asdict(asked).items() if k not in _LATER or v != defaults[k]}
 
 
 def digest(asked: object) -> str:
