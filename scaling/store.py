@@ -19,7 +19,6 @@ import socket
 import time
 import types
 import typing
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -426,7 +425,6 @@ def _write_aside(path: Path, write: typing.Callable[[Path], Any]) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def studies(root: str | Path = "runs") -> Iterable[Study]:
+def studies(root: str | Path = "runs") -> list[Study]:
     """Every study under a folder, by name."""
-    for file in sorted(Path(root).glob("*/study.toml")):
-        yield read_study(file)
+    return [read_study(file) for file in sorted(Path(root).glob("*/study.toml"))]

@@ -40,7 +40,7 @@ from scaling.units import parse_count, print_count
 _COUNTS = {"budgets", "tokens_per_step", "warmup_tokens", "beta2_half_life", "unique_budget"}
 COOLDOWNS = ("linear", "1-sqrt")
 _LATER: frozenset[str] = frozenset()
-"""Keys that came after the first committed rows: at their default they are not spelled out, so old rows keep their ids."""
+"""Keys that came after the first committed rows: at their default they are not spelled out, so old ids stay."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from scaling.study import read_study
 RUNS = Path(__file__).parents[1] / "runs"
 
 
-@pytest.mark.parametrize("study", studies(RUNS), ids=str)
+@pytest.mark.parametrize("study", studies(RUNS), ids=lambda study: study.name)
 def test_committed_rows_are_what_their_study_asks_for(study):
     """Every run of the study file, none beside it, made from this very file."""
     store = Store(study)
