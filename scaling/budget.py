@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,10 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from scaling.fit import Fit, text
-from scaling.laws.base import describe
+from scaling.laws.base import Law, describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
-from scaling.laws.repetition import MUENNIGHOFF_2023, effective_data
+from scaling.laws.repetition import MUENNIGHOFF_2023, with_repeats
 from scaling.units import print_count
-
-Law = Callable[..., Any]
-
-R_D = MUENNIGHOFF_2023.keywords["R_D"]
-"""Repeats after which a token is worth 1/e of a fresh one."""
 
 
 def flops_per_token(runs: pl.DataFrame) -> Callable[[Any], Any]:
@@ -42,26 +38,18 @@ def flops_per_token(runs: pl.DataFrame) -> Callable[[Any], Any]:
     return lambda N: FLOPS_PER_PARAMETER_TOKEN * N + k * np.sqrt(N)
 
 
-def with_repeats(law: Law) -> Law:
-    """A loss law of N and D, as a law of N, D and unique_tokens.
+def with_unique_tokens(law: Callable[..., Any]) -> Callable[..., Any]:
+    """A loss law of N and D, as one that reads unique_tokens too.
 
-        L(N, D, U) = L(N, D'),   D' as in `laws.effective_data`
-
-    With fresh data it is the law itself. Runs that repeat nothing cannot say what a repeated token is worth, so R_D is
-    held at what Muennighoff et al. 2023, arXiv:2305.16264, fitted to models of up to 9 billion parameters on web text.
-    Their fading of excess parameters is left out: it would bend the frontier also where nothing repeats, away from the
-    law that was fitted. The price is optimism about large models on few tokens.
-
-    Args:
-        law: reads N and D; one that reads unique_tokens too is returned as it is.
+    A law that reads them already is returned as it is: its R_D was fitted. Runs that repeat nothing cannot say what a
+    repeated token is worth, so for any other law R_D is held at what Muennighoff et al. 2023, arXiv:2305.16264, found
+    for models of up to 9 billion parameters on web text. Their fading of excess parameters is left out: it would bend
+    the frontier also where nothing repeats, away from the law that was fitted. The price is optimism about
+    large models on few tokens.
     """
     if "unique_tokens" in describe(law).column_names:
         return law
-
-    def law_with_repeats(N: Any, D: Any, unique_tokens: Any, **parameters: Any) -> Any:
-        return law(N, effective_data(D, unique_tokens, R_D), **parameters)
-
-    return law_with_repeats
+    return partial(with_repeats(law), R_D=MUENNIGHOFF_2023.keywords["R_D"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,29 +123,34 @@ def parameter_draws(found: Fit) -> dict[str, Any]:
     return {p: found.draws[p] if drawn else np.array([value]) for p, value in found.params.items()}
 
 
-def allocate(found: Fit, runs: pl.DataFrame, C: ArrayLike, *, level: float = 0.8) -> Allocation:
+def allocate(
+    found: Fit, runs: pl.DataFrame, C: ArrayLike, *, unique_tokens: float | None = None, level: float = 0.8
+) -> Allocation:
     """The N and D with the lowest loss among those that cost C, at what these runs cost.
 
         minimise L(N, C / f(N)) over N,   f as in `flops_per_token`
 
     Args:
-        found: a `Fit` of a law of N and D.
+        found: a `Fit` of a law of N and D, or of N, D and unique_tokens.
         runs: what the cost of a token is read from, columns N, D and C.
         C: training FLOPs, scalar or shape (budgets,).
+        unique_tokens: distinct tokens on offer; by default as many as are trained on.
         level: of the intervals.
 
     Raises:
         NotALaw: the law does not read both N and D.
     """
-    seen, cost, budgets = describe(found.law), flops_per_token(runs), np.atleast_1d(np.asarray(C, float))
+    cost, budgets = flops_per_token(runs), np.atleast_1d(np.asarray(C, float))
+    seen = describe(found.law if unique_tokens is None else with_unique_tokens(found.law))
 
-    def priced(*columns: Any, **parameters: Any) -> Any:  # its D is the one that 6ND would buy
-        at = dict(zip(seen.column_names, columns, strict=True))
-        return seen(
-            **(at | {"D": at["D"] * FLOPS_PER_PARAMETER_TOKEN * at["N"] / cost(at["N"])}), **parameters
-        )
+    def priced(N: Any, D: Any, **parameters: Any) -> Any:  # its D is the one that 6ND would buy
+        tokens = D * FLOPS_PER_PARAMETER_TOKEN * N / cost(N)
+        given = {"N": N, "D": tokens, "unique_tokens": tokens if unique_tokens is None else unique_tokens}
+        return seen(**{name: given[name] for name in seen.column_names}, **parameters)
 
-    drawn = optimum(replace(seen, function=priced), budgets, **parameter_draws(found))
+    of_N_and_D = tuple(column for column in seen.columns if column.name in ("N", "D"))
+    law = Law(priced, seen.name, of_N_and_D, seen.parameters, {})
+    drawn = optimum(law, budgets, **parameter_draws(found))
 
     def over_draws(values: NDArray) -> Estimated:
         low, median, high = np.quantile(

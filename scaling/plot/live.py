@@ -13,12 +13,12 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scaling.budget import allocate, flops_per_token, parameter_draws, with_repeats
+from scaling.budget import allocate, flops_per_token, parameter_draws, with_unique_tokens
 from scaling.fit import Fit
 from scaling.plot import theme, words
 from scaling.plot.offline import Bundle, embed, enable
 from scaling.plot.optimum import optimum, quantiles
-from scaling.plot.series import PLACES, size_names, tooltips
+from scaling.plot.series import PLACES, repeated, size_names, tooltips
 
 __all__ = ["Bundle", "embed", "enable", "loss_against_compute"]
 
@@ -101,7 +101,7 @@ def _draws(found: Fit) -> alt.InlineData:
 def _best_at(found: Fit, runs: pl.DataFrame, compute: str, polish: int) -> list[dict[str, Any]]:
     """Transforms that find each draw's optimum at a budget, for the unique tokens on the slider."""
     return optimum(
-        with_repeats(found.law),
+        with_unique_tokens(found.law),
         list(found.params),
         flops_per_token=flops_per_token(runs),
         compute=compute,
@@ -176,16 +176,20 @@ def _marked(found: Fit, runs: pl.DataFrame, level: float, axes: _Axes) -> list[C
 
 
 class Runs:
-    """Runs as points: colour and shape by size, hollow where they are committed and others are from this machine."""
+    """Runs as points: colour and shape by size; faint where tokens repeat; hollow where others are this machine's."""
 
     def __init__(self, runs: pl.DataFrame, **more: Any):
         names, said = size_names(runs), tooltips(runs)
-        size = [names[N] for N in runs["N"]]
         place = said.get("origin", ["committed"] * len(runs))
+        columns = {
+            "size": [names[N] for N in runs["N"]],
+            "place": place,
+            "again": repeated(runs),
+            **said,
+            **more,
+        }
         table = runs.select("N", "D", "C", "loss").with_columns(
-            pl.Series("size", size),
-            pl.Series("place", place),
-            *(pl.Series(k, v) for k, v in (said | more).items()),
+            **{k: pl.Series(v) for k, v in columns.items()}
         )
         self.data = alt.InlineData(values=table.to_dicts())
         colours = [theme.colour(i) for i in range(len(names))]
@@ -204,9 +208,10 @@ class Runs:
         """One mark a run; point at it for its numbers."""
         return (
             alt.Chart(self.data)
-            .mark_point(size=46, strokeWidth=1.4, opacity=1, clip=True)
+            .mark_point(size=46, strokeWidth=1.4, clip=True)
             .encode(x=x, y=y, color=self.colour, fill=self.fill, shape=self.shape)
             .encode(fillOpacity=self.solid, tooltip=self.tooltip)
+            .encode(opacity=alt.condition("datum.again", alt.value(0.35), alt.value(1)))
         )
 
     def means(self, across: str, value: str, x: alt.X, y: alt.Y) -> alt.Chart:
@@ -214,16 +219,21 @@ class Runs:
         mean = alt.AggregatedFieldDef(op="mean", field=value, **{"as": "mean"})
         return (
             alt.Chart(self.data)
-            .mark_line(strokeWidth=1.5, opacity=0.7, clip=True)
-            .encode(x=x, y=y, color=self.colour, detail="place:N")
-            .transform_aggregate([mean], groupby=["size", "place", across])
+            .mark_line(strokeWidth=1.5, clip=True)
+            .encode(x=x, y=y, color=self.colour, detail=["place:N", "again:N"])
+            .encode(
+                strokeDash=alt.condition("datum.again", alt.value([3, 3]), alt.value([1, 0])),
+                opacity=alt.condition("datum.again", alt.value(0.45), alt.value(0.75)),
+            )
+            .transform_aggregate([mean], groupby=["size", "place", "again", across])
         )
 
 
 def _runs(runs: pl.DataFrame, axes: _Axes) -> list[alt.Chart]:
     shown, names = Runs(runs), size_names(runs)
     x, y = axes.x(), axes.y()
-    starts = runs.group_by("N").agg(pl.col("C").min(), pl.col("loss").sort_by("C").first()).sort("N")
+    starts = runs.filter(pl.col("C") == pl.col("C").min().over("N")).group_by("N")
+    starts = starts.agg(pl.col("C").first(), pl.col("loss").max()).sort("N")
     labels = [
         {"C": C, "loss": loss, "size": names[N], "label": names[N] if i else f"N = {names[N]}"}
         for i, (N, C, loss) in enumerate(starts.iter_rows())
@@ -235,6 +245,11 @@ def _runs(runs: pl.DataFrame, axes: _Axes) -> list[alt.Chart]:
         # neighbours at two heights on a narrow screen, so that close sizes do not overprint
         for odd, dy in ((0, -10), (1, alt.expr("width<560?-23:-10")))
     ]
+    if any(repeated(runs)):
+        last = runs.filter(pl.Series(repeated(runs))).sort("N", "C", "loss").row(-1, named=True)
+        end = {"C": last["C"], "loss": last["loss"], "size": names[last["N"]]}
+        label = alt.Chart(alt.InlineData(values=[end])).mark_text(align="left", dx=8, fontStyle="italic")
+        named.append(label.encode(x=x, y=y, text=alt.value("the same text again"), color=shown.colour))
     return [shown.means("C", "loss", x, axes.y("mean")), shown.points(x, y), *named]
 
 

@@ -96,8 +96,13 @@ def parameters(found: Fit) -> alt.FacetChart:
             for n, a, b in zip(counts, edges[:-1], edges[1:], strict=True)
         ]
         rows.append({"parameter": name, "best": found.params[name]})
+    number = f"datum.value>=1e4?{words.vega_count('datum.value')}:format(datum.value,'.3~r')"
     flat = alt.Axis(labels=False, title=None, grid=False)
-    x = alt.X("from:Q", title=None).scale(zero=False, nice=False).axis(tickCount=3, format=".3~r", grid=False)
+    x = (
+        alt.X("from:Q", title=None)
+        .scale(zero=False, nice=False)
+        .axis(tickCount=3, labelExpr=number, grid=False)
+    )
     bars = (
         alt.Chart()
         .mark_bar(color=theme.COLOURS[0], opacity=0.75)

@@ -22,6 +22,11 @@ def size_names(runs: pl.DataFrame) -> dict[int, str]:
     return {N: str(N) for N in sizes}
 
 
+def repeated(runs: pl.DataFrame) -> list[bool]:
+    """Which runs have seen tokens more than once; none, where the table does not say."""
+    return [e > 1.005 for e in runs["epochs"]] if "epochs" in runs.columns else [False] * len(runs)
+
+
 def tooltips(runs: pl.DataFrame) -> dict[str, list[str]]:
     """What is said about each run when a reader points at it."""
     said = {

@@ -8,10 +8,11 @@ import polars as pl
 import pytest
 from real_vega import marks, scene
 
-from scaling.budget import R_D, allocate, flops_per_token, with_repeats
+from scaling.budget import allocate, flops_per_token, with_unique_tokens
 from scaling.fit import fit
 from scaling.flops import Shape, count_flops, count_parameters
 from scaling.laws import (
+    MUENNIGHOFF_2023,
     chinchilla,
     kaplan,
     optimum,
@@ -42,9 +43,9 @@ def settled(law, parameters, cost, unique):
 def test_browser_optimum_matches_a_search_in_python(ladder: pl.DataFrame, unique: float) -> None:
     """Loss within 1e-5; N within 3 %, for the loss is flat around its optimum."""
     cost = flops_per_token(ladder)
-    N, loss = settled(with_repeats(chinchilla), TRUTH, cost, unique)
+    N, loss = settled(with_unique_tokens(chinchilla), TRUTH, cost, unique)
     sizes = np.exp(np.linspace(np.log(1e2), np.log(1e9), 4001))[:, None]
-    losses = with_repeats(chinchilla)(sizes, BUDGETS / cost(sizes), unique, **TRUTH)
+    losses = with_unique_tokens(chinchilla)(sizes, BUDGETS / cost(sizes), unique, **TRUTH)
     np.testing.assert_allclose(loss, losses.min(axis=0), rtol=1e-5)
     np.testing.assert_allclose(N, sizes[losses.argmin(axis=0), 0], rtol=0.03)
 
@@ -58,7 +59,7 @@ def test_browser_optimum_matches_a_search_in_python(ladder: pl.DataFrame, unique
 )
 def test_browser_optimum_matches_the_suite_for_other_laws(law, parameters) -> None:
     """At 6ND, where `laws.optimum` needs no wrapping."""
-    N, loss = settled(with_repeats(law), parameters, lambda N: 6 * N, 1e15)
+    N, loss = settled(with_unique_tokens(law), parameters, lambda N: 6 * N, 1e15)
     best = optimum(law, BUDGETS, **parameters)
     np.testing.assert_allclose(loss, best.loss, rtol=1e-5)
     np.testing.assert_allclose(N, best.N, rtol=0.01)
@@ -93,12 +94,12 @@ def test_allocate_names_what_it_found(ladder: pl.DataFrame) -> None:
 def test_repeats_are_invariant_to_fresh_data() -> None:
     """With as many distinct tokens as are trained on, the law is the one that was fitted."""
     D, U = np.array([1e6, 1e8]), 1e10
-    assert with_repeats(kaplan)(1e4, D, U, N_c=1e7, D_c=1e9, alpha_N=0.1, alpha_D=0.2) == pytest.approx(
+    assert with_unique_tokens(kaplan)(1e4, D, U, N_c=1e7, D_c=1e9, alpha_N=0.1, alpha_D=0.2) == pytest.approx(
         kaplan(1e4, D, N_c=1e7, D_c=1e9, alpha_N=0.1, alpha_D=0.2), rel=1e-12
     )
-    assert with_repeats(repeated_data) is repeated_data
-    few = {"unique_tokens": 1e6, "R_D": R_D}
-    assert with_repeats(chinchilla)(1e4, D, 1e6, **TRUTH) == pytest.approx(
+    assert with_unique_tokens(repeated_data) is repeated_data
+    few = {"unique_tokens": 1e6, "R_D": MUENNIGHOFF_2023.keywords["R_D"]}
+    assert with_unique_tokens(chinchilla)(1e4, D, 1e6, **TRUTH) == pytest.approx(
         repeated_data(1e4, D, **few, **TRUTH)
     )
 

@@ -1,0 +1,130 @@
+"""What the runs answer: one sentence, its numbers with their intervals, and what would change it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from scaling.fit import text
+from scaling.units import print_count
+
+GPT2_PARAMETERS = 124e6
+"""The smallest GPT-2, embeddings included: Radford et al. 2019, as released."""
+
+FRONTIER_FLOPS = 2.1e25
+"""Training compute of GPT-4 as Epoch AI estimates it (Notable AI models, 2023); larger ones have been trained since."""
+
+
+class Prose(str):
+    """Markdown that a notebook shows as text."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval."""
+
+    value: float
+    low: float
+    high: float
+    level: float
+    """Share of the two-sided interval."""
+    unit: str
+
+    def __str__(self) -> str:
+        within = text.interval(self.low, self.high, self.level)
+        return f"{text.rounded(self.value, (self.high - self.low) / 2)} {self.unit}, {within}"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The sizes that an answer rests on, and how far they are from those that people ask about."""
+
+    smallest: int
+    largest: int
+    """Parameters, embeddings and head included."""
+    compute: float
+    """Training FLOPs of the largest run."""
+
+    @staticmethod
+    def of(runs: pl.DataFrame) -> Reach:
+        """From the columns params_total (or N) and C."""
+        size = runs["params_total" if "params_total" in runs.columns else "N"].to_numpy()
+        return Reach(int(size.min()), int(size.max()), float(runs["C"].to_numpy().max()))
+
+    @property
+    def decades_to_gpt2(self) -> float:
+        return math.log10(GPT2_PARAMETERS / self.largest)
+
+    @property
+    def decades_to_frontier(self) -> float:
+        return math.log10(FRONTIER_FLOPS / self.compute)
+
+    def __str__(self) -> str:
+        return (
+            f"models of {print_count(self.smallest)} to {print_count(self.largest)} parameters, "
+            f"{self.decades_to_gpt2:.1f} decades below GPT-2 (124M); the largest run took {self.compute:.1e} FLOPs, "
+            f"{self.decades_to_frontier:.0f} decades below GPT-4"
+        ).replace("e+", "e")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The answer to a question, and how sure."""
+
+    question: str
+    answer: str
+    """One of a closed set for each question."""
+    sentence: str
+    """The answer in Markdown, for a reader who stops here."""
+    numbers: dict[str, Estimate]
+    evidence: pl.DataFrame
+    """The table that the sentence rests on."""
+    would_change: tuple[str, ...]
+    """What would have to be seen for another answer."""
+    next_runs: tuple[str, ...] = ()
+    """Runs that would sharpen it most."""
+    identifiable: bool = True
+    """False where these runs cannot tell."""
+    reach: Reach
+    data_hash: str
+    seed: int = 0
+
+    @property
+    def lead(self) -> Prose:
+        """The sentence alone, set large in a report."""
+        return Prose(f'<div class="answer">\n\n{self.sentence}\n\n</div>')
+
+    @property
+    def doubts(self) -> Prose:
+        """What would change the answer, as a list, and which runs would tell."""
+        lines = [f"- {line}" for line in self.would_change]
+        if self.next_runs:
+            lines.append(f"- Runs that would tell most: {'; '.join(self.next_runs)}.")
+        return Prose("\n".join([*lines, f"- All of this rests on {self.reach}."]))
+
+    def __str__(self) -> str:
+        plain = self.sentence.replace("**", "")
+        numbers = [f"  {name}: {number}" for name, number in self.numbers.items()]
+        return "\n".join([self.question, plain, *numbers, f"rests on {self.reach}"])
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        rows = "\n".join(f"| {name} | {number} |" for name, number in self.numbers.items())
+        return f"{self.lead}\n\n| | |\n|---|---|\n{rows}\n\n{self.doubts}"
+
+
+def percent(value: float, digits: int = 2) -> str:
+    """A share for people: 5.6 %."""
+    return f"{float(f'{value:.{digits}g}'):g} %"
+
+
+def between(low: Any, high: Any, level: float) -> str:
+    """An interval inside a sentence: "80 % interval 1.33 to 1.39"."""
+    return f"{100 * level:.3g} % interval {low} to {high}"
