@@ -17,6 +17,10 @@ TRAIN_OVER_FORWARD = 3
 MLP_RATIO = 4
 """Hidden units of the MLP for each unit of width."""
 
+WIDTH_PER_DEPTH = 64
+"""Width over depth on the ladder, as in the GPT-2 family."""
+MINIMUM_DEPTH = 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
@@ -44,6 +48,35 @@ class Shape:
     def heads(self) -> int:
         """Attention heads in a block."""
         return self.width // self.head_dim
+
+
+def ladder(
+    N: float, *, depth: int | None = None, head_dim: int = 16, context: int = 128, vocabulary: int = 256
+) -> Shape:
+    """The shape with about N weights inside its blocks, from 5 thousand to 1.5 billion, by one rule.
+
+        N = 12 · depth · width²,   width ≈ 64 · depth,   depth ≥ 2,   width a multiple of head_dim
+
+    At N = 85M this is GPT-2's smallest model, depth 12 and width 768. Up to 700 thousand weights it is two blocks whose
+    width grows, so that tiny models differ in one thing only.
+
+    Args:
+        N: weights of the matrices inside the blocks.
+        depth: blocks, where they should not follow the rule.
+        head_dim, context, vocabulary: as in `Shape`.
+
+    Raises:
+        BadValue: N is too small for one head in each of two blocks.
+    """
+    blocks = depth or max(MINIMUM_DEPTH, round((N / (12 * WIDTH_PER_DEPTH**2)) ** (1 / 3)))
+    heads = round((N / (12 * blocks)) ** 0.5 / head_dim)
+    if heads < 1:
+        raise BadValue(
+            "ladder", "N", N, f"at least {round(3 * blocks * head_dim**2):,} at head_dim = {head_dim}"
+        )
+    return Shape(
+        width=heads * head_dim, depth=blocks, head_dim=head_dim, context=context, vocabulary=vocabulary
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

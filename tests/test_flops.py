@@ -1,7 +1,7 @@
 import pytest
 
 from scaling.errors import BadValue
-from scaling.flops import CONVENTIONS, Shape, count_flops, count_parameters
+from scaling.flops import CONVENTIONS, Shape, count_flops, count_parameters, ladder
 
 SHAPES = [
     Shape(width=16),
@@ -56,3 +56,19 @@ def test_shape_names_a_width_that_heads_do_not_divide():
         Shape(width=40)
     with pytest.raises(BadValue, match="at least 1"):
         Shape(width=0)
+
+
+@pytest.mark.parametrize("N", [6e3, 25e3, 1e5, 1e6, 1e7, 124e6, 1.5e9])
+def test_ladder_recovers_the_size_that_was_asked_for(N):
+    """Within what a whole number of heads allows: a quarter at the smallest, a tenth from a million on."""
+    found = count_parameters(ladder(N)).matrices
+    assert found == pytest.approx(N, rel=0.25 if N < 1e6 else 0.1)
+
+
+def test_ladder_matches_gpt2_small_and_names_a_size_below_one_head():
+    shape = ladder(85e6, head_dim=64)
+    assert (shape.depth, shape.width, shape.heads) == (12, 768, 12)
+    assert ladder(1e5).depth == 2
+    assert ladder(1e6, depth=4).depth == 4
+    with pytest.raises(BadValue, match="at least 1,536"):
+        ladder(1000)
