@@ -293,7 +293,7 @@ def _curve_steps(last: int) -> list[int]:
     return sorted({round(2**x) for x in octaves if 2**x >= 16})
 
 
-def _keep_pages() -> None:
+def keep_pages() -> None:
     """Tell the allocator to keep freed memory: a step frees and asks for the same pages again and again."""
     if sys.platform == "linux":
         trim_threshold, mmap_max = -1, -4
@@ -305,7 +305,7 @@ def _keep_pages() -> None:
 def main(job_path: str) -> int:
     """Carry out one job file; the exit status is 0 when done, `EXIT_STOPPED` when asked to stop, 1 on an error."""
     job = json.loads(Path(job_path).read_text())
-    _keep_pages()
+    keep_pages()
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("high")  # TF32 on a GPU; nothing changes on a CPU
 

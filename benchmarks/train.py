@@ -1,0 +1,314 @@
+"""How fast the training core is, beside a plain loop, both timed in the same run on the same cores.
+
+    python benchmarks/train.py            # about ten minutes on two cores
+    python benchmarks/train.py --quick    # fewer repeats: about three
+
+The rival is what people write first, in the manner of nanoGPT: a module with the same shapes, torch's own AdamW, one
+process with two threads, and one run for every point, its cosine ending at the point's budget. It sees the same
+batches and measures the same held-out windows as often. Everything is timed in turns, A B A B, and medians are shown;
+a grid's hours are its exact steps times the measured seconds of a step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from scaling.corpora.sampler import held_out_windows
+from scaling.corpora.text import Corpus, build_corpus
+from scaling.flops import MLP_RATIO, Shape, count_flops
+from scaling.study import Trunk, read_study
+from scaling.train.stack import Stack
+from scaling.train.sweep import pack_trunks, tokens_to_train
+from scaling.train.worker import FINAL_WINDOWS, device_name, keep_pages
+
+STUDY = Path(__file__).parents[1] / "runs" / "quickstart"
+WIDTHS = (32, 64, 128, 256)
+SECONDS_A_TURN = 1.0
+
+
+class Block(nn.Module):
+    def __init__(self, shape: Shape):
+        super().__init__()
+        w = shape.width
+        self.heads = shape.heads
+        self.norm_attention, self.norm_mlp = nn.RMSNorm(w), nn.RMSNorm(w)
+        self.qkv, self.out = nn.Linear(w, 3 * w, bias=False), nn.Linear(w, w, bias=False)
+        self.up, self.down = nn.Linear(w, MLP_RATIO * w, bias=False), nn.Linear(MLP_RATIO * w, w, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, context, width = x.shape
+        q, k, v = self.qkv(self.norm_attention(x)).split(width, dim=2)
+        q, k, v = (t.view(batch, context, self.heads, -1).transpose(1, 2) for t in (q, k, v))
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(mixed.transpose(1, 2).reshape(batch, context, width))
+        return x + self.down(F.relu(self.up(self.norm_mlp(x))).square())
+
+
+class Plain(nn.Module):
+    """The rival's model: the same matrices, learned positions; queries and keys as they are, which is less work."""
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.tokens = nn.Embedding(shape.vocabulary, shape.width)
+        self.positions = nn.Embedding(shape.context, shape.width)
+        self.blocks = nn.Sequential(*(Block(shape) for _ in range(shape.depth)))
+        self.norm, self.head = nn.RMSNorm(shape.width), nn.Linear(shape.width, shape.vocabulary, bias=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        inputs, targets = tokens[:, :-1], tokens[:, 1:]
+        x = self.tokens(inputs) + self.positions.weight
+        logits = self.head(self.norm(self.blocks(x)))
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def rival(trunk: Trunk, corpus: Corpus) -> tuple[Callable[[], None], Callable[[], None]]:
+    """One training step, and one evaluation, of the plain loop."""
+    from scaling.corpora.sampler import Sampler
+
+    model = Plain(trunk.shape)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), fused=True)
+    sampler = Sampler(
+        corpus, dict(trunk.blend), trunk.context, trunk.tokens_per_step // trunk.context, trunk.seed
+    )
+    windows = [
+        torch.from_numpy(held_out_windows(corpus, d, trunk.context, FINAL_WINDOWS)) for d in corpus.bytes
+    ]
+    state = {"step": 0}
+
+    def step() -> None:
+        loss = model(torch.from_numpy(sampler.batch(state["step"])))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        state["step"] += 1
+
+    def evaluate() -> None:
+        with torch.no_grad():
+            for some in windows:
+                for part in some.split(64):
+                    model(part)
+
+    return step, evaluate
+
+
+def ours(trunks: list[Trunk], corpus: Corpus) -> tuple[Callable[[], None], Callable[[], None]]:
+    """The same of a stack of trunks."""
+    stack = Stack(trunks, corpus, torch.device("cpu"))
+    windows = [held_out_windows(corpus, d, trunks[0].context, FINAL_WINDOWS) for d in corpus.bytes]
+
+    def step() -> None:
+        stack.advance(stack.step + 1, lambda _: 0.1)
+
+    def evaluate() -> None:
+        for some in windows:
+            stack.evaluate(some)
+
+    return step, evaluate
+
+
+def ceiling(size: int = 512) -> float:
+    """FLOP/s of one thread's matrix products."""
+    a = torch.randn(size, size)
+    seconds = per_call(lambda: torch.mm(a, a))
+    return 2 * size**3 / seconds
+
+
+def per_call(call: Callable[[], Any], turn: float = SECONDS_A_TURN / 4) -> float:
+    call()
+    started, calls = time.perf_counter(), 0
+    while time.perf_counter() - started < turn:
+        call()
+        calls += 1
+    return (time.perf_counter() - started) / calls
+
+
+# --- processes that are timed side by side ------------------------------------------------------------
+
+
+def serve(kind: str, width: int, models: int, threads: int) -> None:
+    """A process that times what it is asked for: each line of its input is a word, each line of its output seconds."""
+    torch.set_num_threads(threads)
+    if kind == "ours":
+        keep_pages()
+    study = read_study(STUDY)
+    corpus = build_corpus(study.source, progress=False)
+    trunks = [Trunk(width=width, seed=s, budgets=(2**21,)) for s in range(models)]
+    step, evaluate = ours(trunks, corpus) if kind == "ours" else rival(trunks[0], corpus)
+    calls = {"step": step, "evaluate": evaluate, "ceiling": lambda: None}
+    for _ in range(20):
+        step()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        word = line.strip()
+        if word == "ceiling":
+            print(json.dumps(ceiling()), flush=True)
+        else:
+            print(json.dumps(per_call(calls[word], SECONDS_A_TURN)), flush=True)
+
+
+class Timed:
+    """Processes of one kind that run at the same time, each on its own core where there are enough."""
+
+    def __init__(self, kind: str, width: int, *, models: int = 1, threads: int = 1, processes: int = 1):
+        self.models, self.processes = models, processes
+        command = [sys.executable, __file__, "--serve", kind, str(width), str(models), str(threads)]
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        self.workers = [
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            )
+            for _ in range(processes)
+        ]
+        for worker in self.workers:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "ready\n"
+
+    def ask(self, word: str) -> float:
+        """Seconds of one call, in every process at once: the mean over processes."""
+        for worker in self.workers:
+            assert worker.stdin is not None
+            worker.stdin.write(word + "\n")
+            worker.stdin.flush()
+        return sum(json.loads(w.stdout.readline()) for w in self.workers if w.stdout) / len(self.workers)
+
+    def close(self) -> None:
+        for worker in self.workers:
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            worker.stdin.close()
+            worker.wait()
+            worker.stdout.close()
+
+
+def side_by_side(contenders: dict[str, Timed], word: str, turns: int) -> dict[str, float]:
+    """Median seconds of a call of each, asked in turns."""
+    heard: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(turns):
+        for name, timed in contenders.items():
+            heard[name].append(timed.ask(word))
+    return {name: median(values) for name, values in heard.items()}
+
+
+# --- the table ----------------------------------------------------------------------------------------
+
+
+def grid_hours(turns: int) -> list[tuple[str, str, str]]:
+    """Points per hour on the quickstart's grid of new tokens, and what each part of the design is worth."""
+    study = read_study(STUDY)
+    trunks = [t for t in study.trunks if t.unique_budget is None]
+    points = sum(len(t.budgets) for t in trunks)
+    models = max(len(p.trunks) for p in pack_trunks(tuple(trunks), "", 2, gpu=False))
+    hours = dict.fromkeys(("rival", "trunk", "workers", "stacked"), 0.0)
+    for width in sorted({t.width for t in trunks}):
+        mine = [t for t in trunks if t.width == width]
+        alone = sum(b // mine[0].tokens_per_step for t in mine for b in t.budgets)
+        shared = sum(tokens_to_train(t) // t.tokens_per_step for t in mine)
+        evaluations = sum(len(t.budgets) for t in mine)
+        contenders = {
+            "rival": Timed("rival", width, threads=2),
+            "one": Timed("ours", width),
+            "two": Timed("ours", width, processes=2),
+            "stacked": Timed("ours", width, models=models, processes=2),
+        }
+        step, evaluate = (side_by_side(contenders, w, turns) for w in ("step", "evaluate"))
+        for timed in contenders.values():
+            timed.close()
+        hours["rival"] += alone * step["rival"] + evaluations * evaluate["rival"]
+        hours["trunk"] += shared * step["rival"] + evaluations * evaluate["rival"]
+        hours["workers"] += (shared * step["two"] + evaluations * evaluate["two"]) / 2
+        hours["stacked"] += (shared * step["stacked"] + evaluations * evaluate["stacked"]) / 2 / models
+    rate = {name: points / (seconds / 3600) for name, seconds in hours.items()}
+    return [
+        ("points per hour, rival", f"{rate['rival']:.0f}", ""),
+        ("  × one trunk, cooldown branches", f"{hours['rival'] / hours['trunk']:.2f}×", ""),
+        ("  × two workers of one thread, this core", f"{hours['trunk'] / hours['workers']:.2f}×", ""),
+        (f"  × stacks of {models}", f"{hours['workers'] / hours['stacked']:.2f}×", ""),
+        (
+            "points per hour, this suite",
+            f"{rate['stacked']:.0f}",
+            f"{hours['rival'] / hours['stacked']:.2f}× (asked: ≥ 3×)",
+        ),
+    ]
+
+
+def speeds(turns: int) -> list[tuple[str, str, str]]:
+    """Tokens/s of two workers against one rival with two threads, and the share of the ceiling."""
+    asked = {32: "≥ 2.0×", 64: "≥ 1.3×", 128: "≥ 1.15×"}
+    shares = {128: "≥ 50 %", 256: "≥ 62 %"}
+    rows = []
+    for width in WIDTHS:
+        contenders = {
+            "rival": Timed("rival", width, threads=2),
+            "one": Timed("ours", width),
+            "two": Timed("ours", width, models=2 if width <= 64 else 1, processes=2),
+        }
+        if width in asked:
+            step = side_by_side(contenders, "step", turns)
+            per_second = {n: c.models * c.processes * 512 / step[n] for n, c in contenders.items()}
+            ratio = per_second["two"] / per_second["rival"]
+            rows.append(
+                (
+                    f"tokens/s, width {width}: two workers, rival",
+                    f"{per_second['two']:,.0f}, {per_second['rival']:,.0f}",
+                    f"{ratio:.2f}× (asked: {asked[width]})",
+                )
+            )
+        if width in shares:
+            one = {"one": contenders["one"]}
+            step = side_by_side(one, "step", turns)["one"]
+            top = median(contenders["one"].ask("ceiling") for _ in range(turns))
+            share = count_flops(Shape(width=width), 512).total / step / top
+            rows.append(
+                (
+                    f"share of the product ceiling, width {width}",
+                    f"{100 * share:.0f} % of {top / 1e9:.0f} GFLOP/s",
+                    f"(asked: {shares[width]})",
+                )
+            )
+        for timed in contenders.values():
+            timed.close()
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer repeats")
+    parser.add_argument(
+        "--serve", nargs=4, metavar=("KIND", "WIDTH", "MODELS", "THREADS"), help=argparse.SUPPRESS
+    )
+    options = parser.parse_args()
+    if options.serve:
+        kind, *numbers = options.serve
+        serve(kind, *map(int, numbers))
+        return
+    turns = 3 if options.quick else 9
+    print(
+        f"{date.today()}, {device_name(torch.device('cpu')).partition(',')[0]}, {os.cpu_count()} cores, ",
+        end="",
+    )
+    print(f"Python {platform.python_version()}, torch {torch.__version__}\n")
+    print("| what | measured | against |\n|---|---|---|")
+    for row in [*speeds(turns), *grid_hours(turns)]:
+        print("| " + " | ".join(row) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
