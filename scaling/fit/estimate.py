@@ -18,7 +18,7 @@ from scaling.fit.options import bounds_within, free_parameters
 from scaling.fit.problem import Problem
 from scaling.fit.resample import Clusters, bootstrap_weights, clusters, wild_targets
 from scaling.fit.result import Fit, Starts
-from scaling.fit.solve import Solution, chunk_size, solve
+from scaling.fit.solve import Solution, block_size, solve
 from scaling.fit.text import weighted_rms
 from scaling.laws.base import Argument, Law, describe
 
@@ -243,7 +243,7 @@ def _bootstrap(
     """Refits to resampled runs, each from the best solution: shape (draws, free), and how many did not converge."""
     if not draws:
         return np.empty((0, len(best))), 0
-    how = {"draws": draws, "seed": seed, "chunk": chunk_size(problem.rows)}
+    how = {"draws": draws, "seed": seed, "chunk": block_size(problem.rows)}
     if wild:
         value = problem.call(best[None])[0]
         fitted = problem.objective.prepare(value)

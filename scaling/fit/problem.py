@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from scaling.laws.dual import Dual, duals
 
 Array = NDArray[np.float64]
 
+_BLOCK_ROWS = 1 << 15  # rows gone through at once; beyond, arrays would leave the cache
 _STEP = 6e-6  # relative step of a central difference: the cube root of machine precision
 
 
@@ -57,7 +59,7 @@ class Problem:
     """Derivatives by dual numbers; False: by central differences, because the law does not let them through."""
     by_factor_first: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     """Parameters without annotation that enter linearly, beside others that do not."""
-    prepared: Array = field(init=False)
+    prepared: Array = field(init=False, repr=False)
     """The target as the objective compares it: ln y for a log objective."""
 
     def __post_init__(self) -> None:
@@ -143,28 +145,34 @@ class Problem:
             weights: shape (batch, rows), e.g. how often a bootstrap drew each row; None for the problem's own.
             prepared: targets of each fit as the objective compares them, shape (batch, rows); None for the own ones.
         """
-        batch, rows, free = len(parameters), self.rows, len(self.free)
+        if self._blocks:
+            return self._add_up(parameters, weights, prepared)
+        batch, free = len(parameters), len(self.free)
+        shape = (batch, self.rows)
         own = self.weights if weights is None else weights
         wanted = self.prepared if prepared is None else prepared
         law_value, law_parts = self.derivatives(parameters)
         with np.errstate(all="ignore"):
             miss = self.objective.miss(Dual(law_value, law_parts), wanted, self.stderr)
-            r = np.broadcast_to(miss.value, (batch, rows))
-            J = np.zeros((batch, free, rows))
-            for j, part in miss.parts.items():
-                J[:, j, :] = part
-            value = np.einsum("bn,bn->b", np.broadcast_to(own, r.shape), self.objective.penalty(r))
+            r = np.broadcast_to(miss.value, shape)
+            # One contiguous array per parameter: fifteen dot products over rows beat one product of small matrices.
+            J = {j: _full(part, shape) for j, part in miss.parts.items()}
+            value = np.vecdot(np.broadcast_to(own, shape), self.objective.penalty(r))
             pull = own * self.objective.pull(r)
-            gradient = np.matmul(J, pull[:, :, None])[:, :, 0]
             bend, bound = self.objective.curvature(r), self.objective.majorant(r)
-            JT = J.transpose(0, 2, 1)
-            weighted = J * np.broadcast_to(own if bend is None else own * bend, (batch, rows))[:, None, :]
-            curvature = np.matmul(weighted, JT)
-            if bound is None:
-                scale = np.diagonal(curvature, axis1=1, axis2=2).copy()
-            else:
-                np.multiply(J, J, out=weighted)
-                scale = np.matmul(weighted, (own * bound)[:, :, None])[:, :, 0]
+            bend = own if bend is None else own * bend
+            bound = None if bound is None else own * bound
+            gradient, scale, curvature = (
+                np.zeros((batch, free)),
+                np.zeros((batch, free)),
+                np.zeros((batch, free, free)),
+            )
+            for j, slope in J.items():
+                gradient[:, j] = np.vecdot(slope, pull)
+                bent = slope * bend
+                for k in (k for k in J if k <= j):
+                    curvature[:, j, k] = curvature[:, k, j] = np.vecdot(bent, J[k])
+                scale[:, j] = curvature[:, j, j] if bound is None else np.vecdot(slope * bound, slope)
             prior_value, prior_gradient, prior_curvature = self._prior(parameters)
             value = value + prior_value
             gradient += prior_gradient
@@ -173,9 +181,50 @@ class Problem:
             good = np.isfinite(value) & np.isfinite(gradient).all(1) & np.isfinite(curvature).all((1, 2))
         return Slice(np.where(good, value, np.inf), gradient, curvature, scale)
 
+    @cached_property
+    def _blocks(self) -> list[tuple[slice, Problem]]:
+        """The same problem on parts of its rows that fit into cache, without priors; empty where it fits as it is."""
+        if self.rows <= _BLOCK_ROWS:
+            return []
+        ranges = [slice(i, i + _BLOCK_ROWS) for i in range(0, self.rows, _BLOCK_ROWS)]
+        return [(part, self.part(part)) for part in ranges]
+
+    def part(self, rows: slice | NDArray[np.int64]) -> Problem:
+        """The same problem on some of its rows, without priors."""
+        return replace(
+            self,
+            columns=tuple(c[rows] for c in self.columns),
+            target=self.target[rows],
+            weights=self.weights[rows],
+            stderr=None if self.stderr is None else self.stderr[rows],
+            prior_mean=None,
+            prior_precision=None,
+        )
+
+    def _add_up(self, parameters: Array, weights: Array | None, prepared: Array | None) -> Slice:
+        value, gradient, scale = self._prior(parameters)
+        free = len(self.free)
+        curvature = np.zeros((len(parameters), free, free))
+        curvature[:, np.arange(free), np.arange(free)] += scale
+        for rows, block in self._blocks:
+            one = block.slice(
+                parameters,
+                None if weights is None else weights[:, rows],
+                None if prepared is None else prepared[:, rows],
+            )
+            value, gradient, scale = value + one.value, gradient + one.gradient, scale + one.scale
+            curvature += one.curvature
+        return Slice(np.asarray(value), np.asarray(gradient), curvature, np.asarray(scale))
+
     def _prior(self, parameters: Array) -> tuple[Any, Any, Any]:
         if self.prior_mean is None or self.prior_precision is None:
             return 0.0, 0.0, 0.0
         off = np.where(self.prior_precision > 0, parameters - self.prior_mean, 0.0)
         pull = off * self.prior_precision
         return 0.5 * (off * pull).sum(1), pull, self.prior_precision
+
+
+def _full(part: Any, shape: tuple[int, int]) -> Array:
+    """A derivative in the shape of all fits and rows, contiguous."""
+    part = np.asarray(part)
+    return part if part.shape == shape and part.flags.c_contiguous else np.broadcast_to(part, shape).copy()

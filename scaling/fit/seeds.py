@@ -7,8 +7,6 @@ that are not next to a lower one.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,18 +58,12 @@ def starts(problem: Problem, linear: NDArray[np.bool_], *, seed: int = 0, count:
 
 
 def thinned(problem: Problem, most: int) -> Problem:
-    """The same problem on at most so many rows, evenly picked from the rows in order of loss."""
+    """The same problem without priors on at most so many rows, evenly picked in order of loss."""
     if problem.rows <= most:
         return problem
     order = np.argsort(problem.target, kind="stable")
     picked = np.sort(order[np.linspace(0, problem.rows - 1, most).round().astype(int)])
-    return replace(
-        problem,
-        columns=tuple(c[picked] for c in problem.columns),
-        target=problem.target[picked],
-        weights=problem.weights[picked],
-        stderr=None if problem.stderr is None else problem.stderr[picked],
-    )
+    return problem.part(picked)
 
 
 def linear_parameters(problem: Problem, seed: int = 0) -> NDArray[np.bool_]:

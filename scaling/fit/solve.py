@@ -24,9 +24,8 @@ TOLERANCE = 1e-13
 """Relative decrease of the objective below which an undamped step is the last."""
 STEPS = 200
 _ROUGH = 1e-7
-_CELLS = (
-    1 << 15
-)  # batch rows × data rows of one chunk, so that its arrays stay in cache and memory stays flat
+_CELLS = 1 << 16  # batch rows × data rows side by side, so that arrays stay in cache and memory stays flat
+_BLOCK = 1 << 22
 _FACTOR = 4.0  # most that one step may change the logarithm of a parameter
 
 
@@ -61,6 +60,11 @@ def chunk_size(rows: int) -> int:
     return max(1, _CELLS // rows)
 
 
+def block_size(rows: int) -> int:
+    """How many fits of so many rows are handed over at once: more than a chunk, within 32 MB of weights."""
+    return max(1, _BLOCK // rows)
+
+
 def solve(
     problem: Problem,
     starts: Array,
@@ -78,69 +82,59 @@ def solve(
         prepared: targets of each fit as the objective compares them, shape (batch, rows); None for the problem's own.
         steps: most steps of one fit.
     """
-    width = chunk_size(problem.rows)
-    parts = []
-    for i in range(0, len(starts), width):
-        x = np.clip(starts[i : i + width], problem.low, problem.high)
-        own = _Own(weights, prepared).rows(slice(i, i + width))
-        if not problem.by_factor_first.any():
-            parts.append(_descend(problem, x, own, problem.log, steps, TOLERANCE))
-            continue
-        # Whatever sign a parameter ends this first descent with, it may change it in the second.
-        first = _descend(problem, x, own, problem.log | problem.by_factor_first, steps, _ROUGH)
-        parts.append(_descend(problem, first.parameters, own, problem.log, steps, TOLERANCE))
-    return Solution(
-        np.concatenate([p.parameters for p in parts]),
-        np.concatenate([p.value for p in parts]),
-        np.concatenate([p.converged for p in parts]),
-        np.concatenate([p.steps for p in parts]),
-    )
+    x = np.clip(starts, problem.low, problem.high)
+    own = _Own(weights, prepared)
+    if not problem.by_factor_first.any():
+        return _descend(problem, x, own, problem.log, steps, TOLERANCE)
+    # Whatever sign a parameter ends this first descent with, it may change it in the second.
+    first = _descend(problem, x, own, problem.log | problem.by_factor_first, steps, _ROUGH)
+    return _descend(problem, first.parameters, own, problem.log, steps, TOLERANCE)
 
 
 def _descend(
     problem: Problem, x: Array, whole: _Own, log: NDArray[np.bool_], steps: int, tolerance: float
 ) -> Solution:
-    batch = len(x)
+    """All fits of a batch, as many side by side as a chunk holds; where some have ended, the next take their place."""
+    batch, free = x.shape
+    width = chunk_size(problem.rows)
     final, value = x.copy(), np.full(batch, np.inf)
     converged, taken = np.zeros(batch, bool), np.zeros(batch, np.int64)
-    here = problem.slice(x, whole.weights, whole.prepared)
-    value[:] = here.value
-    floor = _rounding(problem, whole.weights, batch)
-    damping = np.full(batch, 1e-3)
-    open_rows = np.flatnonzero(np.isfinite(here.value))
-    x, here, damping = x[open_rows], _rows(here, open_rows), damping[open_rows]
-    for _ in range(steps):
-        if not len(open_rows):
-            break
-        own = whole.rows(open_rows)
-        trial, expected = _step(problem, x, here, damping, log)
+    rows, next_row = np.zeros(0, np.int64), 0
+    here = Slice(np.zeros(0), np.zeros((0, free)), np.zeros((0, free, free)), np.zeros((0, free)))
+    damping, floor = np.zeros(0), np.zeros(0)
+    while len(rows) or next_row < batch:
+        if next_row < batch and len(rows) <= width // 2:
+            more = np.arange(next_row, min(next_row + width - len(rows), batch))
+            next_row = int(more[-1]) + 1
+            # A newcomer has no slice yet: with an infinite objective its first step is to stay, and always better.
+            rows = np.concatenate([rows, more])
+            here = _extend(here, len(more))
+            damping = np.concatenate([damping, np.full(len(more), 1e-3)])
+            floor = np.concatenate([floor, _rounding(problem, whole.rows(more).weights, len(more))])
+        new = np.isinf(here.value)
+        at, own = final[rows], whole.rows(rows)
+        trial, expected = _step(problem, at, here, damping, log)
         there = problem.slice(trial, own.weights, own.prepared)
-        taken[open_rows] += 1
-        gained = here.value - there.value
-        better = gained > 0
-        ratio = np.divide(
-            gained, expected, out=np.zeros_like(gained), where=better & (expected > 1e-3 * gained)
-        )
-        small = tolerance * here.value
-        done = (
-            (better & (gained <= small) & (damping <= 1.0))
-            | (~better & (np.abs(expected) <= small))
-            | (damping >= 1e12)
-        )
-        done |= np.where(better, there.value, here.value) <= floor[open_rows]
-        x = np.where(better[:, None], trial, x)
+        taken[rows] += ~new
+        with np.errstate(invalid="ignore"):
+            gained = here.value - there.value
+            better = gained > 0
+            small = tolerance * here.value
+            ratio = np.divide(
+                gained, expected, out=np.zeros_like(gained), where=better & (expected > 1e-3 * gained)
+            )
+        ended = (better & (gained <= small) & (damping <= 1.0)) | (~better & (np.abs(expected) <= small))
+        ended |= (damping >= 1e12) | (np.where(better, there.value, here.value) <= floor)
+        ended &= ~new
+        final[rows] = np.where(better[:, None], trial, at)
         here = _choose(better, there, here)
-        damping = np.where(
-            better,
-            np.where(ratio > 0.75, damping * 0.1, np.where(ratio < 0.25, damping * 3, damping)),
-            damping * 8,
-        )
-        damping = np.clip(damping, 1e-12, 1e12)
-        final[open_rows], value[open_rows] = x, here.value
-        converged[open_rows[done]] = True
-        keep = np.flatnonzero(~done)
-        if len(keep) < len(open_rows):
-            open_rows, x, here, damping = open_rows[keep], x[keep], _rows(here, keep), damping[keep]
+        value[rows] = here.value
+        converged[rows[ended]] = True
+        rescaled = np.where(ratio > 0.75, damping * 0.1, np.where(ratio < 0.25, damping * 3.0, damping))
+        damping = np.where(new, damping, np.clip(np.where(better, rescaled, damping * 8.0), 1e-12, 1e12))
+        keep = np.flatnonzero(~ended & ~(new & ~better) & (taken[rows] < steps))
+        if len(keep) < len(rows):
+            rows, here, damping, floor = rows[keep], _rows(here, keep), damping[keep], floor[keep]
     return Solution(final, value, converged, taken)
 
 
@@ -188,6 +182,17 @@ def _rounding(problem: Problem, weights: Array | None, batch: int) -> Array:
 
 def _rows(s: Slice, index: NDArray[np.int64]) -> Slice:
     return Slice(s.value[index], s.gradient[index], s.curvature[index], s.scale[index])
+
+
+def _extend(s: Slice, count: int) -> Slice:
+    """Places for so many newcomers."""
+    free = s.gradient.shape[1]
+    return Slice(
+        np.concatenate([s.value, np.full(count, np.inf)]),
+        np.concatenate([s.gradient, np.zeros((count, free))]),
+        np.concatenate([s.curvature, np.zeros((count, free, free))]),
+        np.concatenate([s.scale, np.zeros((count, free))]),
+    )
 
 
 def _choose(first: NDArray[np.bool_], a: Slice, b: Slice) -> Slice:

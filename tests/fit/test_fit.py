@@ -208,6 +208,11 @@ def test_fit_is_invariant_to_chunks(noisy, monkeypatch):
     monkeypatch.setattr(sys.modules["scaling.fit.solve"], "_CELLS", 64)
     other = fit(chinchilla, noisy, bootstrap=40)
     np.testing.assert_allclose(other.draws["alpha"], one.draws["alpha"], rtol=1e-6)
+    monkeypatch.setattr(sys.modules["scaling.fit.problem"], "_BLOCK_ROWS", 7)
+    other = fit(chinchilla, noisy, bootstrap=40, priors={"E": (1.7, 0.1)})
+    monkeypatch.undo()
+    one = fit(chinchilla, noisy, bootstrap=40, priors={"E": (1.7, 0.1)})
+    np.testing.assert_allclose(other.draws["alpha"], one.draws["alpha"], rtol=1e-6)
 
 
 def test_least_squares_recovers_what_scipy_finds(noisy):
