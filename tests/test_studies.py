@@ -28,10 +28,11 @@ def test_committed_rows_are_what_their_study_asks_for(study):
     assert sum(f.stat().st_size for f in study.folder.glob("*.parquet")) < 5e6
 
 
-def test_the_best_rate_is_inside_the_grid_and_the_quickstart_uses_it():
-    """At every width and budget the optimum is interior, and the rate of the quickstart within ×1.4 of it."""
+@pytest.mark.parametrize("name", [s.name for s in studies(RUNS) if s.name != "learning-rate"])
+def test_the_best_rate_is_inside_the_grid_and_the_other_studies_use_it(name):
+    """At every width and budget the optimum is interior, and the study's rate within ×1.4 of it."""
     runs = scaling.open_runs(RUNS / "learning-rate", origin="committed")
-    used = {(t.width, t.peak_lr) for t in read_study(RUNS / "quickstart").trunks}
+    used = {(t.width, t.peak_lr) for t in read_study(RUNS / name).trunks}
     assert {w for w, _ in used} <= set(runs["width"])
     for width, rate in used:
         for budget in runs["D"].unique():
