@@ -66,7 +66,7 @@ class BadCondition(RecordError):
         self.where, self.reason, self.columns = where, reason, columns
         super().__init__(
             f"asked for rows where {where!r}, but that is no condition on these columns ({reason}). "
-            f"Write SQL with the columns {', '.join(columns)}, e.g. \"epochs = 1\"."
+            f'Write SQL with the columns {", ".join(columns)}, e.g. "epochs = 1".'
         )
 
 
@@ -76,6 +76,39 @@ class UnknownUnit(RecordError):
     def __init__(self, given: str, known: str):
         self.given = given
         super().__init__(f"cannot understand {given!r}; known are {known}.")
+
+
+class UnknownPublished(RecordError):
+    """A name that no published source has."""
+
+    def __init__(self, given: str, known: tuple[str, ...], closest: str | None):
+        self.given, self.known, self.closest = given, known, closest
+        guess = f"Did you mean {closest!r}? " if closest else ""
+        super().__init__(
+            f"asked for published:{given}, which is not known. {guess}Known: {', '.join(known)}."
+        )
+
+
+class MissingPublished(RecordError):
+    """A published source that is not on this machine."""
+
+    def __init__(self, name: str, *, fetchable: bool):
+        self.name, self.fetchable = name, fetchable
+        way = f"Fetch it with `scaling published fetch {name}`, or name" if fetchable else "Name"
+        super().__init__(
+            f"asked for published:{name}, which is not on this machine. {way} a folder that has it "
+            "in SCALING_PUBLISHED."
+        )
+
+
+class DownloadFailed(RecordError):
+    """A file that did not come from the network as promised."""
+
+    def __init__(self, url: str, reason: str):
+        self.url, self.reason = url, reason
+        super().__init__(
+            f"{url} was not fetched: {reason}. Nothing was kept of it; try again, or get it by hand."
+        )
 
 
 # --- study files -----------------------------------------------------------------------------------

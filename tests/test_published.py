@@ -1,0 +1,239 @@
+"""Published results: the same rows from fetched files as from tidy tables, and only the right bytes are kept."""
+
+import dataclasses
+import errno
+import hashlib
+import http.server
+import threading
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from scaling import published as room
+from scaling.download import download
+from scaling.errors import DownloadFailed, MissingPublished, UnknownPublished, UnreadableTable
+from scaling.published import SOURCES, catalogue, fetch_published, open_published
+
+RAW_FOLDERS = {"chinchilla": "", "mixtures": "regmix", "schedules": "multipower", "scores": "obsscaling"}
+FETCHABLE = list(RAW_FOLDERS)
+
+
+class Mischief(http.server.SimpleHTTPRequestHandler):
+    """Serves the raw files; a path that starts with the name of a mischief is answered with that."""
+
+    def do_GET(self) -> None:
+        kind, _, rest = self.path.lstrip("/").partition("/")
+        if kind == "elsewhere":
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost:{self.server.server_address[1]}/{rest}")
+            self.end_headers()
+        elif kind == "moved":
+            self.send_response(302)
+            self.send_header("Location", f"/{rest}")
+            self.end_headers()
+        elif kind == "cut":
+            whole = (Path(self.directory) / rest).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(whole)))
+            self.end_headers()
+            self.wfile.write(whole[: len(whole) // 2])
+        elif kind == "changed":
+            whole = (Path(self.directory) / rest).read_bytes()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(whole[:-2] + b"9" + whole[-1:])
+        elif kind == "longer":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write((Path(self.directory) / rest).read_bytes() * 3)
+        else:
+            super().do_GET()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server(published):
+    def handler(*args, **kwargs):
+        return Mischief(*args, directory=str(published / "raw"), **kwargs)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_address[1]}"
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def from_server(server, published, monkeypatch, tmp_path):
+    """The sources with their files at the loopback server, and an empty cache."""
+    monkeypatch.setenv("SCALING_CACHE", str(tmp_path))
+    monkeypatch.delenv("SCALING_PUBLISHED", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    sources = {}
+    for name, folder in RAW_FOLDERS.items():
+        moved = []
+        for file in SOURCES[name].raw:
+            served = next(
+                p for p in (published / "raw" / folder).rglob(Path(file.path).name) if _same_end(p, file.path)
+            )
+            path = served.relative_to(published / "raw").as_posix()
+            moved.append(room.RemoteFile(f"{server}/{path}", file.path, file.bytes, file.sha256))
+        sources[name] = dataclasses.replace(SOURCES[name], raw=tuple(moved))
+    monkeypatch.setattr(room, "SOURCES", SOURCES | sources)
+    return tmp_path
+
+
+def _same_end(served: Path, path: str) -> bool:
+    return not path.startswith("loss_curve_repo") or served.parent.name == Path(path).parent.name
+
+
+@pytest.fixture
+def tidy(published, monkeypatch):
+    monkeypatch.setenv("SCALING_PUBLISHED", str(published))
+    return published
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_open_published_reads_every_source(tidy, name):
+    frame = open_published(name)
+    assert len(frame) >= 30
+    if "loss" in frame.columns and name != "learning-curves":
+        assert np.isfinite(frame["loss"].to_numpy()).all()
+    if {"N", "D", "C"} <= set(frame.columns) and name != "scores":
+        assert frame["n_convention"].null_count() == 0
+        assert (frame["epochs"] >= 1 - 1e-9).all()
+
+
+@pytest.mark.parametrize("name", FETCHABLE)
+def test_fetched_files_match_the_tidy_table(from_server, tidy_frames, name):
+    assert fetch_published(name, progress=False).is_dir()
+    fetched, known = open_published(name), tidy_frames[name]
+    shared = [c for c in known.columns if c in fetched.columns and known[c].dtype.is_numeric()]
+    assert {"N"} <= set(shared)
+    order = [
+        c
+        for c in ("split", "size", "index", "size_M", "schedule", "step", "N", "C", "loss", "name")
+        if c in fetched.columns
+    ]
+    left, right = fetched.sort(order), known.sort(order)
+    assert len(left) == len(right)
+    for column in shared:
+        np.testing.assert_allclose(
+            left[column].to_numpy(), right[column].to_numpy(), rtol=1e-12, err_msg=column
+        )
+
+
+@pytest.fixture(scope="module")
+def tidy_frames(published):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCALING_PUBLISHED", str(published))
+        return {name: open_published(name) for name in FETCHABLE}
+
+
+def test_fetched_once_is_not_fetched_again(from_server, monkeypatch):
+    folder = fetch_published("scores", progress=False)
+    monkeypatch.setattr(room, "download", lambda *a, **k: pytest.fail("asked the network again"))
+    assert fetch_published("scores", progress=False) == folder
+    where = dict(catalogue().select("name", "where").iter_rows())
+    assert where["scores"] == "cached"
+    assert where["mixtures"] == "can be fetched"
+    assert where["isoflop"] == "missing"
+
+
+@pytest.mark.parametrize(
+    ("mischief", "words"),
+    [
+        ("nothing/here", "the server answered 404"),
+        ("cut", "bytes or more came, of 23,224|IncompleteRead"),
+        ("changed", "its SHA-256 is"),
+        ("longer", "bytes or more came, of 23,224"),
+        ("elsewhere", "it redirects to another host, localhost"),
+    ],
+)
+def test_download_names_what_went_wrong_and_keeps_nothing(server, tmp_path, mischief, words, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    file = SOURCES["chinchilla"].raw[0]
+    with pytest.raises(DownloadFailed, match=words):
+        download(
+            f"{server}/{mischief}/svg_extracted_data.csv",
+            tmp_path / "f.csv",
+            sha256=file.sha256,
+            size=file.bytes,
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_download_follows_a_redirect_within_the_host(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    file = SOURCES["chinchilla"].raw[0]
+    seen = []
+    path = tmp_path / "new" / "f.csv"
+    download(
+        f"{server}/moved/svg_extracted_data.csv",
+        path,
+        sha256=file.sha256,
+        size=file.bytes,
+        advance=seen.append,
+    )
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
+    assert sum(seen) == file.bytes
+
+
+def test_download_names_a_server_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    with pytest.raises(DownloadFailed, match="refused"):
+        download("http://127.0.0.1:9/f.csv", tmp_path / "f.csv", sha256="0" * 64, size=1, timeout=5)
+
+
+def test_download_names_a_full_disk_and_keeps_nothing(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    file = SOURCES["chinchilla"].raw[0]
+
+    def full(count: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(DownloadFailed, match="No space left on device"):
+        download(
+            f"{server}/svg_extracted_data.csv",
+            tmp_path / "f.csv",
+            sha256=file.sha256,
+            size=file.bytes,
+            advance=full,
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_open_published_names_what_is_not_there(monkeypatch, tmp_path):
+    monkeypatch.setenv("SCALING_CACHE", str(tmp_path))
+    monkeypatch.delenv("SCALING_PUBLISHED", raising=False)
+    with pytest.raises(UnknownPublished, match="Did you mean 'chinchilla'"):
+        open_published("chinchila")
+    with pytest.raises(MissingPublished, match="scaling published fetch chinchilla"):
+        open_published("chinchilla")
+    with pytest.raises(MissingPublished, match="Name a folder that has it"):
+        fetch_published("isoflop")
+
+
+def test_open_published_names_a_file_that_is_no_table(monkeypatch, tmp_path):
+    monkeypatch.setenv("SCALING_PUBLISHED", str(tmp_path))
+    path = tmp_path / SOURCES["chinchilla"].tidy
+    path.parent.mkdir()
+    path.write_text("")
+    with pytest.raises(UnreadableTable, match="chinchilla_points"):
+        open_published("chinchilla")
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(UnreadableTable, match="params_N"):
+        open_published("chinchilla")
+
+
+def test_published_runs_are_fitted_as_they_are(tidy):
+    from scaling.fit import fit
+    from scaling.laws import chinchilla
+
+    runs = open_published("chinchilla").filter(pl.col("loss") < 4.0)
+    assert fit(chinchilla, runs, bootstrap=0).rms_percent < 3.0
