@@ -39,7 +39,7 @@ from scaling.units import parse_count, print_count
 
 _COUNTS = {"budgets", "tokens_per_step", "warmup_tokens", "beta2_half_life", "unique_budget"}
 COOLDOWNS = ("linear", "1-sqrt")
-_LATER: frozenset[str] = frozenset()
+_LATER = frozenset({"average_gamma"})
 """Keys that came after the first committed rows: at their default they are not spelled out, so old ids stay."""
 
 
@@ -74,6 +74,8 @@ class Trunk:
     max_epochs: float = 1.0
     """How often a domain's tokens may be seen at the most."""
     blend: tuple[tuple[str, float], ...] = (("code", 0.5), ("prose", 0.5))
+    average_gamma: float = 0.0
+    """Power of the trunk's running average of weights, measured where the trunk passes a budget; 0 is none."""
 
     def __post_init__(self) -> None:
         _ = self.shape
@@ -94,6 +96,7 @@ class Trunk:
         _check(self.warmup_tokens >= 0, "warmup_tokens", self.warmup_tokens, "at least 0")
         _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
         _check(self.beta2_half_life > 0, "beta2_half_life", self.beta2_half_life, "above 0")
+        _check(self.average_gamma >= 0, "average_gamma", self.average_gamma, "at least 0")
         _check(self.max_epochs >= 1, "max_epochs", self.max_epochs, "at least 1")
         unique = self.unique_budget
         _check(
@@ -123,6 +126,11 @@ class Trunk:
         """Whole steps that a budget pays for."""
         return budget // self.tokens_per_step
 
+    def averages(self) -> tuple[int, ...]:
+        """Budgets that the trunk itself passes, and at which its average is measured."""
+        last = max(self.branch_step(b) for b in self.budgets)
+        return tuple(b for b in self.budgets if self.average_gamma and self.steps(b) <= last)
+
     def branch_step(self, budget: int) -> int:
         """The trunk's step from which a budget's cooldown starts."""
         return self.steps(budget) - max(1, round(self.cooldown * self.steps(budget)))
@@ -151,9 +159,10 @@ class Trunk:
         """Hash of configuration, seed and corpus; the budgets that branch off do not change a trunk."""
         return digest([self.config_hash, self.seed, corpus_hash])
 
-    def run_id(self, corpus_hash: str, budget: int) -> str:
-        """Hash of the trunk and one budget."""
-        return digest([self.trunk_id(corpus_hash), budget])
+    def run_id(self, corpus_hash: str, budget: int, kind: str = "annealed") -> str:
+        """Hash of the trunk and one budget, and of the kind where it is not the usual one."""
+        asked = [self.trunk_id(corpus_hash), budget]
+        return digest(asked if kind == "annealed" else [*asked, kind])
 
     @property
     def name(self) -> str:

@@ -50,6 +50,7 @@ class Stack:
             beta2=first.beta2,
             weight_decay=torch.tensor([[t.weight_decay] for t in trunks], device=device),
         )
+        self.average = self.weights.clone() if first.average_gamma else None
         self.step = 0
         self._bind()
 
@@ -66,7 +67,8 @@ class Stack:
 
     def state(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs beside the step."""
-        return {"weights": self.weights, "first": self.optimizer.first, "second": self.optimizer.second}
+        state = {"weights": self.weights, "first": self.optimizer.first, "second": self.optimizer.second}
+        return state if self.average is None else state | {"average": self.average}
 
     def restore(self, state: dict[str, Tensor], step: int) -> None:
         """Take over a saved state."""
@@ -87,7 +89,11 @@ class Stack:
             with torch.no_grad():
                 rate = self.peak * share(self.step)
                 self.optimizer.step(self.weights, self.gradient, rate, self.step + 1)
-            self.step += 1
+                self.step += 1
+                if self.average is not None:
+                    self.average.lerp_(
+                        self.weights, 1 - average_decay(self.step, self.trunks[0].average_gamma)
+                    )
             each()
 
     def fork(self) -> dict[str, Tensor]:
@@ -95,13 +101,27 @@ class Stack:
         return {name: tensor.clone() for name, tensor in self.state().items()}
 
     @torch.no_grad()
-    def evaluate(self, windows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Mean loss of every window for every model, `[K, windows]`, nats/token."""
+    def evaluate(self, windows: NDArray[np.int64], *, average: bool = False) -> NDArray[np.float64]:
+        """Mean loss of every window for every model, or for its running average, `[K, windows]`, nats/token."""
         models = len(self.trunks)
+        leaves = (
+            matrix_views(self.average, self.shape) if average and self.average is not None else self.leaves
+        )
         chunk = max(1, EVALUATION_CHUNK // (windows.shape[1] * models))
         parts = []
         for start in range(0, len(windows), chunk):
             tokens = torch.from_numpy(windows[start : start + chunk]).to(self.device)
-            losses = self.net.token_losses(self.leaves, tokens.expand(models, -1, -1))
+            losses = self.net.token_losses(leaves, tokens.expand(models, -1, -1))
             parts.append(losses.mean(2).double().cpu().numpy())
         return np.concatenate(parts, axis=1)
+
+
+def average_decay(step: int, gamma: float) -> float:
+    """What the running average keeps at a step: (1 − 1/step)^(γ + 1).
+
+    Its weight of a step t then grows as t^γ: an average over the last share of training, however long that was.
+
+    Source:
+        Karras et al. 2024, arXiv:2312.02696, equation 1 and section 3.1.
+    """
+    return (1 - 1 / step) ** (gamma + 1)

@@ -104,11 +104,15 @@ class Worker:
 
     def _trunk_to(self, step: int) -> None:
         warmup = self.first.warmup_tokens // self.first.tokens_per_step
+        curve = set(_curve_steps(step))
+        averages = {self.first.steps(b): b for b in self.first.averages()}
         while self.stack.step < step:
-            stops = [s for s in _curve_steps(step) if s > self.stack.step]
-            self._advance(stops[0] if stops else step, lambda s: trunk_share(s, warmup))
-            if stops and self.stack.step == stops[0]:
+            stops = [s for s in (*curve, *averages, step) if s > self.stack.step]
+            self._advance(min(stops), lambda s: trunk_share(s, warmup))
+            if self.stack.step in curve:
                 self._write_curve()
+            if self.stack.step in averages:
+                self._write_runs(averages[self.stack.step], "average")
 
     def _branch(self, budget: int) -> None:
         """Cool a copy of the trunk down to its budget, write its rows, and come back to the trunk."""
@@ -116,10 +120,7 @@ class Worker:
         trunk, trunk_seconds = self.stack.fork(), self.seconds
         shape = self.first.cooldown_shape
         self._advance(end, lambda s: cooldown_share(s, start, end, shape), in_branch=True)
-        losses = {d: self.stack.evaluate(w) for d, w in self.final.items()}
-        for k in range(len(self.trunks)):
-            if not self._has_run(k, budget):
-                self._write_run(k, budget, {d: table[k] for d, table in losses.items()})
+        self._write_runs(budget, "annealed")
         self.stack.restore(trunk, start)
         self.seconds = trunk_seconds
 
@@ -173,8 +174,8 @@ class Worker:
         blended = {d for t in self.trunks for d, share in t.blend if share > 0}
         return [d for d in sorted(self.corpus.bytes) if d in blended or len(self.corpus.tokens(d, "heldout"))]
 
-    def _has_run(self, k: int, budget: int) -> bool:
-        run_id = self.trunks[k].run_id(self.corpus.corpus_hash, budget)
+    def _has_run(self, k: int, budget: int, kind: str = "annealed") -> bool:
+        run_id = self.trunks[k].run_id(self.corpus.corpus_hash, budget, kind)
         return any(row["run_id"] == run_id for row in read_rows(self._file(k), "run"))
 
     def _file(self, k: int) -> Path:
@@ -194,7 +195,14 @@ class Worker:
             if k not in self.diverged and not np.isfinite([d.loss for d in domains]).all():
                 self.diverged[k] = f"loss not finite at step {self.stack.step}"
 
-    def _write_run(self, k: int, budget: int, losses: dict[str, NDArray[np.float64]]) -> None:
+    def _write_runs(self, budget: int, kind: str) -> None:
+        """A row for every model of the stack that has none yet, measured as it is now."""
+        losses = {d: self.stack.evaluate(w, average=kind == "average") for d, w in self.final.items()}
+        for k in range(len(self.trunks)):
+            if not self._has_run(k, budget, kind):
+                self._write_run(k, budget, kind, {d: table[k] for d, table in losses.items()})
+
+    def _write_run(self, k: int, budget: int, kind: str, losses: dict[str, NDArray[np.float64]]) -> None:
         trunk, steps = self.trunks[k], self.first.steps(budget)
         domains = [_domain_loss(d, per_window) for d, per_window in losses.items()]
         shares = dict(trunk.blend)
@@ -207,11 +215,11 @@ class Worker:
         unique = self.stack.samplers[k].unique_tokens(steps)
         parameters, flops = count_parameters(trunk.shape), count_flops(trunk.shape, tokens)
         run = Run(
-            run_id=trunk.run_id(self.corpus.corpus_hash, budget),
+            run_id=trunk.run_id(self.corpus.corpus_hash, budget, kind),
             trunk_id=self.ids[k],
             study=self.study,
-            name=f"{trunk.name} tokens {print_count(tokens)}",
-            kind="annealed",
+            name=f"{trunk.name} tokens {print_count(tokens)}" + ("" if kind == "annealed" else f" {kind}"),
+            kind=kind,
             status="diverged" if note else "done",
             N=parameters.matrices,
             params_embedding=parameters.embedding,
@@ -238,7 +246,7 @@ class Worker:
             vocabulary=trunk.shape.vocabulary,
             tokens_per_step=trunk.tokens_per_step,
             steps=steps,
-            schedule=f"constant, {trunk.cooldown_shape} cooldown over the last {trunk.cooldown:.0%}",
+            schedule=_schedule(trunk, kind),
             peak_lr=trunk.peak_lr,
             weight_decay=trunk.weight_decay,
             beta2=trunk.beta2,
@@ -254,7 +262,8 @@ class Worker:
         )
         evaluations = self._evaluations(run.run_id, trunk, steps, domains)
         append_rows(self._file(k), *evaluations, {"run": run.to_json()})
-        self.say({"run": run.name, "status": run.status})
+        if kind == "annealed":
+            self.say({"run": run.name, "status": run.status})
 
     def _evaluations(
         self, run_id: str, trunk: Trunk, step: int, domains: list[DomainLoss]
@@ -279,6 +288,12 @@ def device_name(device: torch.device) -> str:
         else []
     )
     return f"{names[0] if names else platform.processor() or platform.machine()}, one thread"
+
+
+def _schedule(trunk: Trunk, kind: str) -> str:
+    if kind == "average":
+        return f"constant, weights averaged with power {trunk.average_gamma:g}"
+    return f"constant, {trunk.cooldown_shape} cooldown over the last {trunk.cooldown:.0%}"
 
 
 def _domain_loss(domain: str, per_window: NDArray[np.float64]) -> DomainLoss:

@@ -136,6 +136,21 @@ def test_sweep_repeats_data_exactly_as_often_as_asked(tmp_path, library):
     assert frame["unique_tokens"].to_list() == [16384] * 6
 
 
+def test_averages_of_the_trunk_are_free_points_marked_as_such(tmp_path, library, capsys):
+    """Where the trunk passes a budget its averaged weights come close to the cooled-down ones, and cost no step."""
+    text = STUDY.replace("width = [16, 32]\n", "width = 16\n")
+    plain = scaling.sweep(write_study(tmp_path, library, "plain", text), progress=False)
+    folder = write_study(tmp_path, library, "averaged", text.replace("[[grid]]", "average_gamma = 17\n[[grid]]"))
+    cooled = scaling.sweep(folder, progress=False)
+    assert "left out: 4 average" in capsys.readouterr().out
+    key, losses = ["seed", "D"], pl.col("loss")
+    assert cooled.sort(key)["loss"].to_list() == plain.sort(key)["loss"].to_list()
+    averages = scaling.open_runs(folder, kind="average")
+    beside = averages.join(cooled, on=key, suffix="_cooled").select(losses / pl.col("loss_cooled"))["loss"]
+    assert len(beside) == 4
+    assert beside.is_between(0.95, 1.05).all()
+
+
 def test_a_diverged_run_keeps_its_row_and_the_others_go_on(tmp_path, library, capsys):
     text = STUDY.replace("width = [16, 32]\n", "width = 16\npeak_lr = [0.004, 1e30]\n")
     folder = write_study(tmp_path, library, "wild", text)
