@@ -48,6 +48,16 @@ def print_count(value: float, digits: int = 3) -> str:
     return f"{float(mantissa):g}e{power}"
 
 
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power_of_ten(value: float, digits: int = 2) -> str:
+    """A budget for people: 2.5 × 10¹⁵; of whole powers only the power, with digits = 0: 10¹⁵."""
+    mantissa, exponent = f"{value:.{max(digits, 1) - 1}e}".split("e")
+    power = f"10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    return f"{mantissa} × {power}" if digits else power
+
+
 def bits_per_byte(nats_per_token: float, bytes_per_token: float = 1.0) -> float:
     """Loss in bits per byte of text.
 

@@ -18,6 +18,10 @@ FRONTIER_FLOPS = 2.1e25
 """Training compute of GPT-4 as Epoch AI estimates it (Notable AI models, 2023); larger ones have been trained since."""
 
 
+PLACES = {"committed": "committed", "local": "this machine"}
+"""What a reader calls the origins of a row."""
+
+
 class Prose(str):
     """Markdown that a notebook shows as text."""
 
@@ -37,6 +41,9 @@ class Estimate:
     unit: str
 
     def __str__(self) -> str:
+        if self.value >= 1e4:
+            ends = f"{100 * self.level:.3g} % [{print_count(self.low)}, {print_count(self.high)}]"
+            return f"{print_count(self.value)} {self.unit}, {ends}"
         within = text.interval(self.low, self.high, self.level)
         return f"{text.rounded(self.value, (self.high - self.low) / 2)} {self.unit}, {within}"
 
@@ -105,8 +112,8 @@ class Verdict:
         """What would change the answer, as a list, and which runs would tell."""
         lines = [f"- {line}" for line in self.would_change]
         if self.next_runs:
-            lines.append(f"- Runs that would tell most: {'; '.join(self.next_runs)}.")
-        return Prose("\n".join([*lines, f"- All of this rests on {self.reach}."]))
+            lines.append(f"- **Runs that would tell most.** {'; '.join(self.next_runs)}.")
+        return Prose("\n".join([*lines, f"- **Size.** All of this rests on {self.reach}."]))
 
     def __str__(self) -> str:
         plain = self.sentence.replace("**", "")

@@ -18,7 +18,8 @@ from scaling.fit import Fit
 from scaling.plot import theme, words
 from scaling.plot.offline import Bundle, embed, enable
 from scaling.plot.optimum import optimum, quantiles
-from scaling.plot.series import PLACES, repeated, size_names, tooltips
+from scaling.plot.series import repeated, size_names, tooltips
+from scaling.verdict import PLACES
 
 __all__ = ["Bundle", "embed", "enable", "loss_against_compute"]
 
@@ -54,12 +55,12 @@ def loss_against_compute(found: Fit, runs: pl.DataFrame, *, level: float = 0.8) 
 
 
 class _Axes:
-    """The axes that all layers share: from the smallest run to ten times the compute of the largest."""
+    """The axes that all layers share: from the smallest run to beyond ten times the compute of the largest."""
 
     def __init__(self, found: Fit, runs: pl.DataFrame, level: float):
         C, loss = runs["C"].to_numpy(), runs["loss"].to_numpy()
         self.low, self.largest = float(np.log10(C.min())) - 0.25, float(np.log10(C.max()))
-        self.high = self.largest + 1.0
+        self.high = self.largest + 1.15
         goal = allocate(found, runs, 10**self.high, level=level)
         self.most_tokens = float(goal.D.high[0])
         self.bottom, self.top = float(goal.loss.low[0]) * 0.88, float(loss.max()) * 1.08
@@ -78,13 +79,18 @@ class _Axes:
 
 
 def _sliders(axes: _Axes) -> list[alt.Parameter]:
-    """The two sliders, in powers of ten, and the words that stand beside them."""
-    least, most = round(axes.low + 0.3, 1), round(axes.high, 1)
+    """The two sliders, in powers of ten, and the words that stand beside them. They start at ten times the largest run,
+    with more unique tokens than it takes."""
+    step = 0.05
+    tenfold = round(axes.largest + 1, 4)
+    least = round(tenfold - step * int((tenfold - axes.low - 0.25) / step), 4)
     widest = round(float(np.log10(axes.most_tokens)) + 0.1, 1)
-    compute = alt.binding_range(min=least, max=most, step=0.05, name="training compute")
-    unique = alt.binding_range(min=round(widest - 3, 1), max=widest, step=0.05, name="unique tokens on offer")
+    compute = alt.binding_range(
+        min=least, max=round(tenfold + 2 * step, 4), step=step, name="training compute"
+    )
+    unique = alt.binding_range(min=round(widest - 3, 1), max=widest, step=step, name="unique tokens on offer")
     return [
-        alt.param(name="log_compute", value=round(axes.largest + 0.5, 1), bind=compute),
+        alt.param(name="log_compute", value=tenfold, bind=compute),
         alt.param(name="log_unique", value=widest, bind=unique),
         alt.param(name="log_compute_words", expr=words.vega_power_of_ten("log_compute") + "+' FLOPs'"),
         alt.param(name="log_unique_words", expr=words.vega_count("pow(10,log_unique)")),
@@ -115,11 +121,12 @@ def _frontier(found: Fit, runs: pl.DataFrame, level: float, axes: _Axes) -> list
     x = axes.x()
     band = alt.Chart().mark_area(color=theme.INK, opacity=0.14, clip=True)
     line = alt.Chart().mark_line(color=theme.INK, strokeWidth=2, clip=True)
-    name = alt.Chart().mark_text(align="right", dy=20, dx=-4, fontWeight=500)
+    name = alt.Chart().mark_text(align="right", dy=18, fontWeight=500)
     group = alt.layer(
         band.encode(x=x, y=axes.y("loss_low"), y2="loss_high:Q"),
         line.encode(x=x, y=axes.y("loss_mid")),
-        name.encode(x=x, y=axes.y("loss_low"), text=alt.value(f"best for its compute, {level:.0%} interval"))
+        name.encode(x=alt.datum(10 ** (axes.largest + 0.95)), y=axes.y("loss_low"))
+        .encode(text=alt.value(f"best for its compute, {100 * level:.3g} % interval"))
         .transform_filter(f"datum.C > {10 ** (axes.high - step / 2)}"),
         data=_draws(found),
     )  # fmt: skip
@@ -156,7 +163,8 @@ def _marked(found: Fit, runs: pl.DataFrame, level: float, axes: _Axes) -> list[C
         + interval.format(words.vega_count(f"datum.{f}_low"), words.vega_count(f"datum.{f}_high"))
         for f in "ND"
     )  # fmt: skip
-    epochs = "max(1,datum.D_mid/pow(10,log_unique))"
+    unique = words.vega_count("pow(10,log_unique)")
+    passes = f"format(datum.D_mid/pow(10,log_unique),'.1f')+' passes over '+{unique}+' unique'"
     group.transform = [
         *_best_at(found, runs, "pow(10,log_compute)", polish=2),
         *quantiles(["loss", "N", "D"], level),
@@ -168,7 +176,7 @@ def _marked(found: Fit, runs: pl.DataFrame, level: float, axes: _Axes) -> list[C
         },
         {
             "calculate": f"[{words.vega_power_of_ten('log_compute')}+' FLOPs', {N}+' parameters', {D}+' tokens',"
-            f" format({epochs},'.1f')+' epochs of '+{words.vega_count('pow(10,log_unique)')}+' unique']",
+            f" datum.D_mid>pow(10,log_unique)?{passes}:'none seen twice']",
             "as": "readout",
         },
     ]
@@ -243,13 +251,13 @@ def _runs(runs: pl.DataFrame, axes: _Axes) -> list[alt.Chart]:
         .mark_text(align="left", dx=3, dy=dy, fontWeight=600)
         .encode(x=x, y=y, text="label:N", color=shown.colour)
         # neighbours at two heights on a narrow screen, so that close sizes do not overprint
-        for odd, dy in ((0, -10), (1, alt.expr("width<560?-23:-10")))
+        for odd, dy in ((0, alt.expr("width<560?-23:-10")), (1, -10))
     ]
     if any(repeated(runs)):
         last = runs.filter(pl.Series(repeated(runs))).sort("N", "C", "loss").row(-1, named=True)
         end = {"C": last["C"], "loss": last["loss"], "size": names[last["N"]]}
         label = alt.Chart(alt.InlineData(values=[end])).mark_text(align="left", dx=8, fontStyle="italic")
-        named.append(label.encode(x=x, y=y, text=alt.value("the same text again"), color=shown.colour))
+        named.append(label.encode(x=x, y=y, text=alt.value("repeated text"), color=shown.colour))
     return [shown.means("C", "loss", x, axes.y("mean")), shown.points(x, y), *named]
 
 

@@ -49,7 +49,7 @@ _BUNDLE = """\
 STYLE = """\
 .scaling-chart{width:100%;min-width:16rem;color:inherit;font:14px/1.4 system-ui,sans-serif}
 .scaling-chart .vega-bindings{display:flex;flex-wrap:wrap;gap:.4rem 2.5rem;margin:.5rem 0 0}
-.scaling-chart .vega-bind{flex:1 1 18rem;max-width:26rem}
+.scaling-chart .vega-bind{flex:1 1 16rem}
 .scaling-chart .vega-bind label{display:grid;grid-template-columns:1fr auto;gap:.1rem 1rem;align-items:baseline}
 .scaling-chart .vega-bind input[type=range]{grid-row:2;grid-column:1/-1;width:100%;accent-color:#5790fc}
 .scaling-chart .vega-bind label>span:last-child{grid-row:1;grid-column:2;font-weight:600;

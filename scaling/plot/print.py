@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 from scaling.budget import allocate
 from scaling.fit import Fit
 from scaling.plot import theme, words
-from scaling.plot.series import residual_percent, size_names
+from scaling.plot.series import repeated, residual_percent, size_names
 
 WIDTH = 7.0
 """Inches: the text width of a page with ordinary margins."""
@@ -81,13 +82,18 @@ def _frontier(axes: Axes, found: Fit, runs: pl.DataFrame, level: float) -> None:
     axes.fill_between(C, best.loss.low, best.loss.high, color="black", alpha=0.14, linewidth=0)
     axes.plot(C, best.loss.median, color="black", linewidth=1.4)
     names = size_names(runs)
-    for i, ((N,), of_size) in enumerate(runs.sort("N").group_by("N", maintain_order=True)):
-        mean = of_size.group_by("C").agg(pl.col("loss").mean()).sort("C")
-        axes.plot(mean["C"], mean["loss"], color=theme.colour(i), linewidth=0.9, alpha=0.7)
-        _scatter(axes, i, of_size["C"], of_size["loss"])
+    for i, ((N,), of_size) in enumerate(_by_size(runs)):
+        for again, cell in of_size.group_by("again"):
+            mean = cell.group_by("C").agg(pl.col("loss").mean()).sort("C")
+            dashes, strength = ((0, (2, 2)), 0.4) if again[0] else ("-", 0.7)
+            axes.plot(
+                mean["C"], mean["loss"], color=theme.colour(i), lw=0.9, alpha=strength, linestyle=dashes
+            )
+        _scatter(axes, i, of_size, "C", "loss")
+        first = of_size.filter(pl.col("C") == pl.col("C").min())
         label = names[N] if i else f"N = {names[N]}"
-        at = (mean["C"][0], mean["loss"][0])
         above = 4 + 9 * (i % 2)  # neighbours at two heights, so that close sizes do not overprint
+        at = (float(first["C"][0]), float(first["loss"].to_numpy().max()))
         axes.annotate(label, at, (2, above), textcoords="offset points", color=theme.colour(i), weight="bold")
     bottom, top = float(best.loss.low[-1]) * 0.86, float(loss.max()) * 1.08
     axes.set(xscale="log", yscale="log", xlim=(C[0], C[-1]), ylim=(bottom, top))
@@ -96,29 +102,37 @@ def _frontier(axes: Axes, found: Fit, runs: pl.DataFrame, level: float) -> None:
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_yticks([], minor=True)
     powers = range(int(np.ceil(low)), int(np.floor(high)) + 1)
-    axes.set_xticks([10.0**p for p in powers], [f"10{str(p).translate(words.SUPERSCRIPT)}" for p in powers])
+    axes.set_xticks([10.0**p for p in powers], [words.power_of_ten(10.0**p, 0) for p in powers])
     axes.set_xticks([], minor=True)
-    name, end = f"best for its compute, {level:.0%} interval", (C[-1], float(best.loss.low[-1]))
+    name, end = f"best for its compute, {100 * level:.3g} % interval", (C[-1], float(best.loss.low[-1]))
     axes.annotate(name, end, (-2, -5), textcoords="offset points", ha="right", va="top")
     axes.set_title("Loss against compute")
 
 
 def _residuals(axes: Axes, found: Fit, runs: pl.DataFrame) -> None:
     missed = residual_percent(found, runs)
-    for i, ((_,), of_size) in enumerate(
-        runs.with_columns(pl.Series("residual", missed)).sort("N").group_by("N", maintain_order=True)
-    ):
-        _scatter(axes, i, of_size["D"], of_size["residual"])
+    for i, (_, of_size) in enumerate(_by_size(runs.with_columns(pl.Series("residual", missed)))):
+        _scatter(axes, i, of_size, "D", "residual")
     axes.axhline(0, color="black", linewidth=0.8)
-    reach = 1.15 * float(np.abs(missed).max())
-    axes.set(xscale="log", ylim=(-reach, reach), xlabel="training tokens D", ylabel="loss above the law, %")
+    bottom, top = min(-1.0, 1.15 * float(missed.min())), max(1.0, 1.15 * float(missed.max()))
+    axes.set(xscale="log", ylim=(bottom, top), xlabel="training tokens D", ylabel="loss above the law, %")
     tokens = runs["D"].to_numpy()
     ticks = words.log_ticks(float(tokens.min()), float(tokens.max()), 4)
     axes.set_xticks(ticks, [words.count(tick) for tick in ticks])
     axes.set_xticks([], minor=True)
-    axes.set_title(f"Misses {np.sqrt(np.mean(missed**2)):.1f} % rms")
+    axes.set_title(f"Missed by {np.sqrt(np.mean(missed**2)):.1f} % rms")
 
 
-def _scatter(axes: Axes, index: int, x: pl.Series, y: pl.Series) -> None:
-    marker = theme.MARKERS[index % len(theme.MARKERS)]
-    axes.scatter(x, y, s=14, marker=marker, color=theme.colour(index), linewidth=0, alpha=0.9, zorder=3)
+def _by_size(runs: pl.DataFrame) -> Iterable[tuple[Any, pl.DataFrame]]:
+    marked = runs.with_columns(pl.Series("again", repeated(runs)))
+    return marked.sort("N", "again").group_by("N", maintain_order=True)
+
+
+def _scatter(axes: Axes, index: int, runs: pl.DataFrame, x: str, y: str) -> None:
+    """One mark a run, pale where tokens repeat."""
+    marker, colour = theme.MARKERS[index % len(theme.MARKERS)], theme.colour(index)
+    for again, strength in ((True, 0.3), (False, 0.9)):
+        shown = runs.filter(pl.col("again") == again)
+        axes.scatter(
+            shown[x], shown[y], s=14, marker=marker, color=colour, linewidth=0, alpha=strength, zorder=3
+        )

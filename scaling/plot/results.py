@@ -27,15 +27,15 @@ def residuals(found: Fit, runs: pl.DataFrame) -> alt.LayerChart:
     """
     missed = residual_percent(found, runs)
     shown = Runs(runs, residual=list(missed))
-    reach = 1.15 * float(np.abs(missed).max())
+    bottom, top = min(-1.0, 1.15 * float(missed.min())), max(1.0, 1.15 * float(missed.max()))
     least, most = (float(end) for end in (runs["D"].to_numpy().min(), runs["D"].to_numpy().max()))
     x = alt.X("D", type="quantitative", title="training tokens D")
     x = x.scale(type="log", domain=[least * 0.85, most * 1.18], nice=False)
     x = x.axis(values=words.log_ticks(least, most, 4), labelExpr=words.vega_count("datum.value"))
 
     def y(field: str) -> alt.Y:
-        within = alt.Scale(domain=[-reach, reach], nice=False)
-        return alt.Y(field, type="quantitative", title="loss above the law, %", scale=within)
+        within, axis = alt.Scale(domain=[bottom, top], nice=False), alt.Axis(tickCount=5)
+        return alt.Y(field, type="quantitative", title="loss above the law, %", scale=within, axis=axis)
 
     zero = alt.Chart(alt.InlineData(values=[{"residual": 0}])).mark_rule(strokeWidth=1.5)
     return finish(

@@ -8,8 +8,7 @@ import polars as pl
 from scaling.fit import Fit
 from scaling.laws.base import describe
 from scaling.plot import words
-
-PLACES = {"committed": "committed", "local": "this machine"}
+from scaling.verdict import PLACES
 
 
 def size_names(runs: pl.DataFrame) -> dict[int, str]:

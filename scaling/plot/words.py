@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import math
 
-from scaling.units import print_count
+from scaling.units import power_of_ten, print_count
 
-SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+__all__ = ["count", "log_ticks", "power_of_ten", "vega_count", "vega_exponent", "vega_power_of_ten"]
+
 _DIGITS = "['⁰','¹','²','³','⁴','⁵','⁶','⁷','⁸','⁹']"
-
-
-def power_of_ten(value: float, digits: int = 2) -> str:
-    """A budget for people: 2.5 × 10¹⁵."""
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPT)}"
 
 
 def count(value: float, digits: int = 3) -> str:

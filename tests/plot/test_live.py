@@ -45,7 +45,7 @@ def test_fewer_unique_tokens_raise_the_frontier(found: Fit, ladder: pl.DataFrame
     before, after = (words(scene(chart, log_unique=log)) for log in (7.0, 5.0))
     loss = [numbers(next(line for line in said if line.startswith("loss")))[0] for said in (before, after)]
     assert loss[1] > loss[0] + 0.05
-    assert any("epochs of 100k unique" in line for line in after)
+    assert any("passes over 100k unique" in line for line in after)
 
 
 def test_every_run_is_drawn_and_says_its_numbers(found: Fit, ladder: pl.DataFrame) -> None:

@@ -33,7 +33,7 @@ def test_figure_is_invariant_to_when_it_is_drawn(found: Fit, ladder: pl.DataFram
 def test_figure_names_its_axes_in_text(found: Fit, ladder: pl.DataFrame) -> None:
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", paper.loss_against_compute(found, ladder).svg)
     assert {"training compute, FLOPs", "held-out loss, nats/token", "10¹²", "N = 6.1k"} <= set(texts)
-    assert f"Misses {found.rms_percent:.1f} % rms" in texts
+    assert f"Missed by {found.rms_percent:.1f} % rms" in texts
 
 
 def test_residuals_match_the_fit(found: Fit, ladder: pl.DataFrame) -> None:
