@@ -1,0 +1,207 @@
+"""How near a fit comes: published fits found again, and how often prediction intervals hold what was held out.
+
+    SCALING_PUBLISHED=DIR python benchmarks/accuracy.py             # about a minute
+    SCALING_PUBLISHED=DIR python benchmarks/accuracy.py --worlds 20 # fewer simulated worlds
+
+Two tables. The first has the published number beside the one reached here with the same data. The second counts, over
+simulated worlds whose runs share trunks and whose noise is shared within a trunk, how often the 50 %, 80 % and 95 %
+intervals for new runs hold the largest half decade of compute, when the fitted law is the true one and when it is not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")
+
+import numpy as np  # noqa: E402
+import polars as pl  # noqa: E402
+
+from scaling.fit import fit  # noqa: E402
+from scaling.fit.text import table  # noqa: E402
+from scaling.laws import (  # noqa: E402
+    MUENNIGHOFF_2023,
+    chinchilla,
+    data_constrained,
+    describe,
+    mixing,
+    overtraining,
+    power_mean,
+)
+from scaling.published import open_published  # noqa: E402
+
+LEVELS = (0.5, 0.8, 0.95)
+Row = list[str]
+
+
+def found_again() -> list[Row]:
+    """Published numbers beside ours."""
+    return [*_chinchilla(), *_data_constrained(), *_overtraining(), *_ladder(), *_mixtures()]
+
+
+def _chinchilla() -> list[Row]:
+    points = open_published("chinchilla").sort("loss").head(240)
+    plain = fit(chinchilla, points, bootstrap=0)
+    free = fit(chinchilla, points, objective="huber_likelihood", bootstrap=4000, cluster="rows")
+    rows = [["Chinchilla, Huber on log loss", "objective", "0.001018274", f"{plain.objective:.9f}"]]
+    for p, value in {"E": "1.81722", "alpha": ".34731", "beta": ".36717"}.items():
+        rows.append(["", p, value, f"{plain.params[p]:.5f}".replace("0.", ".")])
+    published = {
+        "A": ("482.006", "124.5"), "B": ("2085.434", "1293"), "E": ("1.81686", ".0257"),
+        "alpha": (".34781", ".0154"), "beta": (".36585", ".0206"),
+    }  # fmt: skip
+    for i, (p, (value, error)) in enumerate(published.items()):
+        ours = f"{free.params[p]:.6g} ± {free.stderr[p]:.3g}"
+        rows.append(["Chinchilla, Huber likelihood" if i == 0 else "", p, f"{value} ± {error}", ours])
+    return rows
+
+
+def _data_constrained() -> list[Row]:
+    runs = pl.read_csv(_folder() / "datablations_muennighoff" / "runs_published_fit_182.csv")
+    runs = runs.select(N="params_N", D="tokens_D", unique_tokens="unique_tokens_U", loss="val_loss")
+    columns, loss = [runs[c].to_numpy() for c in ("N", "D", "unique_tokens")], runs["loss"].to_numpy()
+    held = {p: v for p, v in describe(MUENNIGHOFF_2023).held.items() if p not in ("R_D", "R_N")}
+    found = fit(data_constrained, runs, fixed=held, bootstrap=0)
+    theirs, ours = (
+        _r2(loss, MUENNIGHOFF_2023(*columns)),
+        _r2(loss, data_constrained(*columns, **found.params)),
+    )
+    value = MUENNIGHOFF_2023(6.34e9, 242e9, 25e9)
+    words = (
+        f"{ours:.5f} at R_D {found.params['R_D']:.3g}, R_N {found.params['R_N']:.3g} (lowest Huber objective)"
+    )
+    return [
+        ["data-constrained", "L(6.34e9, 242e9, 25e9)", "2.2256440889984477", f"{value:.16f}"],
+        ["", "R² of the published constants", "0.77220", f"{theirs:.5f}"],
+        ["", "R² with R_D, R_N refitted", "0.77220 at R_D 15.4, R_N 5.31", words],
+    ]
+
+
+def _overtraining() -> list[Row]:
+    runs = open_published("overtraining").filter(dataset="rpj")
+    big = pl.col("arch").is_in(["open_lm_1b", "open_lm_7b"])
+    found = fit(overtraining, runs.filter(~big), bootstrap=0)
+    rows = []
+    for name, theirs in (("rpj-open_lm_1b-32.0", "0.71 %"), ("rpj-open_lm_7b-1.0", "0.73 %")):
+        one = runs.filter(name=name)
+        miss = overtraining(one["C"][0], one["M"][0], **found.params) / one["loss"][0] - 1.0
+        rows.append(
+            [
+                "over-training, C4 loss" if not rows else "",
+                f"relative error on {name}",
+                theirs,
+                f"{100 * abs(miss):.2f} %",
+            ]
+        )
+    return rows
+
+
+def _ladder() -> list[Row]:
+    runs = open_published("ladder")
+    known = runs.filter(pl.col("N").is_not_null())
+    small = known.filter(~pl.col("size").is_in(["peteish7", "peteish13"]))
+    large = known.filter(name="peteish13_eval_final")
+    rows = []
+    for law in (chinchilla, power_mean):
+        found = fit(law, small, bootstrap=0)
+        value = float(law(large["N"][0], large["D"][0], **found.params))
+        measured = large["loss"][0]
+        rows.append([
+            "model ladder" if not rows else "", f"C4 loss at 13B by {found.name} (measured {measured:.4f})", "2.3444",
+            f"{value:.4f}",
+        ])  # fmt: skip
+    return rows
+
+
+def _mixtures() -> list[Row]:
+    runs = open_published("mixtures")
+    train, test = runs.filter(split="train"), runs.filter(size="1B")
+    shares = [c for c in runs.columns if c.startswith("w_") and c != "w_pile_cc"]
+    law = mixing(*shares)
+    found = fit(law, train, bootstrap=0)
+    predicted = law(*(test[c].to_numpy() for c in shares), **found.params)
+    rank = float(np.corrcoef(_ranks(predicted), _ranks(test["loss"].to_numpy()))[0, 1])
+    return [["mixtures, 1M to 1B", "rank correlation, Pile-CC loss", "at least 0.87", f"{rank:.3f}"]]
+
+
+def coverage(worlds: int) -> list[Row]:
+    """Share of held-out runs inside the intervals, over simulated worlds."""
+    rows = []
+    for truth, words in (
+        (chinchilla, "the true law"),
+        (power_mean, "another law (truth: power mean, q 1.5 to 4)"),
+    ):
+        inside, count = np.zeros(len(LEVELS)), 0
+        for world in range(worlds):
+            runs = _world(truth, world)
+            C = (6 * runs["N"] * runs["D"]).to_numpy()
+            held = C.max() / 10**0.5 < C
+            found = fit(chinchilla, runs.filter(~held), bootstrap=300, seed=world)
+            unseen = runs.filter(held)
+            for i, level in enumerate(LEVELS):
+                band = found.predict(
+                    level=level, new_run=True, N=unseen["N"].to_numpy(), D=unseen["D"].to_numpy()
+                )
+                loss = unseen["loss"].to_numpy()
+                inside[i] += np.sum((band.low <= loss) & (loss <= band.high))
+            count += len(unseen)
+        shares = [f"{100 * share:.0f} %" for share in inside / count]
+        rows.append([f"fitted law is {words}", *shares, f"{count} runs in {worlds} worlds"])
+    return rows
+
+
+def _world(law, seed: int) -> pl.DataFrame:
+    """Five sizes, two seeds each, six budgets per trunk; noise of a run and noise that its whole trunk shares."""
+    rng = np.random.default_rng(seed)
+    truth = {
+        "E": rng.uniform(1.2, 2.2), "A": 0.9 * 1e7 ** (a := rng.uniform(0.25, 0.45)), "alpha": a,
+        "B": 0.9 * 2e8 ** (b := rng.uniform(0.25, 0.45)), "beta": b,
+    }  # fmt: skip
+    if law is power_mean:
+        truth["q"] = rng.uniform(1.5, 4.0)
+    rows = []
+    for i, N in enumerate(np.geomspace(2e6, 2e8, 5)):
+        for trunk in range(2):
+            shared = 0.006 * rng.normal()
+            for D in np.geomspace(2e7, 2e9, 6):
+                loss = float(law(N, D, **truth)) * np.exp(shared + 0.004 * rng.normal())
+                rows.append((N, D, f"{i}-{trunk}", loss))
+    return pl.DataFrame(rows, schema=["N", "D", "trunk_id", "loss"], orient="row")
+
+
+def _r2(wanted: np.ndarray, found: np.ndarray) -> float:
+    return float(1.0 - np.sum((wanted - found) ** 2) / np.sum((wanted - wanted.mean()) ** 2))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    return np.argsort(np.argsort(values))
+
+
+def _folder() -> Path:
+    return Path(os.environ["SCALING_PUBLISHED"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Published fits found again, and the coverage of intervals.")
+    parser.add_argument("--worlds", type=int, default=100, help="simulated worlds of each kind")
+    options = parser.parse_args()
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    os.environ.setdefault("SCALING_PUBLISHED", str(beside))
+    if not _folder().is_dir():
+        sys.exit(f"no {_folder()}; name the folder of published results in SCALING_PUBLISHED")
+    print(table(["published fit", "number", "published", "here"], found_again()))
+    print()
+    header = [
+        "new runs half a decade of compute beyond the fit",
+        *(f"{100 * level:.0f} % interval" for level in LEVELS),
+        "held out",
+    ]
+    print(table(header, coverage(options.worlds)))
+
+
+if __name__ == "__main__":
+    main()
