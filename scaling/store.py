@@ -104,7 +104,10 @@ class Store:
         if origin == "committed":
             path = self.study.folder / _TABLES[kind]
             frame = _read_parquet(path) if path.exists() else pl.DataFrame(schema=_SCHEMAS[kind])
-            return frame.select(pl.col(c).cast(t) for c, t in _SCHEMAS[kind].items())
+            return frame.select(  # a column that came after the file was written is empty
+                (pl.col(c) if c in frame.columns else pl.lit(None, t)).cast(t).alias(c)
+                for c, t in _SCHEMAS[kind].items()
+            )
         rows: list[dict[str, Any]] = []
         for path in sorted(self.local.glob("rows/*.jsonl")):
             rows += [_flat(row) for row in read_rows(path, kind)]

@@ -38,7 +38,7 @@ from scaling.flops import Shape
 from scaling.units import parse_count, print_count
 
 _COUNTS = {"budgets", "tokens_per_step", "warmup_tokens", "beta2_half_life", "unique_budget"}
-COOLDOWNS = ("linear", "1-sqrt")
+COOLDOWNS = ("linear", "1-sqrt", "cosine")
 _LATER = frozenset({"average_gamma"})
 """Keys that came after the first committed rows: at their default they are not spelled out, so old ids stay."""
 
@@ -63,7 +63,7 @@ class Trunk:
     """Learning rate of the matrices at `train.model.BASE_WIDTH`; each matrix has its multiplier."""
     warmup_tokens: int = 65_536
     cooldown: float = 0.2
-    """Share of a budget over which the rate falls to zero."""
+    """Share of a budget over which the rate falls to zero; with 1, every budget is a run of its own."""
     cooldown_shape: str = "1-sqrt"
     weight_decay: float = 0.0
     """Pull of each step towards zero, as a share of the rate (decoupled)."""
@@ -121,6 +121,11 @@ class Trunk:
     def beta2(self) -> float:
         """Adam's second-moment decay for each step: half after `beta2_half_life` tokens."""
         return 0.5 ** (self.tokens_per_step / self.beta2_half_life)
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps over which the rate rises."""
+        return self.warmup_tokens // self.tokens_per_step
 
     def steps(self, budget: int) -> int:
         """Whole steps that a budget pays for."""

@@ -23,6 +23,7 @@ def test_committed_rows_are_what_their_study_asks_for(study):
     rows = store.rows("run", "committed")
     for (corpus_hash,), mine in rows.group_by("corpus_hash"):
         asked = {t.run_id(str(corpus_hash), b) for t in study.trunks for b in t.budgets}
+        asked |= {t.run_id(str(corpus_hash), b, "average") for t in study.trunks for b in t.averages()}
         assert set(mine["run_id"]) == asked
     assert (study.folder / "LOG.md").exists()
     assert sum(f.stat().st_size for f in study.folder.glob("*.parquet")) < 5e6

@@ -103,7 +103,7 @@ class Worker:
     # --- training ----------------------------------------------------------------------------------
 
     def _trunk_to(self, step: int) -> None:
-        warmup = self.first.warmup_tokens // self.first.tokens_per_step
+        warmup = self.first.warmup_steps
         curve = set(_curve_steps(step))
         averages = {self.first.steps(b): b for b in self.first.averages()}
         while self.stack.step < step:
@@ -118,8 +118,10 @@ class Worker:
         """Cool a copy of the trunk down to its budget, write its rows, and come back to the trunk."""
         start, end = self.stack.step, self.first.steps(budget)
         trunk, trunk_seconds = self.stack.fork(), self.seconds
-        shape = self.first.cooldown_shape
-        self._advance(end, lambda s: cooldown_share(s, start, end, shape), in_branch=True)
+        shape, warmup = self.first.cooldown_shape, self.first.warmup_steps
+        self._advance(
+            end, lambda s: trunk_share(s, warmup) * cooldown_share(s, start, end, shape), in_branch=True
+        )
         self._write_runs(budget, "annealed")
         self.stack.restore(trunk, start)
         self.seconds = trunk_seconds
@@ -293,7 +295,8 @@ def device_name(device: torch.device) -> str:
 def _schedule(trunk: Trunk, kind: str) -> str:
     if kind == "average":
         return f"constant, weights averaged with power {trunk.average_gamma:g}"
-    return f"constant, {trunk.cooldown_shape} cooldown over the last {trunk.cooldown:.0%}"
+    before = "constant, " if trunk.cooldown < 1 else ""
+    return f"{before}{trunk.cooldown_shape} cooldown over the last {trunk.cooldown:.0%}"
 
 
 def _domain_loss(domain: str, per_window: NDArray[np.float64]) -> DomainLoss:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from scaling.corpora.sampler import held_out_windows
-from scaling.study import Trunk
+from scaling.study import COOLDOWNS, Trunk
 from scaling.train import checkpoint
 from scaling.train.model import initial_weights, layout, matrix_views
 from scaling.train.optim import BETA1, EPSILON, AdamW
@@ -123,7 +123,7 @@ def test_initial_weights_depend_on_their_own_seed_alone():
 
 
 def test_cooldown_falls_from_one_to_nearly_zero():
-    for shape in ("linear", "1-sqrt"):
+    for shape in COOLDOWNS:
         shares = [cooldown_share(s, 80, 100, shape) for s in range(80, 100)]
         assert shares[0] == 1
         assert shares == sorted(shares, reverse=True)

@@ -9,15 +9,22 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+import torch
 
 import scaling
+from scaling.corpora.sampler import held_out_windows
+from scaling.corpora.text import Corpus
 from scaling.errors import BudgetBeyondCorpus, DeviceNotFound, StudyChanged, WorkersFailed
 from scaling.records import append_rows
 from scaling.store import Store
 from scaling.study import Trunk, read_study
+from scaling.train.schedule import trunk_share
+from scaling.train.stack import Stack
 from scaling.train.sweep import pack_trunks, plan_sweep, tokens_to_train
+from scaling.train.worker import FINAL_WINDOWS
 
 STUDY = """
 [corpus]
@@ -31,6 +38,7 @@ context = 32
 width = [16, 32]
 seed = [0, 1]
 """
+CPU = torch.device("cpu")
 WHAT_MAY_DIFFER = ["seconds", "study"]
 
 
@@ -136,11 +144,27 @@ def test_sweep_repeats_data_exactly_as_often_as_asked(tmp_path, library):
     assert frame["unique_tokens"].to_list() == [16384] * 6
 
 
+def test_a_cosine_over_the_whole_budget_is_a_run_of_its_own(tmp_path, library):
+    text = STUDY.replace("width = [16, 32]\n", 'width = 16\ncooldown = 1.0\ncooldown_shape = "cosine"\n')
+    folder = write_study(tmp_path, library, "cosine", text)
+    trunk = read_study(folder).trunks[0]
+    assert tokens_to_train(trunk) == sum(trunk.budgets)
+    frame = scaling.sweep(folder, progress=False)
+    assert frame["schedule"].unique().to_list() == ["cosine cooldown over the last 100%"]
+    alone = Stack([trunk], Corpus.load(plan_sweep(read_study(folder), progress=False).corpus.folder), CPU)
+    alone.advance(32, lambda s: trunk_share(s, 8) * (1 + np.cos(np.pi * s / 32)) / 2)
+    windows = held_out_windows(alone.corpus, "code", 32, FINAL_WINDOWS)
+    row = frame.filter(pl.col("seed") == trunk.seed, pl.col("D") == 32 * 512)
+    assert row["loss_code"][0] == pytest.approx(float(alone.evaluate(windows).mean()), rel=1e-5)
+
+
 def test_averages_of_the_trunk_are_free_points_marked_as_such(tmp_path, library, capsys):
     """Where the trunk passes a budget its averaged weights come close to the cooled-down ones, and cost no step."""
     text = STUDY.replace("width = [16, 32]\n", "width = 16\n")
     plain = scaling.sweep(write_study(tmp_path, library, "plain", text), progress=False)
-    folder = write_study(tmp_path, library, "averaged", text.replace("[[grid]]", "average_gamma = 17\n[[grid]]"))
+    folder = write_study(
+        tmp_path, library, "averaged", text.replace("[[grid]]", "average_gamma = 17\n[[grid]]")
+    )
     cooled = scaling.sweep(folder, progress=False)
     assert "left out: 4 average" in capsys.readouterr().out
     key, losses = ["seed", "D"], pl.col("loss")
