@@ -425,6 +425,17 @@ class MixedConventions(FitError):
         )
 
 
+class MixedUnits(FitError):
+    """A count that seems to be in one unit in some rows and in another in the rest."""
+
+    def __init__(self, column: str, small: float, large: float):
+        self.column, self.small, self.large = column, small, large
+        super().__init__(
+            f"column {column} has {small:g} in some rows and {large:g} in others, with nothing between: this looks "
+            "like two units (millions beside single ones). Bring them to one, or pass weights= if they are meant."
+        )
+
+
 class NothingHeldOut(FitError):
     """A held-out check with nothing to fit or nothing to predict."""
 

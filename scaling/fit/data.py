@@ -17,6 +17,7 @@ from scaling.errors import (
     DuplicateRuns,
     MissingColumns,
     MixedConventions,
+    MixedUnits,
     NonFiniteLoss,
     TooFewRuns,
     TooFewScales,
@@ -27,6 +28,10 @@ Array = NDArray[np.float64]
 Table = pl.DataFrame | pl.LazyFrame | Mapping[str, ArrayLike]
 
 _COLLINEAR = 1.0  # percent that one predictor must stray from a power of the others
+_SMALL, _APART = (
+    1e5,
+    1e4,
+)  # a count that small beside one that many times larger, and none between, is another unit
 _LOOKS_LIKE_A_COUNT = 1e3  # an unannotated column of positive values beyond this is taken for a scale
 
 # Which column says how a predictor was counted.
@@ -108,7 +113,8 @@ def read(
         stderr: column with the standard error of the target, where the objective needs it.
 
     Raises:
-        MissingColumns, NonFiniteLoss, BadPredictor, MixedConventions, DuplicateRuns, BadOption: as they say.
+        MissingColumns, NonFiniteLoss, BadPredictor, MixedConventions, MixedUnits, DuplicateRuns, BadOption: as they
+            say.
     """
     frame = as_frame(runs)
     wanted = [c.name for c in law.columns if c.default is None or c.name in frame.columns]
@@ -136,6 +142,9 @@ def read(
                 raise MixedConventions(convention, tuple(map(str, found)), predictor)
     if weights is None:
         _check_duplicates(frame, [*wanted, target])
+        for argument in law.columns:
+            if argument.quantity.count and argument.name in columns:
+                _check_units(argument.name, columns[argument.name])
     counted = np.ones(len(frame)) if weights is None else _weights(frame, weights)
     spread = None
     if stderr:
@@ -232,6 +241,14 @@ def _check(name: str, values: Array, *, above_zero: bool) -> None:
         first = int(np.argmax(bad))
         wanted = "finite and above zero" if above_zero else "finite"
         raise BadPredictor(name, int(bad.sum()), first, float(values[first]), wanted)
+
+
+def _check_units(name: str, values: Array) -> None:
+    """Counts below a hundred thousand beside counts ten thousand times as large, and none between."""
+    found = np.unique(values)
+    gap = int(np.argmax(found[1:] / found[:-1])) if len(found) > 1 else 0
+    if len(found) > 1 and found[gap] < _SMALL and found[gap + 1] > _APART * found[gap]:
+        raise MixedUnits(name, float(found[gap]), float(found[gap + 1]))
 
 
 def _check_duplicates(frame: pl.DataFrame, read: list[str]) -> None:

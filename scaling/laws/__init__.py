@@ -56,6 +56,7 @@ from scaling.laws.repetition import (
     repeated_data,
     with_repeats,
 )
+from scaling.laws.schedule import annealing, annealing_areas, falling_columns, multi_power
 from scaling.laws.serving import Serving, cheapest
 
 LAWS: dict[str, Callable[..., Any]] = {
@@ -76,18 +77,20 @@ LAWS: dict[str, Callable[..., Any]] = {
         m3,
         sigmoid,
         plateau,
+        annealing,
         transferred_data,
         score_from_loss,
         error_from_loss,
         score_from_compute,
     )
 }
-"""Laws with a formula, by the name of their function; `bnsl` and `mixing` make further ones."""
+"""Laws with a formula, by the name of their function; `bnsl`, `mixing` and `multi_power` make further ones."""
 
 IMPLICIT: dict[str, Callable[..., Any]] = {"m4": m4}
 """Laws that solve an equation step by step: fitted like the others, but too long a formula for a browser."""
 
 _BNSL = re.compile(r"bnsl\(breaks=(\d+)\)")
+_MULTI_POWER = re.compile(r"multi_power\(falls=(\d+)\)")
 _MIXING = re.compile(r"mixing\(([\w, ]+)\)")
 
 
@@ -110,10 +113,16 @@ def get(name: str) -> Callable[..., Any]:
         return known[name]
     if made := _BNSL.fullmatch(name):
         return bnsl(int(made[1]))
+    if made := _MULTI_POWER.fullmatch(name):
+        return multi_power(int(made[1]))
     if made := _MIXING.fullmatch(name):
         return mixing(*made[1].split(", "))
     closest = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    raise UnknownLaw(name, (*known, "bnsl(breaks=1)", "mixing(code, prose)"), closest[0] if closest else None)
+    raise UnknownLaw(
+        name,
+        (*known, "bnsl(breaks=1)", "mixing(code, prose)", "multi_power(falls=16)"),
+        closest[0] if closest else None,
+    )
 
 
 __all__ = [
@@ -139,6 +148,10 @@ __all__ = [
     "plateau",
     "bnsl",
     "mixing",
+    "annealing",
+    "annealing_areas",
+    "multi_power",
+    "falling_columns",
     "transferred_data",
     "score_from_loss",
     "error_from_loss",

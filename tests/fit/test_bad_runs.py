@@ -86,6 +86,14 @@ def test_fit_names_mixed_conventions(runs):
         fit(laws.compute_only, counted)
 
 
+def test_fit_names_mixed_units(runs):
+    millions = runs.with_columns(N=pl.when(pl.col("N") < 1e7).then(pl.col("N") / 1e6).otherwise(pl.col("N")))
+    with pytest.raises(errors.MixedUnits, match=r"column N has .* two units") as caught:
+        fit(chinchilla, millions)
+    assert caught.value.column == "N"
+    fit(chinchilla, millions, weights=np.ones(30), bootstrap=0)
+
+
 def test_fit_names_a_law_that_returns_nan(runs):
     def broken(N, D, *, E, alpha):
         return np.sqrt(-N) + E * D**alpha

@@ -67,11 +67,13 @@ def power_mean_runs():
 
 @pytest.mark.parametrize("how", ["clusters", "expanding"])
 def test_cross_validation_recovers_the_law_that_made_the_runs(power_mean_runs, how):
-    found = cross_validate([laws.chinchilla, laws.power_mean, laws.kaplan], power_mean_runs, how=how)
+    found = cross_validate(
+        [laws.chinchilla, laws.power_mean, laws.kaplan], power_mean_runs, how=how, cluster="D"
+    )
     assert found.table["law"][0] == "power_mean"
     assert found.table.filter(law="power_mean")["weight"][0] > 0.5
     assert found.table["weight"].sum() == approx(1.0)
-    assert found.skipped + found.folds >= 5
+    assert found.skipped + found.folds >= 4
     caption, header, *rows = str(found).splitlines()
     assert "predicted unseen" in caption
     assert header.split()[0] == "law"

@@ -263,6 +263,34 @@ def test_wild_bootstrap_recovers_the_spread_of_a_regular_design():
     assert wild.params == pairs.params
 
 
+REACHED = [(25, 0.998, 0.998), (100, 0.9975, 0.9975), (400, 0.9965, 0.9962)]
+
+
+@pytest.mark.parametrize(("size", "annealing", "multi_power"), REACHED)
+def test_schedule_laws_predict_the_schedules_they_did_not_see(
+    published, monkeypatch, size, annealing, multi_power
+):
+    """Fitted on a constant, a cosine and a two-level curve of Luo et al. 2025; R² over the six other schedules, two of
+    them three times as long. The bounds are what the engine reaches, rounded down."""
+    from scaling.published import open_published
+
+    monkeypatch.setenv("SCALING_PUBLISHED", str(published))
+    curves = []
+    for _, one in open_published("schedules").filter(size_M=size).group_by("schedule", maintain_order=True):
+        one = one.sort("step")
+        S1, S2 = laws.annealing_areas(one["step"], one["lr"], warmup_steps=2160)
+        cut = laws.falling_columns(one["step"], one["lr"], warmup_steps=2160)
+        curves.append(one.with_columns(S2=pl.Series(S2), **{name: pl.Series(v) for name, v in cut.items()}))
+        np.testing.assert_allclose(cut["S1"], S1)
+    runs = pl.concat(curves)
+    unseen = runs.filter(split="test")
+    loss = unseen["loss"].to_numpy()
+    for law, least in ((laws.annealing, annealing), (laws.multi_power(), multi_power)):
+        found = fit(law, runs.filter(split="train"), bootstrap=0)
+        predicted = law(*(unseen[c].to_numpy() for c in laws.describe(law).column_names), **found.params)
+        assert 1 - np.sum((predicted - loss) ** 2) / np.sum((loss - loss.mean()) ** 2) > least
+
+
 def test_gaussian_weighs_each_run_by_its_standard_error(noisy):
     spread = np.where(np.arange(len(noisy)) % 2, 1e-3, 10.0)
     frame = noisy.with_columns(loss_stderr=pl.Series(spread))

@@ -23,6 +23,11 @@ COLUMNS = {
     "M": np.geomspace(5.0, 640.0, ROWS),
     "members": np.array([1.0, 2.0, 3.0, 4.0, 8.0, 16.0]),
     "loss": np.linspace(2.0, 4.0, ROWS),
+    "S1": np.linspace(0.5, 7.0, ROWS),
+    "S2": np.linspace(0.0, 0.3, ROWS),
+    "fall_1": np.array([0.0, 0.0, 1e-4, 1e-4, 1e-4, 1e-4]),
+    "rate_1": np.array([1.0, 1.0, 2e-4, 2e-4, 2e-4, 2e-4]),
+    "area_1": np.array([0.0, 0.0, 0.1, 0.4, 1.0, 2.0]),
     "D_finetune": np.geomspace(1e5, 1e8, ROWS),
     "code": np.linspace(0.0, 0.6, ROWS),
     "prose": np.linspace(0.4, 0.1, ROWS),
@@ -42,7 +47,13 @@ def point(law, batch=3):
     return law, [COLUMNS[c] for c in law.column_names], np.array(middles) * spread
 
 
-MADE = ["bnsl(breaks=1)", "bnsl(breaks=2)", "mixing(code, prose)", "power_law_floor along D"]
+MADE = [
+    "bnsl(breaks=1)",
+    "bnsl(breaks=2)",
+    "mixing(code, prose)",
+    "power_law_floor along D",
+    "multi_power(falls=1)",
+]
 
 
 @pytest.mark.parametrize("name", [*laws.LAWS, *laws.IMPLICIT, *MADE])
@@ -319,6 +330,32 @@ def test_fading_pool_is_a_power_law_of_fresh_tokens_and_stops_at_many_passes():
     second = 1.5 + 300 / (1e9**0.3 * 2 ** (0.3 * 0.5**0.25))
     assert laws.fading_pool(2e9, 1e9, **constants) == pytest.approx(second)
     assert laws.fading_pool(1e12, 1e9, **constants) == laws.fading_pool(1e13, 1e9, **constants)
+
+
+def test_annealing_areas_match_their_sums():
+    """A constant rate, then one fall: S2 approaches the fall times the memory of 1/(1 - λ) steps, step by step."""
+    step, rate = np.arange(1, 3001), np.where(np.arange(1, 3001) <= 1000, 3e-4, 1e-4)
+    S1, S2 = laws.annealing_areas(step, rate, decay=0.99)
+    assert S1[999] - S1[0] == pytest.approx(999 * 3e-4)
+    assert S1[-1] - S1[999] == pytest.approx(2000 * 1e-4)
+    assert np.all(S2[:1000] == 0.0)
+    assert S2[1000] == pytest.approx(2e-4)
+    assert S2[-1] == pytest.approx(2e-4 * 100, rel=1e-6)
+    warm, _ = laws.annealing_areas(step + 99, rate, warmup_steps=100)
+    assert warm[0] == pytest.approx(50 * 3e-4)
+
+
+def test_falling_columns_cut_a_curve_into_equal_falls():
+    step = np.arange(0, 10001, 100)
+    rate = 3e-4 * (1.0 - 0.9 * step / 10000)
+    columns = laws.falling_columns(step, rate, falls=4)
+    assert [columns[f"fall_{k}"][-1] for k in (1, 4)] == pytest.approx([2.7e-4 / 4, 2.7e-4 / 4])
+    assert columns["rate_1"][-1] == pytest.approx(3e-4 - 2.7e-4 / 8, rel=1e-3)
+    assert columns["area_4"][-1] < columns["area_1"][-1] < columns["S1"][-1]
+    assert columns["fall_4"][50] == 0.0
+    flat = laws.falling_columns(step, np.full(len(step), 3e-4), falls=2)
+    assert not flat["fall_1"].any()
+    assert not flat["area_2"].any()
 
 
 def test_transferred_data_matches_hernandez():

@@ -1,0 +1,175 @@
+"""Loss along a run whose learning rate changes: what annealing is worth.
+
+The laws read areas under the learning-rate curve; `annealing_areas` and `falling_columns` compute them, so that the
+laws themselves stay formulas of columns like any other.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scaling.errors import NotALaw
+from scaling.laws.base import Exponent, Nats, Quantity, Scale, type_of_value
+
+Area = Annotated[type_of_value, Quantity("steps × rate", low=0.0)]
+"""An area under, or swept by, the learning-rate curve; zero before any annealing."""
+
+
+def annealing(S1: Area, S2: Area, *, E: Nats, A: Scale, alpha: Exponent, C: Scale) -> NDArray:
+    """Loss at a step of a run under any learning-rate schedule.
+
+        L(s) = E + A / S1^alpha - C S2
+
+    S1 is the area under the learning rate up to step s: how far the run has gone. S2 is the annealing area: how much
+    the rate has been let down, and for how long that has been felt. Fit it to whole curves of one model under two or
+    three schedules, and read off the others.
+
+    Args:
+        S1, S2: the columns that `annealing_areas` returns.
+        E: loss at the end of endless training, nats/token.
+        A: size of the removable part at S1 = 1, nats/token.
+        alpha: dimensionless.
+        C: what a unit of annealing area takes off the loss, nats/token.
+
+    Returns:
+        Loss in nats/token, in the broadcast shape of S1 and S2.
+
+    Source:
+        Tissue et al. 2024, arXiv:2408.11029, equation 1 (there L0 for E).
+    """
+    return E + A / S1**alpha - C * S2
+
+
+def annealing_areas(
+    step: ArrayLike, rate: ArrayLike, *, warmup_steps: float = 0.0, decay: float = 0.999
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Forward area and annealing area of a learning-rate curve at each of its points.
+
+        S1(s) = Σ_{i ≤ s} η_i
+        S2(s) = Σ_{i ≤ s} m_i,   m_i = λ m_{i-1} + (η_{i-1} - η_i)
+
+    Between the points given, the rate is taken as a straight line and both sums are made step by step. A warm-up
+    counts in S1 as a straight line from zero, and not as (negative) annealing in S2.
+
+    Args:
+        step: increasing, at least one; the first is where the curve begins, at or after the end of the warm-up.
+        rate: learning rate at each, shape of step. The rate from the warm-up to the first step is rate[0].
+        warmup_steps: length of the warm-up.
+        decay: λ, how long a fall of the rate is felt: 1/(1 - λ) steps.
+
+    Returns:
+        S1 and S2 at each step, in units of the rate times steps.
+
+    Source:
+        Tissue et al. 2024, arXiv:2408.11029, section 3, with λ = 0.99 to 0.999.
+    """
+    at, eta = np.asarray(step, float), np.asarray(rate, float)
+    every = np.arange(np.ceil(at[0]), np.floor(at[-1]) + 1.0)
+    line = np.interp(every, at, eta)
+    before = eta[0] * (0.5 * warmup_steps + max(at[0] - warmup_steps, 0.0))
+    forward = before + np.cumsum(line) - line[0]
+    falls = -np.diff(line, prepend=line[0])
+    felt, total, annealed = 0.0, 0.0, np.empty_like(line)
+    for i, fall in enumerate(falls):
+        felt = decay * felt + fall
+        total += felt
+        annealed[i] = total
+    return np.interp(at, every, forward), np.interp(at, every, annealed)
+
+
+FALLS = 16
+"""Into how many steps down a learning-rate curve is cut for the multi-power law."""
+
+
+@functools.cache
+def multi_power(falls: int = FALLS) -> Callable[..., NDArray]:
+    """Loss at a step of a run under any learning-rate schedule, every fall of the rate with a response of its own.
+
+        L(s) = E + A / S1^alpha - B Σ_k Δ_k [ 1 - (1 + c S_k / η_k^gamma)^(-beta) ]
+
+    Fall k takes the rate down by Δ_k to η_k; S_k is the area under the rate since then, and the loss follows it as a
+    power law towards B Δ_k less. `falling_columns` cuts a curve into that many falls, and makes the columns.
+
+    Args:
+        falls: number of falls that the columns hold.
+
+    Returns:
+        A law of the columns S1, fall_1, rate_1, area_1, … with parameters E, A, alpha, B, c, beta, gamma.
+
+    Raises:
+        NotALaw: fewer than one fall.
+
+    Source:
+        Luo et al. 2025, arXiv:2503.12811, the multi-power law (there L0 for E and C for c; S_W is part of S1 here).
+    """
+    name = f"multi_power(falls={falls})"
+    if falls < 1:
+        raise NotALaw(name, "it needs a fall; without one it is power_law_floor along S1")
+    columns = ["S1", *(f"{kind}_{k}" for k in range(1, falls + 1) for kind in ("fall", "rate", "area"))]
+
+    def law(*read: Any, E: Any, A: Any, alpha: Any, B: Any, c: Any, beta: Any, gamma: Any) -> Any:
+        gained = 0.0
+        for fall, rate, area in zip(read[1::3], read[2::3], read[3::3], strict=True):
+            gained = gained + fall * (
+                1.0 - np.exp(-beta * np.log1p(c * area * np.exp(-gamma * np.log(rate))))
+            )
+        return E + A / read[0] ** alpha - B * gained
+
+    kinds = {
+        "E": Nats,
+        "A": Scale,
+        "alpha": Exponent,
+        "B": Scale,
+        "c": Scale,
+        "beta": Exponent,
+        "gamma": Exponent,
+    }
+    place, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    arguments = [inspect.Parameter(n, place) for n in columns] + [
+        inspect.Parameter(p, keyword) for p in kinds
+    ]
+    law.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+    law.__annotations__ = dict.fromkeys(columns, Area) | kinds
+    law.__name__ = law.__qualname__ = name
+    law.__doc__ = multi_power.__doc__
+    return law
+
+
+def falling_columns(
+    step: ArrayLike, rate: ArrayLike, *, warmup_steps: float = 0.0, falls: int = FALLS
+) -> dict[str, NDArray[np.float64]]:
+    """The columns that `multi_power` reads, for each point of a curve.
+
+    The whole fall of the rate is cut into equal parts. Part k happens where the rate has done half of it, and ends at
+    the rate there; until then its columns are zero, and its rate 1 (which then counts for nothing).
+
+    Args:
+        step: increasing; the first is where the curve begins, at or after the end of the warm-up.
+        rate: learning rate at each; rises are not counted as falls.
+        warmup_steps: length of the warm-up, a straight line from zero in S1.
+        falls: into how many parts.
+
+    Returns:
+        S1, fall_1, rate_1, area_1, … each in the shape of step.
+    """
+    at, eta = np.asarray(step, float), np.asarray(rate, float)
+    every = np.arange(np.ceil(at[0]), np.floor(at[-1]) + 1.0)
+    line = np.interp(every, at, eta)
+    before = eta[0] * (0.5 * warmup_steps + max(at[0] - warmup_steps, 0.0))
+    forward = before + np.cumsum(line) - line[0]
+    fallen = np.cumsum(np.maximum(-np.diff(line, prepend=line[0]), 0.0))
+    columns = {"S1": np.interp(at, every, forward)}
+    part = fallen[-1] / falls
+    for k in range(1, falls + 1):
+        where = int(np.searchsorted(fallen, (k - 0.5) * part)) if part > 0 else len(every)
+        happened = at >= (every[where] if part > 0 else np.inf)
+        columns[f"fall_{k}"] = np.where(happened, part, 0.0)
+        columns[f"rate_{k}"] = np.where(happened, line[where] if part > 0 else 1.0, 1.0)
+        columns[f"area_{k}"] = np.where(happened, columns["S1"] - (forward[where] if part > 0 else 0.0), 0.0)
+    return columns
