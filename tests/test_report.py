@@ -39,7 +39,7 @@ def test_page_recovers_title_formulas_tables_and_charts(made_report: Path) -> No
     assert 1e6 < len(page) < 2e6
 
 
-def test_print_figures_lie_beside_the_page(made_report: Path) -> None:
+def test_report_recovers_the_print_figures_beside_the_page(made_report: Path) -> None:
     svg, pdf = made_report.with_suffix(".svg"), made_report.with_suffix(".pdf")
     assert svg.read_text().rstrip().endswith("</svg>") and pdf.read_bytes().startswith(b"%PDF")
     assert sorted(p.name for p in made_report.parent.iterdir()) == ["ladder.html", "ladder.pdf", "ladder.svg"]
@@ -110,7 +110,7 @@ def test_tables_recover_the_side_of_their_numbers() -> None:
     assert align_numbers("<p>1.2</p>") == "<p>1.2</p>"
 
 
-def test_notebooks_are_committed_without_outputs_and_definitions() -> None:
+def test_notebooks_name_a_question_and_define_nothing() -> None:
     """A notebook asks; what grows a function moves into the suite. None of its numbers is typed."""
     folder = Path(__file__).resolve().parents[1] / "notebooks"
     for path in folder.glob("*.ipynb"):

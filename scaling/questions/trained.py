@@ -47,7 +47,7 @@ class Origins:
     """Where rows came from, and how far two machines' rows of the same run differ."""
 
     table: pl.DataFrame
-    """One row for each origin, device and corpus: runs, minutes."""
+    """One row for each origin, device, corpus and version of torch: runs."""
     pairs: int
     """Runs that were trained in both places."""
     same_text: bool
@@ -68,10 +68,10 @@ class Origins:
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         rows = [
-            [PLACES.get(origin, origin), device, corpus, str(count), f"{minutes:.1f}"]
-            for origin, device, corpus, count, minutes in self.table.iter_rows()
+            [PLACES.get(origin, origin), device, torch, corpus, str(count)]
+            for origin, device, torch, corpus, count in self.table.iter_rows()
         ]
-        return ["rows", "trained on", "corpus", "runs", "process minutes"], rows
+        return ["rows", "trained on", "with torch", "corpus", "runs"], rows
 
     def __str__(self) -> str:
         return f"{text.table(*self._cells())}\n{self._sentence()}"
@@ -98,8 +98,9 @@ def origins(where: str | Path) -> Origins:
         raise MissingRuns(where, f"Run the sweep first: scaling sweep {where}/study.toml")
     table = (
         pl.concat([rows.with_columns(origin=pl.lit(origin)) for origin, rows in found.items()])
-        .group_by("origin", "device", "corpus_hash", maintain_order=True)
-        .agg(pl.len(), pl.col("seconds").sum() / 60)
+        .with_columns(torch=pl.col("versions").str.json_path_match("$.torch"))
+        .group_by("origin", "device", "torch", "corpus_hash", maintain_order=True)
+        .agg(pl.len())
     )
     if len(found) < 2:
         return Origins(table, 0, True, np.nan, np.nan)

@@ -39,7 +39,7 @@ def test_readout_matches_the_allocation_in_python(found: Fit, ladder: pl.DataFra
     assert "1.0 × 10¹³ FLOPs" in said
 
 
-def test_fewer_unique_tokens_raise_the_frontier(found: Fit, ladder: pl.DataFrame) -> None:
+def test_frontier_recovers_the_price_of_repeats(found: Fit, ladder: pl.DataFrame) -> None:
     """By what the repetition law says: a hundred thousand tokens are soon worth no more."""
     chart = live.loss_against_compute(found, ladder)
     before, after = (words(scene(chart, log_unique=log)) for log in (7.0, 5.0))
@@ -48,7 +48,7 @@ def test_fewer_unique_tokens_raise_the_frontier(found: Fit, ladder: pl.DataFrame
     assert any("passes over 100k unique" in line for line in after)
 
 
-def test_every_run_is_drawn_and_says_its_numbers(found: Fit, ladder: pl.DataFrame) -> None:
+def test_every_run_names_its_numbers(found: Fit, ladder: pl.DataFrame) -> None:
     groups = [
         g for g in marks(scene(live.loss_against_compute(found, ladder)), "symbol") if len(g) == len(ladder)
     ]
@@ -71,14 +71,14 @@ def test_every_run_is_drawn_and_says_its_numbers(found: Fit, ladder: pl.DataFram
     assert all(inside), "a run lies outside the picture"
 
 
-def test_committed_runs_are_hollow_beside_those_of_this_machine(found: Fit, ladder: pl.DataFrame) -> None:
+def test_marks_name_where_a_run_was_trained(found: Fit, ladder: pl.DataFrame) -> None:
     both = pl.concat([ladder, ladder.with_columns(origin=pl.lit("local"))])
     groups = list(marks(scene(live.loss_against_compute(found, both)), "symbol"))
     fills = {round(item["fillOpacity"], 2) for group in groups for item in group if len(group) == len(both)}
     assert fills == {0.0, 0.85}
 
 
-def test_a_page_carries_the_draws_once(found: Fit, ladder: pl.DataFrame) -> None:
+def test_chart_names_each_draw_once(found: Fit, ladder: pl.DataFrame) -> None:
     text = json.dumps(live.loss_against_compute(found, ladder).to_dict(), allow_nan=False)
     first = f"{found.draws['alpha'][0]:.7g}"
     assert text.count(first) == 1

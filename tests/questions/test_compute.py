@@ -15,6 +15,7 @@ from scaling.fit import compare, fit
 from scaling.laws import chinchilla, kaplan, power_mean, repeated_data, with_repeats
 from scaling.questions.compute import CANNOT_TELL, FALLS, misses, next_decade, rises, seed_spread
 from scaling.questions.trained import origins, what_was_trained
+from scaling.records import append_rows
 from scaling.store import open_runs
 from scaling.verdict import Estimate, Reach
 
@@ -102,12 +103,24 @@ def test_origins_names_a_study_without_rows(tmp_path: Path) -> None:
 
 
 def test_origins_recover_how_far_two_machines_differ(tmp_path: Path) -> None:
-    """The committed rows, and the same again as this machine's own with one loss 2 % higher."""
+    """The committed rows, and the same again as this machine's own, one of them 2 % higher."""
     study = tmp_path / "runs" / "quickstart"
     study.mkdir(parents=True)
     for name in ("study.toml", "runs.parquet", "evaluations.parquet"):
         (study / name).write_bytes((QUICKSTART / name).read_bytes())
     assert origins(study).pairs == 0 and "nothing to compare" in str(origins(study))
+    rows = pl.read_parquet(study / "runs.parquet").to_dicts()
+    mine = tmp_path / ".store" / "quickstart" / "rows" / "mine.jsonl"
+    mine.parent.mkdir(parents=True)
+    append_rows(mine, *({"run": row} for row in rows))
+    assert "every loss is the same to the last digit" in str(origins(study))
+    rows[0]["loss"] *= 1.02
+    append_rows(mine, {"run": rows[0]})
+    both = origins(study)
+    assert both.pairs == len(rows) and both.same_text
+    assert both.largest_percent == pytest.approx(2) and both.rms_percent == pytest.approx(
+        2 / len(rows) ** 0.5
+    )
 
 
 def test_estimates_name_their_unit_and_level() -> None:
