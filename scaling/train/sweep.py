@@ -11,11 +11,14 @@ import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -237,6 +240,23 @@ class _Running:
     reader: threading.Thread
 
 
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """SIGTERM, as a batch system sends it, stops a sweep as Ctrl-C does; a notebook's own threads are left alone."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class _Launcher:
     """Workers, their leases and their messages, until nothing is left to train."""
 
@@ -254,7 +274,7 @@ class _Launcher:
         self._refreshed = time.monotonic()
 
     def run(self) -> None:
-        with self.progress:
+        with self.progress, _termination_as_interrupt():
             try:
                 while self.waiting or self.running:
                     self._start_what_is_free()

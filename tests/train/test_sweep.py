@@ -112,11 +112,12 @@ def test_workers_stop_by_themselves_when_their_launcher_is_gone(study):
     wait_for(lambda: not workers_of(study))
 
 
-def test_sweep_interrupted_says_how_to_go_on(study):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_sweep_interrupted_says_how_to_go_on(study, stop):
     command = [sys.executable, "-m", "scaling", "sweep", str(study), "--quiet"]
     launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     wait_for_rows(study, 1)
-    launcher.send_signal(signal.SIGINT)
+    launcher.send_signal(stop)
     _, errors = launcher.communicate(timeout=60)
     assert launcher.returncode == 130
     assert "type the same command to go on" in errors
