@@ -42,6 +42,18 @@ def what_was_trained(runs: pl.DataFrame) -> Prose:
     )
 
 
+def one_corpus(runs: pl.DataFrame) -> pl.DataFrame:
+    """The runs on one text, because losses on different texts do not lie on one curve.
+
+    Of several corpora, the one with most runs; where they have as many, the one that this machine trained on.
+    """
+    corpora = runs.group_by("corpus_hash").agg(pl.len(), here=(pl.col("origin") == "local").any())
+    chosen = corpora.sort("len", "here", "corpus_hash")["corpus_hash"][-1]
+    if others := runs.height - int((runs["corpus_hash"] == chosen).sum()):
+        print(f"left out: {others} runs on another corpus; they are in the table of origins")
+    return runs.filter(pl.col("corpus_hash") == chosen)
+
+
 @dataclass(frozen=True, eq=False)
 class Origins:
     """Where rows came from, and how far two machines' rows of the same run differ."""
