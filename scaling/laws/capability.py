@@ -31,7 +31,7 @@ def score_from_loss(loss: Loss, *, a: Signed, b: Share, k: Exponent, L_mid: Nats
         Score, in the shape of the loss.
 
     Source:
-        Bhagia et al. 2024, arXiv:2412.04403, equation 3, with the sign of k turned so that it is positive.
+        Bhagia et al. 2024, arXiv:2412.04403, the second of their two steps, with k turned so that it is positive.
     """
     return b + a / (1.0 + np.exp(k * (loss - L_mid)))
 

@@ -225,7 +225,7 @@ def fading_pool(
         Loss in nats/token, in the broadcast shape of D and unique_tokens.
 
     Source:
-        Goyal et al. 2024, arXiv:2404.07177, equation 4 for one pool.
+        Goyal et al. 2024, arXiv:2404.07177, their law for one pool.
     """
     fade = 0.5 ** (1.0 / half_life)
     U = np.minimum(unique_tokens, D)

@@ -66,7 +66,7 @@ def cheapest(
         NotALaw: the law does not read exactly N and D, or a parameter is missing.
 
     Source:
-        Sardana et al. 2024, arXiv:2401.00448, equation 3.
+        Sardana et al. 2024, arXiv:2401.00448, section 2.
     """
     law = describe(law)
     if set(law.column_names) != {"N", "D"}:

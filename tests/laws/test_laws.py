@@ -359,7 +359,7 @@ def test_falling_columns_cut_a_curve_into_equal_falls():
 
 
 def test_transferred_data_matches_hernandez():
-    """Equation 1.2 at 1e6 characters and 1e8 parameters, from text to Python."""
+    """Their constants from text to Python, at 1e6 characters and 1e8 parameters."""
     worth = laws.transferred_data(1e6, 1e8, k=1.9e4, alpha=0.18, beta=0.38)
     assert worth == pytest.approx(1.9e4 * 10 ** (6 * 0.18 + 8 * 0.38))
 
