@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from scaling.errors import MissingColumns
 from scaling.fit import Fit, text
 from scaling.laws.base import Law, describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
@@ -32,7 +33,14 @@ def flops_per_token(runs: pl.DataFrame) -> Callable[[Any], Any]:
 
     Returns:
         A function of operators and ufuncs, which the browser can evaluate too.
+
+    Raises:
+        MissingColumns: one of the three is not there.
     """
+    if missing := [name for name in ("N", "D", "C") if name not in runs.columns]:
+        raise MissingColumns(
+            missing, runs.columns, "Where compute is not known, 6ND may stand in: C = 6 * N * D."
+        )
     size, spent = runs["N"].to_numpy().astype(float), (runs["C"] / runs["D"]).to_numpy()
     k = max(float(np.median((spent - FLOPS_PER_PARAMETER_TOKEN * size) / np.sqrt(size))), 0.0)
     return lambda N: FLOPS_PER_PARAMETER_TOKEN * N + k * np.sqrt(N)
@@ -61,7 +69,9 @@ class Estimated:
     high: NDArray[np.float64]
 
     def words(self, index: int, form: Callable[[float], str] = print_count) -> str:
-        """The number and its interval: 85k [61k, 112k]."""
+        """The number and its interval: 85k [61k, 112k]; without a bootstrap the number alone."""
+        if self.low[index] == self.high[index]:
+            return form(self.median[index])
         return f"{form(self.median[index])} [{form(self.low[index])}, {form(self.high[index])}]"
 
 

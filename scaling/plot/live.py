@@ -18,7 +18,7 @@ from scaling.fit import Fit
 from scaling.plot import theme, words
 from scaling.plot.offline import Bundle, embed, enable
 from scaling.plot.optimum import optimum, quantiles
-from scaling.plot.series import repeated, size_names, tooltips
+from scaling.plot.series import check_columns, repeated, size_names, tooltips
 from scaling.verdict import PLACES
 
 __all__ = ["Bundle", "embed", "enable", "loss_against_compute"]
@@ -44,7 +44,13 @@ def loss_against_compute(found: Fit, runs: pl.DataFrame, *, level: float = 0.8) 
         found: a `Fit` of a law of N and D.
         runs: the runs to show, columns N, D, C and loss at least.
         level: of the interval.
+
+    Raises:
+        MissingColumns: the runs lack one of N, D, C and loss.
+        NotALaw: the law does not read N and D.
+        NotTraceable: it cannot run in the browser.
     """
+    check_columns(runs)
     axes = _Axes(found, runs, level)
     chart = alt.layer(
         *_frontier(found, runs, level, axes),
@@ -104,6 +110,10 @@ def _draws(found: Fit) -> alt.InlineData:
     return alt.InlineData(values=pl.DataFrame(columns).with_row_index("draw").to_dicts())
 
 
+def _drawn(found: Fit) -> bool:
+    return len(next(iter(parameter_draws(found).values()))) > 1
+
+
 def _best_at(found: Fit, runs: pl.DataFrame, compute: str, polish: int) -> list[dict[str, Any]]:
     """Transforms that find each draw's optimum at a budget, for the unique tokens on the slider."""
     return optimum(
@@ -126,7 +136,7 @@ def _frontier(found: Fit, runs: pl.DataFrame, level: float, axes: _Axes) -> list
         band.encode(x=x, y=axes.y("loss_low"), y2="loss_high:Q"),
         line.encode(x=x, y=axes.y("loss_mid")),
         name.encode(x=alt.datum(10 ** (axes.largest + 0.95)), y=axes.y("loss_low"))
-        .encode(text=alt.value(f"best for its compute, {100 * level:.3g} % interval"))
+        .encode(text=alt.value(words.best_for_its_compute(_drawn(found), level)))
         .transform_filter(f"datum.C > {10 ** (axes.high - step / 2)}"),
         data=_draws(found),
     )  # fmt: skip
@@ -157,7 +167,7 @@ def _marked(found: Fit, runs: pl.DataFrame, level: float, axes: _Axes) -> list[C
         text.encode(**corner, text="readout:N"),
         data=_draws(found),
     )
-    interval = "' ['+{0}+', '+{1}+']'"
+    interval = "' ['+{0}+', '+{1}+']'" if _drawn(found) else "''"
     N, D = (
         words.vega_count(f"datum.{f}_mid") + "+"
         + interval.format(words.vega_count(f"datum.{f}_low"), words.vega_count(f"datum.{f}_high"))
@@ -184,7 +194,10 @@ def _marked(found: Fit, runs: pl.DataFrame, level: float, axes: _Axes) -> list[C
 
 
 class Runs:
-    """Runs as points: colour and shape by size; faint where tokens repeat; hollow where others are this machine's."""
+    """Runs as points: colour and shape by size; faint where tokens repeat; hollow where others are this machine's.
+
+    More than `SERIES` sizes are a scale and no series: one ramp of colour with a legend, no lines between them.
+    """
 
     def __init__(self, runs: pl.DataFrame, **more: Any):
         names, said = size_names(runs), tooltips(runs)
@@ -200,12 +213,30 @@ class Runs:
             **{k: pl.Series(v) for k, v in columns.items()}
         )
         self.data = alt.InlineData(values=table.to_dicts())
-        colours = [theme.colour(i) for i in range(len(names))]
-        shapes = [theme.SHAPES[i % len(theme.SHAPES)] for i in range(len(names))]
-        scale = alt.Scale(domain=list(names.values()), range=colours)
-        self.colour = alt.Color("size:N", legend=None, scale=scale)
-        self.fill = alt.Fill("size:N", legend=None, scale=scale)
-        self.shape = alt.Shape("size:N", legend=None).scale(domain=list(names.values()), range=shapes)
+        self.many = len(names) > theme.SERIES
+        if self.many:
+            scale, ends = alt.Scale(type="log", scheme="viridis", nice=False), (min(names), max(names))
+            legend = alt.Legend(
+                title="parameters N",
+                orient="top",
+                gradientLength=180,
+                values=words.log_ticks(*map(float, ends), wanted=4),
+                labelExpr=words.vega_count("datum.value"),
+            )
+            self.colour, self.fill = (
+                alt.Color("N:Q", scale=scale, legend=legend),
+                alt.Fill("N:Q", scale=scale, legend=legend),
+            )
+            self.shape = alt.ShapeValue("circle")
+        else:
+            order, colours = list(names.values()), [theme.colour(i) for i in range(len(names))]
+            shapes = [theme.SHAPES[i % len(theme.SHAPES)] for i in range(len(names))]
+            scale = alt.Scale(domain=order, range=colours)
+            self.colour, self.fill = (
+                alt.Color("size:N", scale=scale, legend=None),
+                alt.Fill("size:N", scale=scale, legend=None),
+            )
+            self.shape = alt.Shape("size:N", legend=None).scale(domain=order, range=shapes)
         self.tooltip = [alt.Tooltip(name, type="nominal") for name in said]
         here, both = PLACES["local"], len(set(place)) > 1
         self.solid = alt.condition(
@@ -216,7 +247,7 @@ class Runs:
         """One mark a run; point at it for its numbers."""
         return (
             alt.Chart(self.data)
-            .mark_point(size=46, strokeWidth=1.4, clip=True)
+            .mark_point(size=24 if self.many else 46, strokeWidth=1.4, clip=True)
             .encode(x=x, y=y, color=self.colour, fill=self.fill, shape=self.shape)
             .encode(fillOpacity=self.solid, tooltip=self.tooltip)
             .encode(opacity=alt.condition("datum.again", alt.value(0.35), alt.value(1)))
@@ -240,6 +271,8 @@ class Runs:
 def _runs(runs: pl.DataFrame, axes: _Axes) -> list[alt.Chart]:
     shown, names = Runs(runs), size_names(runs)
     x, y = axes.x(), axes.y()
+    if shown.many:
+        return [shown.points(x, y)]
     starts = runs.filter(pl.col("C") == pl.col("C").min().over("N")).group_by("N")
     starts = starts.agg(pl.col("C").first(), pl.col("loss").max()).sort("N")
     labels = [

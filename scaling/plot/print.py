@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from scaling.budget import allocate
 from scaling.fit import Fit
 from scaling.plot import theme, words
-from scaling.plot.series import repeated, residual_percent, size_names
+from scaling.plot.series import check_columns, repeated, residual_percent, size_names
 
 WIDTH = 7.0
 """Inches: the text width of a page with ordinary margins."""
@@ -57,6 +57,7 @@ def loss_against_compute(found: Fit, runs: pl.DataFrame, *, level: float = 0.8) 
         runs: columns N, D, C and loss, and whatever else the law reads.
         level: of the interval.
     """
+    check_columns(runs)
     with matplotlib.rc_context(theme.print_style()):
         figure = Figure(figsize=(WIDTH, 3.1))
         left, right = figure.subplots(1, 2, width_ratios=(1.75, 1))
@@ -83,13 +84,16 @@ def _frontier(axes: Axes, found: Fit, runs: pl.DataFrame, level: float) -> None:
     axes.plot(C, best.loss.median, color="black", linewidth=1.4)
     names = size_names(runs)
     for i, ((N,), of_size) in enumerate(_by_size(runs)):
+        if len(names) > theme.SERIES:  # a scale and no series: neither lines nor names
+            _scatter(axes, i, of_size, "C", "loss", len(names))
+            continue
         for again, cell in of_size.group_by("again"):
             mean = cell.group_by("C").agg(pl.col("loss").mean()).sort("C")
             dashes, strength = ((0, (2, 2)), 0.4) if again[0] else ("-", 0.7)
             axes.plot(
                 mean["C"], mean["loss"], color=theme.colour(i), lw=0.9, alpha=strength, linestyle=dashes
             )
-        _scatter(axes, i, of_size, "C", "loss")
+        _scatter(axes, i, of_size, "C", "loss", len(names))
         first = of_size.filter(pl.col("C") == pl.col("C").min())
         label = names[N] if i else f"N = {names[N]}"
         above = 4 + 9 * (i % 2)  # neighbours at two heights, so that close sizes do not overprint
@@ -104,7 +108,10 @@ def _frontier(axes: Axes, found: Fit, runs: pl.DataFrame, level: float) -> None:
     powers = range(int(np.ceil(low)), int(np.floor(high)) + 1)
     axes.set_xticks([10.0**p for p in powers], [words.power_of_ten(10.0**p, 0) for p in powers])
     axes.set_xticks([], minor=True)
-    name, end = f"best for its compute, {100 * level:.3g} % interval", (C[-1], float(best.loss.low[-1]))
+    name, end = (
+        words.best_for_its_compute(best.loss.low[-1] < best.loss.high[-1], level),
+        (C[-1], float(best.loss.low[-1])),
+    )
     axes.annotate(name, end, (-2, -5), textcoords="offset points", ha="right", va="top")
     axes.set_title("Loss against compute")
 
@@ -112,7 +119,7 @@ def _frontier(axes: Axes, found: Fit, runs: pl.DataFrame, level: float) -> None:
 def _residuals(axes: Axes, found: Fit, runs: pl.DataFrame) -> None:
     missed = residual_percent(found, runs)
     for i, (_, of_size) in enumerate(_by_size(runs.with_columns(pl.Series("residual", missed)))):
-        _scatter(axes, i, of_size, "D", "residual")
+        _scatter(axes, i, of_size, "D", "residual", runs["N"].n_unique())
     axes.axhline(0, color="black", linewidth=0.8)
     bottom, top = min(-1.0, 1.15 * float(missed.min())), max(1.0, 1.15 * float(missed.max()))
     axes.set(xscale="log", ylim=(bottom, top), xlabel="training tokens D", ylabel="loss above the law, %")
@@ -128,11 +135,14 @@ def _by_size(runs: pl.DataFrame) -> Iterable[tuple[Any, pl.DataFrame]]:
     return marked.sort("N", "again").group_by("N", maintain_order=True)
 
 
-def _scatter(axes: Axes, index: int, runs: pl.DataFrame, x: str, y: str) -> None:
-    """One mark a run, pale where tokens repeat."""
-    marker, colour = theme.MARKERS[index % len(theme.MARKERS)], theme.colour(index)
+def _scatter(axes: Axes, index: int, runs: pl.DataFrame, x: str, y: str, sizes: int) -> None:
+    """One mark a run, pale where tokens repeat; of many sizes, the larger the brighter."""
+    if sizes > theme.SERIES:
+        marker, colour = "o", matplotlib.colormaps["viridis"](index / (sizes - 1))
+    else:
+        marker, colour = theme.MARKERS[index % len(theme.MARKERS)], theme.colour(index)
     for again, strength in ((True, 0.3), (False, 0.9)):
         shown = runs.filter(pl.col("again") == again)
         axes.scatter(
-            shown[x], shown[y], s=14, marker=marker, color=colour, linewidth=0, alpha=strength, zorder=3
+            shown[x], shown[y], s=14, marker=marker, color=[colour], linewidth=0, alpha=strength, zorder=3
         )

@@ -12,7 +12,7 @@ from scaling.budget import Allocation, parameter_draws
 from scaling.fit import Comparison, Fit
 from scaling.plot import theme, words
 from scaling.plot.live import Runs, finish
-from scaling.plot.series import residual_percent
+from scaling.plot.series import check_columns, residual_percent
 
 
 def residuals(found: Fit, runs: pl.DataFrame) -> alt.LayerChart:
@@ -25,6 +25,7 @@ def residuals(found: Fit, runs: pl.DataFrame) -> alt.LayerChart:
         found: a `Fit`.
         runs: columns N, D, C and loss, and whatever else the law reads.
     """
+    check_columns(runs)
     missed = residual_percent(found, runs)
     shown = Runs(runs, residual=list(missed))
     bottom, top = min(-1.0, 1.15 * float(missed.min())), max(1.0, 1.15 * float(missed.max()))
@@ -38,14 +39,8 @@ def residuals(found: Fit, runs: pl.DataFrame) -> alt.LayerChart:
         return alt.Y(field, type="quantitative", title="loss above the law, %", scale=within, axis=axis)
 
     zero = alt.Chart(alt.InlineData(values=[{"residual": 0}])).mark_rule(strokeWidth=1.5)
-    return finish(
-        alt.layer(
-            zero.encode(y=y("residual")),
-            shown.means("D", "residual", x, y("mean")),
-            shown.points(x, y("residual")),
-        ),
-        260,
-    )
+    lines = [] if shown.many else [shown.means("D", "residual", x, y("mean"))]
+    return finish(alt.layer(zero.encode(y=y("residual")), *lines, shown.points(x, y("residual"))), 260)
 
 
 def comparison(found: Comparison) -> alt.LayerChart:

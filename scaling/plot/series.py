@@ -5,10 +5,19 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from scaling.errors import MissingColumns
 from scaling.fit import Fit
 from scaling.laws.base import describe
 from scaling.plot import words
 from scaling.verdict import PLACES
+
+
+def check_columns(runs: pl.DataFrame) -> None:
+    """Raise `MissingColumns` unless the runs have N, D, C and loss."""
+    if missing := [name for name in ("N", "D", "C", "loss") if name not in runs.columns]:
+        raise MissingColumns(
+            missing, runs.columns, "Where compute is not known, 6ND may stand in: C = 6 * N * D."
+        )
 
 
 def size_names(runs: pl.DataFrame) -> dict[int, str]:

@@ -15,6 +15,9 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross"
 MARKERS = ("o", "s", "^", "D", "v", "P")
 """The same six shapes in Vega's words and in matplotlib's."""
 
+SERIES = 10
+"""Sizes that a reader can tell apart as series of their own; more are shown as a scale."""
+
 INK = "currentColor"
 """Live figures take the text colour of the page they are on, so that a dark page needs no second figure."""
 
@@ -40,6 +43,8 @@ def live_config() -> dict[str, Any]:
         | words
         | {"labelOpacity": 0.75, "titleFontWeight": 500, "labelPadding": 6, "titlePadding": 10},
         "title": {"color": INK, "subtitleColor": INK, "anchor": "start", "fontSize": 15, "fontWeight": 600},
+        "legend": words
+        | {"gradientThickness": 8, "titleFontWeight": 500, "titleOrient": "left", "titlePadding": 8},
         "text": {"color": INK, "fontSize": 12},
         "rule": {"color": INK},
         "line": {"strokeCap": "round"},

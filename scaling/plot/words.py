@@ -6,7 +6,15 @@ import math
 
 from scaling.units import power_of_ten, print_count
 
-__all__ = ["count", "log_ticks", "power_of_ten", "vega_count", "vega_exponent", "vega_power_of_ten"]
+__all__ = [
+    "best_for_its_compute",
+    "count",
+    "log_ticks",
+    "power_of_ten",
+    "vega_count",
+    "vega_exponent",
+    "vega_power_of_ten",
+]
 
 _DIGITS = "['⁰','¹','²','³','⁴','⁵','⁶','⁷','⁸','⁹']"
 
@@ -14,6 +22,11 @@ _DIGITS = "['⁰','¹','²','³','⁴','⁵','⁶','⁷','⁸','⁹']"
 def count(value: float, digits: int = 3) -> str:
     """A count for people: 85.3k, 1.2M."""
     return print_count(value, digits)
+
+
+def best_for_its_compute(drawn: bool, level: float) -> str:
+    """The name of the frontier, and of its band where there is one."""
+    return "best for its compute" + (f", {100 * level:.3g} % interval" if drawn else "")
 
 
 def vega_count(text: str, digits: int = 3) -> str:
@@ -34,9 +47,9 @@ def vega_power_of_ten(log10: str) -> str:
 
 def log_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     """Round numbers between low and high, evenly spread on a logarithmic axis: 1.5, 2, 2.5, 3."""
-    quarters, tenths = tuple(x / 4 for x in range(4, 40)), tuple(x / 10 for x in range(10, 100))
+    halves, quarters, tenths = (tuple(x / n for x in range(n, 10 * n)) for n in (2, 4, 10))
     ticks: list[float] = []
-    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 6, 8), quarters, tenths):
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 6, 8), halves, quarters, tenths):
         ticks = [
             round(step * 10.0**power, 12)
             for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)

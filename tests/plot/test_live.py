@@ -11,9 +11,11 @@ import pytest
 from real_vega import marks, scene, words
 
 from scaling.budget import allocate
+from scaling.errors import MissingColumns
 from scaling.fit import Fit, compare, fit
 from scaling.laws import chinchilla, kaplan
 from scaling.plot import live, results, theme
+from scaling.plot import print as paper
 from scaling.plot.series import size_names, tooltips
 from scaling.units import print_count
 
@@ -100,3 +102,21 @@ def test_small_charts_match_their_results(found: Fit, ladder: pl.DataFrame) -> N
     assert missed and {"E", "alpha"} <= set(words(scene(results.parameters(found))))
     lines = words(scene(results.allocation(allocate(found, ladder, np.logspace(11, 13, 5)))))
     assert {"tokens D", "parameters N", "10¹²"} <= set(lines)
+
+
+def test_many_sizes_recover_a_scale_instead_of_series(ladder: pl.DataFrame) -> None:
+    """As published tables have: a hundred sizes are no series, and names at each would overprint."""
+    sizes = pl.concat([ladder.with_columns(N=(pl.col("N") * f).round().cast(int)) for f in (1.0, 1.1, 1.2)])
+    runs = sizes.with_columns(C=6.0 * pl.col("N") * pl.col("D"))
+    found = fit(chinchilla, runs, bootstrap=0)
+    said = words(scene(live.loss_against_compute(found, runs)))
+    assert "parameters N" in said and not any(line.startswith("N = ") for line in said)
+    assert "best for its compute" in said, "without a bootstrap there is no interval to name"
+    assert not any("[" in line for line in said)
+    assert len(list(marks(scene(results.residuals(found, runs)), "line"))) == 0
+    assert "<svg" in paper.loss_against_compute(found, runs).svg
+
+
+def test_chart_names_the_column_it_lacks(found: Fit, ladder: pl.DataFrame) -> None:
+    with pytest.raises(MissingColumns, match="column C asked for"):
+        live.loss_against_compute(found, ladder.drop("C"))
