@@ -20,6 +20,7 @@ MLP_RATIO = 4
 WIDTH_PER_DEPTH = 64
 """Width over depth on the ladder, as in the GPT-2 family."""
 MINIMUM_DEPTH = 2
+ACTIVATIONS = ("relu2", "swiglu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +37,12 @@ class Shape:
     context: int = 128
     """Tokens in a window."""
     vocabulary: int = 256
+    activation: str = "relu2"
+    """"relu2", the squared ReLU between two matrices, or "swiglu", a gate in a third; about as many weights."""
 
     def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise BadValue("model shape", "activation", self.activation, " or ".join(ACTIVATIONS))
         for key in ("width", "depth", "head_dim", "context", "vocabulary"):
             if getattr(self, key) < 1:
                 raise BadValue("model shape", key, getattr(self, key), "at least 1")
@@ -48,6 +53,18 @@ class Shape:
     def heads(self) -> int:
         """Attention heads in a block."""
         return self.width // self.head_dim
+
+    @property
+    def mlp_width(self) -> int:
+        """Hidden units of the MLP; with a gate two thirds as many, in eighths, so that the weights stay about as many."""
+        return (
+            MLP_RATIO * self.width if self.activation == "relu2" else 8 * round(MLP_RATIO * self.width / 12)
+        )
+
+    @property
+    def mlp_matrices(self) -> int:
+        """Matrices of the MLP: in and out, and the gate."""
+        return 2 if self.activation == "relu2" else 3
 
 
 def ladder(
@@ -96,7 +113,7 @@ class Parameters:
 
 def count_parameters(shape: Shape) -> Parameters:
     """Weights of a model of this shape; norms have none."""
-    per_block = (4 + 2 * MLP_RATIO) * shape.width**2
+    per_block = 4 * shape.width**2 + shape.mlp_matrices * shape.width * shape.mlp_width
     table = shape.vocabulary * shape.width
     return Parameters(matrices=shape.depth * per_block, embedding=table, head=table)
 

@@ -39,7 +39,7 @@ from scaling.units import parse_count, print_count
 
 _COUNTS = {"budgets", "tokens_per_step", "warmup_tokens", "beta2_half_life", "unique_budget"}
 COOLDOWNS = ("linear", "1-sqrt", "cosine")
-_LATER = frozenset({"average_gamma"})
+_LATER = frozenset({"average_gamma", "activation"})
 """Keys that came after the first committed rows: at their default they are not spelled out, so old ids stay."""
 
 
@@ -74,6 +74,7 @@ class Trunk:
     max_epochs: float = 1.0
     """How often a domain's tokens may be seen at the most."""
     blend: tuple[tuple[str, float], ...] = (("code", 0.5), ("prose", 0.5))
+    activation: str = "relu2"
     average_gamma: float = 0.0
     """Power of the trunk's running average of weights, measured where the trunk passes a budget; 0 is none."""
 
@@ -115,7 +116,13 @@ class Trunk:
     @property
     def shape(self) -> Shape:
         """The model."""
-        return Shape(width=self.width, depth=self.depth, head_dim=self.head_dim, context=self.context)
+        return Shape(
+            width=self.width,
+            depth=self.depth,
+            head_dim=self.head_dim,
+            context=self.context,
+            activation=self.activation,
+        )
 
     @property
     def beta2(self) -> float:
@@ -300,7 +307,7 @@ def _trunk(where: str, asked: dict[str, Any]) -> Trunk:
             many = key == "budgets"
             counts = tuple(_count(where, key, v) for v in (value if many else [value]))
             asked[key] = tuple(sorted(set(counts))) if many else counts[0]
-        elif key not in ("blend", "cooldown_shape", "unique_budget"):
+        elif key not in ("blend", "cooldown_shape", "unique_budget", "activation"):
             wanted = int if key in ("width", "depth", "head_dim", "context", "seed") else float
             if isinstance(value, bool) or not isinstance(value, int | float) or wanted(value) != value:
                 kind = "a whole number" if wanted is int else "a number"

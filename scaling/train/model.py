@@ -5,7 +5,7 @@ batched over K. Nothing mixes the models, so a model trained in a stack is the m
 
     x = norm(embedding[token])
     x = x + s · attention(norm(x))        rotary positions, unit-length queries and keys
-    x = x + s · mlp(norm(x))              squared ReLU, four widths wide
+    x = x + s · mlp(norm(x))              squared ReLU, four widths wide; or SwiGLU
     logits = head · norm(x)
 
 Norms carry no weights, nothing has a bias, and the matrices that write into the residual stream and the head start at
@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scaling.flops import MLP_RATIO, Shape, count_parameters
+from scaling.flops import Shape, count_parameters
 
 BASE_WIDTH = 64
 """Width at which every rate multiplier is one."""
@@ -56,14 +56,14 @@ class Matrix:
 
 def layout(shape: Shape) -> list[Matrix]:
     """The matrices of a model in the order in which they lie in the buffer, each `[fan in, fan out]`."""
-    w, hidden = shape.width, MLP_RATIO * shape.width
+    w, hidden = shape.width, shape.mlp_width
     slower = BASE_WIDTH / w
     asked = [("embedding", shape.vocabulary, w, 1.0, TABLE_RATE)]
     for block in range(shape.depth):
         asked += [
             (f"{block}.qkv", w, 3 * w, w**-0.5, slower),
             (f"{block}.out", w, w, 0.0, slower),
-            (f"{block}.up", w, hidden, w**-0.5, slower),
+            (f"{block}.up", w, (shape.mlp_matrices - 1) * hidden, w**-0.5, slower),
             (f"{block}.down", hidden, w, 0.0, slower),
         ]
     asked.append(("head", w, shape.vocabulary, 0.0, TABLE_RATE * slower))
@@ -130,13 +130,19 @@ class Transformer:
         scale = BASE_DEPTH / self.shape.depth
         for block in range(self.shape.depth):
             x = torch.add(x, self._attention(_norm(x), weights, block), alpha=scale)
-            hidden = F.relu(torch.bmm(_norm(x), weights[f"{block}.up"])).square()
+            hidden = self._activate(torch.bmm(_norm(x), weights[f"{block}.up"]))
             x = torch.add(x, torch.bmm(hidden, weights[f"{block}.down"]), alpha=scale)
         logits = torch.bmm(_norm(x), weights["head"])
         losses = F.cross_entropy(
             logits.view(-1, self.shape.vocabulary).float(), tokens[:, :, 1:].reshape(-1), reduction="none"
         )
         return losses.view(stack, windows, context)
+
+    def _activate(self, x: Tensor) -> Tensor:
+        if self.shape.activation == "relu2":
+            return F.relu(x).square()
+        gate, value = x.chunk(2, dim=-1)
+        return F.silu(gate) * value
 
     def _attention(self, x: Tensor, weights: dict[str, Tensor], block: int) -> Tensor:
         stack = x.shape[0]

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from scaling.corpora.sampler import held_out_windows
+from scaling.flops import ACTIVATIONS
 from scaling.study import COOLDOWNS, Trunk
 from scaling.train import checkpoint
 from scaling.train.model import initial_weights, layout, matrix_views
@@ -67,9 +68,12 @@ def test_branch_leaves_its_trunk_as_it_was(corpus):
     assert torch.equal(straight.weights, branched.weights)
 
 
-def test_training_beats_the_unigram_entropy_of_its_text(corpus):
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_training_beats_the_unigram_entropy_of_its_text(corpus, activation):
     """A model that only learned how often each byte occurs would stop at the unigram entropy."""
-    trunk = Trunk(width=32, budgets=(65536,), context=32, tokens_per_step=512, warmup_tokens=8192)
+    trunk = Trunk(
+        width=32, budgets=(65536,), context=32, tokens_per_step=512, warmup_tokens=8192, activation=activation
+    )
     stack = Stack([trunk], corpus, CPU)
     windows = held_out_windows(corpus, "code", 32, 64)
     assert stack.evaluate(windows).mean() == pytest.approx(np.log(256), rel=1e-6)  # zero head, uniform guess
