@@ -34,7 +34,7 @@ from scaling.flops import MLP_RATIO, Shape, count_flops
 from scaling.study import Trunk, read_study
 from scaling.train.stack import Stack
 from scaling.train.sweep import pack_trunks, tokens_to_train
-from scaling.train.worker import FINAL_WINDOWS, device_name, keep_pages
+from scaling.train.worker import FINAL_WINDOWS, device_name, keep_pages, product_ceiling
 
 STUDY = Path(__file__).parents[1] / "runs" / "quickstart"
 WIDTHS = (32, 64, 128, 256)
@@ -122,13 +122,6 @@ def ours(trunks: list[Trunk], corpus: Corpus) -> tuple[Callable[[], None], Calla
     return step, evaluate
 
 
-def ceiling(size: int = 512) -> float:
-    """FLOP/s of one thread's matrix products."""
-    a = torch.randn(size, size)
-    seconds = per_call(lambda: torch.mm(a, a))
-    return 2 * size**3 / seconds
-
-
 def per_call(call: Callable[[], Any], turn: float = SECONDS_A_TURN / 4) -> float:
     call()
     started, calls = time.perf_counter(), 0
@@ -157,7 +150,7 @@ def serve(kind: str, width: int, models: int, threads: int) -> None:
     for line in sys.stdin:
         word = line.strip()
         if word == "ceiling":
-            print(json.dumps(ceiling()), flush=True)
+            print(json.dumps(product_ceiling(torch.device("cpu"))), flush=True)
         else:
             print(json.dumps(per_call(calls[word], SECONDS_A_TURN)), flush=True)
 

@@ -56,7 +56,7 @@ class Shape:
 
     @property
     def mlp_width(self) -> int:
-        """Hidden units of the MLP; with a gate two thirds as many, in eighths, so that the weights stay about as many."""
+        """Hidden units of the MLP; with a gate two thirds as many, a multiple of 8, so that the weights stay alike."""
         return (
             MLP_RATIO * self.width if self.activation == "relu2" else 8 * round(MLP_RATIO * self.width / 12)
         )

@@ -106,6 +106,10 @@ class Run:
     device: str
     seconds: float
     """Wall time of this run's steps from the first, its trunk's included; of a stack, an equal share each."""
+    flops_per_second: float | None = None
+    """C / seconds: what the run achieved."""
+    ceiling: float | None = None
+    """FLOP/s of a plain matrix product on the same device, measured before the run."""
     note: str = ""
     """Why a run diverged or was cut short."""
 

@@ -75,6 +75,7 @@ class Worker:
         }
         self.curve = {d: w[:: max(1, len(w) // CURVE_WINDOWS)][:CURVE_WINDOWS] for d, w in self.final.items()}
         self.seconds = 0.0
+        self.ceiling = product_ceiling(device)
         self.diverged: dict[int, str] = {}
         self.stop = False
         self._said = self._saved = time.monotonic()
@@ -260,6 +261,8 @@ class Worker:
             versions=versions(),
             device=device_name(self.device),
             seconds=self.seconds / len(self.trunks),
+            flops_per_second=flops.total * len(self.trunks) / self.seconds,
+            ceiling=self.ceiling,
             note=note,
         )
         evaluations = self._evaluations(run.run_id, trunk, steps, domains)
@@ -290,6 +293,17 @@ def device_name(device: torch.device) -> str:
         else []
     )
     return f"{names[0] if names else platform.processor() or platform.machine()}, one thread"
+
+
+def product_ceiling(device: torch.device) -> float:
+    """FLOP/s of the product of two square matrices, the best of a few: what no training step can exceed."""
+    size = 4096 if device.type == "cuda" else 512
+    a, best = torch.randn(size, size, device=device), 0.0
+    for _ in range(8):
+        started = time.perf_counter()
+        float(torch.mm(a, a)[0, 0])  # waits for a GPU
+        best = max(best, 2 * size**3 / (time.perf_counter() - started))
+    return best
 
 
 def _schedule(trunk: Trunk, kind: str) -> str:

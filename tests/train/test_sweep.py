@@ -39,7 +39,7 @@ width = [16, 32]
 seed = [0, 1]
 """
 CPU = torch.device("cpu")
-WHAT_MAY_DIFFER = ["seconds", "study"]
+WHAT_MAY_DIFFER = ["seconds", "flops_per_second", "ceiling", "study"]
 
 
 @pytest.fixture
@@ -69,6 +69,7 @@ def test_sweep_writes_every_row_and_trains_nothing_twice(study):
         assert row["C"] == row["flops_matrix"] + row["flops_attention"] + row["flops_head"]
         assert row["D"] == row["steps"] * row["tokens_per_step"]
         assert row["unique_tokens"] == row["D"]
+        assert 0 < row["flops_per_second"] < row["ceiling"]
         assert row["loss"] == pytest.approx((row["loss_code"] + row["loss_prose"]) / 2)
         assert json.loads(row["versions"])["torch"]
         assert set(json.loads(row["corpus_bytes"])) == {"code", "prose"}
