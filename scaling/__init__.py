@@ -28,6 +28,9 @@ _HOME = {
     "sweep": "scaling.train.sweep",
     "fit": "scaling.fit",
     "compare": "scaling.fit",
+    "cross_validate": "scaling.fit",
+    "profile": "scaling.fit",
+    "as_lmfit": "scaling.fit",
     "Fit": "scaling.fit",
     "Prediction": "scaling.fit",
     "Comparison": "scaling.fit",
@@ -44,6 +47,9 @@ __all__ = [
     "sweep",
     "fit",
     "compare",
+    "cross_validate",
+    "profile",
+    "as_lmfit",
     "Fit",
     "Prediction",
     "Comparison",
@@ -54,7 +60,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from scaling.errors import ScalingError
-    from scaling.fit import Comparison, Fit, Prediction, compare, fit
+    from scaling.fit import Comparison, Fit, Prediction, as_lmfit, compare, cross_validate, fit, profile
     from scaling.plot import plot
     from scaling.report import report
     from scaling.store import open_evaluations, open_runs, read_runs

@@ -207,6 +207,43 @@ def commit(study: Path) -> None:
     click.echo(f"{total} runs in {asked.folder}, {mine} of them made here")
 
 
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def published(ctx: click.Context) -> None:
+    """Open results of others: what there is, under which licence, and whether it is here.
+
+    \b
+    Example:
+      scaling published
+    """
+    if ctx.invoked_subcommand:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from scaling.published import catalogue
+
+    listed = catalogue()
+    table = Table(*listed.columns, box=None, pad_edge=False)
+    for row in listed.iter_rows():
+        table.add_row(*row)
+    Console().print(table)
+
+
+@published.command()
+@click.argument("name")
+def fetch(name: str) -> None:
+    """Download the files of a published result into the cache, checked against their hashes.
+
+    \b
+    Example:
+      scaling published fetch chinchilla
+    """
+    from scaling.published import fetch_published
+
+    click.echo(f"{fetch_published(name)}; open it with open_runs('published:{name}')")
+
+
 def _assignment(text: str) -> tuple[str, float]:
     name, equals, value = text.partition("=")
     try:

@@ -131,6 +131,16 @@ def test_runs_lists_every_study(tmp_path):
     assert result.output.splitlines()[1].split()[:3] == ["one", "4", "0"]
 
 
+def test_published_lists_every_source_with_its_licence():
+    result = invoke("published")
+    assert result.exit_code == 0
+    for word in ("chinchilla", "data-constrained", "Apache-2.0", "MIT"):
+        assert word in result.output
+    refused = invoke("published", "fetch", "chinchila")
+    assert refused.exit_code == 2
+    assert "chinchilla" in refused.output
+
+
 def test_dry_run_trains_nothing(tmp_path, library):
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "study.toml").write_text(
