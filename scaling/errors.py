@@ -8,7 +8,8 @@
     ├── LawError         a function that cannot serve as a law
     ├── FitError         a fit that cannot be made from these runs
     ├── PlotError        something that cannot be drawn
-    └── ReportError      a notebook that cannot be turned into a report
+    ├── ReportError      a notebook that cannot be turned into a report
+    └── MissingPackage   a package of an extra that is not installed
 
 Each message says what was asked, what was found, and one way out; the parts are attributes too.
 The command line prints the message on one line and exits with 2.
@@ -21,6 +22,16 @@ from pathlib import Path
 
 class ScalingError(Exception):
     """Anything the suite refuses to do, in words."""
+
+
+class MissingPackage(ScalingError):
+    """A package of an extra that is not installed."""
+
+    def __init__(self, package: str, extra: str):
+        self.package, self.extra = package, extra
+        super().__init__(
+            f"this needs {package}, which is not installed. Add it with pip install 'scaling[{extra}]'."
+        )
 
 
 # --- records and the store -------------------------------------------------------------------------
@@ -494,16 +505,6 @@ class UnknownResult(PlotError):
         super().__init__(
             f"asked to draw a {type(given).__name__}, but figures are made for {', '.join(known)}. "
             "Pass one of these, e.g. plot(fit(chinchilla, runs))."
-        )
-
-
-class MissingPackage(PlotError):
-    """A package of an extra that is not installed."""
-
-    def __init__(self, package: str, extra: str):
-        self.package, self.extra = package, extra
-        super().__init__(
-            f"this needs {package}, which is not installed. Add it with pip install 'scaling[{extra}]'."
         )
 
 
