@@ -223,11 +223,14 @@ def published(ctx: click.Context) -> None:
 
     from scaling.published import catalogue
 
-    listed = catalogue()
-    table = Table(*listed.columns, box=None, pad_edge=False)
+    listed = catalogue().drop("paper")
+    table = Table(box=None, pad_edge=False)
+    for column in listed.columns:
+        table.add_column(column, no_wrap=column == "name")
     for row in listed.iter_rows():
         table.add_row(*row)
     Console().print(table)
+    click.echo("Where it says missing, SCALING_PUBLISHED=DIR names a folder with the tidy tables.")
 
 
 @published.command()
