@@ -208,6 +208,106 @@ class EmptyDomain(CorpusError):
         )
 
 
+class UnknownSource(CorpusError):
+    """A kind of source that there is not."""
+
+    def __init__(self, given: object, known: tuple[str, ...], closest: str | None):
+        self.given, self.known, self.closest = given, known, closest
+        guess = f"Did you mean {closest!r}? " if closest else ""
+        super().__init__(
+            f"asked for text from the source {given!r}, which there is not. {guess}Known: {', '.join(known)}."
+        )
+
+
+class UnknownDomain(CorpusError):
+    """A domain that the corpus has no text of."""
+
+    def __init__(self, domain: str, known: tuple[str, ...]):
+        self.domain, self.known = domain, known
+        super().__init__(
+            f"asked for text of the domain {domain!r}, but the corpus has {', '.join(map(repr, known))}. "
+            "Name these in the blend, e.g. blend = { " + f'"{known[0] if known else "text"}" = 1.0 }}.'
+        )
+
+
+class NoText(CorpusError):
+    """A source without anything to train on."""
+
+    def __init__(self, asked: str, documents: int, left_out: dict[str, int]):
+        self.asked, self.documents, self.left_out = asked, documents, left_out
+        why = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count)
+        super().__init__(
+            f"asked for text to train on in {asked}, but its {documents} documents give none"
+            f"{f' ({why})' if why else ''}. Add documents; one in twenty is held out."
+        )
+
+
+class UnreadableText(CorpusError):
+    """A row of a table that is not what it should be."""
+
+    def __init__(self, path: str | Path, row: int | None, reason: str):
+        self.path, self.row, self.reason = str(path), row, reason
+        where = self.path if row is None else f"row {row} of {self.path}"
+        super().__init__(
+            f"{where} cannot be read as text ({reason}). Mend it, or take it out; no row is left out unsaid."
+        )
+
+
+class MissingTextColumn(CorpusError):
+    """A table without the column of text or of domains that was asked for."""
+
+    def __init__(self, where: str, column: str, found: list[str]):
+        self.where, self.column, self.found = where, column, found
+        super().__init__(
+            f"asked for the column {column!r}, but {where} has {', '.join(map(repr, found)) or 'none'}. "
+            "Name one of these as text_column (or domain_column) in the study file."
+        )
+
+
+class DatasetNotFound(CorpusError):
+    """A Hugging Face dataset that cannot be had."""
+
+    def __init__(self, name: str, split: str, reason: str):
+        self.name, self.split, self.reason = name, split, reason
+        super().__init__(
+            f"asked for the split {split!r} of the dataset {name!r}, but it cannot be had ({reason}). "
+            "Check name, subset, split and the network, or give a folder of files as the name."
+        )
+
+
+class TooManyDomains(CorpusError):
+    """A column of domains that is no such thing."""
+
+    def __init__(self, most: int, asked: str):
+        self.most, self.asked = most, asked
+        super().__init__(
+            f"asked to split {asked} into domains, but its column has more than {most} different values. "
+            "Name a column with a few, or none."
+        )
+
+
+class VocabularyMismatch(CorpusError):
+    """A model and a corpus that do not have the same tokens."""
+
+    def __init__(self, model: int, corpus: int):
+        self.model, self.corpus = model, corpus
+        super().__init__(
+            f"asked for a model of {model:,} tokens, but the corpus is written in {corpus:,}. "
+            "Give vocabulary under [corpus] only, and models follow it."
+        )
+
+
+class VocabularyBeyondText(CorpusError):
+    """More tokens than can be learned from the text."""
+
+    def __init__(self, asked: int, found: int, size: int):
+        self.asked, self.found, self.size = asked, found, size
+        super().__init__(
+            f"asked for a vocabulary of {asked:,}, but {size:,} bytes of training text give {found:,} tokens that "
+            f"occur twice. Lower it to {found:,} or less, or add text."
+        )
+
+
 # --- training --------------------------------------------------------------------------------------
 
 

@@ -4,8 +4,8 @@
     notebook = "quickstart"              # the report's notebook, a stem under notebooks/
 
     [corpus]
-    source = "installed"                 # or "folder", with path = "..."
-    packages = ["numpy", "scipy"]
+    source = "installed"                 # or "folder", "jsonl", "parquet", "huggingface", "language"
+    packages = ["numpy", "scipy"]        # each source has its keys, see `corpora.source.CorpusSource`
     blend = { code = 0.5, prose = 0.5 }  # share of each domain in the training tokens
 
     [defaults]                           # any key of `Trunk`; counts may be written "512", "128Ki" or "4M"
@@ -32,14 +32,35 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from scaling.corpora.text import DOMAINS, CorpusSource
-from scaling.errors import BadValue, MissingRuns, StudyError, UnknownKey, UnknownUnit
+from scaling.corpora.source import BYTES, CorpusSource, LanguageSource
+from scaling.errors import (
+    BadValue,
+    MissingRuns,
+    StudyError,
+    UnknownKey,
+    UnknownUnit,
+    VocabularyMismatch,
+)
 from scaling.flops import Shape
 from scaling.units import parse_count, print_count
 
 _COUNTS = {"budgets", "tokens_per_step", "warmup_tokens", "beta2_half_life", "unique_budget"}
 COOLDOWNS = ("linear", "1-sqrt", "cosine")
-_LATER = frozenset({"average_gamma", "activation"})
+_LATER = frozenset(
+    {
+        "average_gamma",
+        "activation",
+        "vocabulary",
+        "text_column",
+        "domain_column",
+        "name",
+        "subset",
+        "split",
+        "languages",
+        "train_tokens",
+        "heldout_tokens",
+    }
+)
 """Keys that came after the first committed rows: at their default they are not spelled out, so old ids stay."""
 
 
@@ -74,6 +95,8 @@ class Trunk:
     max_epochs: float = 1.0
     """How often a domain's tokens may be seen at the most."""
     blend: tuple[tuple[str, float], ...] = (("code", 0.5), ("prose", 0.5))
+    vocabulary: int = BYTES
+    """Tokens of the corpus, which a study file gives under `[corpus]`."""
     activation: str = "relu2"
     average_gamma: float = 0.0
     """Power of the trunk's running average of weights, measured where the trunk passes a budget; 0 is none."""
@@ -110,8 +133,6 @@ class Trunk:
             shares,
             "shares of at least 0 that add up to 1",
         )
-        for domain in shares:
-            _check(domain in DOMAINS, "blend", domain, " or ".join(DOMAINS))
 
     @property
     def shape(self) -> Shape:
@@ -122,6 +143,7 @@ class Trunk:
             head_dim=self.head_dim,
             context=self.context,
             activation=self.activation,
+            vocabulary=self.vocabulary,
         )
 
     @property
@@ -191,7 +213,11 @@ class Trunk:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Everything a study file asks for."""
+    """Everything a study file asks for.
+
+    Raises:
+        VocabularyMismatch: a model's vocabulary is not the corpus's.
+    """
 
     folder: Path
     """Holds the study file and the committed rows; its name is the study's."""
@@ -200,6 +226,12 @@ class Study:
     corpus: CorpusSource
     """As written: a path is relative to `folder`."""
     trunks: tuple[Trunk, ...]
+
+    def __post_init__(self) -> None:
+        written_in = self.corpus.model_vocabulary
+        for trunk in self.trunks:
+            if trunk.vocabulary != written_in:
+                raise VocabularyMismatch(trunk.vocabulary, written_in)
 
     @property
     def name(self) -> str:
@@ -239,10 +271,13 @@ def read_study(path: str | Path) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise StudyError(f"{file} is not a TOML file ({problem}). Mend that line.") from None
     _known(str(file), table, {"question", "notebook", "corpus", "defaults", "grid"})
-    corpus = dict(table.get("corpus", {}))
-    _known(f"{file} [corpus]", corpus, {"source", "packages", "path", "blend"})
-    blend = corpus.pop("blend", None)
-    defaults = dict(table.get("defaults", {})) | ({"blend": blend} if blend else {})
+    asked = dict(table.get("corpus", {}))
+    _known(f"{file} [corpus]", asked, {f.name for f in fields(CorpusSource)} | {"blend"})
+    blend = asked.pop("blend", None)
+    corpus = _corpus(file, asked)
+    even = {domain: 1 / len(corpus.domains) for domain in corpus.domains}
+    defaults = {"vocabulary": corpus.model_vocabulary} | ({"blend": even} if even else {})
+    defaults |= table.get("defaults", {}) | ({"blend": blend} if blend else {})
     grids = table.get("grid", [{}])
     keys = {f.name for f in fields(Trunk)}
     trunks: dict[Trunk, None] = {}
@@ -255,7 +290,7 @@ def read_study(path: str | Path) -> Study:
         folder=file.parent if file.name == "study.toml" else file.with_suffix(""),
         question=_text(file, "question", table.get("question", "")),
         notebook=_text(file, "notebook", table.get("notebook", "")) or None,
-        corpus=_corpus(file, corpus),
+        corpus=corpus,
         trunks=tuple(trunks),
     )
 
@@ -308,7 +343,7 @@ def _trunk(where: str, asked: dict[str, Any]) -> Trunk:
             counts = tuple(_count(where, key, v) for v in (value if many else [value]))
             asked[key] = tuple(sorted(set(counts))) if many else counts[0]
         elif key not in ("blend", "cooldown_shape", "unique_budget", "activation"):
-            wanted = int if key in ("width", "depth", "head_dim", "context", "seed") else float
+            wanted = int if key in ("width", "depth", "head_dim", "context", "seed", "vocabulary") else float
             if isinstance(value, bool) or not isinstance(value, int | float) or wanted(value) != value:
                 kind = "a whole number" if wanted is int else "a number"
                 raise BadValue(where, key, value, kind)
@@ -330,16 +365,25 @@ def _count(where: str, key: str, value: object) -> int:
 
 
 def _corpus(file: Path, asked: dict[str, Any]) -> CorpusSource:
-    if asked.get("source", "installed") not in ("installed", "folder"):
-        raise BadValue(str(file), "corpus.source", asked["source"], "'installed' or 'folder'")
-    if asked.get("source") == "folder" and "path" not in asked:
-        raise BadValue(str(file), "corpus.path", None, "given where source = 'folder'")
     packages = asked.get("packages", [])
     if not isinstance(packages, list) or not all(isinstance(p, str) for p in packages):
         raise BadValue(str(file), "corpus.packages", packages, "a list of package names")
-    return CorpusSource(
-        source=asked.get("source", "installed"), packages=tuple(packages), path=asked.get("path")
-    )
+    spoken = asked.get("languages", {})
+    if not isinstance(spoken, dict) or not all(isinstance(s, dict) and "kind" in s for s in spoken.values()):
+        raise BadValue(str(file), "corpus.languages", spoken, "a table for each language, with its kind")
+    known: dict[str, Any] = asked | {"packages": tuple(packages)}
+    for key in {"vocabulary", "train_tokens", "heldout_tokens"} & asked.keys():
+        known[key] = _count(str(file), f"corpus.{key}", asked[key])
+    try:
+        known["languages"] = tuple(_language(name, table) for name, table in sorted(spoken.items()))
+        return CorpusSource(**known)
+    except BadValue as problem:
+        raise BadValue(str(file), f"corpus.{problem.key}", problem.found, problem.wanted) from None
+
+
+def _language(name: str, table: Mapping[str, Any]) -> LanguageSource:
+    parameters = tuple(sorted((key, value) for key, value in table.items() if key != "kind"))
+    return LanguageSource(name=name, kind=table["kind"], parameters=parameters)
 
 
 def _known(where: str, table: Mapping[str, Any], known: set[str]) -> None:

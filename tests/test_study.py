@@ -71,7 +71,6 @@ def test_run_id_is_invariant_to_other_budgets_and_changes_with_everything_else()
         (('"64Ki"', '"many"'), BadValue, "a whole number of tokens"),
         (('"64Ki"', "100"), BadValue, "at least one step of tokens_per_step"),
         (("prose = 0.25", "prose = 0.5"), BadValue, "add up to 1"),
-        (("prose = 0.25", "verse = 0.25"), BadValue, "code or prose"),
         (
             ("width = 16\nuniq", "width = 40\npeak_lr = 0.01\nuniq"),
             BadValue,

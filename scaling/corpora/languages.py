@@ -29,6 +29,8 @@ from numpy.typing import NDArray
 
 from scaling.errors import BadValue, UnknownKey
 
+GENERATOR = "1"
+"""Raised when the same parameters come to write another text, so that old caches and new ones are never mixed."""
 MOST_CELLS = 1 << 21
 """States × tokens that a language may have: 16 MiB of probabilities."""
 MOST_TOKENS = 1 << 16

@@ -27,7 +27,8 @@ class Sampler:
 
     Raises:
         BadValue: the shares of the blend do not add up to one.
-        EmptyDomain: a domain of the blend has no window of text.
+        UnknownDomain: the corpus has no text of a domain of the blend.
+        EmptyDomain: a domain of the blend has no window of training or of held-out text.
     """
 
     corpus: Corpus
@@ -38,7 +39,7 @@ class Sampler:
     seed: int
     unique_budget: int | None = None
     """Distinct tokens that may be seen, shared out by the blend; None is all there are."""
-    _tokens: dict[str, NDArray[np.uint8]] = field(default_factory=dict, repr=False, compare=False)
+    _tokens: dict[str, NDArray[np.unsignedinteger]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not np.isclose(sum(self.blend.values()), 1) or min(self.blend.values()) < 0:
@@ -47,6 +48,9 @@ class Sampler:
             self._tokens[domain] = self.corpus.tokens(domain)
             if self.windows(domain) < 1:
                 raise EmptyDomain(domain, "train", len(self._tokens[domain]), self.context + 1)
+            held_out = len(self.corpus.tokens(domain, "heldout"))
+            if held_out <= self.context:
+                raise EmptyDomain(domain, "heldout", held_out, self.context + 1)
 
     @property
     def domains(self) -> tuple[str, ...]:

@@ -1,55 +1,28 @@
-"""A corpus from files: gathered, split into domains, deduplicated, cut into training and held-out files, memory-mapped.
+"""A corpus: tokens of each domain on disk, memory-mapped, cut into training and held-out text, with their record.
 
-The text is what every machine with this suite has: the standard library and the installed packages. A folder of one's
-own goes through the same door. Tokens are bytes; a zero byte stands between two files.
+The text that every machine with this suite has is the standard library and the installed packages; folders, tables and
+datasets of one's own and synthetic languages go through the same door. Without a tokeniser tokens are bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
-import platform
-import shutil
-import sysconfig
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.split import SPLITTER, split_python
-from scaling.errors import MissingFolder, PackageNotInstalled
-
-DOMAINS = ("code", "prose")
-HELD_OUT_EVERY = 20
-"""One file in so many is held out, chosen by the hash of what it says."""
-VOCABULARY = 256
-SEPARATOR = b"\0"
-
-_PROSE_SUFFIXES = {".md", ".rst", ".txt"}
-_LEFT_OUT = {
-    "site-packages",
-    "test",
-    "tests",
-    "idlelib",
-    "lib2to3",
-    "ensurepip",
-    "__pycache__",
-    "node_modules",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class CorpusSource:
-    """Where text comes from: "installed" (standard library and `packages`) or "folder" (everything under `path`)."""
-
-    source: str = "installed"
-    packages: tuple[str, ...] = ()
-    path: str | None = None
+from scaling.corpora.files import UNREADABLE, Files
+from scaling.corpora.languages import GENERATOR, blend_losses, language
+from scaling.corpora.source import BYTES, CorpusSource
+from scaling.corpora.tables import EMPTY, Table
+from scaling.corpora.write import SPLITS, Document, put_in_place, token_file, write_documents
+from scaling.errors import UnknownDomain
 
 
 @dataclass(frozen=True)
@@ -60,11 +33,18 @@ class Corpus:
     corpus_hash: str
     """SHA-256 of the tokens of every domain and split, the first 16 hex digits."""
     bytes: Mapping[str, int]
-    """Training bytes of each domain."""
+    """Training bytes of each domain; of a synthetic language, tokens."""
     versions: Mapping[str, str]
     files: int
+    """Documents that were read: files, rows, or languages."""
     left_out: Mapping[str, int]
-    """Files that were not used, by reason."""
+    """Documents that were not used, by reason."""
+    vocabulary: int = BYTES
+    """Distinct tokens; two bytes each on disk where one is not enough."""
+    bytes_per_token: Mapping[str, float] = field(default_factory=dict)
+    """Held-out bytes for each token of a domain, where a token is not a byte."""
+    languages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Kind and parameters of the language of each domain, where the corpus is synthetic."""
 
     @staticmethod
     def load(folder: str | Path) -> Corpus:
@@ -72,12 +52,52 @@ class Corpus:
         record = json.loads((Path(folder) / "corpus.json").read_text())
         return Corpus(folder=Path(folder), **record)
 
-    def tokens(self, domain: str, split: str = "train") -> NDArray[np.uint8]:
-        """Tokens of one domain, memory-mapped; `split` is "train" or "heldout"."""
-        path = self.folder / f"{domain}.{split}.bin"
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """What the source has text of."""
+        return tuple(self.bytes)
+
+    def tokens(self, domain: str, split: str = "train") -> NDArray[np.unsignedinteger]:
+        """Tokens of one domain, memory-mapped; `split` is "train" or "heldout".
+
+        Raises:
+            UnknownDomain: the corpus has no such domain.
+        """
+        if domain not in self.bytes:
+            raise UnknownDomain(domain, self.domains)
+        path = self.folder / token_file(domain, split)
+        kind = token_type(self.vocabulary)
         if not path.exists() or path.stat().st_size == 0:
-            return np.empty(0, np.uint8)
-        return np.memmap(path, np.uint8, mode="r")
+            return np.empty(0, kind)
+        return np.memmap(path, kind, mode="r")
+
+    def optimal_losses(
+        self, windows: NDArray[np.integer], blend: Mapping[str, float]
+    ) -> NDArray[np.float64] | None:
+        """Loss of the best possible model of a blend on given windows, nats, or None where it is not known.
+
+        Known where every domain is a synthetic language. The model knows the languages and their shares, but is not
+        told which one a window is in; see `languages.blend_losses`.
+
+        Args:
+            windows: tokens `[windows, T + 1]`, the first given and not predicted, as from `held_out_windows`.
+            blend: share of each domain in the training tokens.
+
+        Returns:
+            `[windows, T]`: -log p(x_t | x_0 ... x_t-1), to be set beside a model's losses on the same tokens.
+        """
+        if not self.languages:
+            return None
+        spoken = {
+            domain: language(record["kind"], tuple(tuple(p) for p in record["parameters"]))
+            for domain, record in self.languages.items()
+        }
+        return blend_losses(spoken, blend, windows)
+
+
+def token_type(vocabulary: int) -> type[np.unsignedinteger]:
+    """The smallest of one and two bytes that holds every token."""
+    return np.uint8 if vocabulary <= BYTES else np.uint16
 
 
 def cache_folder() -> Path:
@@ -89,122 +109,84 @@ def cache_folder() -> Path:
 
 
 def build_corpus(source: CorpusSource, *, progress: bool = True) -> Corpus:
-    """The corpus of a source, from the cache where the very same files have been through before.
+    """The corpus of a source, from the cache where the very same documents have been through before.
 
     Raises:
-        MissingFolder: `path` is not there.
-        PackageNotInstalled: a package is not installed.
+        MissingFolder, PackageNotInstalled, DatasetNotFound: the source is not there.
+        MissingTextColumn, UnreadableText: a table has no such column, or a row that cannot be read.
+        NoText, TooManyDomains: nothing to train on, or domains without end.
+        VocabularyBeyondText: the text has too few different pieces for so many tokens.
+        MissingPackage: `tokenizers` or `datasets` is needed and not installed.
     """
-    files = sorted(set(_files(source)))
-    digests = {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-    unique = {digest: path for path, digest in reversed(digests.items())}  # one path for each content
-    recipe = [SPLITTER, str(HELD_OUT_EVERY), platform.python_version(), *sorted(unique)]
-    fingerprint = hashlib.sha256("\n".join(recipe).encode()).hexdigest()[:16]
-    folder = cache_folder() / "corpora" / fingerprint
-    if not (folder / "corpus.json").exists():
-        _write(
-            folder, unique, duplicates=len(files) - len(unique), versions=_versions(source), progress=progress
+    if source.source == "language":
+        return _build_language(source)
+    from scaling.corpora.bpe import check_tokenizers, encode_corpus  # here, because bpe builds on this file
+
+    if source.vocabulary != BYTES:
+        check_tokenizers()
+    documents = (
+        Files(source) if source.source in ("installed", "folder") else Table(source, progress=progress)
+    )
+    folder = cache_folder() / "corpora" / documents.fingerprint
+
+    def fill(scratch: Path) -> dict[str, Any]:
+        counted = write_documents(
+            scratch,
+            _tracked(documents, progress),
+            domains=source.domains,
+            unreadable=UNREADABLE if isinstance(documents, Files) else EMPTY,
+            asked=source.path or source.name or "installed packages",
         )
+        if isinstance(documents, Files):
+            counted["left_out"] = {"same file again": documents.duplicates, **counted["left_out"]}
+        return {"versions": documents.versions, **counted}
+
+    if not (folder / "corpus.json").exists():
+        put_in_place(folder, fill)
+    corpus = Corpus.load(folder)
+    return (
+        corpus if source.vocabulary == BYTES else encode_corpus(corpus, source.vocabulary, progress=progress)
+    )
+
+
+def _build_language(source: CorpusSource) -> Corpus:
+    """Text of every language, each split from a seed of its own."""
+    asked = json.dumps([GENERATOR, np.__version__, asdict(source)], sort_keys=True)
+    folder = cache_folder() / "corpora" / hashlib.sha256(f"languages {asked}".encode()).hexdigest()[:16]
+
+    def fill(scratch: Path) -> dict[str, Any]:
+        for one in source.languages:
+            spoken = language(one.kind, one.parameters)
+            for number, (split, tokens) in enumerate(
+                zip(SPLITS, (source.train_tokens, source.heldout_tokens), strict=True)
+            ):
+                text = spoken.sample(tokens, [number, *one.name.encode()])
+                text.astype(token_type(source.model_vocabulary)).tofile(scratch / token_file(one.name, split))
+        return {
+            "bytes": {one.name: source.train_tokens for one in source.languages},
+            "versions": {"numpy": np.__version__},
+            "files": len(source.languages),
+            "left_out": {},
+            "vocabulary": source.model_vocabulary,
+            "languages": {
+                one.name: {"kind": one.kind, "parameters": one.parameters} for one in source.languages
+            },
+        }
+
+    if not (folder / "corpus.json").exists():
+        put_in_place(folder, fill)
     return Corpus.load(folder)
 
 
-def _files(source: CorpusSource) -> Iterator[Path]:
-    if source.source == "folder":
-        root = Path(source.path or "")
-        if not source.path or not root.exists():
-            raise MissingFolder(source.path or "(no path given)")
-        yield from (
-            p for p in ([root] if root.is_file() else root.rglob("*")) if _wanted(p, p.relative_to(root))
-        )
-        return
-    library = Path(sysconfig.get_path("stdlib"))
-    yield from (p for p in library.rglob("*.py") if _wanted(p, p.relative_to(library)))
-    for name in source.packages:
-        try:
-            listed = importlib.metadata.distribution(name).files or []
-        except importlib.metadata.PackageNotFoundError:
-            raise PackageNotInstalled(name) from None
-        yield from (Path(str(f.locate())) for f in listed if _wanted(Path(str(f.locate())), Path(str(f))))
-
-
-def _wanted(path: Path, relative: Path) -> bool:
-    if _LEFT_OUT.intersection(relative.parts) or relative.name.startswith("_sysconfigdata"):
-        return False
-    return (path.suffix in _PROSE_SUFFIXES | {".py"} or path.name == "METADATA") and path.is_file()
-
-
-def _versions(source: CorpusSource) -> dict[str, str]:
-    found = {name: importlib.metadata.version(name) for name in source.packages}
-    return {"python": platform.python_version(), **found}
-
-
-def _domains_of(path: Path) -> tuple[str, str] | None:
-    """(code, prose) of one file, or nothing where it cannot be read."""
-    try:
-        data = path.read_bytes()
-        if path.suffix == ".py":
-            return split_python(data)
-        text = data.decode()
-    except (SyntaxError, ValueError):
-        return None
-    return "", text.partition("\n\n")[2] if path.name == "METADATA" else text
-
-
-def _write(
-    folder: Path, unique: Mapping[str, Path], *, duplicates: int, versions: dict[str, str], progress: bool
-) -> None:
-    order = sorted(unique)  # by hash, so that no package comes first
-    left_out = {"same file again": duplicates, "not readable as Python or text": 0, "same text again": 0}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    seen: set[bytes] = set()
-    try:
-        streams = {
-            (d, s): (scratch / f"{d}.{s}.bin").open("wb") for d in DOMAINS for s in ("train", "heldout")
-        }
-        for digest, parts in zip(order, _extract([unique[d] for d in order], progress), strict=True):
-            if parts is None:
-                left_out["not readable as Python or text"] += 1
-                continue
-            split = "heldout" if int(digest[:8], 16) % HELD_OUT_EVERY == 0 else "train"
-            for domain, text in zip(DOMAINS, parts, strict=True):
-                data = text.replace("\0", "").encode(errors="replace")
-                key = hashlib.sha256(data).digest()
-                if key in seen:
-                    left_out["same text again"] += bool(data)
-                elif data:
-                    seen.add(key)
-                    streams[domain, split].write(data + SEPARATOR)
-        for stream in streams.values():
-            stream.close()
-        whole = hashlib.sha256()
-        for path in sorted(scratch.glob("*.bin")):
-            whole.update(f"{path.name} {path.stat().st_size}\n".encode())
-            whole.update(path.read_bytes())
-        record = {
-            "corpus_hash": whole.hexdigest()[:16],
-            "bytes": {d: (scratch / f"{d}.train.bin").stat().st_size for d in DOMAINS},
-            "versions": versions,
-            "files": len(order),
-            "left_out": left_out,
-        }
-        (scratch / "corpus.json").write_text(json.dumps(record, indent=1))
-        try:
-            scratch.rename(folder)
-        except OSError:
-            if not (
-                folder / "corpus.json"
-            ).exists():  # else another process was faster, with the same content
-                raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _extract(paths: Sequence[Path], progress: bool) -> Iterator[tuple[str, str] | None]:
+def _tracked(documents: Files | Table, progress: bool) -> Iterator[Document]:
     from rich.console import Console  # here, because a worker opens a corpus without it
     from rich.progress import track
 
-    console = Console(stderr=True)
-    return map(
-        _domains_of, track(paths, "reading text", console=console, disable=not progress, transient=True)
+    yield from track(
+        documents,
+        "reading text",
+        total=len(documents) if isinstance(documents, Files) else None,
+        console=Console(stderr=True),
+        disable=not progress,
+        transient=True,
     )

@@ -74,6 +74,7 @@ class Worker:
             d: held_out_windows(corpus, d, self.first.context, FINAL_WINDOWS) for d in self._domains()
         }
         self.curve = {d: w[:: max(1, len(w) // CURVE_WINDOWS)][:CURVE_WINDOWS] for d, w in self.final.items()}
+        self.entropies = [self._entropy(trunk) for trunk in trunks]
         self.seconds = 0.0
         self.ceiling = product_ceiling(device)
         self.diverged: dict[int, str] = {}
@@ -175,7 +176,21 @@ class Worker:
     def _domains(self) -> list[str]:
         """Every domain with held-out text is measured, whether or not it is trained on."""
         blended = {d for t in self.trunks for d, share in t.blend if share > 0}
-        return [d for d in sorted(self.corpus.bytes) if d in blended or len(self.corpus.tokens(d, "heldout"))]
+        return [
+            d
+            for d in sorted(self.corpus.domains)
+            if d in blended or len(self.corpus.tokens(d, "heldout")) > self.first.context
+        ]
+
+    def _entropy(self, trunk: Trunk) -> float | None:
+        """Loss of a perfect model of a trunk's blend on the windows that its own loss is the mean of."""
+        total = 0.0
+        for domain, share in trunk.blend:
+            losses = self.corpus.optimal_losses(self.final[domain], dict(trunk.blend)) if share > 0 else 0.0
+            if losses is None:
+                return None
+            total += share * float(np.mean(losses))
+        return total
 
     def _has_run(self, k: int, budget: int, kind: str = "annealed") -> bool:
         run_id = self.trunks[k].run_id(self.corpus.corpus_hash, budget, kind)
@@ -193,7 +208,7 @@ class Worker:
         for k, trunk in enumerate(self.trunks):
             if self.stack.step in known[k]:
                 continue
-            domains = [_domain_loss(d, table[k]) for d, table in losses.items()]
+            domains = [self._domain_loss(d, table[k]) for d, table in losses.items()]
             append_rows(self._file(k), *self._evaluations(self.ids[k], trunk, self.stack.step, domains))
             if k not in self.diverged and not np.isfinite([d.loss for d in domains]).all():
                 self.diverged[k] = f"loss not finite at step {self.stack.step}"
@@ -207,7 +222,7 @@ class Worker:
 
     def _write_run(self, k: int, budget: int, kind: str, losses: dict[str, NDArray[np.float64]]) -> None:
         trunk, steps = self.trunks[k], self.first.steps(budget)
-        domains = [_domain_loss(d, per_window) for d, per_window in losses.items()]
+        domains = [self._domain_loss(d, per_window) for d, per_window in losses.items()]
         shares = dict(trunk.blend)
         blended = [(shares[d.domain], d) for d in domains if shares.get(d.domain, 0) > 0]
         loss = sum(share * d.loss for share, d in blended)
@@ -239,8 +254,11 @@ class Worker:
             flops_head=flops.head,
             loss=loss,
             loss_stderr=sum((share * d.loss_stderr) ** 2 for share, d in blended) ** 0.5,
-            loss_bits_per_byte=bits_per_byte(loss),
+            loss_bits_per_byte=bits_per_byte(
+                loss, sum(share * self.corpus.bytes_per_token.get(d.domain, 1.0) for share, d in blended)
+            ),
             domains=domains,
+            entropy=self.entropies[k],
             seed=trunk.seed,
             width=trunk.width,
             depth=trunk.depth,
@@ -275,6 +293,14 @@ class Worker:
     ) -> list[dict[str, Any]]:
         at = {"run_id": run_id, "step": step, "tokens": step * trunk.tokens_per_step}
         return [{"evaluation": asdict(Evaluation(**at, **asdict(d)))} for d in domains]
+
+    def _domain_loss(self, domain: str, per_window: NDArray[np.float64]) -> DomainLoss:
+        loss = float(per_window.mean())
+        stderr = (
+            float(per_window.std(ddof=1) / len(per_window) ** 0.5) if len(per_window) > 1 else float("nan")
+        )
+        bits = bits_per_byte(loss, self.corpus.bytes_per_token.get(domain, 1.0))
+        return DomainLoss(domain=domain, loss=loss, loss_stderr=stderr, loss_bits_per_byte=bits)
 
 
 def versions() -> dict[str, str]:
@@ -311,12 +337,6 @@ def _schedule(trunk: Trunk, kind: str) -> str:
         return f"constant, weights averaged with power {trunk.average_gamma:g}"
     before = "constant, " if trunk.cooldown < 1 else ""
     return f"{before}{trunk.cooldown_shape} cooldown over the last {trunk.cooldown:.0%}"
-
-
-def _domain_loss(domain: str, per_window: NDArray[np.float64]) -> DomainLoss:
-    loss = float(per_window.mean())
-    stderr = float(per_window.std(ddof=1) / np.sqrt(len(per_window))) if len(per_window) > 1 else float("nan")
-    return DomainLoss(domain=domain, loss=loss, loss_stderr=stderr, loss_bits_per_byte=bits_per_byte(loss))
 
 
 def _curve_steps(last: int) -> list[int]:

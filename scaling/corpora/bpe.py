@@ -1,0 +1,127 @@
+"""A corpus of bytes again as one of longer tokens: byte-pair encoding, learned from its own training text."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.corpora.text import Corpus, token_type
+from scaling.corpora.write import SPLITS, put_in_place, token_file
+from scaling.errors import MissingPackage, VocabularyBeyondText
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+TOKENIZER_FILE = "tokenizer.json"
+"""Stored beside the tokens; `tokenizers.Tokenizer.from_file` reads it."""
+_SCHEME = "1"
+"""Raised when the rules below change, so that old caches and new ones are never mixed."""
+_LEAST_COUNT = 2
+"""A pair seen once is not worth a token."""
+_BATCH = 256
+
+
+def encode_corpus(corpus: Corpus, vocabulary: int, *, progress: bool = True) -> Corpus:
+    """The same documents in tokens learned from the training text of all domains, and never from held-out text.
+
+    Tokens are the 256 bytes and then the merges, words split as GPT-2 splits them, so every text can be written and is
+    read back byte for byte. The zero byte between two documents is a token of its own and never merged. The record
+    gets `bytes_per_token`, bytes over tokens of each domain's held-out text, which turns nats/token into bits/byte.
+
+    Args:
+        corpus: tokens are bytes, as `build_corpus` makes them with `vocabulary` 256.
+        vocabulary: tokens to learn, the bytes included, from 257 to 65536.
+        progress: show a bar while the merges are learned.
+
+    Raises:
+        VocabularyBeyondText: the training text has too few different pieces for so many tokens.
+        MissingPackage: `tokenizers` is not installed.
+    """
+    check_tokenizers()
+    versions = {**corpus.versions, "tokenizers": importlib.metadata.version("tokenizers")}
+    recipe = f"bpe {_SCHEME} {vocabulary} {versions['tokenizers']} {corpus.corpus_hash}"
+    folder = corpus.folder.parent / hashlib.sha256(recipe.encode()).hexdigest()[:16]
+
+    def fill(scratch: Path) -> dict[str, Any]:
+        tokenizer = _learn(corpus, vocabulary, progress)
+        tokenizer.save(str(scratch / TOKENIZER_FILE))
+        lengths = {}
+        for domain in corpus.domains:
+            for split in SPLITS:
+                path = scratch / token_file(domain, split)
+                lengths[domain, split] = _encode(tokenizer, corpus.tokens(domain, split), path, vocabulary)
+        return {
+            "bytes": dict(corpus.bytes),
+            "versions": versions,
+            "files": corpus.files,
+            "left_out": dict(corpus.left_out),
+            "vocabulary": vocabulary,
+            "bytes_per_token": {
+                d: len(corpus.tokens(d, "heldout")) / lengths[d, "heldout"]
+                for d in corpus.domains
+                if lengths[d, "heldout"]
+            },
+        }
+
+    if not (folder / "corpus.json").exists():
+        put_in_place(folder, fill)
+    return Corpus.load(folder)
+
+
+def check_tokenizers() -> None:
+    """Refuse a vocabulary that has to be learned where `tokenizers` is not installed, before any text is read.
+
+    Raises:
+        MissingPackage: it is not.
+    """
+    if importlib.util.find_spec("tokenizers") is None:
+        raise MissingPackage("tokenizers", "text")
+
+
+def _learn(corpus: Corpus, vocabulary: int, progress: bool) -> Tokenizer:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        min_frequency=_LEAST_COUNT,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=progress,
+    )
+    texts = (text for domain in corpus.domains for text in _documents(corpus.tokens(domain)))
+    tokenizer.train_from_iterator(texts, trainer)
+    if tokenizer.get_vocab_size() < vocabulary:
+        raise VocabularyBeyondText(vocabulary, tokenizer.get_vocab_size(), sum(corpus.bytes.values()))
+    return tokenizer
+
+
+def _encode(tokenizer: Tokenizer, data: NDArray[np.unsignedinteger], path: Path, vocabulary: int) -> int:
+    """Write the tokens of a file of bytes, and return how many there are."""
+    separator = tokenizer.encode("\0").ids
+    assert len(separator) == 1
+    texts, written = _documents(data), 0
+    with path.open("wb") as file:
+        while batch := list(islice(texts, _BATCH)):
+            for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+                ids = np.array(encoding.ids + separator, token_type(vocabulary))
+                file.write(ids.tobytes())
+                written += len(ids)
+    return written
+
+
+def _documents(data: NDArray[np.unsignedinteger]) -> Iterator[str]:
+    """The documents of a file of bytes, each of which ends with a zero byte."""
+    start = 0
+    for end in np.flatnonzero(data == 0):
+        yield data[start:end].tobytes().decode()
+        start = end + 1

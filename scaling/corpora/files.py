@@ -1,0 +1,103 @@
+"""Documents from files: the standard library, installed packages, or a folder; split into code and prose."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+from scaling.corpora.source import DOMAINS, CorpusSource
+from scaling.corpora.split import SPLITTER, split_python
+from scaling.corpora.write import HELD_OUT_EVERY, Document, is_held_out
+from scaling.errors import MissingFolder, PackageNotInstalled
+
+UNREADABLE = "not readable as Python or text"
+
+_PROSE_SUFFIXES = {".md", ".rst", ".txt"}
+_LEFT_OUT = {
+    "site-packages",
+    "test",
+    "tests",
+    "idlelib",
+    "lib2to3",
+    "ensurepip",
+    "__pycache__",
+    "node_modules",
+}
+
+
+class Files:
+    """The files of a source, each content once.
+
+    Raises:
+        MissingFolder: `path` is not there.
+        PackageNotInstalled: a package is not installed.
+    """
+
+    def __init__(self, source: CorpusSource):
+        self._source = source
+        files = sorted(set(_files(source)))
+        digests = {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+        self._unique = {d: path for path, d in reversed(digests.items())}  # one path for each content
+        self.duplicates = len(files) - len(self._unique)
+
+    def __len__(self) -> int:
+        return len(self._unique)
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides how the corpus will look, hashed."""
+        recipe = [SPLITTER, str(HELD_OUT_EVERY), platform.python_version(), *sorted(self._unique)]
+        return hashlib.sha256("\n".join(recipe).encode()).hexdigest()[:16]
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of Python and of the packages that the text comes from."""
+        found = {name: importlib.metadata.version(name) for name in self._source.packages}
+        return {"python": platform.python_version(), **found}
+
+    def __iter__(self) -> Iterator[Document]:
+        """Documents in the order of their hashes, so that no package comes first."""
+        for digest in sorted(self._unique):
+            parts = _split(self._unique[digest])
+            yield Document(is_held_out(digest), list(zip(DOMAINS, parts, strict=True)) if parts else ())
+
+
+def _files(source: CorpusSource) -> Iterator[Path]:
+    if source.source == "folder":
+        root = Path(source.path or "")
+        if not root.exists():
+            raise MissingFolder(root)
+        yield from (
+            p for p in ([root] if root.is_file() else root.rglob("*")) if _wanted(p, p.relative_to(root))
+        )
+        return
+    library = Path(sysconfig.get_path("stdlib"))
+    yield from (p for p in library.rglob("*.py") if _wanted(p, p.relative_to(library)))
+    for name in source.packages:
+        try:
+            listed = importlib.metadata.distribution(name).files or []
+        except importlib.metadata.PackageNotFoundError:
+            raise PackageNotInstalled(name) from None
+        yield from (Path(str(f.locate())) for f in listed if _wanted(Path(str(f.locate())), Path(str(f))))
+
+
+def _wanted(path: Path, relative: Path) -> bool:
+    if _LEFT_OUT.intersection(relative.parts) or relative.name.startswith("_sysconfigdata"):
+        return False
+    return (path.suffix in _PROSE_SUFFIXES | {".py"} or path.name == "METADATA") and path.is_file()
+
+
+def _split(path: Path) -> tuple[str, str] | None:
+    """(code, prose) of one file, or nothing where it cannot be read."""
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".py":
+            return split_python(data)
+        text = data.decode()
+    except (SyntaxError, ValueError):
+        return None
+    return "", text.partition("\n\n")[2] if path.name == "METADATA" else text

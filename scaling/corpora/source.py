@@ -1,0 +1,131 @@
+"""What a study may ask for under `[corpus]`: which source, and the keys that this source reads."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, fields
+
+from scaling.corpora.languages import language
+from scaling.errors import BadValue, UnknownSource
+
+DOMAINS = ("code", "prose")
+"""What files are split into: what runs, and what explains it."""
+ONE_DOMAIN = "text"
+"""The domain of a table without a column of domains."""
+BYTES = 256
+"""The vocabulary without a tokeniser: a token is a byte."""
+SMALLEST_BPE = BYTES + 1
+"""Every byte and one merge."""
+
+_TABLE = {"text_column", "domain_column", "vocabulary"}
+_READS = {
+    "installed": {"packages", "vocabulary"},
+    "folder": {"path", "vocabulary"},
+    "jsonl": _TABLE | {"path"},
+    "parquet": _TABLE | {"path"},
+    "huggingface": _TABLE | {"name", "subset", "split"},
+    "language": {"languages", "train_tokens", "heldout_tokens"},
+}
+_NEEDS = {
+    "folder": ("path",),
+    "jsonl": ("path",),
+    "parquet": ("path",),
+    "huggingface": ("name",),
+    "language": ("languages", "train_tokens", "heldout_tokens"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageSource:
+    """A synthetic language; its name is the domain of its text.
+
+    Raises:
+        BadValue, UnknownKey: there is no such kind or parameter, or a value is out of range.
+    """
+
+    name: str
+    kind: str
+    parameters: tuple[tuple[str, int | float], ...] = ()
+    """Those that are given; `corpora.languages` has the defaults."""
+
+    def __post_init__(self) -> None:
+        language(self.kind, self.parameters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusSource:
+    """Where text comes from.
+
+        installed    the standard library and `packages`
+        folder       every file of code or prose under `path`
+        jsonl        `text_column` of a file of JSON lines, or of all such files under `path`; a row is a document
+        parquet      the same of Parquet files
+        huggingface  the same of `split` of the dataset `name`, from the hub or from a folder
+        language     synthetic `languages` with known entropy
+
+    Raises:
+        UnknownSource: `source` is none of these.
+        BadValue: a key is missing, out of range, or one that this source does not read.
+    """
+
+    source: str = "installed"
+    packages: tuple[str, ...] = ()
+    path: str | None = None
+    vocabulary: int = BYTES
+    """Tokens: 256 are the bytes themselves; more are learned from the training text by byte-pair encoding."""
+    text_column: str = "text"
+    domain_column: str | None = None
+    """Column whose values are the domains; without it all text is one domain, "text"."""
+    name: str | None = None
+    subset: str | None = None
+    """What the hub calls a configuration, for datasets that have several."""
+    split: str = "train"
+    languages: tuple[LanguageSource, ...] = ()
+    train_tokens: int = 0
+    """Training text of each language."""
+    heldout_tokens: int = 0
+    """Held-out text of each language."""
+
+    def __post_init__(self) -> None:
+        if self.source not in _READS:
+            close = difflib.get_close_matches(str(self.source), _READS, 1)
+            raise UnknownSource(self.source, tuple(_READS), close[0] if close else None)
+        for key in ("path", "name", "subset", "split", "text_column", "domain_column"):
+            value = getattr(self, key)
+            _check(key, value, value is None or (isinstance(value, str) and value != ""), "text")
+        for field in fields(self)[1:]:
+            given = getattr(self, field.name) != field.default
+            if field.name in _NEEDS.get(self.source, ()):
+                _check(
+                    field.name,
+                    getattr(self, field.name) or None,
+                    given,
+                    f"given where source = {self.source!r}",
+                )
+            elif field.name not in _READS[self.source]:
+                value = getattr(self, field.name)
+                _check(field.name, value, not given, f"left out where source = {self.source!r}")
+        words = f"{BYTES} (bytes), or from {SMALLEST_BPE} to 65536 (byte-pair encoding)"
+        fits = self.vocabulary == BYTES or SMALLEST_BPE <= self.vocabulary <= 1 << 16
+        _check("vocabulary", self.vocabulary, fits, words)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains there will be; none where only reading the text will tell."""
+        if self.source in ("installed", "folder"):
+            return DOMAINS
+        if self.source == "language":
+            return tuple(spoken.name for spoken in self.languages)
+        return () if self.domain_column else (ONE_DOMAIN,)
+
+    @property
+    def model_vocabulary(self) -> int:
+        """Tokens that a model of this corpus must tell apart."""
+        if self.source != "language":
+            return self.vocabulary
+        return max(language(spoken.kind, spoken.parameters).vocabulary for spoken in self.languages)
+
+
+def _check(key: str, found: object, holds: bool, wanted: str) -> None:
+    if not holds:
+        raise BadValue("corpus", key, found, wanted)
