@@ -33,7 +33,7 @@ def report(name: str, *, notebooks: str | Path = "notebooks", out: str | Path = 
 
     The notebook runs in its own folder, with the interpreter that called this, whatever kernels are installed. A
     figure that it shows as SVG and PDF at once (`scaling.plot.print`) is also saved as NAME.svg and NAME.pdf; the
-    second such figure as NAME-2, and so on.
+    second such figure as NAME-2, and so on. What cells tagged "terminal" show is printed as text, and where the page is.
 
     Args:
         name: stem of the notebook.
@@ -60,8 +60,17 @@ def report(name: str, *, notebooks: str | Path = "notebooks", out: str | Path = 
         _put(stem.with_suffix(".pdf"), pdf)
     path = folder / f"{name}.html"
     _put(path, page.encode())
+    for words in _for_the_terminal(notebook):
+        print(words)
     print(f"report: {path.resolve().as_uri()} ({len(page.encode()) / 1e6:.1f} MB, {seconds:.0f} s)")
     return path
+
+
+def _for_the_terminal(notebook: Any) -> Iterator[str]:
+    """The plain text of what cells tagged "terminal" show."""
+    for cell in notebook.cells:
+        if "terminal" in cell.metadata.get("tags", ()):
+            yield from (o.data["text/plain"] for o in cell.outputs if "text/plain" in o.get("data", ()))
 
 
 @dataclass(frozen=True)

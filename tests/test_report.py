@@ -45,6 +45,17 @@ def test_report_recovers_the_print_figures_beside_the_page(made_report: Path) ->
     assert sorted(p.name for p in made_report.parent.iterdir()) == ["ladder.html", "ladder.pdf", "ladder.svg"]
 
 
+def test_report_prints_what_cells_tagged_for_the_terminal_show(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    shown = new_code_cell("'the law' + '!'", metadata={"tags": ["terminal"]})
+    nbformat.write(new_notebook(cells=[new_code_cell("'hidden'"), shown]), tmp_path / "said.ipynb")
+    report("said", notebooks=tmp_path, out=tmp_path)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "'the law!'"
+    assert printed[1].startswith("report: file://")
+
+
 def test_report_names_the_notebooks_there_are(tmp_path: Path) -> None:
     write(tmp_path, "one")
     write(tmp_path, "two")
