@@ -33,7 +33,7 @@ def report(name: str, *, notebooks: str | Path = "notebooks", out: str | Path = 
 
     The notebook runs in its own folder, with the interpreter that called this, whatever kernels are installed. A
     figure that it shows as SVG and PDF at once (`scaling.plot.print`) is also saved as NAME.svg and NAME.pdf; the
-    second such figure as NAME-2, and so on. What cells tagged "terminal" show is printed as text, and where the page is.
+    second such figure as NAME-2, and so on. What cells tagged "terminal" show is printed too, and where the page is.
 
     Args:
         name: stem of the notebook.
