@@ -1,4 +1,23 @@
-"""What a study may ask for under `[corpus]`: which source, and the keys that this source reads."""
+"""What a study may ask for under `[corpus]`: which source, and the keys that this source reads.
+
+[corpus]
+source = "jsonl"               # or "parquet"; a row is a document
+path = "rows.jsonl"            # a file, or a folder of them; relative to the study's
+text_column = "text"
+domain_column = "lang"         # its values are the domains that a blend names
+vocabulary = 4096              # 256, the bytes, if it is not given
+
+[corpus]
+source = "language"
+train_tokens = "4Mi"           # of each language
+heldout_tokens = "256Ki"
+blend = { hops = 0.5, phrases = 0.5 }
+[corpus.languages.hops]        # a name of one's own, which is the domain
+kind = "markov"                # the parameters are those of `corpora.languages.markov`
+states = 64
+[corpus.languages.phrases]
+kind = "nested"
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from scaling.errors import (
 )
 
 EMPTY = "empty text"
-_ROWS_AT_ONCE = 4_096
+_ROWS_AT_ONCE = 1 << 17
 
 
 class Table:

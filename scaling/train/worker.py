@@ -74,7 +74,7 @@ class Worker:
             d: held_out_windows(corpus, d, self.first.context, FINAL_WINDOWS) for d in self._domains()
         }
         self.curve = {d: w[:: max(1, len(w) // CURVE_WINDOWS)][:CURVE_WINDOWS] for d, w in self.final.items()}
-        self.entropies = [self._entropy(trunk) for trunk in trunks]
+        self.entropies = {blend: self._entropy(dict(blend)) for blend in {t.blend for t in trunks}}
         self.seconds = 0.0
         self.ceiling = product_ceiling(device)
         self.diverged: dict[int, str] = {}
@@ -182,14 +182,14 @@ class Worker:
             if d in blended or len(self.corpus.tokens(d, "heldout")) > self.first.context
         ]
 
-    def _entropy(self, trunk: Trunk) -> float | None:
-        """Loss of a perfect model of a trunk's blend on the windows that its own loss is the mean of."""
+    def _entropy(self, blend: dict[str, float]) -> float | None:
+        """Loss of a perfect model of a blend on the windows that a run's own loss is the mean of, where it is known."""
         total = 0.0
-        for domain, share in trunk.blend:
-            losses = self.corpus.optimal_losses(self.final[domain], dict(trunk.blend)) if share > 0 else 0.0
+        for domain, share in blend.items():
+            losses = self.corpus.optimal_losses(self.final[domain], blend) if share > 0 else np.zeros(1)
             if losses is None:
                 return None
-            total += share * float(np.mean(losses))
+            total += share * float(losses.mean())
         return total
 
     def _has_run(self, k: int, budget: int, kind: str = "annealed") -> bool:
@@ -258,7 +258,7 @@ class Worker:
                 loss, sum(share * self.corpus.bytes_per_token.get(d.domain, 1.0) for share, d in blended)
             ),
             domains=domains,
-            entropy=self.entropies[k],
+            entropy=self.entropies[trunk.blend],
             seed=trunk.seed,
             width=trunk.width,
             depth=trunk.depth,
