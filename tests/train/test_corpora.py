@@ -65,7 +65,8 @@ def test_rows_carry_the_entropy_of_their_own_windows(tmp_path):
         blend = json.loads(row["blend"])
         expected = sum(s * corpus.optimal_losses(windows[d], blend).mean() for d, s in blend.items())
         assert row["entropy"] == pytest.approx(expected, abs=1e-12)
-        assert row["loss"] > row["entropy"] - 2 * row["loss_stderr"]
+        assert row["loss"] > row["entropy"] - 3 * row["excess_stderr"]
+        assert 0 < row["excess_stderr"] < row["loss_stderr"]
         assert row["vocabulary"] == 12
         if blend == {"hops": 1.0}:
             assert row["entropy"] == pytest.approx(hops.window_losses(windows["hops"]).mean())
@@ -80,7 +81,7 @@ def test_text_has_no_known_entropy(tmp_path):
     text = '[corpus]\nsource = "jsonl"\npath = "../../rows.jsonl"\ndomain_column = "lang"\n'
     text += "blend = { a = 0.5, b = 0.5 }\n" + REST.replace('"128Ki"', '"32Ki"')
     frame = scaling.sweep(write_study(tmp_path / "runs" / "told", text), progress=False, workers=1)
-    assert frame["entropy"].to_list() == [None, None]
+    assert frame["entropy"].to_list() == frame["excess_stderr"].to_list() == [None, None]
     assert {"loss_a", "loss_b"} <= set(frame.columns)
 
 

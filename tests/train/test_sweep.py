@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 import scaling
 from scaling.corpora.sampler import held_out_windows
@@ -124,6 +126,18 @@ def test_sweep_interrupted_says_how_to_go_on(study, stop):
     assert "type the same command to go on" in errors
     assert not workers_of(study)
     assert not list(Store(read_study(study)).local.glob("leases/*"))
+
+
+def test_sweep_runs_from_a_notebook_cell(tmp_path, library):
+    """In a kernel of its own, without a __main__ guard, its progress bar among the outputs."""
+    folder = write_study(tmp_path, library, "cell", STUDY.replace("width = [16, 32]", "width = 16"))
+    cell = new_code_cell(f"import scaling\nscaling.sweep({str(folder)!r}).height")
+    notebook = new_notebook(
+        cells=[cell], metadata={"kernelspec": {"name": "python3", "display_name": "python3"}}
+    )
+    NotebookClient(notebook, timeout=300).execute()
+    assert notebook.cells[0].outputs[-1]["data"]["text/plain"] == "6"
+    assert "6/6 runs" in str(notebook.metadata["widgets"])  # the bar is a widget, whose state is kept apart
 
 
 def test_two_launchers_share_one_store(study):
