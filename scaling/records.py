@@ -78,6 +78,8 @@ class Run:
     """The same for each domain."""
     entropy: float | None = None
     """Loss of a perfect model on the same windows, nats/token, where it is known."""
+    excess_stderr: float | None = None
+    """Standard error of `loss` - `entropy`, nats/token; far below `loss_stderr`, for both are of the same windows."""
 
     seed: int
     width: int

@@ -125,7 +125,8 @@ def _check_columns(where: str, wanted: list[str], found: list[str]) -> None:
 
 def _paths(source: CorpusSource) -> tuple[Path, ...]:
     root = Path(source.path or "")
-    paths = (root,) if root.is_file() else tuple(sorted(root.rglob(f"*.{source.source}")))
+    found = [root] if root.is_file() else sorted(root.rglob(f"*.{source.source}"))
+    paths = tuple(p for p in found if p.is_file())
     if not paths:
         raise MissingFolder(root if not root.exists() else root / f"*.{source.source}")
     return paths

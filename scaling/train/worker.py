@@ -74,7 +74,7 @@ class Worker:
             d: held_out_windows(corpus, d, self.first.context, FINAL_WINDOWS) for d in self._domains()
         }
         self.curve = {d: w[:: max(1, len(w) // CURVE_WINDOWS)][:CURVE_WINDOWS] for d, w in self.final.items()}
-        self.entropies = {blend: self._entropy(dict(blend)) for blend in {t.blend for t in trunks}}
+        self.optimal = {blend: self._optimal(dict(blend)) for blend in {t.blend for t in trunks}}
         self.seconds = 0.0
         self.ceiling = product_ceiling(device)
         self.diverged: dict[int, str] = {}
@@ -182,15 +182,15 @@ class Worker:
             if d in blended or len(self.corpus.tokens(d, "heldout")) > self.first.context
         ]
 
-    def _entropy(self, blend: dict[str, float]) -> float | None:
-        """Loss of a perfect model of a blend on the windows that a run's own loss is the mean of, where it is known."""
-        total = 0.0
-        for domain, share in blend.items():
-            losses = self.corpus.optimal_losses(self.final[domain], blend) if share > 0 else np.zeros(1)
+    def _optimal(self, blend: dict[str, float]) -> dict[str, NDArray[np.float64]] | None:
+        """Mean loss of a perfect model of a blend on each window that a run's own loss is the mean of, where known."""
+        found = {}
+        for domain in (d for d, share in blend.items() if share > 0):
+            losses = self.corpus.optimal_losses(self.final[domain], blend)
             if losses is None:
                 return None
-            total += share * float(losses.mean())
-        return total
+            found[domain] = losses.mean(1)
+        return found
 
     def _has_run(self, k: int, budget: int, kind: str = "annealed") -> bool:
         run_id = self.trunks[k].run_id(self.corpus.corpus_hash, budget, kind)
@@ -226,6 +226,11 @@ class Worker:
         shares = dict(trunk.blend)
         blended = [(shares[d.domain], d) for d in domains if shares.get(d.domain, 0) > 0]
         loss = sum(share * d.loss for share, d in blended)
+        entropy = excess_stderr = None
+        if optimal := self.optimal[trunk.blend]:
+            entropy = sum(shares[d] * float(best.mean()) for d, best in optimal.items())
+            excess = [shares[d] * _stderr(losses[d] - best) for d, best in optimal.items()]
+            excess_stderr = sum(e**2 for e in excess) ** 0.5
         note = self.diverged.get(k, "")
         if not note and not loss < np.log(trunk.shape.vocabulary):
             note = f"loss {loss:.3g} at the end is no better than a uniform guess"
@@ -258,7 +263,8 @@ class Worker:
                 loss, sum(share * self.corpus.bytes_per_token.get(d.domain, 1.0) for share, d in blended)
             ),
             domains=domains,
-            entropy=self.entropies[trunk.blend],
+            entropy=entropy,
+            excess_stderr=excess_stderr,
             seed=trunk.seed,
             width=trunk.width,
             depth=trunk.depth,
@@ -296,9 +302,7 @@ class Worker:
 
     def _domain_loss(self, domain: str, per_window: NDArray[np.float64]) -> DomainLoss:
         loss = float(per_window.mean())
-        stderr = (
-            float(per_window.std(ddof=1) / len(per_window) ** 0.5) if len(per_window) > 1 else float("nan")
-        )
+        stderr = _stderr(per_window)
         bits = bits_per_byte(loss, self.corpus.bytes_per_token.get(domain, 1.0))
         return DomainLoss(domain=domain, loss=loss, loss_stderr=stderr, loss_bits_per_byte=bits)
 
@@ -337,6 +341,10 @@ def _schedule(trunk: Trunk, kind: str) -> str:
         return f"constant, weights averaged with power {trunk.average_gamma:g}"
     before = "constant, " if trunk.cooldown < 1 else ""
     return f"{before}{trunk.cooldown_shape} cooldown over the last {trunk.cooldown:.0%}"
+
+
+def _stderr(per_window: NDArray[np.float64]) -> float:
+    return float(per_window.std(ddof=1) / len(per_window) ** 0.5) if len(per_window) > 1 else float("nan")
 
 
 def _curve_steps(last: int) -> list[int]:
