@@ -286,6 +286,10 @@ def read_study(path: str | Path) -> Study:
     for grid in grids:
         for trunk in _expand(str(file), defaults | grid):
             trunks[trunk] = None
+    if not trunks:
+        raise BadValue(
+            str(file), "grid", grids, "a set of at least one trunk: none of its lists may be empty"
+        )
     return Study(
         folder=file.parent if file.name == "study.toml" else file.with_suffix(""),
         question=_text(file, "question", table.get("question", "")),

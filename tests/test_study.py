@@ -77,6 +77,11 @@ def test_run_id_is_invariant_to_other_budgets_and_changes_with_everything_else()
             "width = 40, but it must be a multiple of head_dim",
         ),
         (("32 = 0.01", "64 = 0.01"), BadValue, "a table with the width 32"),
+        (
+            ("seed = [0, 1, 2]\n[[grid]]\nwidth = 16", "seed = []\n[[grid]]\nwidth = []"),
+            BadValue,
+            "none of its lists may be empty",
+        ),
         (("seed = [0, 1, 2]", 'seed = "zero"'), BadValue, "a whole number"),
         (("max_epochs = 8", "max_epochs = 0.5"), BadValue, "at least 1"),
         (('path = "text"', ""), BadValue, "given where source = 'folder'"),
