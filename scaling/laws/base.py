@@ -175,6 +175,30 @@ def along(law: Callable[..., Any], column: str) -> Callable[..., Any]:
     return renamed
 
 
+def declared(
+    function: Callable[..., Any],
+    name: str,
+    doc: str | None,
+    columns: dict[str, Any],
+    parameters: dict[str, Any],
+) -> Callable[..., Any]:
+    """The same function under a signature of its own, for laws whose arguments are known only when they are made.
+
+    Args:
+        function: takes the columns by position and the parameters by keyword, however it collects them.
+        name: what the law goes by.
+        doc: its docstring.
+        columns, parameters: name and annotation of each argument, in order; None where it has no annotation.
+    """
+    kinds = {inspect.Parameter.POSITIONAL_OR_KEYWORD: columns, inspect.Parameter.KEYWORD_ONLY: parameters}
+    arguments = [inspect.Parameter(n, kind) for kind, named in kinds.items() for n in named]
+    function.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+    function.__annotations__ = {n: hint for n, hint in (columns | parameters).items() if hint is not None}
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
 def _annotations(law: Callable[..., Any]) -> dict[str, Any]:
     inner = law.func if isinstance(law, functools.partial) else law
     inner = inspect.unwrap(inner)

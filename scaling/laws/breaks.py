@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import NotALaw
-from scaling.laws.base import Count, Exponent, Nats, Scale, Sharpness, Signed
+from scaling.laws.base import Count, Exponent, Nats, Scale, Sharpness, Signed, declared
 
 _NEWTON = 8  # steps of the implicit law; the last changes its value by less than 1e-12
 
@@ -147,11 +146,4 @@ def bnsl(breaks: int = 1) -> Callable[..., NDArray]:
     kinds = {"E": Nats, "A": Scale, "c0": Signed}
     for c, d, f in each:
         kinds |= {c: Signed, d: Count, f: Sharpness}
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    arguments = [inspect.Parameter("N", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
-    arguments += [inspect.Parameter(name, keyword) for name in kinds]
-    law.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
-    law.__annotations__ = {"N": Count, **kinds}
-    law.__name__ = law.__qualname__ = f"bnsl(breaks={breaks})"
-    law.__doc__ = bnsl.__doc__
-    return law
+    return declared(law, f"bnsl(breaks={breaks})", bnsl.__doc__, {"N": Count}, kinds)

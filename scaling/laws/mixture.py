@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import NotALaw
-from scaling.laws.base import Count, Exponent, Nats, Scale, Share, Signed
+from scaling.laws.base import Count, Exponent, Nats, Scale, Share, Signed, declared
 
 
 @functools.cache
@@ -47,15 +46,7 @@ def mixing(*domains: str) -> Callable[..., NDArray]:
         return E + k * np.exp(exponent)
 
     kinds = {"E": Nats, "k": Scale} | {f"t_{d}": Signed for d in domains}
-    place, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
-    arguments = [inspect.Parameter(d, place) for d in domains] + [
-        inspect.Parameter(p, keyword) for p in kinds
-    ]
-    law.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
-    law.__annotations__ = dict.fromkeys(domains, Share) | kinds
-    law.__name__ = law.__qualname__ = name
-    law.__doc__ = mixing.__doc__
-    return law
+    return declared(law, name, mixing.__doc__, dict.fromkeys(domains, Share), kinds)
 
 
 def transferred_data(D_finetune: Count, N: Count, *, k: Scale, alpha: Exponent, beta: Exponent) -> NDArray:

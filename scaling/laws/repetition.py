@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import NotALaw
-from scaling.laws.base import Count, Epochs, Exponent, Nats, Pool, Scale, describe
+from scaling.laws.base import Count, Epochs, Exponent, Nats, Pool, Scale, declared, describe
 
 
 def effective_data(D: Any, unique_tokens: Any, R_D: Any) -> Any:
@@ -66,18 +65,9 @@ def with_repeats(law: Callable[..., Any]) -> Callable[..., Any]:
     def repeating(N: Any, D: Any, unique_tokens: Any, *, R_D: Any, **parameters: Any) -> Any:
         return law(N, effective_data(D, unique_tokens, R_D), **parameters)
 
-    place, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
-    columns, parameters = ("N", "D", "unique_tokens"), (*plain.parameter_names, "R_D")
-    arguments = [inspect.Parameter(c, place) for c in columns] + [
-        inspect.Parameter(p, keyword) for p in parameters
-    ]
-    repeating.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
-    repeating.__annotations__ = {"N": Count, "D": Count, "unique_tokens": Pool, "R_D": Epochs} | {
-        p.name: Annotated[Any, p.quantity] for p in plain.parameters if p.annotated
-    }
-    repeating.__name__ = repeating.__qualname__ = name
-    repeating.__doc__ = with_repeats.__doc__
-    return repeating
+    kinds = {p.name: Annotated[Any, p.quantity] if p.annotated else None for p in plain.parameters}
+    columns = {"N": Count, "D": Count, "unique_tokens": Pool}
+    return declared(repeating, name, with_repeats.__doc__, columns, kinds | {"R_D": Epochs})
 
 
 def repeated_data(

@@ -7,7 +7,6 @@ laws themselves stay formulas of columns like any other.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scaling.errors import NotALaw
-from scaling.laws.base import Exponent, Nats, Quantity, Scale, type_of_value
+from scaling.laws.base import Exponent, Nats, Quantity, Scale, declared, type_of_value
 
 Area = Annotated[type_of_value, Quantity("steps × rate", low=0.0)]
 """An area under, or swept by, the learning-rate curve; zero before any annealing."""
@@ -130,15 +129,7 @@ def multi_power(falls: int = FALLS) -> Callable[..., NDArray]:
         "beta": Exponent,
         "gamma": Exponent,
     }
-    place, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
-    arguments = [inspect.Parameter(n, place) for n in columns] + [
-        inspect.Parameter(p, keyword) for p in kinds
-    ]
-    law.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
-    law.__annotations__ = dict.fromkeys(columns, Area) | kinds
-    law.__name__ = law.__qualname__ = name
-    law.__doc__ = multi_power.__doc__
-    return law
+    return declared(law, name, multi_power.__doc__, dict.fromkeys(columns, Area), kinds)
 
 
 def falling_columns(
