@@ -78,13 +78,9 @@ class Plain(nn.Module):
 
 def rival(trunk: Trunk, corpus: Corpus) -> tuple[Callable[[], None], Callable[[], None]]:
     """One training step, and one evaluation, of the plain loop."""
-    from scaling.corpora.sampler import Sampler
-
     model = Plain(trunk.shape)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), fused=True)
-    sampler = Sampler(
-        corpus, dict(trunk.blend), trunk.context, trunk.tokens_per_step // trunk.context, trunk.seed
-    )
+    sampler = trunk.sampler(corpus)
     windows = [
         torch.from_numpy(held_out_windows(corpus, d, trunk.context, FINAL_WINDOWS)) for d in corpus.bytes
     ]

@@ -32,7 +32,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from scaling.corpora.sampler import Sampler
 from scaling.corpora.source import BYTES, CorpusSource, LanguageSource
+from scaling.corpora.text import Corpus
 from scaling.errors import (
     BadValue,
     MissingRuns,
@@ -159,6 +161,15 @@ class Trunk:
     def steps(self, budget: int) -> int:
         """Whole steps that a budget pays for."""
         return budget // self.tokens_per_step
+
+    def sampler(self, corpus: Corpus) -> Sampler:
+        """Which tokens it sees at which step.
+
+        Raises:
+            UnknownDomain, EmptyDomain: the corpus cannot give what the blend asks for.
+        """
+        windows = self.tokens_per_step // self.context
+        return Sampler(corpus, dict(self.blend), self.context, windows, self.seed, self.unique_budget)
 
     def averages(self) -> tuple[int, ...]:
         """Budgets that the trunk itself passes, and at which its average is measured."""

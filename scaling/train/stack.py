@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scaling.corpora.sampler import Sampler
 from scaling.corpora.text import Corpus
 from scaling.study import Trunk
 from scaling.train.model import Transformer, initial_weights, matrix_views, rate_multipliers
@@ -30,17 +29,7 @@ class Stack:
         self.trunks, self.corpus, self.device = trunks, corpus, device
         first = trunks[0]
         self.shape = first.shape
-        self.samplers = [
-            Sampler(
-                corpus,
-                dict(t.blend),
-                t.context,
-                t.tokens_per_step // t.context,
-                t.seed,
-                t.unique_budget,
-            )
-            for t in trunks
-        ]
+        self.samplers = [t.sampler(corpus) for t in trunks]
         self.net = Transformer(self.shape, device)
         self.peak = torch.tensor([[t.peak_lr] for t in trunks], device=device)
         self.weights = initial_weights(self.shape, [t.seed for t in trunks]).to(device)

@@ -26,13 +26,13 @@ from typing import IO
 
 import polars as pl
 
-from scaling.corpora.sampler import Sampler
 from scaling.corpora.text import Corpus, build_corpus
 from scaling.errors import DeviceNotFound, WorkersFailed
 from scaling.flops import count_flops
 from scaling.store import Store, open_runs
 from scaling.study import Study, Trunk, digest, read_study
 from scaling.train.progress import Progress
+from scaling.units import print_count
 
 CPU_STACK = 8
 """Most models in one stack on a CPU: beyond it nothing is gained."""
@@ -88,8 +88,6 @@ class Plan:
     corpus: Corpus
 
     def __str__(self) -> str:
-        from scaling.units import print_count
-
         text = ", ".join(f"{print_count(n)} bytes of {d}" for d, n in self.corpus.bytes.items())
         return (
             f"{self.runs} runs, {self.done} of them done; to train: {print_count(self.tokens)} tokens, "
@@ -146,15 +144,7 @@ def plan_sweep(
     store.check_unchanged()
     corpus = build_corpus(study.source, progress=progress)
     for trunk in study.trunks:
-        sampler = Sampler(
-            corpus,
-            dict(trunk.blend),
-            trunk.context,
-            trunk.tokens_per_step // trunk.context,
-            trunk.seed,
-            trunk.unique_budget,
-        )
-        sampler.check_budget(trunk.steps(max(trunk.budgets)), trunk.max_epochs)
+        trunk.sampler(corpus).check_budget(trunk.steps(max(trunk.budgets)), trunk.max_epochs)
     finished = store.finished(here=here)
     packs = pack_trunks(study.trunks, corpus.corpus_hash, workers or default_workers(device), on_gpu(device))
     todo = tuple(p for p in packs if p.run_ids - finished)
