@@ -57,6 +57,19 @@ def test_each_stacked_run_is_bit_identical_to_the_run_alone_and_resumed(corpus, 
         assert torch.equal(alone.weights[0], resumed.weights[k])
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_losses_are_invariant_to_the_device(corpus):
+    """The same seeds and batches on CPU and GPU: fifty steps apart by rounding only, 1 % of the loss at the most."""
+    windows = held_out_windows(corpus, "code", 32, 64)
+    losses = []
+    for device in (CPU, torch.device("cuda")):
+        stack = Stack(TRUNKS, corpus, device)
+        stack.advance(50, constant)
+        losses.append(stack.evaluate(windows).mean(1))
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)
+
+
 def test_branch_leaves_its_trunk_as_it_was(corpus):
     straight, branched = Stack(TRUNKS[:2], corpus, CPU), Stack(TRUNKS[:2], corpus, CPU)
     branched.advance(20, constant)
