@@ -226,7 +226,7 @@ def grid_hours(turns: int) -> list[tuple[str, str, str]]:
     return [
         ("points per hour, rival", f"{rate['rival']:.0f}", ""),
         ("  × one trunk, cooldown branches", f"{hours['rival'] / hours['trunk']:.2f}×", ""),
-        ("  × two workers of one thread, this core", f"{hours['trunk'] / hours['workers']:.2f}×", ""),
+        ("  × two workers of one thread, this suite's step", f"{hours['trunk'] / hours['workers']:.2f}×", ""),
         (f"  × stacks of {models}", f"{hours['workers'] / hours['stacked']:.2f}×", ""),
         (
             "points per hour, this suite",
