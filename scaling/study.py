@@ -48,10 +48,12 @@ from scaling.units import parse_count, print_count
 
 _COUNTS = {"budgets", "tokens_per_step", "warmup_tokens", "beta2_half_life", "unique_budget"}
 COOLDOWNS = ("linear", "1-sqrt", "cosine")
+OPTIMIZERS = ("adamw", "muon")
 _LATER = frozenset(
     {
         "average_gamma",
         "activation",
+        "optimizer",
         "vocabulary",
         "text_column",
         "domain_column",
@@ -100,6 +102,8 @@ class Trunk:
     vocabulary: int = BYTES
     """Tokens of the corpus, which a study file gives under `[corpus]`."""
     activation: str = "relu2"
+    optimizer: str = "adamw"
+    """Of the matrices inside the blocks, "adamw" or "muon"; embedding and head always take AdamW."""
     average_gamma: float = 0.0
     """Power of the trunk's running average of weights, measured where the trunk passes a budget; 0 is none."""
 
@@ -119,6 +123,7 @@ class Trunk:
         _check(
             self.cooldown_shape in COOLDOWNS, "cooldown_shape", self.cooldown_shape, " or ".join(COOLDOWNS)
         )
+        _check(self.optimizer in OPTIMIZERS, "optimizer", self.optimizer, " or ".join(OPTIMIZERS))
         _check(self.warmup_tokens >= 0, "warmup_tokens", self.warmup_tokens, "at least 0")
         _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
         _check(self.beta2_half_life > 0, "beta2_half_life", self.beta2_half_life, "above 0")
@@ -213,7 +218,10 @@ class Trunk:
     def name(self) -> str:
         """For people."""
         unique = "" if self.unique_budget is None else f" unique {print_count(self.unique_budget)}"
-        return f"width {self.width} depth {self.depth} lr {self.peak_lr:g}{unique} seed {self.seed}"
+        optimizer = "" if self.optimizer == "adamw" else f" {self.optimizer}"
+        return (
+            f"width {self.width} depth {self.depth} lr {self.peak_lr:g}{optimizer}{unique} seed {self.seed}"
+        )
 
     @staticmethod
     def from_json(asked: dict[str, Any]) -> Trunk:
@@ -357,7 +365,7 @@ def _trunk(where: str, asked: dict[str, Any]) -> Trunk:
             many = key == "budgets"
             counts = tuple(_count(where, key, v) for v in (value if many else [value]))
             asked[key] = tuple(sorted(set(counts))) if many else counts[0]
-        elif key not in ("blend", "cooldown_shape", "unique_budget", "activation"):
+        elif key not in ("blend", "cooldown_shape", "unique_budget", "activation", "optimizer"):
             wanted = int if key in ("width", "depth", "head_dim", "context", "seed", "vocabulary") else float
             if isinstance(value, bool) or not isinstance(value, int | float) or wanted(value) != value:
                 kind = "a whole number" if wanted is int else "a number"

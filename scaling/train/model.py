@@ -27,6 +27,8 @@ BASE_WIDTH = 64
 BASE_DEPTH = 2
 TABLE_RATE = 4.0
 """Rate of embedding and head over that of a hidden matrix: at width 32 and 256k tokens, 0.1 nats better than 1."""
+MUON_RATE = 4.0
+"""Rate of an orthogonal update over Adam's, so that one peak rate is near the best for both."""
 ATTENTION_LOGIT_BOUND = 12.0
 """Largest attention logit: queries and keys have fixed length, so their product is bounded whatever the head size."""
 NORM_EPSILON = 1e-6
@@ -52,6 +54,16 @@ class Matrix:
     @property
     def size(self) -> int:
         return self.rows * self.columns
+
+    @property
+    def hidden(self) -> bool:
+        """Whether it lies inside a block: neither embedding nor head."""
+        return self.name not in ("embedding", "head")
+
+    @property
+    def part(self) -> int:
+        """Columns of one of the matrices that lie side by side in it: queries, keys and values are three."""
+        return self.rows if self.name.endswith(".qkv") else self.columns
 
 
 def layout(shape: Shape) -> list[Matrix]:
@@ -88,9 +100,15 @@ def initial_weights(shape: Shape, seeds: list[int]) -> Tensor:
     return torch.stack(rows)
 
 
-def rate_multipliers(shape: Shape) -> Tensor:
-    """Learning-rate multiplier of every weight, `[P]`."""
-    return torch.cat([torch.full((m.size,), m.rate) for m in layout(shape)])
+def rate_multipliers(shape: Shape, optimizer: str = "adamw") -> Tensor:
+    """Learning-rate multiplier of every weight, `[P]`; Muon's hidden matrices take √(fan out / fan in)."""
+
+    def rate(matrix: Matrix) -> float:
+        if optimizer == "muon" and matrix.hidden:
+            return MUON_RATE * (matrix.part / matrix.rows) ** 0.5
+        return matrix.rate
+
+    return torch.cat([torch.full((m.size,), rate(m)) for m in layout(shape)])
 
 
 def matrix_views(buffer: Tensor, shape: Shape) -> dict[str, Tensor]:

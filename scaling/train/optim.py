@@ -1,13 +1,20 @@
-"""AdamW on the flat buffer of a stack: one fused set of element-wise passes for K models."""
+"""AdamW and Muon on the flat buffer of a stack: one set of passes for K models."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from scaling.flops import Shape
+from scaling.train.model import layout, matrix_views
+
 BETA1 = 0.8
 """0.1 nats better than 0.9 at 512 tokens a step and width 32."""
 EPSILON = 1e-8
+MOMENTUM = 0.95
+"""Of Muon, as its authors set it."""
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+NEWTON_SCHULZ_STEPS = 5
 
 
 class AdamW:
@@ -37,10 +44,71 @@ class AdamW:
             rate: `[K, 1]`, this step's learning rate of each model.
             count: steps taken, this one included.
         """
-        self.first.lerp_(gradient, 1 - BETA1)
-        self.second.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
-        root = self.second.sqrt().mul_((1 - self.beta2**count) ** -0.5).add_(EPSILON)
-        update = torch.div(self.first, root).mul_(1 / (1 - BETA1**count))
+        update = self._direction(gradient, count)
         if self.weight_decay is not None:
             update.addcmul_(weights, self.weight_decay)
         weights.sub_(update.mul_(self.multipliers).mul_(rate))
+
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs."""
+        return {"first": self.first, "second": self.second}
+
+    def _direction(self, gradient: Tensor, count: int) -> Tensor:
+        self.first.lerp_(gradient, 1 - BETA1)
+        self.second.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
+        root = self.second.sqrt().mul_((1 - self.beta2**count) ** -0.5).add_(EPSILON)
+        return torch.div(self.first, root).mul_(1 / (1 - BETA1**count))
+
+
+class Muon(AdamW):
+    """Momentum made orthogonal for the matrices inside the blocks, AdamW for embedding and head.
+
+        m = μ m + (1 − μ) g,   O = NewtonSchulz((1 − μ) g + μ m)
+        θ = θ − η r (O + λ θ)
+
+    O is near the orthogonal matrix closest to the momentum; queries, keys and values are three matrices. With
+    r ∝ √(fan out / fan in) the spectral norm of an update is what every width can take, so the rate transfers.
+
+    Source:
+        Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks", the algorithm and its quintic
+        coefficients; the scale: Bernstein and Newhouse 2024, arXiv:2410.21265, equation 4.
+    """
+
+    def __init__(
+        self, weights: Tensor, multipliers: Tensor, shape: Shape, *, beta2: float, weight_decay: Tensor
+    ):
+        super().__init__(weights, multipliers, beta2=beta2, weight_decay=weight_decay)
+        self.shape = shape
+        self.momentum = torch.zeros_like(weights)
+
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs."""
+        return super().state() | {"momentum": self.momentum}
+
+    def _direction(self, gradient: Tensor, count: int) -> Tensor:
+        update = super()._direction(gradient, count)
+        self.momentum.lerp_(gradient, 1 - MOMENTUM)
+        ahead = matrix_views(gradient.lerp(self.momentum, MOMENTUM), self.shape)
+        found = matrix_views(update, self.shape)
+        for matrix in layout(self.shape):
+            if matrix.hidden:
+                parts = zip(
+                    ahead[matrix.name].split(matrix.part, 2),
+                    found[matrix.name].split(matrix.part, 2),
+                    strict=True,
+                )
+                for wanted, place in parts:
+                    place.copy_(orthogonal(wanted))
+        return update
+
+
+def orthogonal(matrices: Tensor) -> Tensor:
+    """Each of `[K, n, m]` with its singular values moved to about one, by five quintic Newton–Schulz steps."""
+    a, b, c = NEWTON_SCHULZ
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.transpose(1, 2) if tall else matrices
+    x = x / (x.flatten(1).norm(dim=1)[:, None, None] + EPSILON)
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        square = torch.bmm(x, x.transpose(1, 2))
+        x = a * x + torch.bmm(b * square + c * torch.bmm(square, square), x)
+    return x.transpose(1, 2) if tall else x

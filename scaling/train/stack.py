@@ -13,7 +13,7 @@ from torch import Tensor
 from scaling.corpora.text import Corpus
 from scaling.study import Trunk
 from scaling.train.model import Transformer, initial_weights, matrix_views, rate_multipliers
-from scaling.train.optim import AdamW
+from scaling.train.optim import AdamW, Muon
 
 # Leaves of a stack lie apart in memory, and so do their gradients; torch would rather have them adjacent, and says so.
 warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout", UserWarning)
@@ -33,11 +33,12 @@ class Stack:
         self.net = Transformer(self.shape, device)
         self.peak = torch.tensor([[t.peak_lr] for t in trunks], device=device)
         self.weights = initial_weights(self.shape, [t.seed for t in trunks]).to(device)
-        self.optimizer = AdamW(
-            self.weights,
-            rate_multipliers(self.shape).to(device),
-            beta2=first.beta2,
-            weight_decay=torch.tensor([[t.weight_decay] for t in trunks], device=device),
+        rates = rate_multipliers(self.shape, first.optimizer).to(device)
+        decay = torch.tensor([[t.weight_decay] for t in trunks], device=device)
+        self.optimizer = (
+            Muon(self.weights, rates, self.shape, beta2=first.beta2, weight_decay=decay)
+            if first.optimizer == "muon"
+            else AdamW(self.weights, rates, beta2=first.beta2, weight_decay=decay)
         )
         self.average = self.weights.clone() if first.average_gamma else None
         self.step = 0
@@ -56,7 +57,7 @@ class Stack:
 
     def state(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs beside the step."""
-        state = {"weights": self.weights, "first": self.optimizer.first, "second": self.optimizer.second}
+        state = {"weights": self.weights} | self.optimizer.state()
         return state if self.average is None else state | {"average": self.average}
 
     def restore(self, state: dict[str, Tensor], step: int) -> None:

@@ -12,6 +12,7 @@ import ctypes
 import json
 import os
 import platform
+import shutil
 import signal
 import sys
 import time
@@ -98,9 +99,7 @@ class Worker:
                 continue
             self._checkpoint()
             self._branch(budget)
-        for path in sorted(self.checkpoints.glob("*")):
-            path.unlink()
-        self.checkpoints.rmdir()
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     # --- training ----------------------------------------------------------------------------------
 
@@ -121,14 +120,15 @@ class Worker:
         start, end = self.stack.step, self.first.steps(budget)
         trunk, trunk_seconds = self.stack.fork(), self.seconds
         shape, warmup = self.first.cooldown_shape, self.first.warmup_steps
-        self._advance(
-            end, lambda s: trunk_share(s, warmup) * cooldown_share(s, start, end, shape), in_branch=True
-        )
+        kept = self.checkpoints / f"branch-{end}"
+        self._resume(kept)
+        self._advance(end, lambda s: trunk_share(s, warmup) * cooldown_share(s, start, end, shape), kept)
         self._write_runs(budget, "annealed")
         self.stack.restore(trunk, start)
         self.seconds = trunk_seconds
+        shutil.rmtree(kept, ignore_errors=True)
 
-    def _advance(self, to: int, share: Callable[[int], float], *, in_branch: bool = False) -> None:
+    def _advance(self, to: int, share: Callable[[int], float], kept: Path | None = None) -> None:
         started = time.monotonic()
 
         def each() -> None:
@@ -139,11 +139,10 @@ class Worker:
             if now - self._said > PROGRESS_SECONDS:
                 self._tell(now)
             if self.stop or os.getppid() != self._launcher:
-                if not in_branch:  # a branch is begun again from the trunk's checkpoint at its root
-                    self._checkpoint()
+                self._checkpoint(kept)
                 raise Stopped
-            if not in_branch and now - self._saved > CHECKPOINT_SECONDS:
-                self._checkpoint()
+            if now - self._saved > CHECKPOINT_SECONDS:
+                self._checkpoint(kept)
 
         self.stack.advance(to, share, each)
         self._tell(time.monotonic())
@@ -154,13 +153,14 @@ class Worker:
 
     # --- state on disk -----------------------------------------------------------------------------
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, kept: Path | None = None) -> None:
+        """Save the state, that of a trunk or, in a folder of its own, that of the branch under way."""
         facts = {"trunks": self.ids, "seconds": self.seconds, "diverged": self.diverged}
-        checkpoint.save(self.checkpoints, self.stack.step, self.stack.state(), facts)
+        checkpoint.save(kept or self.checkpoints, self.stack.step, self.stack.state(), facts)
         self._saved = time.monotonic()
 
-    def _resume(self) -> None:
-        found = checkpoint.load_newest(self.checkpoints)
+    def _resume(self, kept: Path | None = None) -> None:
+        found = checkpoint.load_newest(kept or self.checkpoints)
         if found is None:
             return
         tensors, facts, damaged = found

@@ -1,5 +1,7 @@
 """The training core: a stack is the models alone, a resumed run is the run, and models learn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,10 @@ import torch.nn.functional as F
 
 from scaling.corpora.sampler import held_out_windows
 from scaling.flops import ACTIVATIONS, count_parameters
-from scaling.study import COOLDOWNS, Trunk
+from scaling.study import COOLDOWNS, OPTIMIZERS, Trunk
 from scaling.train import checkpoint
 from scaling.train.model import initial_weights, layout, matrix_views
-from scaling.train.optim import BETA1, EPSILON, AdamW
+from scaling.train.optim import BETA1, EPSILON, AdamW, orthogonal
 from scaling.train.schedule import cooldown_share, trunk_share
 from scaling.train.stack import Stack
 
@@ -43,16 +45,18 @@ def constant(step):
     return 1.0
 
 
-def test_each_stacked_run_is_bit_identical_to_the_run_alone_and_resumed(corpus, tmp_path):
-    together = Stack(TRUNKS, corpus, CPU)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_each_stacked_run_is_bit_identical_to_the_run_alone_and_resumed(corpus, tmp_path, optimizer):
+    trunks = [replace(t, optimizer=optimizer) for t in TRUNKS]
+    together = Stack(trunks, corpus, CPU)
     together.advance(100, constant)
     checkpoint.save(tmp_path, 100, together.state(), {})
-    resumed = Stack(TRUNKS, corpus, CPU)
+    resumed = Stack(trunks, corpus, CPU)
     tensors, facts, damaged = checkpoint.load_newest(tmp_path)
     assert damaged == []
     resumed.restore(tensors, facts["step"])
     resumed.advance(200, constant)
-    for k, trunk in enumerate(TRUNKS):
+    for k, trunk in enumerate(trunks):
         alone = Stack([trunk], corpus, CPU)
         alone.advance(200, constant)
         assert torch.equal(alone.weights[0], resumed.weights[k])
@@ -116,6 +120,19 @@ def test_adamw_matches_torchs_own():
     assert torch.allclose(weights, torch.stack([r.detach() for r in rows]), rtol=1e-9)
 
 
+@pytest.mark.parametrize("rows, columns", [(8, 8), (8, 24), (24, 8)])
+def test_orthogonal_keeps_the_singular_vectors_and_moves_the_values_to_about_one(rows, columns):
+    torch.manual_seed(0)
+    matrices = torch.randn(3, rows, columns, dtype=torch.float64)
+    u, values, v = torch.linalg.svd(matrices, full_matrices=False)
+    kept = u.transpose(1, 2) @ orthogonal(matrices) @ v.transpose(1, 2)
+    diagonal = torch.diagonal(kept, dim1=1, dim2=2)
+    assert torch.allclose(kept, torch.diag_embed(diagonal), atol=1e-9)
+    settled = diagonal[values > 0.1 * values.amax(1, keepdim=True)]
+    assert 0.6 < float(settled.min()) <= float(settled.max()) < 1.3
+    assert torch.equal(orthogonal(matrices)[1], orthogonal(matrices[1:2])[0])
+
+
 def logit_spread(corpus, monkeypatch, width):
     """Standard deviation of the logits on held-out text after five steps, the constant of each position taken out."""
     trunk = Trunk(width=width, budgets=(4096,), context=32, tokens_per_step=512, peak_lr=0.001)
@@ -135,7 +152,7 @@ def test_logits_are_invariant_to_width_under_one_rate(corpus, monkeypatch):
     scaled = [logit_spread(corpus, monkeypatch, w) for w in widths]
     assert max(scaled) / min(scaled) < 1.5
     monkeypatch.setattr(
-        "scaling.train.stack.rate_multipliers", lambda shape: torch.ones(count_parameters(shape).total)
+        "scaling.train.stack.rate_multipliers", lambda shape, _: torch.ones(count_parameters(shape).total)
     )
     unscaled = [logit_spread(corpus, monkeypatch, w) for w in widths]
     assert max(unscaled) / min(unscaled) > 4
