@@ -88,8 +88,8 @@ class Trunk:
     """Learning rate of the matrices at `train.model.BASE_WIDTH`; each matrix has its multiplier."""
     warmup_tokens: int = 65_536
     cooldown: float = 0.2
-    """Share of a budget over which the rate falls to zero: warm-up, stable, decay (WSD). With 1 every budget is a run of
-    its own, and "cosine" is then the plain cosine schedule."""
+    """Share of a budget over which the rate falls to zero: warm-up, stable, decay (WSD). With 1 every budget is a
+    run of its own, and "cosine" is then the plain cosine schedule."""
     cooldown_shape: str = "1-sqrt"
     weight_decay: float = 0.0
     """Pull of each step towards zero, as a share of the rate (decoupled)."""
