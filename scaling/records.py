@@ -94,6 +94,8 @@ class Run:
     peak_lr: float
     weight_decay: float
     beta2: float
+    optimizer: str | None = None
+    """Of the matrices inside the blocks; older rows leave it out, and are AdamW's."""
     blend: dict[str, float]
     """Share of each domain in the training tokens."""
     config_hash: str

@@ -42,7 +42,10 @@ LEASE_SECONDS = 60.0
 """A lease not refreshed for so long is free again."""
 
 _TABLES = {"run": "runs.parquet", "evaluation": "evaluations.parquet"}
-_POLARS = {int: pl.Int64, float: pl.Float64, str: pl.String, dict: pl.String, float | None: pl.Float64}
+_POLARS = {
+    int: pl.Int64, float: pl.Float64, str: pl.String, dict: pl.String,
+    float | None: pl.Float64, str | None: pl.String,
+}  # fmt: skip
 
 
 def _schema(record: type) -> dict[str, Any]:

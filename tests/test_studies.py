@@ -29,7 +29,11 @@ def test_committed_rows_are_what_their_study_asks_for(study):
     assert sum(f.stat().st_size for f in study.folder.glob("*.parquet")) < 5e6
 
 
-@pytest.mark.parametrize("name", [s.name for s in studies(RUNS) if s.name != "learning-rate"])
+TUNED = ("learning-rate", "optimizer", "depth")
+"""Studies that vary the rate itself."""
+
+
+@pytest.mark.parametrize("name", [s.name for s in studies(RUNS) if s.name not in TUNED])
 def test_the_best_rate_is_inside_the_grid_and_the_other_studies_use_it(name):
     """At every width and budget the optimum is interior, and the study's rate within ×1.4 of it."""
     runs = scaling.open_runs(RUNS / "learning-rate", origin="committed")
@@ -41,6 +45,16 @@ def test_the_best_rate_is_inside_the_grid_and_the_other_studies_use_it(name):
             best = vertex(at["peak_lr"].to_numpy(), at["loss"].to_numpy())
             assert best.interior
             assert 1 / 1.4 < best.x / rate < 1.4
+
+
+@pytest.mark.parametrize("name, varied", [("optimizer", ["optimizer", "width"])])
+def test_the_best_rate_is_inside_the_grid_and_serves_what_is_varied(name, varied):
+    """Interior for every optimiser, width and depth at the larger budget, and 0.004 within ×1.4 of it."""
+    runs = scaling.open_runs(RUNS / name, origin="committed")
+    for _, at in runs.filter(pl.col("D") == pl.col("D").max()).group_by(*varied):
+        best = vertex(at["peak_lr"].to_numpy(), at["loss"].to_numpy())
+        assert best.interior
+        assert 1 / 1.4 < best.x / 0.004 < 1.4
 
 
 def test_the_quickstart_covers_what_a_law_needs():

@@ -277,6 +277,7 @@ class Worker:
             peak_lr=trunk.peak_lr,
             weight_decay=trunk.weight_decay,
             beta2=trunk.beta2,
+            optimizer=trunk.optimizer,
             blend=shares,
             config_hash=trunk.config_hash,
             corpus_hash=self.corpus.corpus_hash,
