@@ -590,6 +590,58 @@ class LawNotSaved(FitError):
         )
 
 
+class NegativeMonths(FitError):
+    """A silence or a gap between releases that is not a positive time."""
+
+    def __init__(self, what: str, found: object):
+        self.what, self.found = what, found
+        super().__init__(
+            f"asked for {what} of {found} months, but that is no time. Give a positive number of months."
+        )
+
+
+class ScoresOutOfRange(FitError):
+    """Scores that are not shares."""
+
+    def __init__(self, low: float, high: float, count: int):
+        self.low, self.high, self.count = low, high, count
+        super().__init__(
+            f"asked for an index of scores in [0, 1], but {count} lie outside: they run from {low:g} to {high:g}. "
+            "Divide percentages by 100, and drop rows without a score."
+        )
+
+
+class LonelyBenchmark(FitError):
+    """A benchmark that only one model has taken, so that nothing ties it to the rest."""
+
+    def __init__(self, benchmark: str, models: int):
+        self.benchmark, self.models = benchmark, models
+        super().__init__(
+            f"asked for an index with {benchmark!r}, but only {models} model took it. Drop that benchmark."
+        )
+
+
+class MissingAnchor(FitError):
+    """The benchmark that sets zero and unit of the index is not among the scores."""
+
+    def __init__(self, anchor: str, known: list[str]):
+        self.anchor, self.known = anchor, known
+        super().__init__(
+            f"asked for an index anchored on {anchor!r}, but the scores are on {', '.join(known[:5]) or 'nothing'}. "
+            "Name one of these as anchor."
+        )
+
+
+class DatesOutOfOrder(FitError):
+    """Dates of a replay that do not go forward."""
+
+    def __init__(self, earlier: object, later: object):
+        self.earlier, self.later = earlier, later
+        super().__init__(
+            f"asked for a replay at {earlier} and then at {later}, but that goes back. Sort the dates, each one once."
+        )
+
+
 # --- figures ---------------------------------------------------------------------------------------
 
 

@@ -98,7 +98,8 @@ class Verdict:
     """Runs that would sharpen it most."""
     identifiable: bool = True
     """False where these runs cannot tell."""
-    reach: Reach
+    reach: Reach | None = None
+    """None where the answer rests on no runs."""
     data_hash: str
     seed: int = 0
 
@@ -113,12 +114,15 @@ class Verdict:
         lines = [f"- {line}" for line in self.would_change]
         if self.next_runs:
             lines.append(f"- **Runs that would tell most.** {'; '.join(self.next_runs)}.")
-        return Prose("\n".join([*lines, f"- **Size.** All of this rests on {self.reach}."]))
+        if self.reach is not None:
+            lines.append(f"- **Size.** All of this rests on {self.reach}.")
+        return Prose("\n".join(lines))
 
     def __str__(self) -> str:
         plain = self.sentence.replace("**", "")
         numbers = [f"  {name}: {number}" for name, number in self.numbers.items()]
-        return "\n".join([self.question, plain, *numbers, f"rests on {self.reach}"])
+        rests = [] if self.reach is None else [f"rests on {self.reach}"]
+        return "\n".join([self.question, plain, *numbers, *rests])
 
     __repr__ = __str__
 
