@@ -47,7 +47,7 @@ def test_the_best_rate_is_inside_the_grid_and_the_other_studies_use_it(name):
             assert 1 / 1.4 < best.x / rate < 1.4
 
 
-@pytest.mark.parametrize("name, varied", [("optimizer", ["optimizer", "width"])])
+@pytest.mark.parametrize("name, varied", [("optimizer", ["optimizer", "width"]), ("depth", ["depth"])])
 def test_the_best_rate_is_inside_the_grid_and_serves_what_is_varied(name, varied):
     """Interior for every optimiser, width and depth at the larger budget, and 0.004 within ×1.4 of it."""
     runs = scaling.open_runs(RUNS / name, origin="committed")
