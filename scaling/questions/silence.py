@@ -60,7 +60,7 @@ class Renewal:
 
     Raises:
         NegativeMonths: a gap that is not positive.
-        TooFewRuns: fewer than two gaps.
+        BadOption: fewer than two gaps.
     """
 
     gaps: tuple[float, ...] = (8.1, 15.4, 33.5)

@@ -1,8 +1,23 @@
 """Months of silence: the factors under every null, the index of public scores, and a replay that knows no future."""
 
-import pytest
+import datetime
 
-from scaling.errors import BadOption, NegativeMonths
+import numpy as np
+import polars as pl
+import pytest
+from scipy.special import expit
+
+from scaling.errors import (
+    BadOption,
+    DatesOutOfOrder,
+    LonelyBenchmark,
+    MissingAnchor,
+    MissingColumns,
+    NegativeMonths,
+    ScoresOutOfRange,
+)
+from scaling.published import open_published
+from scaling.questions.index import index, month_ends, months_later, replay
 from scaling.questions.silence import DISAGREE, LITTLE, PLATEAU, ComputePaced, Renewal, silence
 
 
@@ -53,3 +68,139 @@ def test_silence_names_options_that_cannot_be():
         silence(3, ())
     with pytest.raises(BadOption, match="prior"):
         silence(3, prior=(0.5, 0.2))
+
+
+def invented(noise=0.01, models=60, benchmarks=12, seed=0):
+    """Models that gain 0.6 a year, each on most of the benchmarks; the first benchmark is the anchor."""
+    generator = np.random.default_rng(seed)
+    days = np.sort(generator.integers(0, 365 * 5, models))
+    C = days / 365 * 0.6 + 0.1 * generator.normal(size=models)
+    D = np.r_[0.0, generator.uniform(-0.5, 3.0, benchmarks - 1)]
+    slope = np.r_[1.0, np.exp(0.3 * generator.normal(size=benchmarks - 1))]
+    score = expit(slope * (C[:, None] - D)) + noise * generator.normal(size=(models, benchmarks))
+    start = datetime.date(2020, 1, 1)
+    rows = [
+        {
+            "model": f"m{m}",
+            "release_date": start + datetime.timedelta(days=int(days[m])),
+            "benchmark": f"b{b}",
+            "benchmark_release_date": datetime.date(2019, 6, 1),
+            "performance": float(np.clip(score[m, b], 0, 1)),
+        }
+        for m in range(models)
+        for b in range(benchmarks)
+        if b == 0 or generator.random() < 0.8
+    ]
+    return pl.DataFrame(rows), C, D, slope
+
+
+def test_index_recovers_an_invented_world():
+    """Capabilities within 4 standard errors (the largest of 60), whose spread is right within a factor of two."""
+    scores, C, D, slope = invented()
+    found = index(scores, anchor="b0", penalty=1e-4)
+    assert found.converged
+    order = [int(name[1:]) for name in found.models["model"]]
+    apart = (found.models["capability"].to_numpy() - C[order]) / found.models["stderr"].to_numpy()
+    assert np.abs(apart).max() < 4 and 0.5 < np.sqrt(np.mean(apart**2)) < 2
+    places = [int(name[1:]) for name in found.benchmarks["benchmark"]]
+    assert found.benchmarks["difficulty"].to_numpy() == pytest.approx(D[places], abs=0.08)
+    assert found.benchmarks["slope"].to_numpy() == pytest.approx(slope[places], rel=0.1)
+    assert found.residual_std == pytest.approx(0.01, rel=0.15)
+
+
+def test_index_is_invariant_to_row_order():
+    scores, *_ = invented()
+    one, other = (
+        index(rows, anchor="b0") for rows in (scores, scores.sample(fraction=1, shuffle=True, seed=3))
+    )
+    assert one.models["capability"].to_numpy() == pytest.approx(
+        other.models["capability"].to_numpy(), abs=1e-5
+    )
+
+
+def test_index_records_rise():
+    records = index(invented()[0], anchor="b0").records
+    assert records["capability"].is_sorted() and records["release_date"].is_sorted()
+    assert 2 < len(records) < 60
+
+
+def test_index_names_what_it_cannot_use():
+    scores, *_ = invented(models=10)
+    with pytest.raises(ScoresOutOfRange, match=r"lie outside: they run from .* to 9.*Divide percentages"):
+        index(scores.with_columns(pl.col("performance") * 100), anchor="b0")
+    with pytest.raises(MissingAnchor, match="anchored on 'Winogrande', but the scores are on b0"):
+        index(scores)
+    with pytest.raises(MissingColumns, match="performance"):
+        index(scores.drop("performance"))
+    lonely = pl.concat([scores, scores.head(1).with_columns(benchmark=pl.lit("alone"))])
+    with pytest.raises(LonelyBenchmark, match="'alone', but only 1 model"):
+        index(lonely, anchor="b0")
+
+
+DATES = [datetime.date(2022, 6, 30), datetime.date(2022, 12, 31), datetime.date(2023, 6, 30)]
+THEN = ["date", "models", "benchmarks", "left_out", "records", "best", "rate_before", "rate_last", "called"]
+
+
+def test_replay_uses_nothing_from_after_the_date():
+    scores, *_ = invented()
+    later = pl.col("release_date") > DATES[-1]
+    other = scores.with_columns(
+        performance=pl.when(later).then(1 - pl.col("performance")).otherwise(pl.col("performance"))
+    )
+    one, changed = (replay(rows, DATES, anchor="b0").table for rows in (scores, other))
+    assert one.select(THEN).equals(changed.select(THEN))
+    assert not one["later_after"].equals(changed["later_after"])
+
+
+def test_replay_calls_the_plateau_of_a_world_that_stops():
+    """Capability stands still from 2023 on, as the score tables of later models show; before, nobody calls one."""
+    scores, *_ = invented(noise=0.002)
+    stop = datetime.date(2023, 1, 1)
+    last = scores.filter(pl.col("release_date") < stop).sort("release_date")["model"][-1]
+    frozen = scores.filter(pl.col("model") == last).select("benchmark", stuck="performance")
+    scores = scores.join(frozen, on="benchmark", how="left").with_columns(
+        performance=pl.when(pl.col("release_date") >= stop).then(pl.col("stuck")).otherwise("performance")
+    ).drop_nulls("performance")  # fmt: skip
+    called = replay(scores, [datetime.date(2022, 9, 30), datetime.date(2023, 12, 31)], anchor="b0").table[
+        "called"
+    ]
+    assert called.to_list() == [False, True]
+
+
+def test_replay_matches_the_spring_of_2024(published, monkeypatch):
+    """The naive rule called a plateau in May 2024, which the full table does not bear out; all dates are replayed.
+
+    The record sequence is the known one (GPT-4, Claude 3 Opus, GPT-4 Turbo, GPT-4o), 352 days of silence first.
+    """
+    monkeypatch.setenv("SCALING_PUBLISHED", str(published))
+    scores = open_published("benchmarks")
+    found = replay(scores, month_ends(2023, 2025))
+    assert len(found.table) == 36
+    may = found.table.row(by_predicate=pl.col("date") == datetime.date(2024, 5, 31), named=True)
+    assert may["called"] and not may["plateau"]
+    assert found.false_alarms > 0 and 0 < found.false_alarm_rate < 1
+    dated = scores.with_columns(
+        pl.col("release_date").str.to_date(),
+        pl.col("benchmark_release_date").str.replace_all("/", "-").str.to_date(),
+    )
+    day = datetime.date(2024, 5, 15)
+    dated = dated.filter((pl.col("release_date") <= day) & (pl.col("benchmark_release_date") <= day))
+    dated = dated.filter(pl.col("benchmark").n_unique().over("model") >= 4)
+    dated = dated.filter(pl.col("model").n_unique().over("benchmark") >= 2)
+    records = index(dated).records.filter(pl.col("release_date") >= datetime.date(2022, 11, 1))
+    names = [name.split("-20")[0] for name in records["model"]]
+    assert names == ["gpt-4-0314", "claude-3-opus", "gpt-4-turbo", "gpt-4o"]
+    assert (records["release_date"][1] - records["release_date"][0]).days == 352
+
+
+def test_replay_names_dates_out_of_order():
+    with pytest.raises(DatesOutOfOrder, match=r"2023-06-30 and then at 2022-06-30"):
+        replay(invented()[0], [DATES[2], DATES[0]], anchor="b0")
+    with pytest.raises(BadOption, match="late enough"):
+        replay(invented()[0], [datetime.date(2018, 1, 1)], anchor="b0")
+
+
+def test_months_later_keeps_to_the_month():
+    assert months_later(datetime.date(2024, 3, 31), -1) == datetime.date(2024, 2, 29)
+    assert months_later(datetime.date(2023, 12, 31), 12) == datetime.date(2024, 12, 31)
+    assert month_ends(2024, 2024)[1] == datetime.date(2024, 2, 29) and len(month_ends(2023, 2025)) == 36
