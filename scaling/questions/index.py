@@ -53,7 +53,7 @@ class Index:
         return (
             f"{len(self.models)} models on {len(self.benchmarks)} benchmarks, residual {self.residual_std:.3f}; "
             f"{len(self.records)} records, the last {leader['model']} ({leader['release_date']}) at "
-            f"{leader['capability']:.2f} ± {leader['stderr']:.2f}"
+            f"{leader['capability']:.2f} ± {leader['stderr']:.2f}{'' if self.converged else '; did not converge'}"
         )
 
     __repr__ = __str__
@@ -98,9 +98,10 @@ class Replay:
     """What a rule would have said at each date, and what came after it."""
 
     table: pl.DataFrame
-    """One row per date. Known then: models, benchmarks, left_out (models), records, best, rate_before and rate_last
-    (rise of the record, logits per year), called. Known later, on the index of all rows: later_before, later_after
-    and plateau (whether the record then rose at less than half of the rate before); null where it is not known yet."""
+    """One row per date. Known then: models, benchmarks, left_out (models), converged, records, best, rate_before and
+    rate_last (rise of the record, logits per year), called. Known later, on the index of all rows: later_before,
+    later_after and plateau (whether the record then rose at less than half of the rate before);
+    null where it is not known yet."""
     window_months: int
 
     @property
@@ -191,6 +192,7 @@ def replay(
                 "models": len(then.models),
                 "benchmarks": len(then.benchmarks),
                 "left_out": left_out,
+                "converged": then.converged,
                 "records": len(then.records),
                 "best": then.best(date),
                 "rate_before": before,

@@ -175,7 +175,7 @@ def test_replay_matches_the_spring_of_2024(published, monkeypatch):
     monkeypatch.setenv("SCALING_PUBLISHED", str(published))
     scores = open_published("benchmarks")
     found = replay(scores, month_ends(2023, 2025))
-    assert len(found.table) == 36
+    assert len(found.table) == 36 and found.table["converged"].all()
     may = found.table.row(by_predicate=pl.col("date") == datetime.date(2024, 5, 31), named=True)
     assert may["called"] and not may["plateau"]
     assert found.false_alarms > 0 and 0 < found.false_alarm_rate < 1
