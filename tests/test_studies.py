@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -55,6 +56,17 @@ def test_the_best_rate_is_inside_the_grid_and_serves_what_is_varied(name, varied
         best = vertex(at["peak_lr"].to_numpy(), at["loss"].to_numpy())
         assert best.interior
         assert 1 / 1.4 < best.x / 0.004 < 1.4
+
+
+@pytest.mark.parametrize("language", ["associative", "markov", "nested"])
+def test_the_additive_laws_floor_holds_the_known_entropy(language):
+    runs = scaling.open_runs(RUNS / "known-entropy", origin="committed")
+    mine = runs.filter(pl.col("blend").str.json_path_match(f"$.{language}").cast(pl.Float64) == 1)
+    (truth,) = mine["entropy"].unique()
+    assert len(mine) == 45
+    assert mine["loss"].min() > truth
+    draws = scaling.fit(chinchilla, mine, bootstrap=300).draws["E"]
+    assert np.quantile(draws, 0.05) < truth < np.quantile(draws, 0.95)
 
 
 def test_the_quickstart_covers_what_a_law_needs():
