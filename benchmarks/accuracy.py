@@ -33,6 +33,7 @@ from scaling.laws import (  # noqa: E402
     power_mean,
 )
 from scaling.published import open_published  # noqa: E402
+from scaling.reproduce import isoflop_sweeps  # noqa: E402
 
 LEVELS = (0.5, 0.8, 0.95)
 Row = list[str]
@@ -40,7 +41,9 @@ Row = list[str]
 
 def found_again() -> list[Row]:
     """Published numbers beside ours."""
-    return [*_chinchilla(), *_data_constrained(), *_overtraining(), *_ladder(), *_mixtures()]
+    return [
+        *_chinchilla(), *_isoflop(), *_data_constrained(), *_overtraining(), *_ladder(), *_mixtures(),
+    ]  # fmt: skip
 
 
 def _chinchilla() -> list[Row]:
@@ -57,6 +60,19 @@ def _chinchilla() -> list[Row]:
     for i, (p, (value, error)) in enumerate(published.items()):
         ours = f"{free.params[p]:.6g} ± {free.stderr[p]:.3g}"
         rows.append(["Chinchilla, Huber likelihood" if i == 0 else "", p, f"{value} ± {error}", ours])
+    return rows
+
+
+def _isoflop() -> list[Row]:
+    rows = []
+    for sweep in isoflop_sweeps().iter_rows(named=True):
+        recipe = "{dataset}, {hparams}, {warmup} warm-up, {decay} decay, N and C as {param_count}".format(
+            **sweep
+        )
+        ours = f"{sweep['a']:.4f} ± {sweep['a_stderr']:.4f}"
+        rows.append(
+            ["isoFLOP exponent of N" if not rows else "", recipe, f"{sweep['published_a']:.4f}", ours]
+        )
     return rows
 
 

@@ -185,6 +185,14 @@ _LISTED = (
         shape=_isoflop,
     ),
     Source(
+        name="isoflop-fits",
+        title="exponents that were read off those points, one row per recipe",
+        paper="Porian et al. 2024, arXiv:2406.19146",
+        licence="MIT",
+        tidy="porian_isoflop/published_fits.csv",
+        shape=_as_it_is,
+    ),
+    Source(
         name="overtraining",
         title="104 runs on three corpora, up to 640 tokens per parameter",
         paper="Gadre et al. 2024, arXiv:2403.08540",
