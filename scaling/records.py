@@ -38,7 +38,8 @@ class Run:
     name: str
     """For people; nothing parses it."""
     kind: str
-    """"annealed" (the rate was cooled to zero), "average" (a weight average of the trunk) or "curve"."""
+    """"annealed" (the rate was cooled to zero), "average" (a weight average of the trunk), "ensemble" (several
+    annealed models predicting together) or "curve"."""
     status: str = "done"
     """"done" or "diverged"."""
 
@@ -96,6 +97,11 @@ class Run:
     beta2: float
     optimizer: str | None = None
     """Of the matrices inside the blocks; older rows leave it out, and are AdamW's."""
+    member: int | None = None
+    """Which model of an ensemble this is, from 0; of an ensemble's own row, the first of them."""
+    members: int | None = None
+    """Models that predict together, 1 in all rows but those of kind "ensemble", in which params_total, C and seconds
+    are of all of them, N and D of each; older rows leave it out."""
     blend: dict[str, float]
     """Share of each domain in the training tokens."""
     config_hash: str

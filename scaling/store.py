@@ -44,7 +44,7 @@ LEASE_SECONDS = 60.0
 _TABLES = {"run": "runs.parquet", "evaluation": "evaluations.parquet"}
 _POLARS = {
     int: pl.Int64, float: pl.Float64, str: pl.String, dict: pl.String,
-    float | None: pl.Float64, str | None: pl.String,
+    int | None: pl.Int64, float | None: pl.Float64, str | None: pl.String,
 }  # fmt: skip
 
 
@@ -200,7 +200,7 @@ def open_runs(
 
     Args:
         where: a study's folder or file, a parquet or CSV file in the run schema, or "published:NAME".
-        kind: "annealed", "average", "curve" or "all".
+        kind: "annealed", "average", "ensemble", "curve" or "all".
         status: "done", "diverged" or "all".
         origin: "committed" or "local" rows only; both by default, this machine's own where both have a run.
 

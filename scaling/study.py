@@ -32,6 +32,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from scaling.corpora.sampler import Sampler
 from scaling.corpora.source import BYTES, CorpusSource, LanguageSource
 from scaling.corpora.text import Corpus
@@ -54,6 +56,7 @@ _LATER = frozenset(
         "average_gamma",
         "activation",
         "optimizer",
+        "member",
         "vocabulary",
         "text_column",
         "domain_column",
@@ -81,6 +84,10 @@ class Trunk:
     head_dim: int = 16
     context: int = 128
     seed: int = 0
+    """Of the starting weights, the order of the windows, and which of them a unique budget keeps."""
+    member: int = 0
+    """Another model on the same tokens: its starting weights and order differ, the windows that are kept do not.
+    Trunks that differ in nothing else are an ensemble, and the loss of their mean prediction is a row of its own."""
     budgets: tuple[int, ...] = ()
     """Tokens at which a cooled-down branch ends."""
     tokens_per_step: int = 512
@@ -128,6 +135,7 @@ class Trunk:
         _check(self.warmup_tokens >= 0, "warmup_tokens", self.warmup_tokens, "at least 0")
         _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
         _check(self.beta2_half_life > 0, "beta2_half_life", self.beta2_half_life, "above 0")
+        _check(self.member >= 0, "member", self.member, "at least 0")
         _check(self.average_gamma >= 0, "average_gamma", self.average_gamma, "at least 0")
         _check(self.max_epochs >= 1, "max_epochs", self.max_epochs, "at least 1")
         unique = self.unique_budget
@@ -155,6 +163,12 @@ class Trunk:
         )
 
     @property
+    def weight_seed(self) -> int:
+        """Of the starting weights; torch reads the lower 32 bits of a seed alone."""
+        mixed = np.random.SeedSequence([self.seed, self.member]).generate_state(1)
+        return int(mixed[0]) if self.member else self.seed
+
+    @property
     def beta2(self) -> float:
         """Adam's second-moment decay for each step: half after `beta2_half_life` tokens."""
         return 0.5 ** (self.tokens_per_step / self.beta2_half_life)
@@ -175,7 +189,9 @@ class Trunk:
             UnknownDomain, EmptyDomain: the corpus cannot give what the blend asks for.
         """
         windows = self.tokens_per_step // self.context
-        return Sampler(corpus, dict(self.blend), self.context, windows, self.seed, self.unique_budget)
+        return Sampler(
+            corpus, dict(self.blend), self.context, windows, self.seed, self.unique_budget, self.member
+        )
 
     def averages(self) -> tuple[int, ...]:
         """Budgets that the trunk itself passes, and at which its average is measured."""
@@ -192,6 +208,7 @@ class Trunk:
         return replace(
             self,
             seed=0,
+            member=0,
             peak_lr=1.0,
             weight_decay=0.0,
             unique_budget=None,
@@ -200,29 +217,36 @@ class Trunk:
         )
 
     @property
+    def ensemble_key(self) -> Trunk:
+        """What the members of one ensemble share."""
+        return replace(self, member=0)
+
+    @property
     def config_hash(self) -> str:
-        """Hash of everything but seed and budgets."""
-        asked = spell_out(self)
+        """Hash of everything but seed, member and budgets."""
+        asked = spell_out(self.ensemble_key)
         del asked["seed"], asked["budgets"]
         return digest(asked)
 
     def trunk_id(self, corpus_hash: str) -> str:
-        """Hash of configuration, seed and corpus; the budgets that branch off do not change a trunk."""
-        return digest([self.config_hash, self.seed, corpus_hash])
+        """Hash of configuration, seed, member and corpus; the budgets that branch off do not change a trunk."""
+        asked = [self.config_hash, self.seed, corpus_hash]
+        return digest([*asked, self.member] if self.member else asked)
 
-    def run_id(self, corpus_hash: str, budget: int, kind: str = "annealed") -> str:
-        """Hash of the trunk and one budget, and of the kind where it is not the usual one."""
-        asked = [self.trunk_id(corpus_hash), budget]
-        return digest(asked if kind == "annealed" else [*asked, kind])
+    def run_id(self, corpus_hash: str, budget: int, kind: str = "annealed", members: int = 1) -> str:
+        """Hash of the trunk and one budget, and of the kind and the members where they are not the usual ones."""
+        asked = [self.trunk_id(corpus_hash), budget, kind, members]
+        return digest(asked[: 4 if members > 1 else 3 if kind != "annealed" else 2])
 
     @property
     def name(self) -> str:
         """For people."""
         unique = "" if self.unique_budget is None else f" unique {print_count(self.unique_budget)}"
         optimizer = "" if self.optimizer == "adamw" else f" {self.optimizer}"
-        return (
-            f"width {self.width} depth {self.depth} lr {self.peak_lr:g}{optimizer}{unique} seed {self.seed}"
-        )
+        member = f" member {self.member}" if self.member else ""
+        decay = f" decay {self.weight_decay:g}" if self.weight_decay else ""
+        shape = f"width {self.width} depth {self.depth}"
+        return f"{shape} lr {self.peak_lr:g}{optimizer}{decay}{unique} seed {self.seed}{member}"
 
     @staticmethod
     def from_json(asked: dict[str, Any]) -> Trunk:
@@ -367,7 +391,11 @@ def _trunk(where: str, asked: dict[str, Any]) -> Trunk:
             counts = tuple(_count(where, key, v) for v in (value if many else [value]))
             asked[key] = tuple(sorted(set(counts))) if many else counts[0]
         elif key not in ("blend", "cooldown_shape", "unique_budget", "activation", "optimizer"):
-            wanted = int if key in ("width", "depth", "head_dim", "context", "seed", "vocabulary") else float
+            wanted = (
+                int
+                if key in ("width", "depth", "head_dim", "context", "seed", "member", "vocabulary")
+                else float
+            )
             if isinstance(value, bool) or not isinstance(value, int | float) or wanted(value) != value:
                 kind = "a whole number" if wanted is int else "a number"
                 raise BadValue(where, key, value, kind)

@@ -39,6 +39,8 @@ class Sampler:
     seed: int
     unique_budget: int | None = None
     """Distinct tokens that may be seen, shared out by the blend; None is all there are."""
+    member: int = 0
+    """Another order of the same windows."""
     _tokens: dict[str, NDArray[np.unsignedinteger]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -108,7 +110,7 @@ class Sampler:
         """The window that a domain's draw number `drawn` gives."""
         count = self.windows(domain)
         source = self.domains.index(domain)
-        position = _order(self.seed, source, drawn // count, count)[drawn % count]
+        position = _order(self.seed, source, drawn // count, count, self.member)[drawn % count]
         if count == self._windows_on_disk(domain):
             return int(position)
         return int(_order(self.seed, source, _SUBSET_STREAM, self._windows_on_disk(domain))[position])
@@ -155,5 +157,6 @@ def _deal_of_length(shares: tuple[float, ...], windows: int) -> NDArray[np.int64
 
 
 @lru_cache(maxsize=64)
-def _order(seed: int, source: int, epoch: int, count: int) -> NDArray[np.int64]:
-    return np.random.default_rng([seed, source, epoch]).permutation(count)
+def _order(seed: int, source: int, epoch: int, count: int, member: int = 0) -> NDArray[np.int64]:
+    entropy = [seed, source, epoch, member] if member else [seed, source, epoch]
+    return np.random.default_rng(entropy).permutation(count)

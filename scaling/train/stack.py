@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -32,7 +33,7 @@ class Stack:
         self.samplers = [t.sampler(corpus) for t in trunks]
         self.net = Transformer(self.shape, device)
         self.peak = torch.tensor([[t.peak_lr] for t in trunks], device=device)
-        self.weights = initial_weights(self.shape, [t.seed for t in trunks]).to(device)
+        self.weights = initial_weights(self.shape, [t.weight_seed for t in trunks]).to(device)
         rates = rate_multipliers(self.shape, first.optimizer).to(device)
         decay = torch.tensor([[t.weight_decay] for t in trunks], device=device)
         self.optimizer = (
@@ -90,9 +91,29 @@ class Stack:
         """A copy of the state, to come back to after a branch."""
         return {name: tensor.clone() for name, tensor in self.state().items()}
 
-    @torch.no_grad()
     def evaluate(self, windows: NDArray[np.int64], *, average: bool = False) -> NDArray[np.float64]:
         """Mean loss of every window for every model, or for its running average, `[K, windows]`, nats/token."""
+        return self._window_means(windows, lambda losses: losses, average=average)
+
+    def evaluate_ensembles(
+        self, windows: NDArray[np.int64], ensembles: Sequence[Sequence[int]]
+    ) -> NDArray[np.float64]:
+        """Mean loss of every window under the mean of some models' probabilities, `[ensembles, windows]`, nats/token.
+
+        The loss of a token is -log((p_1 + … + p_K) / K); it is never above the mean of the K losses.
+        """
+
+        def together(losses: Tensor) -> Tensor:
+            mixed = [math.log(len(e)) - (-losses[list(e)]).logsumexp(0) for e in ensembles]
+            return torch.stack(mixed)
+
+        return self._window_means(windows, together)
+
+    @torch.no_grad()
+    def _window_means(
+        self, windows: NDArray[np.int64], of: Callable[[Tensor], Tensor], *, average: bool = False
+    ) -> NDArray[np.float64]:
+        """Mean over each window of something made of the token losses `[K, windows, context]`."""
         models = len(self.trunks)
         leaves = (
             matrix_views(self.average, self.shape) if average and self.average is not None else self.leaves
@@ -101,7 +122,7 @@ class Stack:
         parts = []
         for start in range(0, len(windows), chunk):
             tokens = torch.from_numpy(windows[start : start + chunk]).to(self.device)
-            losses = self.net.token_losses(leaves, tokens.expand(models, -1, -1))
+            losses = of(self.net.token_losses(leaves, tokens.expand(models, -1, -1)))
             parts.append(losses.mean(2).double().cpu().numpy())
         return np.concatenate(parts, axis=1)
 

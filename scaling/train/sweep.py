@@ -176,8 +176,21 @@ def pack_trunks(trunks: tuple[Trunk, ...], corpus_hash: str, workers: int, gpu: 
             size = 1
         else:
             size = min(CPU_STACK, -(-len(group) // workers))
-        packs += [Pack(tuple(group[i : i + size]), corpus_hash) for i in range(0, len(group), size)]
+        packs += [Pack(tuple(stack), corpus_hash) for stack in _stacks(group, size)]
     return sorted(packs, key=lambda p: p.cost, reverse=True)
+
+
+def _stacks(trunks: list[Trunk], size: int) -> list[list[Trunk]]:
+    """Trunks dealt out in stacks of a size, an ensemble never torn apart: its members predict together."""
+    ensembles: dict[Trunk, list[Trunk]] = defaultdict(list)
+    for trunk in trunks:
+        ensembles[trunk.ensemble_key].append(trunk)
+    stacks: list[list[Trunk]] = [[]]
+    for members in ensembles.values():
+        if stacks[-1] and len(stacks[-1]) + len(members) > size:
+            stacks.append([])
+        stacks[-1] += members
+    return stacks
 
 
 def tokens_to_train(trunk: Trunk) -> int:

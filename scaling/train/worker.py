@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -75,6 +76,9 @@ class Worker:
             d: held_out_windows(corpus, d, self.first.context, FINAL_WINDOWS) for d in self._domains()
         }
         self.curve = {d: w[:: max(1, len(w) // CURVE_WINDOWS)][:CURVE_WINDOWS] for d, w in self.final.items()}
+        self.ensembles: dict[Trunk, list[int]] = defaultdict(list)
+        for k in sorted(range(len(trunks)), key=lambda k: trunks[k].member):
+            self.ensembles[trunks[k].ensemble_key].append(k)
         self.optimal = {blend: self._optimal(dict(blend)) for blend in {t.blend for t in trunks}}
         self.seconds = 0.0
         self.ceiling = product_ceiling(device)
@@ -123,6 +127,7 @@ class Worker:
         kept = self.checkpoints / f"branch-{end}"
         self._resume(kept)
         self._advance(end, lambda s: trunk_share(s, warmup) * cooldown_share(s, start, end, shape), kept)
+        self._write_ensembles(budget)
         self._write_runs(budget, "annealed")
         self.stack.restore(trunk, start)
         self.seconds = trunk_seconds
@@ -192,8 +197,8 @@ class Worker:
             found[domain] = losses.mean(1)
         return found
 
-    def _has_run(self, k: int, budget: int, kind: str = "annealed") -> bool:
-        run_id = self.trunks[k].run_id(self.corpus.corpus_hash, budget, kind)
+    def _has_run(self, k: int, budget: int, kind: str = "annealed", members: int = 1) -> bool:
+        run_id = self.trunks[k].run_id(self.corpus.corpus_hash, budget, kind, members)
         return any(row["run_id"] == run_id for row in read_rows(self._file(k), "run"))
 
     def _file(self, k: int) -> Path:
@@ -220,7 +225,23 @@ class Worker:
             if not self._has_run(k, budget, kind):
                 self._write_run(k, budget, kind, {d: table[k] for d, table in losses.items()})
 
-    def _write_run(self, k: int, budget: int, kind: str, losses: dict[str, NDArray[np.float64]]) -> None:
+    def _write_ensembles(self, budget: int) -> None:
+        """A row for the first 2, 4, 8, … members of every ensemble in the stack, measured as they are now."""
+        members = {
+            tuple(which[:size]): size
+            for which in self.ensembles.values()
+            for size in (2**i for i in range(1, len(which).bit_length()))
+            if not self._has_run(which[0], budget, "ensemble", size)
+            and not self.diverged.keys() & which[:size]
+        }
+        if members:
+            losses = {d: self.stack.evaluate_ensembles(w, [*members]) for d, w in self.final.items()}
+            for i, (which, size) in enumerate(members.items()):
+                self._write_run(which[0], budget, "ensemble", {d: t[i] for d, t in losses.items()}, size)
+
+    def _write_run(
+        self, k: int, budget: int, kind: str, losses: dict[str, NDArray[np.float64]], members: int = 1
+    ) -> None:
         trunk, steps = self.trunks[k], self.first.steps(budget)
         domains = [self._domain_loss(d, per_window) for d, per_window in losses.items()]
         shares = dict(trunk.blend)
@@ -236,18 +257,19 @@ class Worker:
             note = f"loss {loss:.3g} at the end is no better than a uniform guess"
         tokens = steps * trunk.tokens_per_step
         unique = self.stack.samplers[k].unique_tokens(steps)
-        parameters, flops = count_parameters(trunk.shape), count_flops(trunk.shape, tokens)
+        parameters, flops = count_parameters(trunk.shape), count_flops(trunk.shape, tokens * members)
+        of = "" if kind == "annealed" else f" {kind}" + (f" of {members}" if members > 1 else "")
         run = Run(
-            run_id=trunk.run_id(self.corpus.corpus_hash, budget, kind),
+            run_id=trunk.run_id(self.corpus.corpus_hash, budget, kind, members),
             trunk_id=self.ids[k],
             study=self.study,
-            name=f"{trunk.name} tokens {print_count(tokens)}" + ("" if kind == "annealed" else f" {kind}"),
+            name=f"{trunk.name} tokens {print_count(tokens)}{of}",
             kind=kind,
             status="diverged" if note else "done",
             N=parameters.matrices,
             params_embedding=parameters.embedding,
             params_head=parameters.head,
-            params_total=parameters.total,
+            params_total=parameters.total * members,
             D=tokens,
             unique_tokens=unique,
             unique_budget=sum(map(self.stack.samplers[k].windows, self.stack.samplers[k].domains))
@@ -278,6 +300,8 @@ class Worker:
             weight_decay=trunk.weight_decay,
             beta2=trunk.beta2,
             optimizer=trunk.optimizer,
+            member=trunk.member,
+            members=members,
             blend=shares,
             config_hash=trunk.config_hash,
             corpus_hash=self.corpus.corpus_hash,
@@ -285,8 +309,8 @@ class Worker:
             corpus_versions=dict(self.corpus.versions),
             versions=versions(),
             device=device_name(self.device),
-            seconds=self.seconds / len(self.trunks),
-            flops_per_second=flops.total * len(self.trunks) / self.seconds,
+            seconds=self.seconds * members / len(self.trunks),
+            flops_per_second=flops.total * len(self.trunks) / members / self.seconds,
             ceiling=self.ceiling,
             note=note,
         )
