@@ -7,6 +7,7 @@
     ├── TrainError       a run that cannot start or go on
     ├── LawError         a function that cannot serve as a law
     ├── FitError         a fit that cannot be made from these runs
+    ├── ScenarioError    assumptions that no forecast can be made from
     ├── PlotError        something that cannot be drawn
     ├── ReportError      a notebook that cannot be turned into a report
     └── MissingPackage   a package of an extra that is not installed
@@ -640,6 +641,113 @@ class DatesOutOfOrder(FitError):
         super().__init__(
             f"asked for a replay at {earlier} and then at {later}, but that goes back. Sort the dates, each one once."
         )
+
+
+# --- scenarios -------------------------------------------------------------------------------------
+
+
+class ScenarioError(ScalingError):
+    """Assumptions that no forecast can be made from."""
+
+
+class MissingScenario(ScenarioError):
+    """Neither a scenario of the suite nor a file."""
+
+    def __init__(self, given: str, known: tuple[str, ...]):
+        self.given, self.known = given, known
+        super().__init__(
+            f"asked for the scenario {given}, but there is no such file, and the suite has {', '.join(known)}. "
+            "Name one of these, or a TOML file."
+        )
+
+
+class UnreadableScenario(ScenarioError):
+    """A scenario file that is not TOML."""
+
+    def __init__(self, path: str | Path, reason: str):
+        self.path, self.reason = str(path), reason
+        super().__init__(f"{self.path} cannot be read as TOML: {reason}. Correct that place in the file.")
+
+
+class MissingInput(ScenarioError):
+    """A number without which the forecast cannot be made."""
+
+    def __init__(self, scenario: str, missing: list[str], meanings: dict[str, str]):
+        self.scenario, self.missing = scenario, missing
+        listed = "; ".join(f"{name}: {meanings[name]}" for name in missing)
+        super().__init__(
+            f"scenario {scenario} was asked for a wall, but it lacks {listed}. Add [inputs.{missing[0]}] to the file."
+        )
+
+
+class UnknownInput(ScenarioError):
+    """A name that no input of a forecast has."""
+
+    def __init__(self, given: str, known: tuple[str, ...], closest: str | None, where: str = "the scenario"):
+        self.given, self.known, self.closest = given, known, closest
+        guess = f"Did you mean {closest!r}? " if closest else ""
+        super().__init__(f"{where} has {given!r}, which is not known. {guess}Known: {', '.join(known)}.")
+
+
+class UnknownDistribution(ScenarioError):
+    """A distribution that cannot be drawn from."""
+
+    def __init__(self, name: str, given: str, known: tuple[str, ...], closest: str | None):
+        self.name, self.given, self.known, self.closest = name, given, known, closest
+        guess = f"Did you mean {closest!r}? " if closest else ""
+        super().__init__(
+            f"{name} was asked to be {given!r}, which is not a known distribution. {guess}Known: {', '.join(known)}."
+        )
+
+
+class LowAboveHigh(ScenarioError):
+    """An interval whose low end is above its high end."""
+
+    def __init__(self, name: str, low: float, high: float):
+        self.name, self.low, self.high = name, low, high
+        super().__init__(
+            f"{name} was given the interval [{low:g}, {high:g}], whose low end is above its high end. Exchange them."
+        )
+
+
+class NegativeGrowth(ScenarioError):
+    """A growth that shrinks."""
+
+    def __init__(self, name: str, low: float, unit: str):
+        self.name, self.low, self.unit = name, low, unit
+        least = "0" if unit.startswith("percent") else "1"
+        super().__init__(
+            f"{name} was asked to grow by {low:g} {unit}, which is negative growth. Give {least} or more."
+        )
+
+
+class WrongUnit(ScenarioError):
+    """A unit in which an input cannot be given."""
+
+    def __init__(self, name: str, given: str, known: tuple[str, ...]):
+        self.name, self.given, self.known = name, given, known
+        super().__init__(
+            f"{name} was given in {given!r}, but it is counted in {' or '.join(known)}. Convert it."
+        )
+
+
+class InputOutOfRange(ScenarioError):
+    """A number that its input cannot be."""
+
+    def __init__(self, name: str, found: float, unit: str, wanted: str):
+        self.name, self.found, self.unit, self.wanted = name, found, unit, wanted
+        super().__init__(
+            f"{name} was given as {found:g} {unit}, but it must be {wanted}. Change it in the file."
+        )
+
+
+class BadInput(ScenarioError):
+    """A key of a scenario that is missing or cannot be meant."""
+
+    def __init__(self, name: str, key: str, found: object, wanted: str):
+        self.name, self.key, self.found, self.wanted = name, key, found, wanted
+        said = f"lacks {key}, which" if found is None else f"has {key} = {found!r}, but it"
+        super().__init__(f"{name} {said} must be {wanted}. Change it in the file.")
 
 
 # --- figures ---------------------------------------------------------------------------------------

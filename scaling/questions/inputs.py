@@ -1,0 +1,432 @@
+"""What a forecast assumes: named distributions with a source and a date, read from one TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import math
+import re
+import tomllib
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.errors import (
+    BadInput,
+    InputOutOfRange,
+    LowAboveHigh,
+    MissingInput,
+    MissingScenario,
+    NegativeGrowth,
+    UnknownDistribution,
+    UnknownInput,
+    UnreadableScenario,
+    WrongUnit,
+)
+from scaling.fit import Fit
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+
+Demand = Literal["historical", "compute-optimal", "law", "either"]
+"""Where the size of training sets comes from: their own trend; tokens per parameter of the compute; the split that a
+law prefers; the trend or the compute, each in half of the draws."""
+
+_TEXT, _TIMES, _GROWTH = ("tokens", "words"), ("times",), ("times per year", "percent per year")
+
+E_FOLD = "repeats to 1/e"
+"""Unit of `repeats` that is R* of the repetition law, not yet a factor."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a named input stands for."""
+
+    meaning: str
+    units: tuple[str, ...]
+    low: float = 0.0
+    high: float = math.inf
+    closed: bool = False
+    """Whether `low` itself is allowed; `high` always is."""
+    default: float | None = None
+    """What stands in for an input that is left out; None for one that may not be."""
+
+
+ROLES: dict[str, Role] = {
+    "pages": Role("web pages with distinct addresses", ("pages",)),
+    "bytes_per_page": Role("text on a page", ("bytes",)),
+    "bytes_per_token": Role("text in a token", ("bytes",)),
+    "stock": Role("all text, in place of pages, bytes_per_page and bytes_per_token", _TEXT),
+    "tokens_per_word": Role("converts what is given in words", ("tokens",)),
+    "quality": Role("share of the text that is worth training on", ("share",), high=1.0),
+    "deduplication": Role("share of it that is left when copies are gone", ("share",), high=1.0, default=1.0),
+    "repeats": Role("what training on a text several times is worth", (*_TIMES, E_FOLD), default=1.0),
+    "epochs": Role("passes over a text at most", ("passes",), low=1.0, closed=True, default=math.inf),
+    "synthetic": Role("text with synthetic text, over text alone", _TIMES, default=1.0),
+    "multimodal": Role("what images, sound and video add, as distinct text", _TEXT, closed=True, default=0.0),
+    "efficiency": Role("fresh tokens that a distinct token is worth", _TIMES, default=1.0),
+    "pages_growth": Role("growth of the number of pages, or of the stock", _GROWTH, default=1.0),
+    "page_size_growth": Role("growth of the text on a page", _GROWTH, default=1.0),
+    "dataset": Role("largest training set at the start", _TEXT),
+    "dataset_growth": Role("growth of the largest training set", _GROWTH),
+    "compute": Role("FLOPs of the largest training run at the start", ("FLOPs",)),
+    "compute_growth": Role("growth of these FLOPs", _GROWTH),
+    "tokens_per_parameter": Role("tokens that a parameter is trained on at the optimum", ("tokens",)),
+    "overtraining": Role("tokens per parameter, over those at the optimum", _TIMES, default=1.0),
+}
+"""Every input that a file may name."""
+
+_SHAPES: dict[str, tuple[str, ...]] = {
+    "lognormal": ("low", "high", "level"),
+    "normal": ("low", "high", "level"),
+    "loguniform": ("low", "high"),
+    "uniform": ("low", "high"),
+    "constant": ("value",),
+    "draws": ("values",),
+    "fit": ("fit", "parameter"),
+}
+"""Distributions, and what each is given by."""
+
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """A number as a distribution, and where it is from.
+
+    Args:
+        distribution: "lognormal", "normal", "loguniform", "uniform", "constant", or "draws" of a posterior.
+        unit: of low, high, value and values; `ROLES` says which an input may have.
+        source, date: where the number is from, and of when: "2024", "2024-06" or "2024-06-01".
+        low, high: ends of the interval; of the whole range for "uniform" and "loguniform".
+        level: share of the draws within the interval of a "lognormal" or "normal".
+        value: of a "constant".
+        values: of "draws".
+        subtracted_from: where given, the number is this less what the distribution says.
+    """
+
+    distribution: str
+    unit: str
+    source: str
+    date: str
+    low: float = math.nan
+    high: float = math.nan
+    level: float = math.nan
+    value: float = math.nan
+    values: tuple[float, ...] = ()
+    subtracted_from: float | None = None
+    stream: str = ""
+    """Inputs with the same stream are drawn together; empty for one of its own. Set for parameters of one fit."""
+
+    @staticmethod
+    def of_fit(fit: Fit, parameter: str, *, unit: str, date: str, source: str = "") -> Input:
+        """The bootstrap draws of a fitted parameter; parameters of one fit are drawn together.
+
+        Raises:
+            BadInput: the fit has no such parameter, or no bootstrap.
+        """
+        values = fit.draws.get(parameter)
+        if values is None:
+            raise BadInput(parameter, "parameter", parameter, f"one of {', '.join(fit.draws)}")
+        if not len(values):
+            raise BadInput(parameter, "draws", 0, "one or more: fit with a bootstrap")
+        return Input(
+            distribution="draws",
+            unit=unit,
+            source=source or f"{fit.name} fitted to {fit.rows} runs",
+            date=date,
+            values=tuple(map(float, values)),
+            stream=fit.data_hash,
+        )
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Low and high end in the unit of the file, after subtraction."""
+        if self.distribution == "constant":
+            ends = (self.value, self.value)
+        elif self.distribution == "draws":
+            ends = (min(self.values), max(self.values))
+        else:
+            ends = (self.low, self.high)
+        if self.subtracted_from is None:
+            return ends
+        return self.subtracted_from - ends[1], self.subtracted_from - ends[0]
+
+    def quantiles(self, share: NDArray) -> NDArray:
+        """The number below which these shares of it lie; shares in (0, 1), of any shape."""
+        from scipy.special import ndtri
+
+        if self.distribution == "constant":
+            found = np.full(np.shape(share), self.value)
+        elif self.distribution == "draws":
+            drawn = np.array(self.values)  # not sorted: parameters of one fit stay together
+            found = drawn[np.minimum((share * len(drawn)).astype(int), len(drawn) - 1)]
+        else:
+            logs = self.distribution.startswith("log")
+            low, high = np.log([self.low, self.high]) if logs else (self.low, self.high)
+            if self.distribution.endswith("uniform"):
+                found = low + (high - low) * share
+            else:
+                half = (high - low) / 2 / ndtri(0.5 + self.level / 2)
+                found = (low + high) / 2 + half * ndtri(share)
+            found = np.exp(found) if logs else found
+        return found if self.subtracted_from is None else self.subtracted_from - found
+
+
+@dataclass(frozen=True)
+class Lever:
+    """Something that would move the wall: one input replaced by another."""
+
+    input: str
+    instead: Input
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """All that a forecast assumes.
+
+    Raises:
+        MissingInput: a number that the demand needs is not there.
+        UnknownInput: a name that no input has.
+        UnknownDistribution, BadInput, LowAboveHigh, InputOutOfRange, NegativeGrowth, WrongUnit: a number that cannot
+            be meant.
+    """
+
+    name: str
+    start: float
+    """Year to which the stock, the largest training set and the largest run belong."""
+    horizon: float = 2100.0
+    """Year beyond which a wall counts as none."""
+    demand: Demand = "historical"
+    inputs: Mapping[str, Input]
+    levers: Mapping[str, Lever] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.demand not in get_args(Demand):
+            raise BadInput("the scenario", "demand", self.demand, " or ".join(map(repr, get_args(Demand))))
+        if not (math.isfinite(self.start) and self.start < self.horizon < math.inf):
+            raise BadInput("the scenario", "horizon", self.horizon, f"a year after the start, {self.start:g}")
+        for name, given in self.inputs.items():
+            check(name, given)
+        for name, lever in self.levers.items():
+            check(lever.input, lever.instead, where=f"lever {name!r}: ")
+        needed = {
+            "historical": ("dataset", "dataset_growth"),
+            "compute-optimal": ("tokens_per_parameter",),
+            "law": (),
+            "either": ("dataset", "dataset_growth", "tokens_per_parameter"),
+        }[self.demand]
+        text = ("stock",) if "stock" in self.inputs else ("pages", "bytes_per_page", "bytes_per_token")
+        every = [*self.inputs.values(), *(lever.instead for lever in self.levers.values())]
+        words = ("tokens_per_word",) if any(given.unit == "words" for given in every) else ()
+        asked = (*text, "quality", *needed, "compute", "compute_growth", *words)
+        if missing := [name for name in asked if name not in self.inputs]:
+            raise MissingInput(self.name, missing, {name: ROLES[name].meaning for name in missing})
+
+    def but(self, *, demand: Demand | None = None, **inputs: Input) -> Inputs:
+        """The same with some inputs, or the demand, replaced."""
+        return dataclasses.replace(self, demand=demand or self.demand, inputs={**self.inputs, **inputs})
+
+    @property
+    def hash(self) -> str:
+        """The same for the same assumptions."""
+        return hashlib.sha256(repr(dataclasses.asdict(self)).encode()).hexdigest()[:16]
+
+    def draw(self, name: str, draws: int, seed: int, instead: Input | None = None) -> tuple[NDArray, int]:
+        """Draws of an input as its role counts it: tokens, factors, factors per year; and how many were drawn again.
+
+        A draw that the role does not allow, such as a token of no bytes, is drawn again and counted. An input has a
+        stream of random numbers of its own, so that changing one leaves the others as they were; the words of what is
+        given in words are converted with `tokens_per_word`.
+
+        Args:
+            name: of `ROLES`; one that the file leaves out has its default, one number in place of draws.
+            draws: how many.
+            seed: of all streams.
+            instead: what to draw from in place of what the file says, by the same random numbers.
+
+        Returns:
+            Array of shape (draws,), or () for a default; how many were drawn again.
+        """
+        given, role = instead or self.inputs.get(name), ROLES[name]
+        if given is None:
+            return np.array(math.nan if role.default is None else role.default), 0
+        generator = np.random.default_rng([seed, zlib.crc32((given.stream or name).encode())])
+        found, again = given.quantiles(generator.random(draws)), 0
+        while len(wrong := np.flatnonzero(~_allowed(as_factor(given, found), role))):
+            again += len(wrong)
+            found[wrong] = given.quantiles(generator.random(len(wrong)))
+        found = as_factor(given, found)
+        if given.unit == "words":
+            per_word, more = self.draw("tokens_per_word", draws, seed)
+            return found * per_word, again + more
+        return found, again
+
+
+def as_factor(given: Input, values: Any) -> Any:
+    """Growth as a factor per year, whatever its unit; other numbers as they are."""
+    return 1 + np.asarray(values) / 100 if given.unit == "percent per year" else values
+
+
+def _allowed(values: Any, role: Role) -> Any:
+    return (values <= role.high) & ((values >= role.low) if role.closed else (values > role.low))
+
+
+def check(name: str, given: Input, where: str = "") -> None:
+    """Whether an input can be meant; `where` goes before its name in the words of an error.
+
+    Raises:
+        UnknownInput, UnknownDistribution, BadInput, LowAboveHigh, InputOutOfRange, NegativeGrowth, WrongUnit.
+    """
+    if name not in ROLES:
+        raise UnknownInput(name, tuple(ROLES), _closest(name, ROLES))
+    role, said = ROLES[name], where + name
+    if given.distribution not in _SHAPES:
+        raise UnknownDistribution(
+            said, given.distribution, tuple(_SHAPES), _closest(given.distribution, _SHAPES)
+        )
+    if given.unit not in role.units:
+        raise WrongUnit(said, given.unit, role.units)
+    if not given.source.strip():
+        raise BadInput(said, "source", given.source, "where the number is from")
+    if not _DATE.fullmatch(given.date):
+        raise BadInput(said, "date", given.date, 'of when the number is, e.g. "2024-06"')
+    if given.distribution == "draws" and not given.values:
+        raise BadInput(said, "values", [], "one number or more")
+    low, high = given.ends
+    if not (math.isfinite(low) and (math.isfinite(high) or given.distribution == "constant")):
+        raise BadInput(said, "its interval", [low, high], "finite")
+    if low > high:
+        raise LowAboveHigh(said, given.low, given.high)
+    if given.distribution in ("lognormal", "normal") and not 0 < given.level < 1:
+        raise BadInput(said, "level", given.level, "the share of the draws in the interval, e.g. 0.9")
+    if given.distribution.startswith("log") and not given.low > 0:
+        raise InputOutOfRange(said, given.low, given.unit, "above 0, as any interval of a logarithm")
+    if role.units == _GROWTH and not float(as_factor(given, low)) >= 1:
+        raise NegativeGrowth(said, low, given.unit)
+    for end in (low, high):
+        if not _allowed(as_factor(given, end), role):
+            lowest = f"{'at least' if role.closed else 'above'} {role.low:g}"
+            wanted = lowest if role.high == math.inf else f"{lowest} and at most {role.high:g}"
+            raise InputOutOfRange(said, end, given.unit, wanted)
+
+
+# --- the file --------------------------------------------------------------------------------------
+
+
+def scenarios() -> tuple[str, ...]:
+    """Names of the scenarios that come with the suite."""
+    return tuple(sorted(path.stem for path in SCENARIOS.glob("*.toml")))
+
+
+def read_inputs(path_or_name: str | Path) -> Inputs:
+    """The inputs of a scenario that comes with the suite, or of a TOML file.
+
+        start = 2024
+        demand = "historical"            # or "compute-optimal", "law", "either"
+
+        [inputs.pages]
+        distribution = "lognormal"       # normal, loguniform, uniform, constant, draws, fit
+        low = 75e9
+        high = 1e12
+        level = 0.95
+        unit = "pages"
+        source = "…"
+        date = "2024-06"
+
+        [inputs.repeats]
+        distribution = "fit"             # draws of a parameter of a fit that `Fit.save` wrote, beside this file
+        fit = "repeats.json"
+        parameter = "R_D"
+        unit = "repeats to 1/e"
+        source = "…"
+        date = "2025-01"
+
+        [levers."no repeats"]
+        input = "repeats"
+        distribution = "constant"
+        …
+
+    Args:
+        path_or_name: "published-2024", or the path of a file.
+
+    Raises:
+        MissingScenario: neither a scenario nor a file.
+        UnreadableScenario: not TOML.
+        UnreadableFit: a fit that cannot be read.
+        MissingInput, UnknownInput and what else `Inputs` raises.
+    """
+    path = SCENARIOS / f"{path_or_name}.toml" if str(path_or_name) in scenarios() else Path(path_or_name)
+    if not path.is_file():
+        raise MissingScenario(str(path_or_name), scenarios())
+    try:
+        asked = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as reason:
+        raise UnreadableScenario(path, str(reason)) from None
+    for key in ("inputs", "levers"):
+        tables = asked.setdefault(key, {})
+        if not (isinstance(tables, dict) and all(isinstance(table, dict) for table in tables.values())):
+            raise BadInput("the scenario", key, tables, f"tables, e.g. [{key}.pages]")
+    _known("the scenario", asked, ("name", "start", "horizon", "demand", "inputs", "levers"))
+    levers = {}
+    for name, table in asked["levers"].items():
+        where = f"lever {name!r}"
+        target = _taken(where, table, "input", str)
+        levers[name] = Lever(target, _read(where, table, path.parent))
+    return Inputs(
+        name=str(asked.get("name", path.stem)),
+        start=_taken("the scenario", asked, "start", float),
+        horizon=_taken("the scenario", {"horizon": 2100, **asked}, "horizon", float),
+        demand=asked.get("demand", "historical"),
+        inputs={name: _read(name, table, path.parent) for name, table in asked["inputs"].items()},
+        levers=levers,
+    )
+
+
+def _read(name: str, table: dict[str, Any], folder: Path) -> Input:
+    """An input from its table, which loses its keys."""
+    table = dict(table)
+    kind = _taken(name, table, "distribution", str)
+    if kind not in _SHAPES:
+        raise UnknownDistribution(name, kind, tuple(_SHAPES), _closest(kind, _SHAPES))
+    unit = _taken(name, table, "unit", str)
+    source, date = (str(_taken(name, table, key, object)) for key in ("source", "date"))
+    wanted: dict[str, type] = {"values": list, "fit": str, "parameter": str}
+    given = {key: _taken(name, table, key, wanted.get(key, float)) for key in _SHAPES[kind]}
+    if "subtracted_from" in table:
+        given["subtracted_from"] = _taken(name, table, "subtracted_from", float)
+    _known(name, table, ())
+    if kind == "fit":
+        fit = Fit.load(folder / given["fit"])
+        return Input.of_fit(fit, given["parameter"], unit=unit, source=source, date=date)
+    if "values" in given:
+        if not all(isinstance(v, int | float) for v in given["values"]):
+            raise BadInput(name, "values", given["values"], "a list of numbers")
+        given["values"] = tuple(map(float, given["values"]))
+    return Input(distribution=kind, unit=unit, source=source, date=date, **given)
+
+
+def _taken(where: str, table: dict[str, Any], key: str, kind: Any) -> Any:
+    """The value of a key, which the table loses; any number where a float is wanted."""
+    value = table.pop(key, None)
+    kinds = (int, float) if kind is float else kind
+    if value is None or not isinstance(value, kinds) or isinstance(value, bool):
+        words = {float: "a number", str: "a text", list: "a list of numbers", object: "there"}
+        raise BadInput(where, key, value, words.get(kind, "a number"))
+    return float(value) if kind is float else value
+
+
+def _known(where: str, table: dict[str, Any], known: tuple[str, ...]) -> None:
+    for key in table:
+        if key not in known:
+            every = known or ("distribution", "unit", "source", "date", "subtracted_from", *_SHAPES["normal"])
+            raise UnknownInput(key, every, _closest(key, every), where=where)
+
+
+def _closest(given: str, known: Any) -> str | None:
+    return next(iter(difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)), None)
