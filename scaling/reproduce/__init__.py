@@ -5,5 +5,13 @@ print(isoflop_sweeps())
 """
 
 from scaling.reproduce.isoflop import IsoflopExponent, isoflop_exponent, isoflop_sweeps
+from scaling.reproduce.repetition import repetition_fit, repetition_r2, repetition_runs
 
-__all__ = ["IsoflopExponent", "isoflop_exponent", "isoflop_sweeps"]
+__all__ = [
+    "IsoflopExponent",
+    "isoflop_exponent",
+    "isoflop_sweeps",
+    "repetition_fit",
+    "repetition_r2",
+    "repetition_runs",
+]
