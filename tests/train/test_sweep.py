@@ -88,14 +88,15 @@ def test_sweep_writes_every_row_and_trains_nothing_twice(study):
 
 
 def test_sweep_killed_and_typed_again_gives_the_same_rows(tmp_path, library):
-    """SIGKILL to launcher and workers at three moments, then the same command to the end; beside it a calm run."""
+    """SIGKILL to launcher and workers twice, then the same command to the end; beside it a calm run. What a kill at
+    any moment leaves of one worker is the matter of test_worker."""
     text = STUDY.replace("width = [16, 32]", "width = 32")
     calm, killed = (write_study(tmp_path, library, name, text) for name in ("calm", "killed"))
     scaling.sweep(calm, progress=False)
     command = [sys.executable, "-m", "scaling", "sweep", str(killed), "--quiet", "--workers", "2"]
-    for moment in (1, 2, 3):
+    for moment in (1, 3):
         launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for_rows(killed, 2 * moment - 1)
+        wait_for_rows(killed, moment)
         workers = workers_of(killed)
         launcher.send_signal(signal.SIGKILL)
         launcher.wait()

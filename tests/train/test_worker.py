@@ -1,8 +1,16 @@
-"""One worker on its way: stopped where it stands, also inside a branch, it goes on from there to the same rows."""
+"""One worker on its way: stopped or killed where it stands, it goes on from there to the same rows."""
 
+import multiprocessing
+import signal
+import time
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
+import scaling.train.worker
+from scaling.corpora.text import Corpus
 from scaling.records import read_rows
 from scaling.study import Trunk
 from scaling.train.worker import Stopped, Worker
@@ -10,6 +18,7 @@ from scaling.train.worker import Stopped, Worker
 TRUNK = Trunk(
     width=16, budgets=(4096, 8192), context=32, tokens_per_step=128, warmup_tokens=512, cooldown=0.5
 )
+LONGER = replace(TRUNK, budgets=(16_384, 32_768))
 CLOCK = {"seconds", "flops_per_second", "ceiling"}
 
 
@@ -31,9 +40,9 @@ class Counted(Worker):
         self.train()
 
 
-def worker(corpus, folder):
+def worker(corpus, folder, trunk=TRUNK):
     torch.set_num_threads(1)
-    return Counted([TRUNK], corpus, study="s", folder=folder, pack="p", device=torch.device("cpu"))
+    return Counted([trunk], corpus, study="s", folder=folder, pack="p", device=torch.device("cpu"))
 
 
 def rows(folder):
@@ -74,3 +83,46 @@ def test_branch_is_resumed_from_its_own_checkpoint(corpus, tmp_path, undisturbed
     second.run(10**9)
     assert second.steps[0] == 21
     assert rows(folder) == undisturbed[0]
+
+
+def test_worker_killed_at_ten_random_moments_writes_the_same_rows_bit_for_bit(corpus, tmp_path):
+    """SIGKILL a random time after a random step, so that it falls into steps, evaluations, rows and checkpoints alike;
+    a checkpoint is written every few steps, and often lies behind the rows."""
+    calm, folder = worker(corpus, tmp_path / "calm", LONGER), tmp_path / "killed"
+    calm.run(10**9)
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["scaling.train.worker"])
+    generator = np.random.default_rng(0)
+    for steps, seconds in zip(generator.integers(5, 25, 10), generator.uniform(0, 0.01, 10), strict=True):
+        heard, said = processes.Pipe(duplex=False)
+        process = processes.Process(target=train_and_tell, args=(corpus.folder, folder, said))
+        process.start()
+        said.close()
+        for _ in range(steps):
+            heard.recv()
+        time.sleep(seconds)
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        heard.close()
+    last = worker(corpus, folder, LONGER)
+    last.run(10**9)
+    assert 0 < len(last.steps) < len(calm.steps)
+    assert rows(folder) == rows(tmp_path / "calm")
+
+
+def train_and_tell(corpus_folder, folder, said):
+    """In a process of its own: train with frequent checkpoints, and say so after every step."""
+    scaling.train.worker.CHECKPOINT_SECONDS = 0.005
+    mine = worker(Corpus.load(corpus_folder), folder, LONGER)
+    advance = mine.stack.advance
+
+    def telling(to, share, each=lambda: None):
+        def and_tell():
+            each()
+            said.send(None)
+
+        advance(to, share, and_tell)
+
+    mine.stack.advance = telling
+    mine.train()
