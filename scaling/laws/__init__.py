@@ -54,6 +54,8 @@ from scaling.laws.repetition import (
     fading_pool,
     overfitting,
     repeated_data,
+    with_fading,
+    with_overfitting,
     with_repeats,
 )
 from scaling.laws.schedule import annealing, annealing_areas, falling_columns, multi_power
@@ -89,6 +91,11 @@ LAWS: dict[str, Callable[..., Any]] = {
 IMPLICIT: dict[str, Callable[..., Any]] = {"m4": m4}
 """Laws that solve an equation step by step: fitted like the others, but too long a formula for a browser."""
 
+_MADE_WITH = {
+    " with repeats": with_repeats,
+    " with fading": with_fading,
+    " with overfitting": with_overfitting,
+}
 _BNSL = re.compile(r"bnsl\(breaks=(\d+)\)")
 _MULTI_POWER = re.compile(r"multi_power\(falls=(\d+)\)")
 _MIXING = re.compile(r"mixing\(([\w, ]+)\)")
@@ -106,8 +113,9 @@ def get(name: str) -> Callable[..., Any]:
     whole, _, column = name.partition(" along ")
     if column:
         return along(get(whole), column)
-    if name.endswith(" with repeats"):
-        return with_repeats(get(name.removesuffix(" with repeats")))
+    for suffix, made_with in _MADE_WITH.items():
+        if name.endswith(suffix):
+            return made_with(get(name.removesuffix(suffix)))
     known = LAWS | IMPLICIT
     if name in known:
         return known[name]
@@ -158,6 +166,8 @@ __all__ = [
     "score_from_compute",
     "along",
     "with_repeats",
+    "with_fading",
+    "with_overfitting",
     "effective_data",
     "HOFFMANN_2022",
     "BESIROGLU_2024",

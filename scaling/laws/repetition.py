@@ -57,17 +57,103 @@ def with_repeats(law: Callable[..., Any]) -> Callable[..., Any]:
     Source:
         Muennighoff et al. 2023, arXiv:2305.16264, equation 5, for D'.
     """
-    plain = describe(law)
-    name = f"{plain.name} with repeats"
-    if plain.column_names != ("N", "D"):
-        raise NotALaw(name, f"{plain.name} reads {', '.join(plain.column_names)}, and repeats need N and D")
 
     def repeating(N: Any, D: Any, unique_tokens: Any, *, R_D: Any, **parameters: Any) -> Any:
         return law(N, effective_data(D, unique_tokens, R_D), **parameters)
 
+    return _of_a_pool(law, repeating, "with repeats", with_repeats.__doc__, {"R_D": Epochs})
+
+
+@functools.cache
+def with_fading(law: Callable[..., Any]) -> Callable[..., Any]:
+    """A law of N and D as a law of N, D and unique_tokens, in which each pass moves the loss by a smaller power.
+
+        L(N, D, U) = law(N, D'),   ln D' = ln U + Σ_{k ≥ 2} 2^(-(k-1)/half_life) ln(n_k / n_{k-1})
+
+    n_k is the number of tokens seen after pass k. Where the data term is B D^-beta, it falls by (n_k / n_{k-1})^-b_k in
+    pass k, b_k = beta 2^(-(k-1)/half_life), as in `fading_pool`. Passes beyond the fortieth count as nothing.
+
+    Args:
+        law: a law of the columns N and D.
+
+    Returns:
+        A law with the parameters of `law`, and half_life.
+
+    Raises:
+        NotALaw: `law` reads other columns.
+
+    Source:
+        Goyal et al. 2024, arXiv:2404.07177, their law for one pool, here for the data term of any law.
+    """
+
+    def fading(N: Any, D: Any, unique_tokens: Any, *, half_life: Any, **parameters: Any) -> Any:
+        return law(N, np.exp(_faded(D, unique_tokens, half_life)), **parameters)
+
+    return _of_a_pool(law, fading, "with fading", with_fading.__doc__, {"half_life": Epochs})
+
+
+@functools.cache
+def with_overfitting(law: Callable[..., Any]) -> Callable[..., Any]:
+    """A law of N and D, or of those and unique_tokens, with a price on repeats that grows with the model.
+
+        L(N, D, U) = law(N, D, U) + P R^delta (N / U)^kappa,   R = D / U - 1,   U = min(D, unique_tokens)
+
+    `with_overfitting(chinchilla)` is `overfitting`, in which repeats count in full; over `with_repeats(law)` they fade
+    too.
+
+    Args:
+        law: a law of the columns N and D, or N, D and unique_tokens.
+
+    Returns:
+        A law with the parameters of `law`, and P, delta, kappa.
+
+    Raises:
+        NotALaw: `law` reads other columns.
+
+    Source:
+        Lovelace et al. 2026, arXiv:2605.01640, for the added term.
+    """
+    pooled = describe(law).column_names == _POOLED
+
+    def overfitted(
+        N: Any, D: Any, unique_tokens: Any, *, P: Any, delta: Any, kappa: Any, **parameters: Any
+    ) -> Any:
+        U = np.minimum(unique_tokens, D)
+        columns = (N, D, unique_tokens) if pooled else (N, D)
+        return law(*columns, **parameters) + P * (D / U - 1.0) ** delta * (N / U) ** kappa
+
+    price = {"P": Scale, "delta": Exponent, "kappa": Exponent}
+    return _of_a_pool(law, overfitted, "with overfitting", with_overfitting.__doc__, price, pooled=pooled)
+
+
+_POOLED = ("N", "D", "unique_tokens")
+
+
+def _of_a_pool(
+    law: Callable[..., Any], made: Callable[..., Any], what: str, doc: str | None, extra: dict[str, Any],
+    *, pooled: bool = False,
+) -> Callable[..., Any]:  # fmt: skip
+    """`made` under the signature of `law` with the distinct tokens as a further column and `extra` parameters."""
+    plain = describe(law)
+    name = f"{plain.name} {what}"
+    if not pooled and plain.column_names != ("N", "D"):
+        raise NotALaw(name, f"{plain.name} reads {', '.join(plain.column_names)}, and repeats need N and D")
     kinds = {p.name: Annotated[Any, p.quantity] if p.annotated else None for p in plain.parameters}
-    columns = {"N": Count, "D": Count, "unique_tokens": Pool}
-    return declared(repeating, name, with_repeats.__doc__, columns, kinds | {"R_D": Epochs})
+    return declared(made, name, doc, {"N": Count, "D": Count, "unique_tokens": Pool}, kinds | extra)
+
+
+_PASSES = 40
+
+
+def _faded(D: Any, unique_tokens: Any, half_life: Any) -> Any:
+    """Logarithm of the fresh tokens that D tokens of a fading pool are worth."""
+    fade = 0.5 ** (1.0 / half_life)
+    U = np.minimum(unique_tokens, D)
+    worth, tokens = 1.0, np.log(U)
+    for k in range(2, _PASSES + 1):
+        worth = worth * fade
+        tokens = tokens + worth * np.log(np.minimum(D, k * U) / np.minimum(D, (k - 1) * U))
+    return tokens
 
 
 def repeated_data(
@@ -190,9 +276,6 @@ def ensemble(N: Count, members: Pool, *, E: Nats, A: Scale, alpha: Exponent, B: 
     return E + A / N**alpha + B / members
 
 
-_PASSES = 40
-
-
 def fading_pool(
     D: Count, unique_tokens: Pool, *, E: Nats, A: Scale, beta: Exponent, half_life: Epochs
 ) -> NDArray:
@@ -217,13 +300,7 @@ def fading_pool(
     Source:
         Goyal et al. 2024, arXiv:2404.07177, their law for one pool.
     """
-    fade = 0.5 ** (1.0 / half_life)
-    U = np.minimum(unique_tokens, D)
-    exponent, fall = beta, beta * np.log(U)
-    for k in range(2, _PASSES + 1):
-        exponent = exponent * fade
-        fall = fall + exponent * np.log(np.minimum(D, k * U) / np.minimum(D, (k - 1) * U))
-    return E + A * np.exp(-fall)
+    return E + A * np.exp(-beta * _faded(D, unique_tokens, half_life))
 
 
 MUENNIGHOFF_2023 = partial(
