@@ -37,6 +37,14 @@ Demand = Literal["historical", "compute-optimal", "law", "either"]
 """Where the size of training sets comes from: their own trend; tokens per parameter of the compute; the split that a
 law prefers; the trend or the compute, each in half of the draws."""
 
+NEEDED: dict[Demand, set[str]] = {
+    "historical": {"dataset", "dataset_growth"},
+    "compute-optimal": {"tokens_per_parameter"},
+    "law": set(),
+    "either": {"dataset", "dataset_growth", "tokens_per_parameter"},
+}
+"""Inputs without which a demand cannot be told, beside the compute and its growth."""
+
 _TEXT, _TIMES, _GROWTH = ("tokens", "words"), ("times",), ("times per year", "percent per year")
 
 E_FOLD = "repeats to 1/e"
@@ -215,21 +223,15 @@ class Inputs:
             check(name, given)
         for name, lever in self.levers.items():
             check(lever.input, lever.instead, where=f"lever {name!r}: ")
-        needed = {
-            "historical": ("dataset", "dataset_growth"),
-            "compute-optimal": ("tokens_per_parameter",),
-            "law": (),
-            "either": ("dataset", "dataset_growth", "tokens_per_parameter"),
-        }[self.demand]
         text = ("stock",) if "stock" in self.inputs else ("pages", "bytes_per_page", "bytes_per_token")
         every = [*self.inputs.values(), *(lever.instead for lever in self.levers.values())]
         words = ("tokens_per_word",) if any(given.unit == "words" for given in every) else ()
-        asked = (*text, "quality", *needed, "compute", "compute_growth", *words)
+        asked = (*text, "quality", *sorted(NEEDED[self.demand]), "compute", "compute_growth", *words)
         if missing := [name for name in asked if name not in self.inputs]:
             raise MissingInput(self.name, missing, {name: ROLES[name].meaning for name in missing})
 
-    def but(self, *, demand: Demand | None = None, **inputs: Input) -> Inputs:
-        """The same with some inputs, or the demand, replaced."""
+    def but(self, demand: Demand | None = None, /, **inputs: Input) -> Inputs:
+        """The same with the demand or some inputs replaced: `given.but("law", repeats=Input.of_fit(…))`."""
         return dataclasses.replace(self, demand=demand or self.demand, inputs={**self.inputs, **inputs})
 
     @property

@@ -1,0 +1,164 @@
+"""What nearing the end of the text costs: loss against year, and the compute that repeats waste."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from scaling.budget import Estimated, with_unique_tokens
+from scaling.laws.base import describe, name_of
+from scaling.laws.optimal import optimum
+
+ENDLESS = 1e60
+"""Distinct tokens that no training set asks for."""
+
+_KNOTS = 65
+_BELOW = 1e-10
+"""How far below the smallest budget an equal loss is looked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """Text on offer in each draw: arrays of shape (draws,)."""
+
+    distinct: NDArray[np.float64]
+    """Natural logarithm of the distinct tokens at the start, before repeats."""
+    growth: NDArray[np.float64]
+    """Growth of that logarithm, per year."""
+    repeats: NDArray[np.float64]
+    """What endless repeats are worth, over a single pass."""
+
+    def of(self, draws: NDArray[np.int64]) -> Text:
+        """In these draws."""
+        return Text(self.distinct[draws], self.growth[draws], self.repeats[draws])
+
+    def same(self, other: Text) -> bool:
+        """Whether every draw has the same text."""
+        mine, theirs = ((t.distinct, t.growth, t.repeats) for t in (self, other))
+        return all(map(np.array_equal, mine, theirs))
+
+
+@dataclass(frozen=True, eq=False)
+class Cost:
+    """Loss and wasted compute of the best model of each year: arrays of shape (years,)."""
+
+    law: str
+    years: NDArray[np.float64]
+    compute: Estimated
+    """FLOPs of the largest run."""
+    unlimited: Estimated
+    """Loss if there were always new text, nats/token."""
+    loss: dict[str, Estimated]
+    """Loss with the text there is, nats/token: as things are, under "", and with each lever."""
+    wasted: dict[str, Estimated]
+    """1 - C'/C, where C' with unlimited text has the same loss as C with the text there is."""
+    level: float
+    """Share of the intervals over draws."""
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """A row per year and lever, "" for none: median, low and high of the loss and of the wasted share."""
+        parts = []
+        for name, loss in self.loss.items():
+            wasted = self.wasted[name]
+            parts.append(
+                pl.DataFrame(
+                    {
+                        "lever": [name] * len(self.years),
+                        "year": self.years,
+                        "loss": loss.median,
+                        "loss_low": loss.low,
+                        "loss_high": loss.high,
+                        "loss_unlimited": self.unlimited.median,
+                        "wasted": wasted.median,
+                        "wasted_low": wasted.low,
+                        "wasted_high": wasted.high,
+                    }
+                )
+            )
+        return pl.concat(parts)
+
+    def at(self, year: float) -> int:
+        """Index of the year that is nearest."""
+        return int(np.argmin(np.abs(self.years - year)))
+
+
+def cost(
+    law: Callable[..., Any],
+    parameters: Mapping[str, NDArray],
+    years: NDArray,
+    compute: NDArray,
+    texts: Mapping[str, Text],
+    *,
+    level: float = 0.8,
+) -> Cost:
+    """What the best model of each year loses because text repeats.
+
+        L(t) = min over N of L(N, C/6N, U(t)),   L'(t) the same with U = ∞
+        wasted(t) = 1 - C'/C,   where C' is the compute at which L' equals L(t)
+
+    Every model is as large as is best for its compute and the text there is: over-training costs more. In a law with
+    R_D, what a draw says of repeats takes its place: R_D = worth of endless repeats - 1.
+
+    Args:
+        law: of N and D, or of N, D and unique_tokens; of the former, repeats fade as in `with_repeats`.
+        parameters: of the law where it has not set them, each of shape (draws,).
+        years: from the start on, shape (years,).
+        compute: FLOPs of the largest run, shape (draws, years).
+        texts: as things are, under "", and under the name of each lever that changes the text.
+        level: of the intervals over draws.
+
+    Raises:
+        NotALaw: the law does not read N and D, or a parameter is missing.
+
+    Source:
+        R_D: Muennighoff et al. 2023, arXiv:2305.16264, equation 5.
+    """
+    held = {name: values[:, None] for name, values in parameters.items()}
+    repeating = partial(with_unique_tokens(law), **held)
+    C = np.geomspace(compute.min() * _BELOW, compute.max(), _KNOTS)
+    unlimited = _best(partial(law, **held), np.tile(C, (len(compute) if held else 1, 1)), ENDLESS)
+    inverse = [_inverse(C, losses) for losses in unlimited]
+    every = [inverse[i % len(inverse)] for i in range(len(compute))]
+    has_R_D = "R_D" in {**describe(repeating).held, **dict.fromkeys(describe(repeating).parameter_names)}
+    loss, wasted = {}, {}
+    for name, text in texts.items():
+        distinct = np.exp(text.distinct[:, None] + text.growth[:, None] * (years - years[0]))
+        faded = {"R_D": np.maximum(text.repeats - 1, 1e-3)[:, None]} if has_R_D else {}
+        reached = _best(partial(repeating, **faded), compute, distinct)
+        equal = np.array([curve(row) for curve, row in zip(every, -reached, strict=True)])
+        loss[name] = _over_draws(reached, level)
+        wasted[name] = _over_draws(np.maximum(1 - np.exp(equal) / compute, 0), level)
+    ideal = _best(partial(law, **held), compute, ENDLESS)
+    return Cost(
+        law=name_of(law),
+        years=years,
+        compute=_over_draws(compute, level),
+        unlimited=_over_draws(ideal, level),
+        loss=loss,
+        wasted=wasted,
+        level=level,
+    )
+
+
+def _best(law: Callable[..., Any], C: NDArray, distinct: Any) -> NDArray:
+    reads = "unique_tokens" in describe(law).column_names
+    return optimum(law, C, **({"unique_tokens": distinct} if reads else {})).loss
+
+
+def _inverse(C: NDArray, losses: NDArray) -> Callable[[NDArray], NDArray]:
+    """ln C as a function of minus the loss."""
+    from scipy.interpolate import CubicSpline
+
+    return CubicSpline(-losses, np.log(C))
+
+
+def _over_draws(values: NDArray, level: float) -> Estimated:
+    low, median, high = np.quantile(values, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=0)
+    return Estimated(median, low, high)
