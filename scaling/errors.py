@@ -316,6 +316,17 @@ class TrainError(ScalingError):
     """A run that cannot start or go on."""
 
 
+class DiskFull(TrainError):
+    """A file that the disk, a quota or a size limit had no room for."""
+
+    def __init__(self, what: str, path: str | Path, reason: str, free: int):
+        self.what, self.path, self.reason, self.free = what, str(path), reason, free
+        super().__init__(
+            f"{what} had to be written to {self.path}, but there was no room ({reason}; {free / 1e9:.3g} GB free). "
+            "What was there before is whole. Free some space and type the same command again; it goes on from there."
+        )
+
+
 class CorruptCheckpoint(TrainError):
     """A checkpoint that is cut short or changed."""
 
@@ -449,6 +460,29 @@ class BadPredictor(FitError):
         )
 
 
+class TooFewRunsToAudit(FitError):
+    """Too few runs to leave some out and fit the rest."""
+
+    def __init__(self, law: str, needed: int, given: int):
+        self.law, self.needed, self.given = law, needed, given
+        super().__init__(
+            f"an audit of {law} leaves runs out and needs {needed} or more, but got {given}. "
+            f"Train more, or fit once and say so: fit({law}, runs)."
+        )
+
+
+class EmptyStep(FitError):
+    """A step of a chain that no runs belong to."""
+
+    def __init__(self, step: dict[str, object], combinations: int):
+        self.step, self.combinations = step, combinations
+        asked = ", ".join(f"{name} = {value!r}" for name, value in step.items())
+        super().__init__(
+            f"asked for the runs with {asked}, but there are none among the {combinations} combinations of these "
+            "columns. Name one that is there, e.g. from runs.select(...).unique()."
+        )
+
+
 class TooFewScales(FitError):
     """Too few distinct values of a predictor to tell a floor from a slope."""
 
@@ -458,6 +492,18 @@ class TooFewScales(FitError):
         super().__init__(
             f"{law} needs {needed} scales of {column} or more, but the runs have {len(found)} ({values}). "
             f"Train at more values of {column}, or hold a parameter still, e.g. fit(..., fixed={{...}})."
+        )
+
+
+class CurveTooShort(FitError):
+    """A learning curve with too few points to say where it goes."""
+
+    def __init__(self, column: str, found: tuple[float, ...], needed: int):
+        self.column, self.found, self.needed = column, found, needed
+        values = ", ".join(f"{v:g}" for v in found)
+        super().__init__(
+            f"asked to extrapolate along {column}, which takes {needed} values of it or more, but the runs have "
+            f"{len(found)} ({values}). Add points at other values of {column}."
         )
 
 
@@ -588,6 +634,17 @@ class LawNotSaved(FitError):
         super().__init__(
             f"{self.path} holds a fit of {law}, which is not a law of the suite, so its formula is not there. "
             f"Pass the function, e.g. Fit.load({self.path!r}, law={law})."
+        )
+
+
+class NothingRepeats(FitError):
+    """A question about repeated tokens, asked of runs that repeat none."""
+
+    def __init__(self, runs: int):
+        self.runs = runs
+        super().__init__(
+            f"asked what a repeated token is worth, but all {runs} runs saw every token once. Train some with a "
+            "unique_budget below their D and max_epochs above 1, as in runs/repetition/study.toml."
         )
 
 

@@ -7,11 +7,19 @@ one line cut short, which every reader passes over.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from scaling.errors import DiskFull
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,16 +153,46 @@ class Evaluation:
 
 
 def append_rows(path: Path, *rows: dict[str, Any]) -> None:
-    """Add rows to a file of JSON lines and have them on disk before returning; a torn last line is closed first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
-        size = file.seek(0, os.SEEK_END)
-        if size:
-            file.seek(size - 1)
-        torn = size > 0 and file.read(1) != b"\n"
-        file.write(b"\n" * torn + "".join(json.dumps(row) + "\n" for row in rows).encode())
-        file.flush()
-        os.fsync(file.fileno())
+    """Add rows to a file of JSON lines and have them on disk before returning; a torn last line is closed first.
+
+    Raises:
+        DiskFull: there was no room; the file is as it was.
+    """
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    with naming_a_full_disk("rows", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            if size:
+                file.seek(size - 1)
+            torn = size > 0 and file.read(1) != b"\n"
+            left = memoryview(b"\n" * torn + text)
+            try:
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)
+                raise
+
+
+@contextmanager
+def naming_a_full_disk(what: str, path: Path) -> Iterator[None]:
+    """Turn the system's word for a full disk, a quota or a file beyond its limit into `DiskFull`.
+
+    Args:
+        what: is being written, in words.
+        path: the file; what is free where it lies is said too.
+    """
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno not in _NO_ROOM:
+            raise
+        there = next(p for p in (path, *path.parents) if p.exists())
+        raise DiskFull(
+            what, path, os.strerror(problem.errno).lower(), shutil.disk_usage(there).free
+        ) from problem
 
 
 def read_rows(path: Path, kind: str) -> list[dict[str, Any]]:

@@ -1,6 +1,8 @@
 import dataclasses
+import errno
 import json
 import os
+import resource
 import socket
 import time
 
@@ -9,6 +11,7 @@ import pytest
 
 import scaling
 from scaling.errors import (
+    DiskFull,
     MissingColumns,
     MissingRuns,
     RecordError,
@@ -16,7 +19,7 @@ from scaling.errors import (
     UnknownUnit,
     UnreadableTable,
 )
-from scaling.records import DomainLoss, Evaluation, Run, append_rows
+from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows
 from scaling.store import LEASE_SECONDS, Store, open_evaluations, open_runs, read_runs
 from scaling.study import read_study
 
@@ -259,3 +262,30 @@ def test_opening_a_parquet_file_is_invariant_to_how_it_is_named(store):
     by_file = scaling.open_runs(store.study.folder / "runs.parquet")
     by_folder = scaling.open_runs(store.study.folder, origin="committed")
     assert by_file["loss"].to_list() == by_folder["loss"].to_list()
+
+
+@pytest.mark.parametrize("fails", ["write", "fsync"])
+def test_rows_that_a_full_disk_has_no_room_for_leave_the_file_as_it_was(tmp_path, monkeypatch, fails):
+    """A size limit refuses half of a write; a disk that allocates late refuses at fsync."""
+    path = tmp_path / "rows.jsonl"
+    append_rows(path, {"run": {"run_id": "a"}})
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        if fails == "write":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
+        else:
+            monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(DiskFull, match=r"rows had to be written to .*rows\.jsonl.* GB free") as problem:
+            append_rows(path, {"run": {"run_id": "b"}}, {"run": {"run_id": "c"}})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert problem.value.free > 0
+    assert path.read_bytes() == before
+    monkeypatch.undo()
+    append_rows(path, {"run": {"run_id": "b"}})
+    assert [row["run_id"] for row in read_rows(path, "run")] == ["a", "b"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,31 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from scaling.errors import CorruptCheckpoint
+from scaling.records import naming_a_full_disk
 
 KEPT = 2
 """Checkpoints kept of each stack: the newest, and one before it in case the newest is damaged."""
 
 
 def save(folder: Path, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write `step-<step>.safetensors` and remove all but the newest `KEPT`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `step-<step>.safetensors` and remove all but the newest `KEPT`.
+
+    Raises:
+        DiskFull: there was no room; the older checkpoints are still there.
+    """
+    path = folder / f"step-{step:09d}.safetensors"
+    scratch = folder / f".step-{step}.{os.getpid()}"
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     about = {"facts": json.dumps(facts | {"step": step}), "sha256": _checksum(tensors)}
-    scratch = folder / f".step-{step}.{os.getpid()}"
-    save_file(tensors, scratch, metadata=about)
-    scratch.rename(folder / f"step-{step:09d}.safetensors")
+    with naming_a_full_disk("a checkpoint", path):
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".step-*"):  # of a process that was killed while it wrote
+            left.unlink()
+        try:
+            _write(tensors, scratch, about)
+            scratch.rename(path)
+        finally:
+            scratch.unlink(missing_ok=True)
     for old in _newest_first(folder)[KEPT:]:
         old.unlink(missing_ok=True)
 
@@ -48,6 +61,14 @@ def load_newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], list[s
     if damaged:
         raise CorruptCheckpoint(folder, "; ".join(damaged))
     return None
+
+
+def _write(tensors: dict[str, Tensor], path: Path, about: dict[str, str]) -> None:
+    try:
+        save_file(tensors, path, metadata=about)
+    except SafetensorError as problem:  # it gives the system's error as text alone
+        code = re.search(r"os error (\d+)", str(problem))
+        raise OSError(int(code[1]), str(problem), str(path)) if code else problem from None
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

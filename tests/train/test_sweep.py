@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -235,6 +236,23 @@ def test_sweep_gives_up_a_stack_that_keeps_failing_and_shows_its_log(study):
     assert len(problem.value.names) == 1
     done = {r for pack in plan.packs[1:] for r in pack.run_ids}
     assert set(scaling.open_runs(study)["run_id"]) == done
+
+
+def test_sweep_on_a_full_disk_says_so_and_goes_on_when_there_is_room(tmp_path, library):
+    """No file may grow beyond 100 kB, which is less than a checkpoint."""
+    folder = write_study(tmp_path, library, "full", STUDY.replace("width = [16, 32]", "width = 16"))
+    plan_sweep(read_study(folder), progress=False)  # writes the corpus
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(
+            WorkersFailed, match=r"a checkpoint had to be written to .*no room \(file too large"
+        ):
+            scaling.sweep(folder, progress=False, workers=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert rows_on_disk(folder) == 0
+    assert scaling.sweep(folder, progress=False, workers=1).height == 6
 
 
 def test_sweep_names_a_gpu_that_is_not_there(study, monkeypatch):
