@@ -1,0 +1,342 @@
+"""Every defensible way to fit the same runs, each one row: what was chosen, and what came out.
+
+The choices are crossed. Those that only reweigh the runs (what is left out, the window, the weighting) are solved in
+one batch, each from where the objective before it ended and from the minima of all runs; so a specification costs
+about a millisecond for a few hundred runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from scaling.errors import MissingColumns, NotALaw, TooFewScales
+from scaling.fit.data import Table, as_frame, compute
+from scaling.fit.estimate import fit, minimise, prepare
+from scaling.fit.evidence import distinct_names
+from scaling.fit.isoflop import isoflop
+from scaling.fit.problem import Problem
+from scaling.fit.solve import Solution, solve
+from scaling.laws import chinchilla, compute_only, kaplan, power_mean
+from scaling.laws.base import Law, describe
+from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
+
+Array = NDArray[np.float64]
+
+CHOICES = ("form", "objective", "left_out", "N_counted", "C_counted", "window", "weighting")
+"""Columns of the table that say what was chosen."""
+
+OUTCOMES = ("a", "tokens_per_parameter", "loss_10x", "loss_100x")
+"""Columns of the table that people go on to use."""
+
+OBJECTIVES: dict[str, tuple[str, float | None]] = {
+    "squares of log loss": ("squares_log", None),
+    "Huber 0.1": ("huber_log", 1e-1),
+    "Huber 0.01": ("huber_log", 1e-2),
+    "Huber 0.001": ("huber_log", 1e-3),
+    "Huber 0.0001": ("huber_log", 1e-4),
+    "squares of loss": ("squares", None),
+}
+"""From the bluntest to the sharpest penalty, so that each starts from where the one before it ended."""
+
+USUAL = {
+    "objective": "Huber 0.001",
+    "left_out": "none",
+    "window": "all",
+    "weighting": "runs",
+}
+"""What `fit` does unless it is told otherwise."""
+
+HIGHEST = 0.02
+"""Share of the runs that goes where the highest losses are left out: 5 of 245, as Besiroglu et al. 2024 did."""
+
+_OUTSIDE = 4.0  # robust standard deviations from which a miss is an outlier
+_ROUNDING = 1e-6  # misses below which no run is an outlier
+_WINDOW = 0.5  # decades of compute that a window leaves out at one end
+_AS_GOOD = 1.5  # a form whose typical miss is more than this times the best form's does not count
+_AGREE = 1e-6
+_NOTHING = 1e-24  # of the objective for each row: below it, differences are rounding
+_STARTS = 3
+_COUNTED_APART = 0.01  # in ln C, from which two ways to count are two
+_AT = np.array([-0.5, 0.5, 0.0, 1.0, 2.0])  # decades from the largest compute
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """Choices that reweigh the runs."""
+
+    choices: dict[str, str]
+    weights: Array
+    """What each run counts, zero where it is left out, shape (rows,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Price:
+    """A way to count compute: C / D = 6 N + k √N, k as in `scaling.budget.flops_per_token`, of either sign."""
+
+    C: Array
+    k: float
+
+    def per_token(self, N: Any) -> Any:
+        return FLOPS_PER_PARAMETER_TOKEN * N + self.k * np.sqrt(N)
+
+
+def multiverse(
+    runs: Table,
+    law: Callable[..., Any] = chinchilla,
+    *,
+    others: Sequence[Callable[..., Any]] = (power_mean, kaplan),
+    seed: int = 0,
+) -> pl.DataFrame:
+    """One row for each way to fit the runs.
+
+    Args:
+        runs: columns N, D and loss; C, params_head, params_total and loss_stderr widen the choices.
+        law: reads N and D.
+        others: further forms, each of N and D; approach 2 (parabola, cubic) joins where the runs lie on at least three
+            curves of equal compute.
+        seed: of the starts.
+
+    Returns:
+        The columns `CHOICES`, then delta (null for squares); rows that were fitted; E, A, B, alpha, beta (null where
+        the form has none); a, the local exponent of the best N in C; C, training FLOPs of the largest run as counted;
+        tokens_per_parameter, best D / N there; loss_10x and loss_100x, nats/token at 10 and 100 times that with the
+        best N and D; rms_percent; median_percent, the median absolute miss; converged (the best start did, and another
+        agrees); kept (converged, every number finite, and a median miss below 1.5 times that of the best form under the
+        same other choices; rms would let the outliers of the runs decide).
+
+    Raises:
+        MissingColumns: no N, D or loss.
+        NotALaw: a form that reads other columns.
+        FitError: as `fit`, for the law and all runs.
+    """
+    frame = as_frame(runs)
+    if missing := [name for name in ("N", "D", "loss") if name not in frame.columns]:
+        raise MissingColumns(missing, frame.columns, "An audit needs N, D and loss of each run.")
+    laws = [describe(one) for one in (law, *others)]
+    for one in laws:
+        if set(one.column_names) != {"N", "D"}:
+            read = ", ".join(one.column_names)
+            raise NotALaw(one.name, f"it reads {read}, and an audit splits a budget between N and D alone")
+    misses = _misses(laws[0], frame, seed)
+    rows: list[dict[str, Any]] = []
+    for N_counted, size in _sizes(frame).items():
+        table = frame.with_columns(N=size)
+        for C_counted, price in prices(table).items():
+            cases = _cases(table, price, misses, len(laws[0].parameters))
+            counted = {"N_counted": N_counted, "C_counted": C_counted}
+            for name, one in zip(distinct_names([one.name for one in laws]), laws, strict=True):
+                rows += [{"form": name} | counted | row for row in _joint(one, table, cases, price, seed)]
+            rows += [counted | row for row in _approach_2(table, cases, price)]
+    return _table(rows)
+
+
+def _misses(law: Law, frame: pl.DataFrame, seed: int) -> Array:
+    """ln(observed / fitted) of each run under the usual choices."""
+    problem, data = prepare(law, frame, _settings("huber_log", 1e-3))
+    found, solution, _ = minimise(problem, {}, seed)
+    missed = np.empty(data.rows)
+    missed[data.order] = -found.misses(solution.parameters[[np.argmin(solution.value)]])[0]
+    return missed
+
+
+def _settings(objective: str, delta: float | None) -> dict[str, Any]:
+    return {
+        "objective": objective, "delta": delta or 1e-3, "quantile": 0.5, "fixed": {}, "bounds": {}, "priors": {},
+        "target": "loss", "stderr": "loss_stderr",
+    }  # fmt: skip
+
+
+def _sizes(frame: pl.DataFrame) -> dict[str, pl.Expr]:
+    """The ways in which these runs can count parameters."""
+    N, total = pl.col("N").cast(pl.Float64), pl.col("params_total")
+    said = frame["n_convention"].drop_nulls().unique() if "n_convention" in frame.columns else []
+    found = {str(said[0]) if len(said) == 1 else "as given": N}
+    if "params_total" in frame.columns and (frame["params_total"] > 1.01 * frame["N"]).any():
+        if "params_head" in frame.columns:
+            found["with head"] = N + pl.col("params_head")
+        found["total"] = total.cast(pl.Float64)
+    return found
+
+
+def prices(frame: pl.DataFrame) -> dict[str, Price]:
+    """The ways in which these runs can count compute."""
+    N, D = (frame[name].cast(pl.Float64).to_numpy() for name in ("N", "D"))
+    plain, given = FLOPS_PER_PARAMETER_TOKEN * N * D, compute(frame)
+    found: dict[str, Price] = {}
+    if given is not None and np.median(np.abs(np.log(given[0] / plain))) > _COUNTED_APART:
+        k = float(np.median((given[0] / D - FLOPS_PER_PARAMETER_TOKEN * N) / np.sqrt(N)))
+        found["as given"] = Price(given[0], k)
+    return found | {"6ND": Price(plain, 0.0)}
+
+
+def _cases(frame: pl.DataFrame, price: Price, misses: Array, free: int) -> list[_Case]:
+    """What is left out × window × weighting; combinations that leave too little to fit are not offered."""
+    loss = frame["loss"].cast(pl.Float64).to_numpy()
+    highest = round(HIGHEST * len(loss))
+    rank = np.argsort(np.argsort(-loss, kind="stable"), kind="stable")
+    apart = np.abs(misses - np.median(misses))
+    far = apart > max(_OUTSIDE * 1.4826 * float(np.median(apart)), _ROUNDING)
+    out = {"none": np.ones(len(loss), bool)}
+    if highest:
+        out[f"the {100 * HIGHEST:g} % highest losses"] = rank >= highest
+    if far.any():
+        out[f"misses beyond {_OUTSIDE:g} robust sd"] = ~far
+    C, edge = np.log10(price.C), _WINDOW - 1e-9
+    windows = {
+        "all": np.ones(len(loss), bool),
+        "without the smallest half decade": C.min() + edge < C,
+        "without the largest half decade": C.max() - edge > C,
+    }
+    bins = np.round(4 * C)
+    per_bin = {"runs": np.ones(len(loss)), "budgets": 1.0 / np.array([np.sum(bins == b) for b in bins])}
+    if "loss_stderr" in frame.columns:
+        stderr = frame["loss_stderr"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        if np.all(np.isfinite(stderr) & (stderr > 0)):
+            per_bin["1 / stderr²"] = (loss / stderr) ** 2
+    N, D = frame["N"].to_numpy(), frame["D"].to_numpy()
+    cases = []
+    for (left_out, kept), (window, inside), (weighting, weight) in product(
+        out.items(), windows.items(), per_bin.items()
+    ):
+        used = kept & inside
+        if used.sum() < 2 * free or min(len(np.unique(N[used])), len(np.unique(D[used]))) < 3:
+            continue
+        weights = np.where(used, weight, 0.0)
+        choices = {"left_out": left_out, "window": window, "weighting": weighting}
+        cases.append(_Case(choices, weights * used.sum() / weights.sum()))
+    return cases
+
+
+def _joint(
+    law: Law, frame: pl.DataFrame, cases: list[_Case], price: Price, seed: int
+) -> list[dict[str, Any]]:
+    """Rows of one form fitted to all runs at once, under every objective."""
+    rows: list[dict[str, Any]] = []
+    before: Array | None = None
+    minima = np.empty((0, 0))
+    for objective, (kind, delta) in OBJECTIVES.items():
+        problem, data = prepare(law, frame, _settings(kind, delta))
+        if before is None:
+            found, solution, _ = minimise(problem, {}, seed)
+            minima, by_factor_first = _distinct(solution), found.by_factor_first
+            before = np.tile(minima[0], (len(cases), 1))
+        problem = replace(problem, by_factor_first=by_factor_first)
+        weights = np.stack([case.weights for case in cases])[:, data.order]
+        before, agreed = _solved(problem, before, minima, weights)
+        named = dict(zip(problem.names, before.T, strict=True))
+        with np.errstate(all="ignore"):
+            relative = 100.0 * (data.target / problem.call(before) - 1.0)
+            rms = np.sqrt((weights * relative**2).sum(1) / weights.sum(1))
+            typical = np.nanmedian(np.where(weights > 0, np.abs(relative), np.nan), axis=1)
+        found_ahead = outcomes(law, named, price)
+        for i, case in enumerate(cases):
+            row: dict[str, Any] = {"objective": objective, "delta": delta} | case.choices
+            row |= {"rows": int((case.weights > 0).sum())}
+            row |= {p: float(v[i]) for p, v in named.items() if p in ("E", "A", "B", "alpha", "beta")}
+            row |= {name: float(v[i]) for name, v in found_ahead.items()}
+            row |= {"rms_percent": float(rms[i]), "median_percent": float(typical[i])}
+            rows.append(row | {"converged": bool(agreed[i])})
+    return rows
+
+
+def _solved(
+    problem: Problem, before: Array, minima: Array, weights: Array
+) -> tuple[Array, NDArray[np.bool_]]:
+    """The lowest solution of each case from its own start and the shared ones, and whether two starts found it."""
+    cases, free = before.shape
+    shared = np.broadcast_to(minima, (cases, *minima.shape))
+    starts = np.concatenate([before[:, None], shared], axis=1)
+    each = starts.shape[1]
+    solution = solve(problem, starts.reshape(-1, free), np.repeat(weights, each, axis=0))
+    value, converged = solution.value.reshape(cases, each), solution.converged.reshape(cases, each)
+    best = np.argmin(value, axis=1)
+    lowest = value[np.arange(cases), best]
+    agree = (value <= lowest[:, None] * (1.0 + _AGREE) + problem.rows * _NOTHING).sum(1)
+    ended = solution.parameters.reshape(cases, each, free)[np.arange(cases), best]
+    return ended, converged[np.arange(cases), best] & (agree > 1)
+
+
+def _distinct(solution: Solution) -> Array:
+    """The lowest minima that differ, and the second-best start where all found the same: shape (up to 3, free)."""
+    order = np.argsort(solution.value, kind="stable")
+    order = order[np.isfinite(solution.value[order])]
+    value = solution.value[order]
+    new = np.concatenate([[True], np.diff(value) > _AGREE * value[1:]])
+    picked = order[new][:_STARTS]
+    return solution.parameters[picked if len(picked) > 1 else order[:2]]
+
+
+def outcomes(law: Law, parameters: dict[str, Any], price: Price) -> dict[str, Array]:
+    """What fitted laws say at and beyond the largest compute, from parameters and to numbers of shape (fits,)."""
+    largest = float(price.C.max())
+    budget = largest * 10.0**_AT
+    priced = law if price.k == 0.0 else _priced(law, price)
+    with np.errstate(all="ignore"):
+        best = optimum(priced, budget, **parameters)
+        D = budget / price.per_token(best.N)
+        a = np.log(best.N[:, 1] / best.N[:, 0]) / (math.log(10.0) * (_AT[1] - _AT[0]))
+    return {
+        "a": a,
+        "C": np.full(len(a), largest),
+        "tokens_per_parameter": D[:, 2] / best.N[:, 2],
+        "loss_10x": best.loss[:, 3],
+        "loss_100x": best.loss[:, 4],
+    }
+
+
+def _priced(law: Law, price: Price) -> Law:
+    """The same law on the tokens that a budget really buys; its D is the one that 6ND would buy."""
+
+    def loss(N: Any, D: Any, **parameters: Any) -> Any:
+        given = {"N": N, "D": D * FLOPS_PER_PARAMETER_TOKEN * N / price.per_token(N)}
+        return law(*(given[name] for name in law.column_names), **parameters)
+
+    of_N_and_D = tuple(sorted(law.columns, key=lambda column: column.name, reverse=True))
+    return Law(loss, law.name, of_N_and_D, law.parameters, {})
+
+
+def _approach_2(frame: pl.DataFrame, cases: list[_Case], price: Price) -> list[dict[str, Any]]:
+    """Rows from the vertices of curves of equal compute, where the runs lie on such curves."""
+    table = frame.select("N", "D", "loss", C=pl.Series(price.C))
+    largest, rows = float(price.C.max()), []
+    for case, form in product(cases, ("parabola", "cubic")):
+        if case.choices["weighting"] != USUAL["weighting"]:
+            continue
+        try:
+            found = isoflop(table.filter(case.weights > 0), form=form)
+            floor = fit(compute_only, found.table, objective="squares_log", bootstrap=0)
+        except TooFewScales:
+            continue
+        N = found.coefficient * largest**found.exponent
+        ahead = floor.predict(C=largest * np.array([10.0, 100.0])).median
+        rows.append(
+            {"form": f"isoFLOP {form}", "objective": "squares of log loss", "delta": None} | case.choices
+            | {"rows": int(found.table["points"].sum()), "E": floor.params["E"], "a": found.exponent, "C": largest}
+            | {"tokens_per_parameter": largest / price.per_token(N) / N}
+            | {"loss_10x": float(ahead[0]), "loss_100x": float(ahead[1])}
+            | {"rms_percent": floor.rms_percent, "median_percent": 100.0 * float(np.median(np.abs(floor.residuals)))}
+            | {"converged": floor.starts.agree > 1}
+        )  # fmt: skip
+    return rows
+
+
+def _table(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    numbers = ("E", "A", "B", "alpha", "beta", "a", "C", "tokens_per_parameter", "loss_10x", "loss_100x")
+    schema: dict[str, Any] = dict.fromkeys(CHOICES, pl.String) | {"delta": pl.Float64, "rows": pl.Int64}
+    schema |= dict.fromkeys((*numbers, "rms_percent", "median_percent"), pl.Float64)
+    schema |= {"converged": pl.Boolean}
+    table = pl.DataFrame(rows, schema=schema)
+    joint = ~pl.col("form").str.starts_with("isoFLOP")
+    same = [name for name in CHOICES if name != "form"]
+    least = pl.col("median_percent").filter(joint).min().over(same)
+    finite = pl.all_horizontal(pl.col(name).is_finite() for name in OUTCOMES)
+    good = ~joint | (pl.col("median_percent") <= _AS_GOOD * least)
+    return table.with_columns(kept=pl.col("converged") & finite & good)
