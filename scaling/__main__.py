@@ -14,7 +14,7 @@ except ImportError:
     sys.exit("scaling: the command line needs click and rich. Add them with pip install 'scaling[cli]'.")
 
 from scaling import __version__
-from scaling.errors import ScalingError, WorkersFailed
+from scaling.errors import MissingPackage, ScalingError, WorkersFailed
 
 EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -152,6 +152,68 @@ def report(name: str, out: Path) -> None:
     if not (Path("notebooks") / f"{name}.ipynb").exists() and study.exists():
         name = read_study(study).notebook or name
     write_report(name, out=out)
+
+
+@cli.command()
+@click.argument("inputs")
+@click.option(
+    "--draws", type=click.IntRange(100), default=200_000, show_default=True, help="Of the Monte Carlo."
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--law", "fitted", type=click.Path(path_type=Path), help="A saved fit that says what repeats cost."
+)
+@click.option("--by", type=float, default=2030.0, show_default=True, help="The year that is asked about.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("reports/wall.html"), show_default=True)
+@click.option("--no-report", is_flag=True, help="Print the verdict, and write nothing.")
+def wall(
+    inputs: str, draws: int, seed: int, fitted: Path | None, by: float, out: Path, no_report: bool
+) -> None:
+    """When demand for text reaches its stock, from INPUTS: a scenario of the suite or a TOML file.
+
+    Prints the verdict, and writes it with every input and its source as one HTML file, beside it the notebook.
+
+    \b
+    Example:
+      scaling wall published-2024 --by 2030
+    """
+    from scaling.fit import Fit
+    from scaling.questions import read_inputs
+    from scaling.questions import wall as find_wall
+
+    given, law = read_inputs(inputs), Fit.load(fitted) if fitted else None
+    found = find_wall(given, draws=draws, seed=seed, law=law)
+    click.echo(found.describe(by))
+    if no_report:
+        return
+    from scaling.report import report as write_report
+
+    where, saved = (
+        repr(str(path.resolve())) if path and path.exists() else None for path in (Path(inputs), fitted)
+    )
+    call = f"draws={draws}, seed={seed}" + (f", law=Fit.load({saved})" if saved else "")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _write_notebook(
+        out.with_suffix(".ipynb"),
+        "# When is the data wall?",
+        "from scaling.fit import Fit\nfrom scaling.questions import read_inputs, wall\n\n"
+        f"inputs = read_inputs({where or repr(inputs)})\n"
+        f"found = wall(inputs, {call})\nverdict = found.verdict(by={by:g})",
+        "verdict.lead",
+        "found",
+        "verdict.doubts",
+        "inputs",
+    )
+    write_report(out.stem, notebooks=out.parent, out=out.parent)
+
+
+def _write_notebook(path: Path, title: str, *cells: str) -> None:
+    try:
+        import nbformat
+        from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+    except ImportError:
+        raise MissingPackage("nbformat", "notebooks") from None
+    nbformat.write(new_notebook(cells=[new_markdown_cell(title), *map(new_code_cell, cells)]), path)
 
 
 @cli.group(invoke_without_command=True)

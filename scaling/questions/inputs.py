@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,65 +29,10 @@ from scaling.errors import (
     UnreadableScenario,
     WrongUnit,
 )
-from scaling.fit import Fit
+from scaling.fit import Fit, text
+from scaling.questions.roles import GROWTH, NEEDED, ROLES, Demand, allowed, as_factor
 
 SCENARIOS = Path(__file__).parent / "scenarios"
-
-Demand = Literal["historical", "compute-optimal", "law", "either"]
-"""Where the size of training sets comes from: their own trend; tokens per parameter of the compute; the split that a
-law prefers; the trend or the compute, each in half of the draws."""
-
-NEEDED: dict[Demand, set[str]] = {
-    "historical": {"dataset", "dataset_growth"},
-    "compute-optimal": {"tokens_per_parameter"},
-    "law": set(),
-    "either": {"dataset", "dataset_growth", "tokens_per_parameter"},
-}
-"""Inputs without which a demand cannot be told, beside the compute and its growth."""
-
-_TEXT, _TIMES, _GROWTH = ("tokens", "words"), ("times",), ("times per year", "percent per year")
-
-E_FOLD = "repeats to 1/e"
-"""Unit of `repeats` that is R* of the repetition law, not yet a factor."""
-
-
-@dataclass(frozen=True)
-class Role:
-    """What a named input stands for."""
-
-    meaning: str
-    units: tuple[str, ...]
-    low: float = 0.0
-    high: float = math.inf
-    closed: bool = False
-    """Whether `low` itself is allowed; `high` always is."""
-    default: float | None = None
-    """What stands in for an input that is left out; None for one that may not be."""
-
-
-ROLES: dict[str, Role] = {
-    "pages": Role("web pages with distinct addresses", ("pages",)),
-    "bytes_per_page": Role("text on a page", ("bytes",)),
-    "bytes_per_token": Role("text in a token", ("bytes",)),
-    "stock": Role("all text, in place of pages, bytes_per_page and bytes_per_token", _TEXT),
-    "tokens_per_word": Role("converts what is given in words", ("tokens",)),
-    "quality": Role("share of the text that is worth training on", ("share",), high=1.0),
-    "deduplication": Role("share of it that is left when copies are gone", ("share",), high=1.0, default=1.0),
-    "repeats": Role("what training on a text several times is worth", (*_TIMES, E_FOLD), default=1.0),
-    "epochs": Role("passes over a text at most", ("passes",), low=1.0, closed=True, default=math.inf),
-    "synthetic": Role("text with synthetic text, over text alone", _TIMES, default=1.0),
-    "multimodal": Role("what images, sound and video add, as distinct text", _TEXT, closed=True, default=0.0),
-    "efficiency": Role("fresh tokens that a distinct token is worth", _TIMES, default=1.0),
-    "pages_growth": Role("growth of the number of pages, or of the stock", _GROWTH, default=1.0),
-    "page_size_growth": Role("growth of the text on a page", _GROWTH, default=1.0),
-    "dataset": Role("largest training set at the start", _TEXT),
-    "dataset_growth": Role("growth of the largest training set", _GROWTH),
-    "compute": Role("FLOPs of the largest training run at the start", ("FLOPs",)),
-    "compute_growth": Role("growth of these FLOPs", _GROWTH),
-    "tokens_per_parameter": Role("tokens that a parameter is trained on at the optimum", ("tokens",)),
-    "overtraining": Role("tokens per parameter, over those at the optimum", _TIMES, default=1.0),
-}
-"""Every input that a file may name."""
 
 _SHAPES: dict[str, tuple[str, ...]] = {
     "lognormal": ("low", "high", "level"),
@@ -165,6 +110,16 @@ class Input:
             return ends
         return self.subtracted_from - ends[1], self.subtracted_from - ends[0]
 
+    def __str__(self) -> str:
+        if self.distribution == "constant":
+            words = f"{self.value:g}"
+        elif self.distribution == "draws":
+            words = f"{len(self.values)} draws, median {float(np.median(self.values)):.3g}"
+        else:
+            level = "" if math.isnan(self.level) else f"{100 * self.level:g} % "
+            words = f"{self.distribution}, {level}[{self.low:g}, {self.high:g}]"
+        return words if self.subtracted_from is None else f"{self.subtracted_from:g} less {words}"
+
     def quantiles(self, share: NDArray) -> NDArray:
         """The number below which these shares of it lie; shares in (0, 1), of any shape."""
         from scipy.special import ndtri
@@ -223,16 +178,29 @@ class Inputs:
             check(name, given)
         for name, lever in self.levers.items():
             check(lever.input, lever.instead, where=f"lever {name!r}: ")
-        text = ("stock",) if "stock" in self.inputs else ("pages", "bytes_per_page", "bytes_per_token")
+        stock = ("stock",) if "stock" in self.inputs else ("pages", "bytes_per_page", "bytes_per_token")
         every = [*self.inputs.values(), *(lever.instead for lever in self.levers.values())]
         words = ("tokens_per_word",) if any(given.unit == "words" for given in every) else ()
-        asked = (*text, "quality", *sorted(NEEDED[self.demand]), "compute", "compute_growth", *words)
+        asked = (*stock, "quality", *sorted(NEEDED[self.demand]), "compute", "compute_growth", *words)
         if missing := [name for name in asked if name not in self.inputs]:
             raise MissingInput(self.name, missing, {name: ROLES[name].meaning for name in missing})
 
     def but(self, demand: Demand | None = None, /, **inputs: Input) -> Inputs:
         """The same with the demand or some inputs replaced: `given.but("law", repeats=Input.of_fit(…))`."""
         return dataclasses.replace(self, demand=demand or self.demand, inputs={**self.inputs, **inputs})
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        header = ["input", "distribution", "unit", "source", "date"]
+        named = [*self.inputs.items(), *((name, lever.instead) for name, lever in self.levers.items())]
+        return header, [[name, str(i), i.unit, i.source, i.date] for name, i in named]
+
+    def __str__(self) -> str:
+        return f"{self.name}, demand {self.demand}, from {self.start:g}\n{text.table(*self._cells())}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return text.html_table(*self._cells(), f"{self.name}, demand {self.demand}, from {self.start:g}")
 
     @property
     def hash(self) -> str:
@@ -260,23 +228,14 @@ class Inputs:
             return np.array(math.nan if role.default is None else role.default), 0
         generator = np.random.default_rng([seed, zlib.crc32((given.stream or name).encode())])
         found, again = given.quantiles(generator.random(draws)), 0
-        while len(wrong := np.flatnonzero(~_allowed(as_factor(given, found), role))):
+        while len(wrong := np.flatnonzero(~allowed(as_factor(given.unit, found), role))):
             again += len(wrong)
             found[wrong] = given.quantiles(generator.random(len(wrong)))
-        found = as_factor(given, found)
+        found = as_factor(given.unit, found)
         if given.unit == "words":
             per_word, more = self.draw("tokens_per_word", draws, seed)
             return found * per_word, again + more
         return found, again
-
-
-def as_factor(given: Input, values: Any) -> Any:
-    """Growth as a factor per year, whatever its unit; other numbers as they are."""
-    return 1 + np.asarray(values) / 100 if given.unit == "percent per year" else values
-
-
-def _allowed(values: Any, role: Role) -> Any:
-    return (values <= role.high) & ((values >= role.low) if role.closed else (values > role.low))
 
 
 def check(name: str, given: Input, where: str = "") -> None:
@@ -309,10 +268,10 @@ def check(name: str, given: Input, where: str = "") -> None:
         raise BadInput(said, "level", given.level, "the share of the draws in the interval, e.g. 0.9")
     if given.distribution.startswith("log") and not given.low > 0:
         raise InputOutOfRange(said, given.low, given.unit, "above 0, as any interval of a logarithm")
-    if role.units == _GROWTH and not float(as_factor(given, low)) >= 1:
+    if role.units == GROWTH and not float(as_factor(given.unit, low)) >= 1:
         raise NegativeGrowth(said, low, given.unit)
     for end in (low, high):
-        if not _allowed(as_factor(given, end), role):
+        if not allowed(as_factor(given.unit, end), role):
             lowest = f"{'at least' if role.closed else 'above'} {role.low:g}"
             wanted = lowest if role.high == math.inf else f"{lowest} and at most {role.high:g}"
             raise InputOutOfRange(said, end, given.unit, wanted)

@@ -18,7 +18,8 @@ from scaling.laws.base import describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
 from scaling.laws.repetition import effective_data
 from scaling.questions.cost import ENDLESS, Text
-from scaling.questions.inputs import E_FOLD, ROLES, Demand, Inputs, Lever
+from scaling.questions.inputs import Inputs, Lever
+from scaling.questions.roles import E_FOLD, ROLES, Demand
 
 Array = NDArray[np.float64]
 
