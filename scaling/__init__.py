@@ -30,6 +30,7 @@ _HOME = {
     "compare": "scaling.fit",
     "cross_validate": "scaling.fit",
     "profile": "scaling.fit",
+    "extrapolate": "scaling.fit",
     "as_lmfit": "scaling.fit",
     "Fit": "scaling.fit",
     "Prediction": "scaling.fit",
@@ -49,6 +50,7 @@ __all__ = [
     "compare",
     "cross_validate",
     "profile",
+    "extrapolate",
     "as_lmfit",
     "Fit",
     "Prediction",
@@ -60,7 +62,17 @@ __all__ = [
 
 if TYPE_CHECKING:
     from scaling.errors import ScalingError
-    from scaling.fit import Comparison, Fit, Prediction, as_lmfit, compare, cross_validate, fit, profile
+    from scaling.fit import (
+        Comparison,
+        Fit,
+        Prediction,
+        as_lmfit,
+        compare,
+        cross_validate,
+        extrapolate,
+        fit,
+        profile,
+    )
     from scaling.plot import plot
     from scaling.report import report
     from scaling.store import open_evaluations, open_runs, read_runs

@@ -9,6 +9,7 @@ from scaling.fit.bridge import as_lmfit
 from scaling.fit.crossval import CrossValidation, cross_validate
 from scaling.fit.estimate import fit
 from scaling.fit.evidence import Comparison, compare
+from scaling.fit.extrapolate import extrapolate
 from scaling.fit.isoflop import IsoFlop, isoflop
 from scaling.fit.profile import Profile, profile
 from scaling.fit.result import Fit, Prediction, Starts
@@ -18,6 +19,7 @@ __all__ = [
     "compare",
     "cross_validate",
     "profile",
+    "extrapolate",
     "isoflop",
     "as_lmfit",
     "Fit",

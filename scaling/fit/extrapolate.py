@@ -1,0 +1,215 @@
+"""Where a learning curve goes next: one automatic procedure, its doubt about the form of the curve included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln
+
+from scaling.errors import BadOption, CurveTooShort
+from scaling.fit.curve import SHAPES, Array, Model
+from scaling.fit.data import Table, as_frame, read
+from scaling.fit.result import Prediction
+from scaling.laws.base import Argument, Law, Quantity
+from scaling.laws.breaks import bnsl
+
+_NEEDED = 4  # distinct values of the predictor
+_POINTS = 96  # more are averaged within bins of ln x
+_FIRST, _NEXT = 8192, 4096  # curves drawn from the prior, and in each round after it
+_ROUNDS = 5
+_ENOUGH = 400.0  # curves that the posterior should rest on, effectively
+_ROUGH = 60.0  # those that a round is steered by
+_CENTRES, _NARROW, _TAIL = 64, 0.5, 5.0  # kernels of a round: how many, how narrow, degrees of freedom
+_DRAWS = 4000  # predictive draws
+_CELLS = 1 << 21  # draws × points of one chunk of predictions
+
+
+def extrapolate(
+    runs: Table, *, level: float = 0.8, target: str = "loss", seed: int = 0, **columns: ArrayLike
+) -> Prediction:
+    """Losses at values of one predictor, from the curve of losses so far.
+
+        ln y_i = m + ln f(x_i) + u(ln x_i) + ε_i
+
+    f is a power law with one smooth break, both slopes falling, above a floor of zero or more (`bnsl(1)` without
+    its rises: after M4, which begins flat as well); u, how the curve strays from that family, has covariance
+    ρ σ² exp(-|ln x - ln x'| / ℓ); ε is noise of variance σ². Nothing is maximised: the level m and σ² are integrated
+    out in closed form, (ρ, ℓ) over a grid, and the five shape parameters of f by adaptive importance sampling from
+    their prior. The prior scales with the data (the break lies in or near their range, the floor at about the fall
+    seen below the last loss), so units of predictor and loss do not matter. Predictive draws then hold the doubt
+    about f, what u carries on from the last misses, and the noise of a new run.
+
+    Meant for one curve that falls or stands still; on one that rises the prediction stays near the last losses.
+
+    Args:
+        runs: polars frame or dictionary of arrays, one row per point of the curve; replicates are welcome.
+        level: share of the two-sided interval.
+        target: column to extrapolate, above zero: nats/token, or any loss or error.
+        seed: of the draws; the same seed gives the same numbers.
+        **columns: the one predictor, and where to predict, e.g. D=1e12 or C=array; above zero, any shape.
+
+    Returns:
+        Median, low and high for a new run, in the shape asked for and the units of the target.
+
+    Raises:
+        BadOption: no predictor or more than one, a level outside (0, 1), or a seed that is no whole number.
+        MissingColumns: predictor or target are not columns of the runs.
+        NonFiniteLoss: a target that is not finite and above zero.
+        BadPredictor: a predictor that is not finite and above zero, in the runs or where it was asked.
+        CurveTooShort: fewer than four different values of the predictor.
+
+    Source:
+        The family: Caballero et al. 2023, arXiv:2210.14891, equation 1, and Alabdulmohsin et al. 2022,
+        arXiv:2209.06640, estimator M4. The discrepancy u: Kennedy and O'Hagan 2001, "Bayesian calibration of computer
+        models", equation 4. The sampler: Cornuet et al. 2012, "Adaptive multiple importance sampling", section 2.
+    """
+    if not 0.0 < level < 1.0:
+        raise BadOption("level", level, "between 0 and 1, e.g. 0.8")
+    name, asked = _one_predictor(columns)
+    if not (isinstance(seed, int) and seed >= 0):
+        raise BadOption("seed", seed, "a whole number from zero")
+    x, y = _read(runs, name, target)
+    last = float(x.max())
+    model = _binned(np.log(x / last).round(12), np.log(y))
+    posterior = _sample(model, seed)
+    points = np.log(asked.ravel() / last)
+    out = np.empty((3, len(points)))
+    width = max(1, _CELLS // _DRAWS)
+    for i in range(0, len(points), width):
+        draws = posterior.losses(points[i : i + width])
+        out[:, i : i + width] = np.quantile(draws, [0.5 - level / 2, 0.5, 0.5 + level / 2], axis=0)
+    low, median, high = (np.asarray(row) for row in np.exp(out).reshape((3, *asked.shape)))
+    return Prediction(median, low, high, level, "new run")
+
+
+@dataclass(frozen=True, eq=False)
+class _Posterior:
+    """Curves drawn with the chance that the losses leave them, and the numbers that make a draw of the prediction."""
+
+    model: Model
+    normals: Array
+    """Shape parameters, shape (draws, SHAPES)."""
+    scatter: NDArray[np.int64]
+    """Which of the model's scatters goes with each."""
+    noise: Array
+    """Student-t numbers, shape (draws,)."""
+
+    def losses(self, z: Array) -> Array:
+        """Draws of a new log loss at z, shape (draws, points)."""
+        out = np.empty((len(self.normals), len(z)))
+        for k in np.unique(self.scatter):
+            mine = self.scatter == k
+            scatter, curves = self.model.scatters[k], self.model.curves(self.normals[mine])
+            level, white = scatter.miss(self.model.log_loss - curves.at(self.model.z))
+            ahead, variance = scatter.ahead(z, white)
+            scale = np.sqrt(2.0 * self.model.rate(white) / self.model.freedom)
+            spread = (scale * self.noise[mine])[:, None] * np.sqrt(variance)
+            out[mine] = curves.at(z) + level[:, None] + ahead + spread
+        return out
+
+
+def _sample(model: Model, seed: int) -> _Posterior:
+    """Adaptive multiple importance sampling: rounds of kernels around the best curves so far, all rounds kept."""
+    normals = np.random.default_rng([seed, 0]).standard_normal((_FIRST, SHAPES))
+    likelihoods = model.log_likelihoods(normals)
+    weights = np.logaddexp.reduce(likelihoods, axis=1)
+    proposed: list[tuple[Array, Array]] = []
+    for round_ in range(1, _ROUNDS + 1):
+        if _effective(weights) >= _ENOUGH:
+            break
+        rng = np.random.default_rng([seed, round_])
+        centres, factor = _kernels(normals, weights, rng)
+        kicks = rng.standard_normal((_NEXT, SHAPES)) / np.sqrt(rng.chisquare(_TAIL, (_NEXT, 1)) / _TAIL)
+        fresh = centres[rng.integers(len(centres), size=_NEXT)] + kicks @ factor.T
+        proposed.append((centres, factor))
+        normals = np.concatenate([normals, fresh])
+        likelihoods = np.concatenate([likelihoods, model.log_likelihoods(fresh)])
+        prior = _log_normal(normals)
+        drawn = [np.log(_FIRST) + prior, *(np.log(_NEXT) + _log_kernels(normals, *p) for p in proposed)]
+        weights = np.logaddexp.reduce(likelihoods, axis=1) + prior - np.logaddexp.reduce(drawn)
+    rng = np.random.default_rng([seed, _ROUNDS + 1])
+    share = np.exp(weights - weights.max())
+    curve = _systematic(share, _DRAWS, rng)
+    among = np.exp(likelihoods[curve] - likelihoods[curve].max(axis=1, keepdims=True)).cumsum(axis=1)
+    scatter = np.sum(among < among[:, -1:] * rng.random((_DRAWS, 1)), axis=1)
+    return _Posterior(model, normals[curve], scatter, rng.standard_t(model.freedom, _DRAWS))
+
+
+def _kernels(normals: Array, weights: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Centres and common Cholesky factor of the next round, from weights flattened until they rest on enough curves."""
+    power, low, high = 1.0, 0.0, 1.0
+    if _effective(weights) < _ROUGH:
+        for _ in range(20):
+            power = (low + high) / 2.0
+            low, high = (low, power) if _effective(power * weights) < _ROUGH else (power, high)
+    share = np.exp(power * (weights - weights.max()))
+    share /= share.sum()
+    centred = normals - share @ normals
+    covariance = (share[:, None] * centred).T @ centred + 1e-6 * np.eye(SHAPES)
+    return normals[_systematic(share, _CENTRES, rng)], _NARROW * np.linalg.cholesky(covariance)
+
+
+def _log_normal(normals: Array) -> Array:
+    return -0.5 * np.sum(normals**2, axis=1) - 0.5 * SHAPES * np.log(2.0 * np.pi)
+
+
+def _log_kernels(normals: Array, centres: Array, factor: Array) -> Array:
+    """Log density of an even mixture of Student-t kernels."""
+    at, around = (np.linalg.solve(factor, a.T).T for a in (normals, centres))
+    squares = np.sum(at**2, axis=1)[:, None] + np.sum(around**2, axis=1) - 2.0 * at @ around.T
+    half = 0.5 * (_TAIL + SHAPES)
+    constant = gammaln(half) - gammaln(0.5 * _TAIL) - 0.5 * SHAPES * np.log(_TAIL * np.pi)
+    constant -= np.log(np.diag(factor)).sum() + np.log(len(centres))
+    return constant + np.logaddexp.reduce(-half * np.log1p(np.maximum(squares, 0.0) / _TAIL), axis=1)
+
+
+def _effective(weights: Array) -> float:
+    """How many equal weights carry as much: (Σw)² / Σw², of log weights."""
+    return float(np.exp(2.0 * np.logaddexp.reduce(weights) - np.logaddexp.reduce(2.0 * weights)))
+
+
+def _systematic(share: Array, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows drawn in proportion to their share, as evenly as can be."""
+    steps = (np.arange(count) + rng.random()) / count
+    return np.minimum(np.searchsorted(np.cumsum(share) / share.sum(), steps), len(share) - 1)
+
+
+def _one_predictor(columns: Mapping[str, ArrayLike]) -> tuple[str, Array]:
+    if len(columns) != 1:
+        raise BadOption(
+            "columns", tuple(columns), "one predictor and where to predict, e.g. extrapolate(runs, D=1e12)"
+        )
+    ((name, given),) = columns.items()
+    asked = np.asarray(given, float)
+    bad = ~(np.isfinite(asked) & (asked > 0.0))
+    if bad.any():
+        raise BadOption(name, float(asked[bad][0]), "finite and above zero wherever a loss is asked for")
+    return name, asked
+
+
+def _read(runs: Table, name: str, target: str) -> tuple[Array, Array]:
+    """Predictor and target, in an order that does not depend on the table's."""
+    frame = as_frame(runs)
+    law = Law(bnsl(1), "extrapolate", (Argument(name, Quantity(low=0.0, log=True), True),), ())
+    data = read(law, frame, target=target, weights=np.ones(len(frame)))  # replicates are not duplicates here
+    x, y = data.columns[name], data.target
+    found = np.unique(x)
+    if len(found) < _NEEDED:
+        raise CurveTooShort(name, tuple(found.tolist()), _NEEDED)
+    order = np.lexsort((y, x))
+    return x[order], y[order]
+
+
+def _binned(z: Array, log_loss: Array) -> Model:
+    """The curve as it is, or where it has many points, their means within even bins of ln x."""
+    ones = np.ones(len(z))
+    if len(z) <= _POINTS:
+        return Model.of(z, log_loss, ones, 0.0)
+    bins = np.minimum((_POINTS * (1.0 - z / z.min())).astype(int), _POINTS - 1)
+    _, label, counts = np.unique(bins, return_inverse=True, return_counts=True)
+    centre, mean = (np.bincount(label, v) / counts for v in (z, log_loss))
+    within = float(np.sum((log_loss - mean[label]) ** 2))
+    return Model.of(centre - centre[-1], mean, counts.astype(float), within)
