@@ -35,6 +35,9 @@ _HOME = {
     "Fit": "scaling.fit",
     "Prediction": "scaling.fit",
     "Comparison": "scaling.fit",
+    "forecast": "scaling.fit",
+    "ComputePath": "scaling.fit",
+    "Forecast": "scaling.fit",
     "plot": "scaling.plot",
     "report": "scaling.report",
     "ScalingError": "scaling.errors",
@@ -55,6 +58,9 @@ __all__ = [
     "Fit",
     "Prediction",
     "Comparison",
+    "forecast",
+    "ComputePath",
+    "Forecast",
     "plot",
     "report",
     "ScalingError",
@@ -64,13 +70,16 @@ if TYPE_CHECKING:
     from scaling.errors import ScalingError
     from scaling.fit import (
         Comparison,
+        ComputePath,
         Fit,
+        Forecast,
         Prediction,
         as_lmfit,
         compare,
         cross_validate,
         extrapolate,
         fit,
+        forecast,
         profile,
     )
     from scaling.plot import plot

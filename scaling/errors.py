@@ -648,6 +648,39 @@ class NothingRepeats(FitError):
         )
 
 
+class NoDraws(FitError):
+    """A forecast from a fit that knows no uncertainty."""
+
+    def __init__(self, law: str):
+        self.law = law
+        super().__init__(
+            f"asked for a forecast of {law}, but its fit has no bootstrap draws, so nothing says how sure it is. "
+            "Fit it again with bootstrap=1000."
+        )
+
+
+class BadPath(FitError):
+    """A path of compute that no compute can take."""
+
+    def __init__(self, what: str, given: object, wanted: str):
+        self.what, self.given, self.wanted = what, given, wanted
+        super().__init__(
+            f"asked for a path of compute with {what}={given!r}, but it must be {wanted}. "
+            "For example ComputePath(start_year=2025, start_flops=1e20, growth=(4, 5))."
+        )
+
+
+class PathBeforeRuns(FitError):
+    """A path of compute that starts below the smallest run."""
+
+    def __init__(self, start: float, smallest: float):
+        self.start, self.smallest = start, smallest
+        super().__init__(
+            f"asked for a path from {start:.3g} FLOPs, but the runs begin at {smallest:.3g}, and a law says nothing "
+            "below them. Start the path there or later, or add smaller runs."
+        )
+
+
 class NegativeMonths(FitError):
     """A silence or a gap between releases that is not a positive time."""
 

@@ -10,6 +10,7 @@ from scaling.fit.crossval import CrossValidation, cross_validate
 from scaling.fit.estimate import fit
 from scaling.fit.evidence import Comparison, compare
 from scaling.fit.extrapolate import extrapolate
+from scaling.fit.forecast import ComputePath, Forecast, forecast
 from scaling.fit.isoflop import IsoFlop, isoflop
 from scaling.fit.profile import Profile, profile
 from scaling.fit.result import Fit, Prediction, Starts
@@ -21,6 +22,7 @@ __all__ = [
     "profile",
     "extrapolate",
     "isoflop",
+    "forecast",
     "as_lmfit",
     "Fit",
     "Prediction",
@@ -29,4 +31,6 @@ __all__ = [
     "CrossValidation",
     "Profile",
     "IsoFlop",
+    "Forecast",
+    "ComputePath",
 ]

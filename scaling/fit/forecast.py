@@ -1,0 +1,339 @@
+"""The loss that a path of compute leads to, by year: how sure the law is, how sure the path, and where the runs end."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from scaling.errors import BadOption, BadPath, NoDraws, NotALaw, PathBeforeRuns
+from scaling.fit import text
+from scaling.fit.result import Fit
+from scaling.laws.base import describe
+from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
+from scaling.units import power_of_ten
+
+Array = NDArray[np.float64]
+
+_DRAWS = 4000
+_BUDGETS = 60  # at which the law's predictions are worked out; between them they are interpolated in ln C
+_LEVELS = (0.99, 0.97, 0.94, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+_EDGES = 2001
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputePath:
+    """Training compute by year, and how much better it is used.
+
+        C(t) = C0 g^(t - t0)            training FLOPs
+        C_eff(t) = C0 (g e)^(t - t0)    FLOPs that would have done as much at t0
+
+    g and e are constant over the years but unknown: independent, log-normal, with the share `level` of each between the
+    ends given. e = (1, 1) leaves the methods as the runs had them.
+
+    Raises:
+        BadPath: a start, a growth or an efficiency that is not above zero, ends out of order, or a level that is none.
+
+    Source:
+        Growth of 4 to 5 times per year: Epoch AI 2024, "Training compute of frontier AI models". Effective compute
+        doubling in 5 to 14 months (2.3 to 4 times per year at the middle of that range): Ho et al. 2024,
+        arXiv:2403.05812.
+    """
+
+    start_year: float
+    """t0, e.g. 2025.5."""
+    start_flops: float
+    """C0, training FLOPs of the run that a researcher could do at t0."""
+    growth: tuple[float, float] = (4.0, 5.0)
+    """g, times per year, low and high."""
+    efficiency: tuple[float, float] = (1.0, 1.0)
+    """e, times per year, low and high."""
+    level: float = 0.9
+    """Share of growth, and of efficiency, between their ends."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.start_year):
+            raise BadPath("start_year", self.start_year, "a finite year")
+        if not 0 < self.start_flops < math.inf:
+            raise BadPath("start_flops", self.start_flops, "a finite number of FLOPs above zero")
+        for name in ("growth", "efficiency"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high < math.inf:
+                raise BadPath(name, (low, high), "two ascending numbers above zero, times per year")
+        if not 0 < self.level < 1:
+            raise BadPath("level", self.level, "between 0 and 1")
+
+    @property
+    def rate(self) -> float:
+        """Median of ln(g e), per year."""
+        return 0.5 * sum(math.log(end) for end in (*self.growth, *self.efficiency))
+
+    def draw(self, generator: np.random.Generator, count: int) -> tuple[Array, Array]:
+        """ln g and ln e, each of shape (count,)."""
+        z = NormalDist().inv_cdf(0.5 * (1.0 + self.level))
+        ends = np.log([self.growth, self.efficiency])
+        spread = np.diff(ends, axis=1) / (2.0 * z)
+        rates = ends.mean(1, keepdims=True) + spread * generator.normal(size=(2, count))
+        return rates[0], rates[1]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Forecast:
+    """Loss by year under a path of compute: arrays of shape (years,)."""
+
+    years: Array
+    median: Array
+    """nats/token, of a new run whose budget is split as the law has it."""
+    low: Array
+    high: Array
+    level: float
+    """Share of the two-sided intervals."""
+    compute: Array
+    """Median training FLOPs."""
+    compute_low: Array
+    compute_high: Array
+    effective: Array
+    """Median training FLOPs times what efficiency has gained."""
+    decades: Array
+    """Decades by which the median effective compute lies beyond the runs; zero among them."""
+    leaves_support: float | None
+    """Year in which the median effective compute leaves what was fitted; None if it never does."""
+    edge: float
+    """FLOPs up to which the best N and D lie among those that were fitted."""
+    law_share: Array
+    """Share of the variance that would remain if the path were certain."""
+    law: str
+    path: ComputePath
+    data_hash: str
+    seed: int
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """One row per year: year, the loss and the compute with their intervals, effective, decades, law_share."""
+        return pl.DataFrame(
+            {
+                "year": self.years,
+                "loss": self.median,
+                "loss_low": self.low,
+                "loss_high": self.high,
+                "C": self.compute,
+                "C_low": self.compute_low,
+                "C_high": self.compute_high,
+                "C_effective": self.effective,
+                "decades": self.decades,
+                "law_share": self.law_share,
+            }
+        )
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        header = [
+            "year",
+            "training FLOPs",
+            "loss, nats/token",
+            "decades beyond the runs",
+            "of the spread from the law",
+        ]
+        rows = []
+        for i, year in enumerate(self.years):
+            spread = (self.high[i] - self.low[i]) / 2
+            loss = f"{text.rounded(self.median[i], spread)} [{text.rounded(self.low[i], spread)}, "
+            rows.append(
+                [
+                    f"{year:g}",
+                    f"{power_of_ten(self.compute[i])} [{power_of_ten(self.compute_low[i])}, "
+                    f"{power_of_ten(self.compute_high[i])}]",
+                    f"{loss}{text.rounded(self.high[i], spread)}]",
+                    f"{self.decades[i]:.1f}",
+                    f"{100 * self.law_share[i]:.0f} %",
+                ]
+            )
+        return header, rows
+
+    def _caption(self) -> str:
+        words = f"loss of {self.law} by year, medians and {100 * self.level:.3g} % intervals"
+        if self.leaves_support is None:
+            return f"{words}; the median path stays among the runs, below {power_of_ten(self.edge)} FLOPs"
+        if self.leaves_support <= self.path.start_year:
+            return (
+                f"{words}; the whole path lies beyond the runs, which end at {power_of_ten(self.edge)} FLOPs"
+            )
+        when = f"from {self.leaves_support:.1f} on beyond the runs"
+        return f"{words}; {when}, which end at {power_of_ten(self.edge)} FLOPs"
+
+    def __str__(self) -> str:
+        return f"{self._caption()}\n{text.table(*self._cells())}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return text.html_table(*self._cells(), self._caption())
+
+
+def forecast(
+    found: Fit,
+    path: ComputePath,
+    *,
+    years: ArrayLike | None = None,
+    seed: int = 0,
+    level: float = 0.8,
+    flops_per_parameter_token: float = FLOPS_PER_PARAMETER_TOKEN,
+    **columns: float,
+) -> Forecast:
+    """The loss that a fitted law expects year by year under a path of compute, with everything that makes it unsure.
+
+        loss(t) = Q( u, C_eff(t) ),   u uniform,   C_eff(t) = C0 (g e)^(t - t0)
+
+    Q(u, C) is the quantile u of what `Fit.predict(new_run=True)` says at the best N and D for C (or at C itself, for a
+    law of compute): its bootstrap draws, the scatter of single runs, and whatever else it allows for beyond the runs.
+    Each of 4,000 draws has one u, one growth and one efficiency for all years. That the law goes on to hold is
+    assumed; `leaves_support` and `decades` say from when and how far that is all there is.
+
+    Args:
+        found: a fit with a bootstrap, of a law of N and D, or of C.
+        path: compute by year.
+        years: ascending, none before the path starts; by default eleven, from its start.
+        seed: of the draws.
+        level: of the intervals, at most 0.98.
+        flops_per_parameter_token: k of C = k N D; only for a law of N and D.
+        **columns: what else the law reads, e.g. unique_tokens=1e13.
+
+    Raises:
+        NoDraws: a fit made with bootstrap=0.
+        NotALaw: the law reads neither N and D nor C, or a column that was not given.
+        BadOption: years that do not ascend or lie before the path, or a level outside (0, 0.98].
+        PathBeforeRuns: a path that starts below the compute of the smallest run.
+    """
+    when = path.start_year + np.arange(11.0) if years is None else np.atleast_1d(np.asarray(years, float))
+    if not (when.ndim == 1 and len(when) and np.all(np.isfinite(when)) and np.all(np.diff(when) > 0)):
+        raise BadOption("years", years, "one or more years that ascend")
+    if when[0] < path.start_year:
+        raise BadOption("years", float(when[0]), f"{path.start_year:g} or later, where the path starts")
+    if not 0.0 < level <= 0.98:
+        raise BadOption("level", level, "above 0 and at most 0.98")
+    if not len(next(iter(found.draws.values()))):
+        raise NoDraws(found.name)
+    plan = _Plan(found, flops_per_parameter_token, columns)
+    first, edge = plan.support()
+    if path.start_flops < first * (1.0 - 1e-9):
+        raise PathBeforeRuns(path.start_flops, first)
+    generator = np.random.default_rng(seed)
+    growth, efficiency = path.draw(generator, _DRAWS)
+    z = generator.normal(size=_DRAWS)
+    ahead = when - path.start_year
+    spent = math.log(path.start_flops) + np.outer(growth, ahead)
+    effective = spent + np.outer(efficiency, ahead)
+    curves = _Curves.of(plan, float(effective.min()), float(effective.max()))
+    loss = curves.at(z, effective)
+    middle = np.median(effective, axis=0)
+    from_law = curves.at(z, np.broadcast_to(middle, effective.shape)).var(axis=0)
+    from_path = curves.at(np.zeros(_DRAWS), effective).var(axis=0)
+    tails = [(1.0 - level) / 2.0, 0.5, (1.0 + level) / 2.0]
+    low, median, high = np.quantile(loss, tails, axis=0)
+    C_low, C, C_high = np.exp(np.quantile(spent, tails, axis=0))
+    return Forecast(
+        years=when,
+        median=median,
+        low=low,
+        high=high,
+        level=level,
+        compute=C,
+        compute_low=C_low,
+        compute_high=C_high,
+        effective=np.exp(middle),
+        decades=np.maximum((middle - math.log(edge)) / math.log(10.0), 0.0),
+        leaves_support=_leaves(path, edge),
+        edge=edge,
+        law_share=from_law / np.maximum(from_law + from_path, 1e-300),
+        law=found.name,
+        path=path,
+        data_hash=found.data_hash,
+        seed=seed,
+    )
+
+
+def _leaves(path: ComputePath, edge: float) -> float | None:
+    """The year in which the median path passes the edge of what was fitted."""
+    left = math.log(edge / path.start_flops)
+    if left <= 0:
+        return path.start_year
+    return path.start_year + left / path.rate if path.rate > 0 else None
+
+
+class _Plan:
+    """What to train with a budget, from the best parameters, and what the fit predicts there."""
+
+    def __init__(self, found: Fit, flops_per_parameter_token: float, columns: dict[str, float]):
+        law = describe(found.law)
+        reads = {c.name for c in law.columns if c.default is None}
+        self.splits = {"N", "D"} <= reads
+        if not (self.splits or "C" in reads):
+            raise NotALaw(
+                law.name, f"it reads {', '.join(law.column_names)}, and compute becomes N and D, or C"
+            )
+        if missing := sorted(reads - {"N", "D", "C", *columns}):
+            raise NotALaw(law.name, f"no value was given for {', '.join(missing)}")
+        self.found, self.price, self.columns = found, flops_per_parameter_token, columns
+
+    def point(self, C: Array) -> dict[str, Array]:
+        """The columns that the law reads at each budget."""
+        if not self.splits:
+            return {"C": C}
+        best = optimum(
+            self.found.law, C, flops_per_parameter_token=self.price, **self.found.params, **self.columns
+        )
+        return {"N": best.N, "D": best.D}
+
+    def support(self) -> tuple[float, float]:
+        """The smallest and the largest budget whose best point lies within the ranges that were fitted."""
+        ranges = self.found.ranges
+        if not self.splits:
+            return ranges["C"]
+        ends = [self.price * N * D for N, D in zip(ranges["N"], ranges["D"], strict=True)]
+        C = np.geomspace(ends[0], ends[1], _EDGES)
+        inside = np.ones(len(C), bool)
+        for name, values in self.point(C).items():
+            inside &= (values >= ranges[name][0] * (1 - 1e-9)) & (values <= ranges[name][1] * (1 + 1e-9))
+        if (
+            not inside.any()
+        ):  # the runs are all on one side of the best split: their budgets are what there is
+            return float(ends[0]), float(ends[1])
+        return float(C[inside][0]), float(C[inside][-1])
+
+
+@dataclass(frozen=True, eq=False)
+class _Curves:
+    """Quantiles of the predicted loss on an even grid of ln C."""
+
+    low: float
+    step: float
+    z: Array
+    """Normal quantiles, ascending, shape (quantiles,)."""
+    loss: Array
+    """Shape (quantiles, budgets)."""
+
+    @staticmethod
+    def of(plan: _Plan, low: float, high: float) -> _Curves:
+        grid = np.linspace(low, max(high, low + 1e-6), _BUDGETS)
+        point = plan.point(np.exp(grid))
+        below, above, middle = [], [], np.empty(0)
+        for level in _LEVELS:
+            one = plan.found.predict(level=level, new_run=True, **point, **plan.columns)
+            below.append(one.low)
+            above.append(one.high)
+            middle = one.median
+        normal = [NormalDist().inv_cdf(0.5 * (1.0 + level)) for level in _LEVELS]
+        z = np.array([-v for v in normal] + [0.0] + normal[::-1])
+        return _Curves(low, float(grid[1] - grid[0]), z, np.stack([*below, middle, *above[::-1]]))
+
+    def at(self, z: Array, ln_C: Array) -> Array:
+        """Loss of each draw in each year: z of shape (draws,), ln C of shape (draws, years); beyond 99 % it stays."""
+        place = np.clip((ln_C - self.low) / self.step, 0.0, _BUDGETS - 1.0)
+        left = np.minimum(place.astype(int), _BUDGETS - 2)
+        own = np.stack([np.interp(z, self.z, column) for column in self.loss.T], axis=1)
+        rows = np.arange(len(z))[:, None]
+        share = place - left
+        return own[rows, left] * (1.0 - share) + own[rows, left + 1] * share
