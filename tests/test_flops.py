@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from scaling.errors import BadValue
@@ -7,14 +10,31 @@ SHAPES = [
     Shape(width=16),
     Shape(width=64, depth=3, context=64),
     Shape(width=128, head_dim=32, vocabulary=512),
+    Shape(width=48, context=256, activation="swiglu"),
 ]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_flops_match_torchs_own_counter(shape):
-    """Torch counts the attention kernel in full and its backward as 2.5 times forward (flash recomputes the scores),
-    so the products with matrices and head are compared, which are counted alike, within 0.1 %."""
-    torch = pytest.importorskip("torch")
+def test_flops_of_each_component_match_torchs_own_counter(shape):
+    """Within 0.1 %, by differences of what torch counts over forward and backward: a block is what one more of them
+    adds, the head is what is left beside the blocks, and attention is what its plain products (the "math" kernel, which
+    computes all T² scores) add to the products with the matrices."""
+    pytest.importorskip("torch")
+    windows = 6
+    exact = count_flops(shape, windows * shape.context)
+    deeper = replace(shape, depth=shape.depth + 1)
+    matrices_and_head, one_block_more = (torchs_count(s, windows, "fused") for s in (shape, deeper))
+    matrices = shape.depth * (one_block_more - matrices_and_head)
+    attention = torchs_count(shape, windows, "math") - matrices_and_head
+    assert matrices == pytest.approx(exact.matrices, rel=1e-3)
+    assert matrices_and_head - matrices == pytest.approx(exact.head, rel=1e-3)
+    assert attention == pytest.approx(exact.attention_full, rel=1e-3)
+
+
+def torchs_count(shape, windows, kernel):
+    """FLOPs of the batched products in a training step of two models, as `FlopCounterMode` counts them."""
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     from scaling.train.model import Transformer, initial_weights, matrix_views
@@ -23,12 +43,21 @@ def test_flops_match_torchs_own_counter(shape):
         name: view.detach().requires_grad_()
         for name, view in matrix_views(initial_weights(shape, [0, 1]), shape).items()
     }
-    tokens = torch.randint(0, shape.vocabulary, (2, 3, shape.context + 1))
-    with FlopCounterMode(display=False) as counter:
+    tokens = torch.randint(0, shape.vocabulary, (2, windows // 2, shape.context + 1))
+    backends = [SDPBackend.MATH] if kernel == "math" else [SDPBackend.FLASH_ATTENTION]
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(backends):
         Transformer(shape, torch.device("cpu")).token_losses(leaves, tokens).sum().backward()
-    counted = sum(v for op, v in counter.get_flop_counts()["Global"].items() if "bmm" in str(op))
-    exact = count_flops(shape, tokens=2 * 3 * shape.context)
-    assert counted == pytest.approx(exact.matrices + exact.head, rel=1e-3)
+    counted = counter.get_flop_counts()["Global"]
+    return sum(flops for operation, flops in counted.items() if "bmm" in str(operation))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_causal_attention_is_the_half_of_the_scores_below_the_diagonal_and_the_diagonal(shape):
+    """Of T² pairs of positions a causal model uses those in which the key is not after the query."""
+    used = np.tril(np.ones((shape.context, shape.context))).mean()
+    flops = count_flops(shape)
+    assert flops.attention_causal == pytest.approx(flops.attention_full * used)
+    assert flops.total == flops.matrices + flops.attention_causal + flops.head
 
 
 def test_parameters_are_the_weights_that_exist():
