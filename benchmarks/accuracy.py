@@ -31,7 +31,12 @@ from scaling.laws import (  # noqa: E402
     power_mean,
 )
 from scaling.published import open_published  # noqa: E402
-from scaling.reproduce import isoflop_sweeps, repetition_fit, repetition_r2  # noqa: E402
+from scaling.reproduce import (  # noqa: E402
+    isoflop_sweeps,
+    repetition_fit,
+    repetition_r2,
+    schedule_table,
+)
 
 LEVELS = (0.5, 0.8, 0.95)
 Row = list[str]
@@ -40,7 +45,8 @@ Row = list[str]
 def found_again() -> list[Row]:
     """Published numbers beside ours."""
     return [
-        *_chinchilla(), *_isoflop(), *_data_constrained(), *_overtraining(), *_ladder(), *_mixtures(),
+        *_chinchilla(), *_isoflop(), *_data_constrained(), *_schedules(), *_overtraining(), *_ladder(),
+        *_mixtures(),
     ]  # fmt: skip
 
 
@@ -86,6 +92,16 @@ def _data_constrained() -> list[Row]:
         ours = f"{R_D:.2f}, {R_N:.2f}; {repetition_r2(R_D, R_N):.5f}; {found.objective:.7f}"
         theirs = "15.39, 5.31; 0.77220; 0.0158259" if found is within else ""
         rows.append(["", f"{words}; R²; objective", theirs, ours])
+    return rows
+
+
+def _schedules() -> list[Row]:
+    rows = []
+    for one in schedule_table().iter_rows(named=True):
+        number = f"{one['size_M']}M, {one['law']}: R², mean over schedules and pooled"
+        theirs = f"{one['published_r2_mean']:.4f}" if one["published_r2_mean"] else ""
+        ours = f"{one['r2_mean']:.4f}, {one['r2_pooled']:.4f}"
+        rows.append(["unseen schedules" if not rows else "", number, theirs, ours])
     return rows
 
 

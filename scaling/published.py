@@ -103,6 +103,20 @@ def _schedules(tidy: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+_WARMUP = 2160  # steps, of every curve of this source
+
+
+def _schedule_curves(tidy: pl.DataFrame) -> pl.DataFrame:
+    by = ("size_M", "schedule", "split", "N", "n_convention", "kind")
+    return (
+        _schedules(tidy)
+        .sort("size_M", "schedule", "step")
+        .group_by(by, maintain_order=True)
+        .agg("step", lr_curve="lr", loss_curve="loss", loss=pl.col("loss").last())
+        .with_columns(warmup_steps=pl.lit(_WARMUP), status=pl.lit("done"))
+    )
+
+
 def _mixtures_raw(folder: Path) -> pl.DataFrame:
     parts = []
     for split, size in (("train", "1m"), ("test", "1m"), ("test", "60m"), ("test", "1B")):
@@ -227,6 +241,16 @@ _LISTED = (
         licence="MIT",
         tidy="multipower_law/loss_curves.csv",
         shape=_schedules,
+        raw=files.SCHEDULES,
+        from_raw=_schedules_raw,
+    ),
+    Source(
+        name="schedule-curves",
+        title="those curves one to a row: list columns step, lr_curve and loss_curve; loss is the last one",
+        paper="Luo et al. 2025, arXiv:2503.12811",
+        licence="MIT",
+        tidy="multipower_law/loss_curves.csv",
+        shape=_schedule_curves,
         raw=files.SCHEDULES,
         from_raw=_schedules_raw,
     ),

@@ -97,7 +97,7 @@ _MADE_WITH = {
     " with overfitting": with_overfitting,
 }
 _BNSL = re.compile(r"bnsl\(breaks=(\d+)\)")
-_MULTI_POWER = re.compile(r"multi_power\(falls=(\d+)\)")
+_MULTI_POWER = re.compile(r"multi_power\(falls=(\d+)(, waning)?\)")
 _MIXING = re.compile(r"mixing\(([\w, ]+)\)")
 
 
@@ -122,7 +122,7 @@ def get(name: str) -> Callable[..., Any]:
     if made := _BNSL.fullmatch(name):
         return bnsl(int(made[1]))
     if made := _MULTI_POWER.fullmatch(name):
-        return multi_power(int(made[1]))
+        return multi_power(int(made[1]), waning=True) if made[2] else multi_power(int(made[1]))
     if made := _MIXING.fullmatch(name):
         return mixing(*made[1].split(", "))
     closest = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)

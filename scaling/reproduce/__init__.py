@@ -6,6 +6,14 @@ print(isoflop_sweeps())
 
 from scaling.reproduce.isoflop import IsoflopExponent, isoflop_exponent, isoflop_sweeps
 from scaling.reproduce.repetition import repetition_fit, repetition_r2, repetition_runs
+from scaling.reproduce.schedules import (
+    PUBLISHED_R2,
+    SCHEDULE_LAWS,
+    ScheduleFit,
+    schedule_fit,
+    schedule_points,
+    schedule_table,
+)
 
 __all__ = [
     "IsoflopExponent",
@@ -14,4 +22,10 @@ __all__ = [
     "repetition_fit",
     "repetition_r2",
     "repetition_runs",
+    "PUBLISHED_R2",
+    "SCHEDULE_LAWS",
+    "ScheduleFit",
+    "schedule_fit",
+    "schedule_points",
+    "schedule_table",
 ]

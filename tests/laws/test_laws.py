@@ -53,6 +53,7 @@ MADE = [
     "mixing(code, prose)",
     "power_law_floor along D",
     "multi_power(falls=1)",
+    "multi_power(falls=1, waning)",
 ]
 
 
