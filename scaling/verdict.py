@@ -75,9 +75,13 @@ class Reach:
     def __str__(self) -> str:
         return (
             f"models of {print_count(self.smallest)} to {print_count(self.largest)} parameters, "
-            f"{self.decades_to_gpt2:.1f} decades below GPT-2 (124M); the largest run took {self.compute:.1e} FLOPs, "
-            f"{self.decades_to_frontier:.0f} decades below GPT-4"
+            f"{_apart(self.decades_to_gpt2, 1)} GPT-2 (124M); the largest run took {self.compute:.1e} FLOPs, "
+            f"{_apart(self.decades_to_frontier, 0)} GPT-4"
         ).replace("e+", "e")
+
+
+def _apart(decades: float, digits: int) -> str:
+    return f"{abs(decades):.{digits}f} decades {'below' if decades > 0 else 'above'}"
 
 
 @dataclass(frozen=True, kw_only=True)

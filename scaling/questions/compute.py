@@ -128,7 +128,11 @@ def _doubts(compared: Comparison, runs: pl.DataFrame, C: float, level: float) ->
         doubts.append(
             f"**Tuning.** Every size and budget used the learning rate {rates}; see `runs/learning-rate`."
         )
-    doubts += [f"**Repeats that harm.** {rise}" for rise in rises(runs)]
+    doubts += [
+        f"**Repeats that harm.** {rise} No law in which repeats merely fade has that: large models on little text do "
+        "worse than the slider says."
+        for rise in rises(runs)
+    ]
     return doubts
 
 
@@ -137,28 +141,32 @@ def describable(found: Fit) -> bool:
     return {"N", "D"} <= set(found.ranges)
 
 
-def rises(runs: pl.DataFrame) -> list[str]:
-    """Where more passes over the same text made the loss worse, by more than twice the standard error over seeds."""
-    needed = {"unique_budget", "epochs", "seed"}
-    if not needed <= set(runs.columns):
+def rises(runs: pl.DataFrame, spread: float | None = None) -> list[str]:
+    """Where more passes over the same text made the loss worse, by more than twice the standard error over seeds.
+
+    Args:
+        runs: with N, epochs and the distinct tokens on offer; without them nothing is said.
+        spread: how far single runs scatter, as a share of their loss, for cells of one seed; None leaves those out.
+    """
+    pool = "unique_budget" if "unique_budget" in runs.columns else "unique_tokens"
+    if not {pool, "epochs"} <= set(runs.columns) or (spread is None and "seed" not in runs.columns):
         return []
     cells = (
-        runs.filter(pl.col("epochs").max().over("N", "unique_budget") > 1.5)
-        .group_by("N", "unique_budget", "epochs")
+        runs.filter(pl.col("epochs").max().over("N", pool) > 1.5)
+        .group_by("N", pool, pl.col("epochs").round(3))
         .agg(pl.col("loss").mean(), error=pl.col("loss").std() / pl.len().sqrt())
-        .sort("N", "unique_budget", "epochs")
+        .with_columns(pl.col("error").fill_null(pl.col("loss") * (spread or math.inf)))
+        .sort("N", pool, "epochs")
     )
     said = []
-    for (N, U), cell in cells.group_by("N", "unique_budget", maintain_order=True):
+    for (N, U), cell in cells.group_by("N", pool, maintain_order=True):
         lowest = cell.row(int(cell["loss"].arg_min() or 0), named=True)
         last = cell.row(-1, named=True)
-        error = math.hypot(lowest["error"] or math.inf, last["error"] or math.inf)
-        if last["loss"] - lowest["loss"] > 2 * error:
+        if last["loss"] - lowest["loss"] > 2 * math.hypot(lowest["error"], last["error"]):
             said.append(
                 f"The model of {print_count(N, 2)} parameters was at {lowest['loss']:.2f} after "
                 f"{lowest['epochs']:.0f} passes over {print_count(U, 2)} tokens and at {last['loss']:.2f} after "
-                f"{last['epochs']:.0f}. No law in which repeats merely fade has that: large models on little text do "
-                "worse than the slider says."
+                f"{last['epochs']:.0f}."
             )
     return said
 

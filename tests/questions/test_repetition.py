@@ -1,0 +1,161 @@
+"""What a repeat is worth, in worlds where that is known."""
+
+import itertools
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from pytest import approx
+
+from scaling.errors import MissingColumns, NothingRepeats
+from scaling.fit import fit
+from scaling.laws import chinchilla, effective_data, overfitting, with_repeats
+from scaling.questions.levers import levers
+from scaling.questions.passes import passes
+from scaling.questions.repetition import CANNOT, FADE, HURT, judge, passes_table, repetition
+
+PLAIN = {"E": 1.5, "A": 60.0, "B": 900.0, "alpha": 0.4, "beta": 0.45}
+LAWS = (chinchilla, with_repeats(chinchilla), overfitting)
+SIZES = (6_144, 24_576, 55_296, 98_304)
+
+
+def fading(N, D, U):
+    return chinchilla(N, effective_data(D, U, 8.0), **PLAIN)
+
+
+def overfitted(N, D, U):
+    return overfitting(N, D, U, P=0.02, delta=1.2, kappa=0.8, **PLAIN)
+
+
+def world(loss, most, *, seeds=2, noise=0.002, decay=0.0, members=1):
+    """Single passes to 4 Mi tokens, and two pools to so many passes."""
+    rows = []
+    rng = np.random.default_rng(0)
+    for N, pool, seed in itertools.product(SIZES, (2**16, 2**18, 2**25), range(seeds)):
+        for D in (2**k for k in range(16, 23)):
+            U = min(D, pool)
+            if pool == 2**25 or 1 <= D / pool <= most:
+                value = loss(N, D, U) * math.exp(noise * rng.normal())
+                rows.append((N, D, U, pool, seed, decay, members, f"{N} {pool} {seed} {decay}", value))
+    header = [
+        "N",
+        "D",
+        "unique_tokens",
+        "unique_budget",
+        "seed",
+        "weight_decay",
+        "members",
+        "trunk_id",
+        "loss",
+    ]
+    return pl.DataFrame(rows, schema=header, orient="row")
+
+
+def test_passes_recovers_the_worth_that_the_law_states():
+    found = fit(with_repeats(chinchilla), world(fading, 64, noise=0), bootstrap=0)
+    seen = passes(found, 98_304, 65_536)
+    exact = effective_data(seen.epochs, 1.0, 8.0)
+    assert seen.worth[0] == approx(exact, rel=2e-3)
+    assert seen.useless[0] == approx(1 + 8 * math.log(10), rel=0.05)
+    assert seen.harmful[0] == math.inf
+    e = seen.nearly_free[0]
+    assert (effective_data(e, 1.0, 8.0) - 1) / (e - 1) == approx(0.9, abs=0.01)
+
+
+def test_passes_recovers_the_pass_from_which_more_hurt():
+    found = fit(overfitting, world(overfitted, 64, noise=0), bootstrap=0)
+    seen = passes(found, 98_304, 65_536)
+    epochs = np.linspace(1, 100, 100_000)
+    best = epochs[overfitted(98_304, 65_536 * epochs, 65_536).argmin()]
+    assert seen.harmful[0] == approx(best, rel=0.03)
+    assert seen.loss[0, 0] == approx(overfitted(98_304, 65_536, 65_536), rel=1e-6)
+
+
+def test_repetition_recovers_the_efold_of_fading_repeats():
+    said = repetition(world(fading, 64), laws=LAWS, bootstrap=60)
+    assert said.answer == FADE and said.identifiable
+    efold = said.numbers["repeats until a token is worth 1/e (R*)"]
+    assert efold.low < 8.0 < efold.high
+    half_life = said.numbers["half-life of a repeat (R* ln 2)"]
+    assert half_life.value == approx(efold.value * math.log(2))
+    useless = [n for name, n in said.numbers.items() if "useless" in name]
+    assert useless and all(n.value == approx(1 + 8 * math.log(10), rel=0.15) for n in useless)
+    assert set(said.evidence["harmful"]) == {math.inf}
+
+
+def test_grid_that_stops_at_four_passes_cannot_tell():
+    said = repetition(world(fading, 4), laws=LAWS, bootstrap=20)
+    assert said.answer == CANNOT and not said.identifiable
+    assert "no text is seen more than 4 times" in said.sentence
+    assert "16 and 64 passes" in said.next_runs[0]
+
+
+def test_runs_that_turn_up_are_said_to_hurt():
+    runs = world(overfitted, 64)
+    said = repetition(runs, laws=LAWS, bootstrap=60)
+    assert said.answer == HURT and "raises the loss" in said.sentence
+    assert any("turns up" in doubt for doubt in said.would_change)
+    cells = passes_table(fit(overfitting, runs, bootstrap=60), runs)
+    cell = cells.filter((pl.col("N") == 98_304) & (pl.col("pool") == 65_536)).row(0, named=True)
+    epochs = np.linspace(1, 100, 100_000)
+    best = epochs[overfitted(98_304, 65_536 * epochs, 65_536).argmin()]
+    assert cell["harmful_low"] <= 1.03 * best and best <= 1.03 * cell["harmful_high"]
+    assert cell["best_epochs"] == min((1, 2, 4, 8, 16, 32, 64), key=lambda e: abs(math.log(e / best)))
+
+
+@pytest.mark.parametrize("truth, law", [(fading, "chinchilla with repeats"), (overfitted, "overfitting")])
+def test_judge_recovers_the_law_that_made_the_runs(truth, law):
+    table = judge(world(truth, 64), LAWS)
+    assert table["law"][0] == law
+    assert table["held_out_epochs_percent"][0] < 0.6 < table.filter(pl.col("law") == "chinchilla")["mean"][0]
+
+
+def test_levers_recover_what_they_are_worth_in_data():
+    """A lever that makes every token count twice; and one so strong that no single pass reaches its loss."""
+    plain = world(fading, 64)
+    double = world(lambda N, D, U: fading(N, 2 * D, 2 * U), 64, decay=0.3)
+    strong = world(lambda N, D, U: fading(N, D, U) - 1.6, 64, decay=1.0)
+    runs = pl.concat([plain, double, strong]).drop("members")
+    four = world(lambda N, D, U: fading(N, 3 * D, 3 * U), 64, members=4)
+    table = levers(runs, four)
+    worth = dict(
+        table.filter((pl.col("pool") == 2**16) & (pl.col("N") == SIZES[-1]))[
+            "lever", "multiplier"
+        ].iter_rows()
+    )
+    assert worth["weight decay 0.3"] == approx(2, rel=0.2)
+    assert worth["4 models together"] == approx(3, rel=0.2)
+    held = table.filter(pl.col("lever") == "weight decay 0.3", ~pl.col("at_least"))
+    assert ((held["low"] < 2.1) & (held["high"] > 1.9)).mean() > 0.7
+    assert table.filter(pl.col("lever") == "weight decay 1")["at_least"].all()
+
+
+def test_levers_of_one_seed_carry_no_interval():
+    runs = pl.concat([world(fading, 64, seeds=1), world(fading, 64, seeds=1, decay=0.3)])
+    table = levers(runs)
+    assert np.isnan(table["low"].to_numpy()).all()
+    assert table["multiplier"].to_numpy() == approx(1, rel=0.15)
+    said = repetition(runs, laws=LAWS, bootstrap=20)
+    assert any("One seed only" in doubt for doubt in said.would_change)
+
+
+def test_repetition_is_invariant_to_row_order():
+    runs = world(fading, 16)
+    one, other = (
+        repetition(r, laws=LAWS[:2], bootstrap=10)
+        for r in (runs, runs.sample(fraction=1, shuffle=True, seed=1))
+    )
+    first = "repeats until a token is worth 1/e (R*)"
+    assert one.numbers[first].value == approx(other.numbers[first].value, rel=1e-6)
+    assert one.evidence["best_epochs"].to_list() == other.evidence["best_epochs"].to_list()
+
+
+def test_repetition_names_runs_without_repeats():
+    with pytest.raises(NothingRepeats, match="all 56 runs saw every token once"):
+        repetition(world(fading, 64).filter(pl.col("unique_budget") == 2**25))
+
+
+def test_repetition_names_a_missing_column():
+    with pytest.raises(MissingColumns, match="unique_tokens"):
+        repetition(world(fading, 4).drop("unique_tokens"))
