@@ -188,9 +188,9 @@ def forecast(
         loss(t) = Q( u, C_eff(t) ),   u uniform,   C_eff(t) = C0 (g e)^(t - t0)
 
     Q(u, C) is the quantile u of what `Fit.predict(new_run=True)` says at the best N and D for C (or at C itself, for a
-    law of compute): its bootstrap draws, the scatter of single runs, and whatever else it allows for beyond the runs.
-    Each of 4,000 draws has one u, one growth and one efficiency for all years. That the law goes on to hold is
-    assumed; `leaves_support` and `decades` say from when and how far that is all there is.
+    law of compute): its bootstrap draws, the scatter of single runs, and what it allows for beyond the runs. Each of
+    4,000 draws has one u, one growth and one efficiency for all years. `leaves_support` and `decades` say from when the
+    law is all there is, and how far it is then asked to reach.
 
     Args:
         found: a fit with a bootstrap, of a law of N and D, or of C.

@@ -35,10 +35,10 @@ def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:
         MissingPackage: the extra "plot" is not installed.
     """
     from scaling.budget import Allocation
-    from scaling.fit import Comparison, Fit
+    from scaling.fit import Comparison, Fit, Forecast
 
-    if not isinstance(result, Fit | Comparison | Allocation):
-        raise UnknownResult(result, ("Fit", "Comparison", "Allocation"))
+    if not isinstance(result, Fit | Comparison | Allocation | Forecast):
+        raise UnknownResult(result, ("Fit", "Comparison", "Allocation", "Forecast"))
     try:
         from scaling.plot import live, offline, results
     except ImportError as reason:
@@ -48,4 +48,6 @@ def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:
         return results.comparison(result)
     if isinstance(result, Allocation):
         return results.allocation(result)
+    if isinstance(result, Forecast):
+        return results.fan(result)
     return results.parameters(result) if runs is None else live.loss_against_compute(result, runs)

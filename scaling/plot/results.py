@@ -1,4 +1,4 @@
-"""Small charts for the screen: what a law misses, laws side by side, the spread of parameters, an allocation."""
+"""Small charts for the screen: misses, laws side by side, the spread of parameters, an allocation, a forecast."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from scaling.budget import Allocation, parameter_draws
-from scaling.fit import Comparison, Fit
+from scaling.fit import Comparison, Fit, Forecast
 from scaling.plot import theme, words
 from scaling.plot.live import Runs, finish
 from scaling.plot.series import check_columns, residual_percent
@@ -154,3 +154,42 @@ def allocation(found: Allocation) -> alt.LayerChart:
     name = alt.Chart(ends).mark_text(align="right", dx=-6, dy=-16, fontWeight=600)
     named = name.encode(x=x, y=y("mid"), text="what:N", color=colour)
     return finish(alt.layer(band, line, named), 300)
+
+
+def fan(found: Forecast) -> alt.LayerChart:
+    """Loss by year with its interval, and the year from which the law speaks of compute that no run has had."""
+    rows = [
+        {
+            "year": float(year),
+            "mid": float(found.median[i]),
+            "low": float(found.low[i]),
+            "high": float(found.high[i]),
+            "training compute": f"{words.power_of_ten(found.compute[i])} FLOPs",
+            "loss": f"{found.median[i]:.3f} [{found.low[i]:.3f}, {found.high[i]:.3f}] nats/token",
+            "beyond the runs": f"{found.decades[i]:.1f} decades",
+        }
+        for i, year in enumerate(found.years)
+    ]
+    first, last = float(found.years[0]), float(found.years[-1])
+    bottom, top = float(found.low.min()) * 0.98, float(found.high.max()) * 1.02
+    data = alt.InlineData(values=rows)
+    x = alt.X("year:Q", title="year").scale(domain=[first, last], nice=False).axis(format="d", grid=False)
+    axis = alt.Axis(values=words.log_ticks(bottom, top), format="~g")
+
+    def y(field: str) -> alt.Y:
+        scale = alt.Scale(type="log", domain=[bottom, top], nice=False)
+        return alt.Y(field, type="quantitative", title="held-out loss, nats/token", scale=scale, axis=axis)
+
+    band = alt.Chart(data).mark_area(color=theme.INK, opacity=0.14).encode(x=x, y=y("low"), y2="high:Q")
+    line = alt.Chart(data).mark_line(color=theme.INK, strokeWidth=2).encode(x=x, y=y("mid"))
+    told = ["year:Q", "loss:N", "training compute:N", "beyond the runs:N"]
+    dots = alt.Chart(data).mark_point(filled=True, size=46, color=theme.INK, opacity=1)
+    layers = [band, line, dots.encode(x=x, y=y("mid"), tooltip=told)]
+    leaves = found.leaves_support
+    if leaves is not None and leaves < last:
+        edge = alt.InlineData(values=[{"year": max(leaves, first), "label": "beyond the runs →"}])
+        layers += [
+            alt.Chart(edge).mark_rule(strokeWidth=1, strokeDash=[2, 3], opacity=0.6).encode(x=x),
+            alt.Chart(edge).mark_text(align="left", dx=6, fontWeight=500).encode(x=x, y=alt.value(10), text="label:N"),
+        ]  # fmt: skip
+    return finish(alt.layer(*layers), 320)

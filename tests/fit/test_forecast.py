@@ -25,7 +25,7 @@ def found(noise=0.003):
 def test_forecast_recovers_the_law_along_the_path():
     """Ten years at four times a year: the median is the true loss at the best split. A noise of .3 % on 56 runs leaves
     1 % at the end, five decades beyond most of them, and the interval knows it."""
-    fan = forecast(found(), CERTAIN)
+    fan = forecast(found(), CERTAIN, level=0.95)
     truth = optimum(chinchilla, 1e19 * 4.0 ** np.arange(11), **CHINCHILLA)
     assert fan.years.tolist() == list(range(2025, 2036))
     assert fan.median == pytest.approx(truth.loss, rel=0.012)
@@ -34,11 +34,11 @@ def test_forecast_recovers_the_law_along_the_path():
 
 
 def test_forecast_of_a_certain_path_is_the_prediction():
-    """Without growth to be unsure of, the interval is that of `predict(new_run=True)`, up to 4,000 draws."""
+    """Without growth to be unsure of, the interval is that of `predict(new_run=True)`, as far as 4,000 draws tell."""
     fan = forecast(found(), CERTAIN, years=[2027, 2030], level=0.6)
     best = optimum(chinchilla, fan.compute, **found().params)
     direct = found().predict(N=best.N, D=best.D, level=0.6, new_run=True)
-    assert fan.low == pytest.approx(direct.low, rel=5e-4) and fan.high == pytest.approx(direct.high, rel=5e-4)
+    assert fan.low == pytest.approx(direct.low, rel=2e-3) and fan.high == pytest.approx(direct.high, rel=2e-3)
     assert fan.law_share == pytest.approx(1.0, abs=1e-3)
 
 

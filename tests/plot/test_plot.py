@@ -10,7 +10,7 @@ import pytest
 
 from scaling.budget import allocate
 from scaling.errors import UnknownResult
-from scaling.fit import compare, fit
+from scaling.fit import ComputePath, compare, fit, forecast
 from scaling.laws import chinchilla, kaplan
 from scaling.plot import plot
 
@@ -39,8 +39,21 @@ def test_plot_recovers_a_chart_from_every_result(ladder: pl.DataFrame) -> None:
         plot(found),
         plot(compare([chinchilla, kaplan], ladder)),
         plot(allocate(found, ladder, [1e12, 1e13])),
+        plot(forecast(found, ComputePath(start_year=2025, start_flops=1e13))),
     ]
     assert all("vega-lite" in chart.to_dict()["$schema"] for chart in drawn)
+
+
+def test_fan_says_where_it_leaves_the_runs(ladder: pl.DataFrame) -> None:
+    """A rule at the year of leaving, none where the path stays among the runs; the band is the forecast's own."""
+    found = fit(chinchilla, ladder, bootstrap=20)
+    leaving = forecast(found, ComputePath(start_year=2025, start_flops=1e12))
+    chart = plot(leaving).to_dict()
+    band, rule = (chart["datasets"][chart["layer"][i]["data"]["name"]] for i in (0, 3))
+    assert [row["low"] for row in band] == pytest.approx(leaving.low)
+    assert rule[0]["year"] == pytest.approx(leaving.leaves_support)
+    staying = forecast(found, ComputePath(start_year=2025, start_flops=1e12, growth=(1, 1)))
+    assert len(plot(staying).to_dict()["layer"]) == 3
 
 
 def test_import_is_invariant_to_what_is_drawn_later() -> None:
