@@ -153,3 +153,28 @@ def test_dry_run_trains_nothing(tmp_path, library):
     assert result.exit_code == 0, result.output
     assert "2 runs, 0 of them done" in result.output
     assert not (tmp_path / "s" / ".store").exists()
+
+
+def test_wall_prints_the_verdict_and_writes_the_report(tmp_path):
+    out = tmp_path / "reports" / "wall.html"
+    result = invoke("wall", "published-2024", "--draws", 2000, "--seed", 3, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "When is the data wall?" in result.output and "2,000 draws, seed 3" in result.output
+    page = out.read_text()
+    assert "Common Crawl" in page and "months that each lever buys" in page
+    assert out.with_suffix(".ipynb").exists()
+
+
+def test_wall_reads_a_file_and_a_year(tmp_path):
+    from scaling.questions.inputs import SCENARIOS
+
+    words = (SCENARIOS / "published-2024.toml").read_text()
+    (tmp_path / "mine.toml").write_text(words.replace("high = 1e12", "high = 1e14"))
+    result = invoke("wall", tmp_path / "mine.toml", "--draws", 2000, "--by", 2028, "--no-report")
+    assert result.exit_code == 0, result.output
+    assert "The data wall comes after 2028" in result.output
+    (tmp_path / "mine.toml").write_text(words.replace("low = 1.87", "low = -1.87"))
+    for where, expected in ((tmp_path / "mine.toml", "dataset_growth"), ("nowhere", "published-2024")):
+        refused = invoke("wall", where, "--no-report")
+        assert refused.exit_code == 2
+        assert refused.output.startswith("scaling: ") and expected in refused.output

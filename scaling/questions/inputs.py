@@ -260,7 +260,7 @@ def check(name: str, given: Input, where: str = "") -> None:
     if given.distribution == "draws" and not given.values:
         raise BadInput(said, "values", [], "one number or more")
     low, high = given.ends
-    if not (math.isfinite(low) and (math.isfinite(high) or given.distribution == "constant")):
+    if not (math.isfinite(low) and math.isfinite(high)) and role.default != low:
         raise BadInput(said, "its interval", [low, high], "finite")
     if low > high:
         raise LowAboveHigh(said, given.low, given.high)

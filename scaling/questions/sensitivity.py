@@ -27,7 +27,7 @@ def rank_shares(outcome: NDArray, inputs: Mapping[str, NDArray]) -> pl.DataFrame
     Source:
         Pratt 1987, "Dividing the indivisible"; ranks as in Iman and Conover 1979, Technometrics 21, 499.
     """
-    names = [name for name, values in inputs.items() if np.ndim(values) and np.ptp(values) > 0]
+    names = [name for name, values in inputs.items() if np.ndim(values) and np.min(values) < np.max(values)]
     schema = {"input": pl.String, "share": pl.Float64, "rank_correlation": pl.Float64}
     drawn = pl.DataFrame({"outcome": outcome, **{name: inputs[name] for name in names}})
     if not names or drawn["outcome"].n_unique() == 1:

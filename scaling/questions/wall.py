@@ -336,8 +336,8 @@ def wall(
 
     Args:
         inputs: `Inputs`, or the name or path that `read_inputs` takes.
-        draws: of the Monte Carlo; loss against year takes 500 of them, evenly spaced in their dates: its medians of
-            the waste scatter by 3 points between seeds.
+        draws: of the Monte Carlo; loss against year takes 500 of them, evenly spaced in date: its medians of
+            the waste scatter by a point between seeds.
         seed: of all random numbers.
         law: a fit, or a law with its parameters set, that says what repeats cost and, for demand = "law", how compute
             is split; by default that of Muennighoff et al. 2023. Bootstrap draws of a fit enter as draws.
@@ -373,7 +373,7 @@ def wall(
         shares=rank_shares(dates, {name: world.values[name] for name in given.inputs}),
         levers=_levers(dates, after, given, level),
         demands=_demands(world, level),
-        cost=_cost(world, dates, paths, pulled, level),
+        cost=_cost(world, paths, pulled, level),
         fitted_to=_fitted_to(law),
         redrawn=world.redrawn,
         level=level,
@@ -439,9 +439,13 @@ def _demands(world: World, level: float) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["demand", "median", "low", "high", "later"], orient="row")
 
 
-def _cost(world: World, dates: NDArray, paths: Paths, pulled: dict[str, Paths], level: float) -> Cost:
-    """Loss and waste in a few draws, evenly spaced in the order of their dates; only levers that change the text."""
+def _cost(world: World, paths: Paths, pulled: dict[str, Paths], level: float) -> Cost:
+    """Loss and waste in a few draws, evenly spaced in the order of their dates; only levers that change the text.
+
+    The dates are those of the demand that the law and the compute make, which the waste follows.
+    """
     inputs = world.inputs
+    dates = world.paths("law").dates(inputs.start, inputs.horizon)
     count = min(_COST_DRAWS, world.draws)
     few = np.argsort(dates, kind="stable")[((np.arange(count) + 0.5) * world.draws / count).astype(int)]
     years = np.arange(inputs.start, min(inputs.start + _COST_YEARS, inputs.horizon) + 1e-9)
