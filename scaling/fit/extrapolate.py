@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -116,20 +117,22 @@ def _sample(model: Model, seed: int) -> _Posterior:
     normals = np.random.default_rng([seed, 0]).standard_normal((_FIRST, SHAPES))
     likelihoods = model.log_likelihoods(normals)
     weights = np.logaddexp.reduce(likelihoods, axis=1)
-    proposed: list[tuple[Array, Array]] = []
+    proposals: list[Callable[[Array], Array]] = [lambda at: np.log(_FIRST) + _log_normal(at)]
+    drawn = proposals[0](normals)  # how densely curves were drawn there, all rounds together
     for round_ in range(1, _ROUNDS + 1):
         if _effective(weights) >= _ENOUGH:
             break
         rng = np.random.default_rng([seed, round_])
         centres, factor = _kernels(normals, weights, rng)
+        latest = partial(_log_kernels, centres=centres, factor=factor)
         kicks = rng.standard_normal((_NEXT, SHAPES)) / np.sqrt(rng.chisquare(_TAIL, (_NEXT, 1)) / _TAIL)
         fresh = centres[rng.integers(len(centres), size=_NEXT)] + kicks @ factor.T
-        proposed.append((centres, factor))
+        proposals.append(latest)
+        drawn = np.logaddexp(drawn, latest(normals))
+        drawn = np.concatenate([drawn, np.logaddexp.reduce([density(fresh) for density in proposals])])
         normals = np.concatenate([normals, fresh])
         likelihoods = np.concatenate([likelihoods, model.log_likelihoods(fresh)])
-        prior = _log_normal(normals)
-        drawn = [np.log(_FIRST) + prior, *(np.log(_NEXT) + _log_kernels(normals, *p) for p in proposed)]
-        weights = np.logaddexp.reduce(likelihoods, axis=1) + prior - np.logaddexp.reduce(drawn)
+        weights = np.logaddexp.reduce(likelihoods, axis=1) + _log_normal(normals) - drawn
     rng = np.random.default_rng([seed, _ROUNDS + 1])
     share = np.exp(weights - weights.max())
     curve = _systematic(share, _DRAWS, rng)
@@ -157,13 +160,13 @@ def _log_normal(normals: Array) -> Array:
 
 
 def _log_kernels(normals: Array, centres: Array, factor: Array) -> Array:
-    """Log density of an even mixture of Student-t kernels."""
+    """Log density of a round's curves: an even mixture of Student-t kernels, times how many were drawn."""
     at, around = (np.linalg.solve(factor, a.T).T for a in (normals, centres))
     squares = np.sum(at**2, axis=1)[:, None] + np.sum(around**2, axis=1) - 2.0 * at @ around.T
     half = 0.5 * (_TAIL + SHAPES)
-    constant = gammaln(half) - gammaln(0.5 * _TAIL) - 0.5 * SHAPES * np.log(_TAIL * np.pi)
-    constant -= np.log(np.diag(factor)).sum() + np.log(len(centres))
-    return constant + np.logaddexp.reduce(-half * np.log1p(np.maximum(squares, 0.0) / _TAIL), axis=1)
+    constant = np.log(_NEXT / len(centres)) + gammaln(half) - gammaln(0.5 * _TAIL)
+    constant -= 0.5 * SHAPES * np.log(_TAIL * np.pi) + np.log(np.diag(factor)).sum()
+    return constant + np.log(np.sum((1.0 + np.maximum(squares, 0.0) / _TAIL) ** -half, axis=1))
 
 
 def _effective(weights: Array) -> float:

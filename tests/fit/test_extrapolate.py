@@ -1,0 +1,194 @@
+"""Extrapolated learning curves: near the truth, inside their intervals as often as they say, better than one law."""
+
+import numpy as np
+import polars as pl
+import pytest
+from pytest import approx
+
+from scaling import extrapolate, laws
+from scaling.errors import BadOption, BadPredictor, CurveTooShort, MissingColumns, NonFiniteLoss
+from scaling.fit import fit
+from scaling.published import open_published
+
+X = np.geomspace(1e6, 1e9, 16)
+AHEAD = np.array([2e9, 1e10, 1e12])
+BEST_RIVAL = {"image": (0.056, 0.027), "language": (0.0083, 0.0099)}
+"""Lowest mean and lowest median over M1 to M4 and BNSL of the root mean square miss of log loss, 36 and 9 curves."""
+
+
+def with_floor(x):
+    return 0.3 + 30.0 * x**-0.25
+
+
+def noisy(loss, size, seed):
+    return loss * np.exp(size * np.random.default_rng(seed).normal(size=len(loss)))
+
+
+def family(seed):
+    """One simulated curve: a function of x and its noise, from one of four families that are not the model's own."""
+    rng = np.random.default_rng([7, seed])
+    noise, alpha = 10 ** rng.uniform(-2.7, -1.7), rng.uniform(0.15, 0.6)
+    match seed % 4:
+        case 0:  # power law, the floor a tenth to nine tenths of the last loss
+            floor = rng.uniform(0.1, 0.9)
+            return (lambda x: floor + (1.0 - floor) * (x / 1e9) ** -alpha), noise
+        case 1:  # starts flat at the level of guessing
+            law, A = laws.m4, 10.0 ** (6.0 * alpha) * rng.uniform(0.5, 2.0)
+            truth = {"E": rng.uniform(0.0, 0.3), "L0": 1.0, "A": A, "alpha": alpha, "a": 1.0}
+        case 2:  # the floor inside the power
+            law, truth = laws.m3, {"A": 50.0, "alpha": alpha, "N_stop": 10 ** rng.uniform(7.5, 10.0)}
+        case _:  # a sigmoid in ln x
+            law = laws.sigmoid
+            truth = {"E": rng.uniform(0.1, 0.5), "L0": 1.0, "C_mid": 10 ** rng.uniform(7.0, 9.0), "k": alpha}
+    return (lambda x: law(x, **truth)), noise
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    """16 curves of a hundred-fold range; asked at 2, 4 and 8 times the last point."""
+    found = []
+    for seed in range(16):
+        curve, noise = family(seed)
+        x = np.geomspace(1e7, 1e9, 12 + seed)
+        ahead = 1e9 * np.array([2.0, 4.0, 8.0])
+        runs = {"D": x, "loss": noisy(curve(x), noise, seed)}
+        found.append((runs, ahead, curve(ahead), noisy(curve(ahead), noise, 100 + seed)))
+    return found
+
+
+def test_extrapolate_recovers_a_power_law_with_a_floor():
+    found = extrapolate({"D": X, "loss": noisy(with_floor(X), 0.002, 1)}, D=AHEAD)
+    assert found.median[:2] == approx(with_floor(AHEAD[:2]), rel=0.01)
+    assert found.median == approx(with_floor(AHEAD), rel=0.04)
+    assert np.all((found.low < with_floor(AHEAD)) & (with_floor(AHEAD) < found.high))
+    assert found.kind == "new run"
+    assert found.level == 0.8
+
+
+def test_extrapolate_is_surer_nearby_and_at_lower_levels():
+    runs = {"D": X, "loss": noisy(with_floor(X), 0.005, 1)}
+    widths = []
+    for level in (0.5, 0.8, 0.95):
+        found = extrapolate(runs, level=level, D=AHEAD)
+        widths.append(np.log(found.high / found.low))
+    assert np.all(np.diff(widths, axis=0) > 0)
+    assert np.all(np.diff(widths, axis=1) > 0)
+
+
+def test_extrapolate_recovers_how_often_it_is_right(simulated):
+    """48 points of 16 curves: an honest 80 % interval holds 60 % of them or more nineteen times in twenty, as three
+    points of a curve miss together."""
+    inside = []
+    for runs, ahead, _, new in simulated:
+        found = extrapolate(runs, D=ahead)
+        inside.append((found.low <= new) & (new <= found.high))
+    assert 0.6 < np.mean(inside) < 1.0
+
+
+def test_extrapolate_is_nearer_than_m4_alone(simulated):
+    ours, theirs = [], []
+    for runs, ahead, truth, _ in simulated:
+        ours.append(np.log(extrapolate(runs, D=ahead).median / truth))
+        m4 = fit(laws.m4, {"N": runs["D"], "loss": runs["loss"]}, bootstrap=0)
+        theirs.append(np.log(laws.m4(ahead, **m4.params) / truth))
+    ours, theirs = (np.sqrt(np.mean(np.square(e), axis=1)).mean() for e in (ours, theirs))
+    assert ours < theirs
+
+
+def test_extrapolate_is_invariant_to_units_and_row_order():
+    loss = noisy(with_floor(X), 0.005, 2)
+    found = extrapolate({"D": X, "loss": loss}, D=AHEAD)
+    order = np.random.default_rng(0).permutation(len(X))
+    other = extrapolate(
+        pl.DataFrame({"C": 6e9 * X[order], "error": loss[order] / 7}), target="error", C=6e9 * AHEAD
+    )
+    for a, b in ((found.low, other.low), (found.median, other.median), (found.high, other.high)):
+        assert 7 * b == approx(a, rel=1e-9)
+
+
+def test_extrapolate_is_invariant_to_the_seed_within_its_doubt():
+    runs = {"D": X, "loss": noisy(with_floor(X), 0.005, 2)}
+    one, again, other = (extrapolate(runs, seed=seed, D=AHEAD) for seed in (0, 0, 1))
+    assert np.array_equal(one.median, again.median)
+    assert other.median == approx(one.median, abs=0.25 * np.min(one.high - one.low))
+
+
+def test_extrapolate_takes_what_comes():
+    """Replicates, hundreds of points, four points, a flat curve, any name, any shape."""
+    twice = np.repeat(X, 2)
+    assert extrapolate({"D": twice, "loss": noisy(with_floor(twice), 0.01, 3)}, D=2e9).median == approx(
+        with_floor(2e9), rel=0.03
+    )
+    many = np.geomspace(1e6, 1e9, 500)
+    assert extrapolate({"D": many, "loss": noisy(with_floor(many), 0.01, 3)}, D=2e9).median == approx(
+        with_floor(2e9), rel=0.02
+    )
+    four = extrapolate(
+        {"steps seen": X[:4], "loss": with_floor(X[:4])}, **{"steps seen": X[4:].reshape(3, 4)}
+    )
+    assert four.median.shape == (3, 4)
+    assert np.all((four.low > 0) & (four.low < four.median) & (four.median < four.high))
+    flat = extrapolate({"D": X, "loss": np.full(16, 2.0)}, D=2e9)
+    assert flat.median.shape == ()
+    assert flat.low < 2.0 == approx(flat.median, rel=0.01)
+
+
+RUNS = {"D": X, "N": X, "loss": with_floor(X)}
+
+
+def test_extrapolate_names_what_was_asked_amiss():
+    with pytest.raises(BadOption, match="one predictor and where to predict"):
+        extrapolate(RUNS)
+    with pytest.raises(BadOption, match=r"\('D', 'N'\).*one predictor and where"):
+        extrapolate(RUNS, D=1e12, N=1e9)
+    with pytest.raises(MissingColumns, match="column C asked for, but the table has D, N, loss"):
+        extrapolate(RUNS, C=1e20)
+    with pytest.raises(MissingColumns, match="column error asked for"):
+        extrapolate(RUNS, target="error", D=1e12)
+    for level in (0.0, 1.0, float("nan")):
+        with pytest.raises(BadOption, match=r"level=.*between 0 and 1"):
+            extrapolate(RUNS, level=level, D=1e12)
+    for ahead in (0.0, [1e9, np.nan]):
+        with pytest.raises(BadOption, match=r"D=.*above zero wherever a loss is asked for"):
+            extrapolate(RUNS, D=ahead)
+    with pytest.raises(BadOption, match="seed=-1"):
+        extrapolate(RUNS, seed=-1, D=1e12)
+
+
+@pytest.mark.parametrize("bad", [np.nan, 0.0, -1.0, np.inf])
+def test_extrapolate_names_runs_that_cannot_be_read(bad):
+    spoiled = np.where(np.arange(16) == 3, bad, X)
+    with pytest.raises(NonFiniteLoss, match="finite loss above zero, but 1 of the runs"):
+        extrapolate({"D": X, "loss": spoiled}, D=1e12)
+    with pytest.raises(BadPredictor, match="column D must be finite and above zero, but 1 of the runs"):
+        extrapolate({"D": spoiled, "loss": with_floor(X)}, D=1e12)
+
+
+def test_extrapolate_names_a_curve_that_is_too_short():
+    three = np.repeat(X[:3], 4)
+    with pytest.raises(CurveTooShort, match=r"takes 4 values of it or more, but the runs have 3 \(1e\+06, "):
+        extrapolate({"D": three, "loss": noisy(with_floor(three), 0.01, 0)}, D=1e12)
+
+
+@pytest.fixture(scope="module")
+def misses(published):
+    """Root mean square miss of log loss on the held-out end of each published curve."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCALING_PUBLISHED", str(published))
+        curves = open_published("learning-curves")
+    found = {"image": [], "language": []}
+    for (domain, *_), curve in curves.group_by("domain", "task", "model", maintain_order=True):
+        seen, unseen = curve.filter(is_training=1), curve.filter(is_training=0)
+        ahead = extrapolate(seen, seen_examples=unseen["seen_examples"].to_numpy())
+        miss = np.log(ahead.median / unseen["loss"].to_numpy())
+        found["image" if domain == "IC" else "language"].append(float(np.sqrt(np.mean(miss**2))))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["image", "language"])
+def test_extrapolate_is_nearer_than_the_best_single_law(misses, kind):
+    mean, median = BEST_RIVAL[kind]
+    assert len(misses[kind]) == {"image": 36, "language": 9}[kind]
+    assert np.mean(misses[kind]) < mean
+    assert np.median(misses[kind]) < median
