@@ -19,6 +19,7 @@ from scaling import published_files as files
 from scaling.download import download
 from scaling.errors import MissingPublished, UnknownPublished, UnreadableTable
 from scaling.published_files import RemoteFile
+from scaling.published_scores import benchmark_scores, time_horizons
 
 Reader = Callable[[Path], pl.DataFrame]
 
@@ -31,6 +32,8 @@ class Source:
     title: str
     paper: str
     licence: str
+    units: str
+    """What its numbers count, and how its N and C were counted."""
     tidy: str
     """Its table inside the folder that SCALING_PUBLISHED names."""
     shape: Callable[[pl.DataFrame], pl.DataFrame]
@@ -154,6 +157,14 @@ def _scores(tidy: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _benchmarks_raw(folder: Path) -> pl.DataFrame:
+    return benchmark_scores(folder, _strings)
+
+
+def _horizons_raw(folder: Path) -> pl.DataFrame:
+    return time_horizons(folder, _strings)
+
+
 def _as_it_is(tidy: pl.DataFrame) -> pl.DataFrame:
     return tidy
 
@@ -178,7 +189,8 @@ _LISTED = (
         name="chinchilla",
         title="245 runs of the figure that approach 3 was fitted to; the refit drops the five largest losses",
         paper="Hoffmann et al. 2022, arXiv:2203.15556, extracted by Besiroglu et al. 2024, arXiv:2404.10102",
-        licence="none stated by the extracting repository",
+        licence="none stated by the extracting repository; MIT where mcleish7/gemstone-scaling-laws has the same bytes",
+        units="loss in nats/token; N is all parameters, C = 6ND",
         tidy="chinchilla_besiroglu/chinchilla_points.csv",
         shape=_chinchilla,
         raw=files.CHINCHILLA,
@@ -189,6 +201,7 @@ _LISTED = (
         title="308 runs with and without repeated tokens; in_published_fit marks the 182 that were fitted",
         paper="Muennighoff et al. 2023, arXiv:2305.16264",
         licence="Apache-2.0",
+        units="validation loss in nats/token; N as its authors name it, C = 6ND; unique_tokens is the cap",
         tidy="datablations_muennighoff/runs_all.csv",
         shape=_data_constrained,
     ),
@@ -197,6 +210,7 @@ _LISTED = (
         title="1745 points on isoFLOP curves under several recipes",
         paper="Porian et al. 2024, arXiv:2406.19146",
         licence="MIT",
+        units="loss in nats/token; n_convention says which parameters N is, and C = 6ND with that N",
         tidy="porian_isoflop/isoflop_points.csv",
         shape=_isoflop,
     ),
@@ -205,6 +219,7 @@ _LISTED = (
         title="exponents that were read off those points, one row per recipe",
         paper="Porian et al. 2024, arXiv:2406.19146",
         licence="MIT",
+        units="dimensionless exponents; coefficients in parameters and tokens at C = 1",
         tidy="porian_isoflop/published_fits.csv",
         shape=_as_it_is,
     ),
@@ -213,6 +228,7 @@ _LISTED = (
         title="104 runs on three corpora, up to 640 tokens per parameter",
         paper="Gadre et al. 2024, arXiv:2403.08540",
         licence="MIT",
+        units="loss is that on C4 in nats/token; N is all parameters, C = 6ND; accuracies are shares",
         tidy="gadre_overtraining/runs.csv",
         shape=_overtraining,
     ),
@@ -221,6 +237,7 @@ _LISTED = (
         title="final checkpoints of a model ladder with the 7B and 13B that it predicted",
         paper="Bhagia et al. 2024, arXiv:2412.04403",
         licence="Apache-2.0",
+        units="loss is that on C4 in nats/token; N and C as its authors log them",
         tidy="olmo_ladder_bhagia/final_checkpoint_per_run.csv",
         shape=_ladder,
     ),
@@ -229,6 +246,7 @@ _LISTED = (
         title="losses on 13 domains of blends of 17, at 1M, 60M and 1B parameters; loss is that on Pile-CC",
         paper="Liu et al. 2024, arXiv:2407.01492",
         licence="MIT",
+        units="losses in nats/token; w_ columns are shares of tokens; N as published",
         tidy="regmix/mixture_loss.csv",
         shape=_mixtures,
         raw=files.MIXTURES,
@@ -239,6 +257,7 @@ _LISTED = (
         title="loss curves at three sizes under nine learning-rate schedules",
         paper="Luo et al. 2025, arXiv:2503.12811",
         licence="MIT",
+        units="training loss in nats/token; step is one update; N as published",
         tidy="multipower_law/loss_curves.csv",
         shape=_schedules,
         raw=files.SCHEDULES,
@@ -249,6 +268,7 @@ _LISTED = (
         title="those curves one to a row: list columns step, lr_curve and loss_curve; loss is the last one",
         paper="Luo et al. 2025, arXiv:2503.12811",
         licence="MIT",
+        units="training loss in nats/token; step is one update; N as published",
         tidy="multipower_law/loss_curves.csv",
         shape=_schedule_curves,
         raw=files.SCHEDULES,
@@ -259,6 +279,7 @@ _LISTED = (
         title="benchmark scores and compute of public base models",
         paper="Ruan et al. 2024, arXiv:2405.10938",
         licence="Apache-2.0",
+        units="scores are shares of right answers; N, D and C as its authors state them, C = 6ND",
         tidy="obsscaling_ruan/base_llm_benchmark_eval.csv",
         shape=_scores,
         raw=files.SCORES,
@@ -269,22 +290,29 @@ _LISTED = (
         title="benchmark scores of public models by release date",
         paper="Epoch AI, benchmark-stitching",
         licence="MIT",
+        units="performance is a share from 0 to 1, not corrected for guessing",
         tidy="epoch_benchmarks/scores_all.csv",
         shape=_as_it_is,
+        raw=files.BENCHMARKS,
+        from_raw=_benchmarks_raw,
     ),
     Source(
         name="horizons",
         title="length of the tasks that public models do half of, by release date",
         paper="METR, by way of Epoch AI",
         licence="MIT",
+        units="p50_horizon_min and its interval are minutes of human time",
         tidy="epoch_benchmarks/metr_time_horizon.csv",
         shape=_as_it_is,
+        raw=files.HORIZONS,
+        from_raw=_horizons_raw,
     ),
     Source(
         name="learning-curves",
         title="error and loss against examples seen, split into a fitted and an extrapolated part",
         paper="Alabdulmohsin et al. 2022, arXiv:2209.06640",
         licence="MIT (IBM/ColPret)",
+        units="loss is an error rate or a cross-entropy, by task; seen_examples counts examples",
         tidy="learning_curves/curves.csv",
         shape=_as_it_is,
     ),
@@ -343,7 +371,10 @@ def fetch_published(name: str, *, progress: bool = True, timeout: float = 30.0) 
 
 
 def catalogue() -> pl.DataFrame:
-    """One row per source: name, title, paper, licence, and where: "local", "cached", "can be fetched" or "missing"."""
+    """One row per source: name, title, paper, licence, units, and where it is.
+
+    where is "local", "cached", "can be fetched" or "missing".
+    """
     rows = []
     for source in SOURCES.values():
         tidy = _tidy_path(source)
@@ -353,8 +384,8 @@ def catalogue() -> pl.DataFrame:
             where = "cached"
         else:
             where = "can be fetched" if source.raw else "missing"
-        rows.append((source.name, source.title, source.paper, source.licence, where))
-    return pl.DataFrame(rows, schema=["name", "title", "paper", "licence", "where"], orient="row")
+        rows.append((source.name, source.title, source.paper, source.licence, source.units, where))
+    return pl.DataFrame(rows, schema=["name", "title", "paper", "licence", "units", "where"], orient="row")
 
 
 def _source(name: str) -> Source:
@@ -388,7 +419,16 @@ def _shaped(source: Source, path: Path, read: Reader) -> pl.DataFrame:
 
 
 def _csv(path: Path) -> pl.DataFrame:
+    return _read(path, infer_schema_length=None)
+
+
+def _strings(path: Path) -> pl.DataFrame:
+    """Every column as it is written."""
+    return _read(path, infer_schema_length=0)
+
+
+def _read(path: Path, *, infer_schema_length: int | None) -> pl.DataFrame:
     try:
-        return pl.read_csv(path, infer_schema_length=None)
+        return pl.read_csv(path, infer_schema_length=infer_schema_length)
     except (pl.exceptions.PolarsError, OSError) as reason:
         raise UnreadableTable(path, str(reason).splitlines()[0]) from reason

@@ -87,3 +87,56 @@ MIXTURES = _files(
      49a959aa07ce5c20831d5abe3a7896ff0cd90a398bd407c8913fd5588be0465a 121898 data/train_pile_loss_1m.csv
     """,
 )
+
+BENCHMARKS = _files(
+    "epoch-research/benchmark-stitching",
+    "f87d3cc8e8a8f8471be475ebce58fb9a73b4e756",
+    """
+     24f7dbb26ed3efdbc891cd5daf7259c82fc86ef796bdb081f5d69e4921770b00 3403 data/benchmark_optim.csv
+     5907dfcbd446aeec61d20a0d971be3b6ca07ecf46f40ada3a4b8e26a656b70a8 237118 data/benchmarks_runs.csv
+     020086010f6bdd3bff393ef3dd35a772436415226f0e502b1148a0047243e0cc 10549 data/external_benchmark_aider_polyglot.csv
+     6f455864562b479a5976b27b7f467a30eff58c96e9bc2d6aafdedb8f383d4650 3517 data/external_benchmark_anli.csv
+     4b227f7d3d4f7205f331cc8b38da6ebb93354fc554360e8bb7838012274de7c3 6907 data/external_benchmark_arc_agi.csv
+     73d2913f18b3541d4ef1632bbe1159db26ba7cff22bc57164a69447944db7208 18942 data/external_benchmark_arc_ai2.csv
+     5292e9d495e27d24c974bdee085d8f61950b435d963420cfd0446903d088dcc2 6793 data/external_benchmark_balrog.csv
+     952840e40e7be7ed16ab9c6a7b1ec8d6e0798d2d8a2d0a8e7a82f4cd371a5bc2 11152 data/external_benchmark_bbh.csv
+     73a02a913b76378bec0ab82171fc9ab9e20986cbc9ee5e02d4f2cc8dd077ed00 3528 data/external_benchmark_cadeval.csv
+     80ec45c44ceb5e49b581cafe2972eb3341f4e3d8d5e9930817a1f572d1b3df49 1487 data/external_benchmark_csqa2.csv
+     c2f691d9da3112f483785bc01e6d6f94e5565b8dcbb222ecf5702de22e2e372d 2728 data/external_benchmark_cybench.csv
+     45636c6da16389aefb62f9e9331875ffd8ddc84fad8adba33118191f3137672a 1551 data/external_benchmark_deepresearch.csv
+     d17880ea192747e15417ad5c429fbae2ae019e5695929875eea87d8139641352 1904 data/external_benchmark_factorio_learning_environment.csv
+     67d0128f067410e45337f1df5458c2719dd48ead985502c86a1a5659edc5754d 13313 data/external_benchmark_fictionlivebench.csv
+     ef546f421267e903757e6e2931d39255dfc461521921c75a84b84dabbced01de 5460 data/external_benchmark_geobench.csv
+     8606ddd2cd8cbedd3aad9efadc76e45e7b3db9a053c0ddad0fe86427862e3ca5 30354 data/external_benchmark_gsm8k.csv
+     d2592c18feec9ead53892ed7902a5818a418bb0b9cec45eb25514f28e99e3459 1757 data/external_benchmark_gso_bench.csv
+     6e812925ca86fddcb3faf0c3f5b9cc44c6e00890aeda99bde98d96179b89eaae 17628 data/external_benchmark_hellaswag.csv
+     8b003e7626585053bfdead814489b662f3d340907877e71f7834cd0d3a4a9e7f 10419 data/external_benchmark_lambada.csv
+     60cdcf595807204610be50e48c397ba27f133ce41a87c6a86430a7015227233c 5653 data/external_benchmark_lech_mazur_writing.csv
+     a816646abde0bda45a8118fc253842fb333b3df8215b26794c1f2c451da08414 11009 data/external_benchmark_livebench.csv
+     6bd3bb6d9eba5d841d905a9dd56ac11650da7563c6c1efab5c03d3929bff05a8 34616 data/external_benchmark_mmlu.csv
+     deb1cdaf00be63c99dbcfda0fd4abaea6649354a4a05113fd6474dde49dac323 10504 data/external_benchmark_openbookqa.csv
+     0ce84c19eab4b9df4d1e7733a214f410e450731f0027cf63cf9162992aa665c8 6056 data/external_benchmark_os_world.csv
+     12e2635a7da3e1d6d6bde7a52860b4ae5724fd980f6fa4556186d54e7ea4df59 1908 data/external_benchmark_osuniverse.csv
+     dd2ffd7ba5aae9a84bff2f45700a401611ffc19d69194952ffc13e623c3e3a16 18469 data/external_benchmark_piqa.csv
+     01853dc4f43c3f711727dafdbfec581b78631314f95578dd72fcfe72cb12d031 13782 data/external_benchmark_scienceqa.csv
+     b299fc36d0a20733e67e46ec579e2e5109bc8b240fa1e7a5bcb5419cf34f103c 4602 data/external_benchmark_simple_bench.csv
+     66d09c3c47db5ca6e30e05e3c2284a526fec2e4d4c0ee87d5d3f69f93d542b56 1675 data/external_benchmark_superglue.csv
+     345a38e18b2c17e7f5c92dd8d3fd462b551c43791b1bea31c800395e50da077e 8121 data/external_benchmark_terminal_bench.csv
+     56bd6c5404a8cd766b5f6bd87dfd0b2f2d79c663e145ce0700bb7ce1a04abfca 5535 data/external_benchmark_the_agent_company.csv
+     c1f3489eb3faa7830d3378b531783c9010e530ea49f0d814eba76158bbd5f4a9 15965 data/external_benchmark_triviaqa.csv
+     440fb4ec0cee1b4c0e64729d089825dd711c5fdc7dcec8a74d214ce60b209862 8479 data/external_benchmark_videomme.csv
+     88818218a894b26b1232bdf6af1f7062f3b5faed8c796b13a4b95b2ab84a42d7 3156 data/external_benchmark_vpct.csv
+     83f5daf7a1685db0d07f4d5052533f42e0913717b2733a395f8ba25c55613000 9141 data/external_benchmark_weirdml.csv
+     53c7ed0d229d5566166bb7ddb19764bda7000bb59603e727f16e8626de071445 20538 data/external_benchmark_winogrande.csv
+     08025ffc7b5c00781dd86ef5261f38b2204ed6d5b36160c61af3d9c8da9a10e6 93736 data/model_versions.csv
+    """,  # noqa: E501
+)
+
+HORIZONS = _files(
+    "epoch-research/benchmark-stitching",
+    "f87d3cc8e8a8f8471be475ebce58fb9a73b4e756",
+    """
+     9665b4f6a2d5a2cfe0600b8afbdf126eafc9e2c6e7435474d96044202c390953 6481 data/external_benchmark_metr.csv
+     08025ffc7b5c00781dd86ef5261f38b2204ed6d5b36160c61af3d9c8da9a10e6 93736 data/model_versions.csv
+    """,
+)
