@@ -14,7 +14,7 @@ from scaling.laws import plateau as plateau_law
 from scaling.laws.repetition import effective_data
 from scaling.questions.frontier import Frontier
 
-CONTINUES, SLOWS, FLAT = "power law continues", "slows down", "flat beyond"
+CONTINUES, SLOWS, FLAT = "power law continues", "slows down", "flat beyond C"
 """What a rival says."""
 
 Removable = Callable[..., Array]
@@ -284,6 +284,21 @@ class Scored:
         if self.rival.floor_std > 0:
             E = np.clip(E + found[:, -1:], 0.0, 0.99 * loss.min())
         return H, E, bends
+
+    def curves(self, H: Array, E: Array, bends: dict[str, Array], design: Design) -> Array:
+        """Losses of drawn curves at the points of a design, shape (draws, points)."""
+        return E + H * self.rival.shape(design, bends)
+
+    def predict(self, losses: Array, design: Design) -> Array:
+        """The expected loss at every point of the design given the first, shape (worlds, all points)."""
+        y = self.whitened(losses)
+        log = self.log_weights(y)
+        weight = np.exp(log - log.max(axis=1, keepdims=True))
+        weight /= weight.sum(axis=1, keepdims=True)
+        at = np.einsum("wm,cmk->wkc", y, self.basis)
+        found = np.linalg.solve(self.triangle, at[..., None])[..., 0]
+        expected = np.einsum("wk,wkc,kpc->wp", weight, found, self.rival.columns(design))
+        return self.rival.floor + expected
 
 
 def measured(curve: Frontier) -> Design:

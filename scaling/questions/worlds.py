@@ -216,15 +216,13 @@ class Simulator:
 
         Args:
             onset: of the plateau worlds of which no more than `alarms` may be said to be power laws.
-            worlds: in all, spread evenly over the kinds.
+            worlds: of each kind.
             alarms: the error rate asked for.
         """
-        drawn = {kind: self.without(kind, share, generator) for kind, share in shares(NO_PLATEAU, worlds)}
+        drawn = {kind: self.without(kind, worlds, generator) for kind in NO_PLATEAU}
         flat = max(0.0, *(float(np.quantile(one[0], 1 - alarms)) for one in drawn.values()))
         bent = max(0.0, *(float(np.quantile(drawn[kind][1], 1 - alarms)) for kind in STEADY))
-        seen = [
-            self.with_plateau(kind, onset, share, generator)[0] for kind, share in shares(PLATEAUS, worlds)
-        ]
+        seen = [self.with_plateau(kind, onset, worlds, generator)[0] for kind in PLATEAUS]
         return Thresholds(flat, bent, min(flat, float(np.quantile(np.concatenate(seen), alarms))))
 
     def rates(
@@ -262,7 +260,8 @@ def _row(kind: str, decades: float | None, said: np.ndarray, wrong: np.ndarray) 
     }
     found = {column: float(np.mean(said == answer)) for column, answer in named.items()}
     return {
-        "kind": kind,
+        "part": "world",
+        "name": kind,
         "onset_decades": decades,
         "worlds": len(said),
         "wrong": float(np.mean(wrong)),
