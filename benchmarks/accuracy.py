@@ -2,10 +2,14 @@
 
     SCALING_PUBLISHED=DIR python benchmarks/accuracy.py             # about a minute
     SCALING_PUBLISHED=DIR python benchmarks/accuracy.py --worlds 20 # fewer simulated worlds
+    SCALING_PUBLISHED=DIR python benchmarks/accuracy.py --part extrapolation
 
-Two tables. The first has the published number beside the one reached here with the same data. The second counts, over
+Three parts. The first has the published number beside the one reached here with the same data. The second counts, over
 simulated worlds whose runs share trunks and whose noise is shared within a trunk, how often the 50 %, 80 % and 95 %
 intervals for new runs hold the largest half decade of compute, when the fitted law is the true one and when it is not.
+The third extrapolates published learning curves, by `extrapolate` and by single laws fitted to the same points, and
+counts how often the intervals of `extrapolate` hold what was held out: the published end of each curve, and the last
+doubling, and the last but one, of what is before that end.
 """
 
 from __future__ import annotations
@@ -21,13 +25,19 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 import polars as pl  # noqa: E402
 
-from scaling.fit import fit  # noqa: E402
+from scaling.fit import extrapolate, fit  # noqa: E402
 from scaling.fit.text import table  # noqa: E402
 from scaling.laws import (  # noqa: E402
     MUENNIGHOFF_2023,
+    along,
+    bnsl,
     chinchilla,
+    m3,
+    m4,
     mixing,
     overtraining,
+    power_law,
+    power_law_floor,
     power_mean,
 )
 from scaling.published import open_published  # noqa: E402
@@ -39,6 +49,14 @@ from scaling.reproduce import (  # noqa: E402
 )
 
 LEVELS = (0.5, 0.8, 0.95)
+RIVALS = {
+    "M1: power law": power_law,
+    "M2: power law and floor": power_law_floor,
+    "M3: floor inside the power": m3,
+    "M4: from guessing to a floor": m4,
+    "BNSL: one break": bnsl(1),
+}
+FEWEST = 6  # points before a doubling that is held out of the training part
 Row = list[str]
 
 
@@ -197,6 +215,74 @@ def _world(law, seed: int) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["N", "D", "trunk_id", "loss"], orient="row")
 
 
+def learning_curves() -> tuple[list[Row], list[Row]]:
+    """Misses of single laws and of `extrapolate` on the published ends, and how often its intervals hold."""
+    curves = [
+        (domain == "IC", curve.filter(is_training=1), curve.filter(is_training=0))
+        for (domain, *_), curve in open_published("learning-curves").group_by(
+            "domain", "task", "model", maintain_order=True
+        )
+    ]
+    image = np.array([kind for kind, *_ in curves])
+    misses = []
+    for name, law in RIVALS.items():
+        law = along(law, "seen_examples")
+        found = [
+            _miss(law(_scale(unseen), **fit(law, seen, bootstrap=0).params), unseen)
+            for _, seen, unseen in curves
+        ]
+        misses.append([name, *_mean_and_median(found, image)])
+    ends = [_held(seen, unseen) for _, seen, unseen in curves]
+    misses.append(["extrapolate", *_mean_and_median([miss for miss, _ in ends], image)])
+    inside = []
+    for words, kind in (("image", True), ("language", False)):
+        held = [shares for (_, shares), one in zip(ends, image, strict=True) if one == kind]
+        inside.append([f"{words}: published end", *_shares(held), f"{len(held)} curves"])
+        held = [
+            _held(seen, unseen)[1]
+            for is_image, whole, _ in curves
+            if is_image == kind
+            for seen, unseen in _doublings(whole)
+        ]
+        inside.append([f"{words}: doublings before it", *_shares(held), f"{len(held)} doublings"])
+    return misses, inside
+
+
+def _doublings(curve: pl.DataFrame) -> list[tuple[pl.DataFrame, pl.DataFrame]]:
+    """The last doubling held out of a curve, and the one before it out of what is left."""
+    x = pl.col("seen_examples")
+    last = _scale(curve).max()
+    parts = [
+        (curve.filter(x <= end), curve.filter((x > end) & (x <= 2 * end))) for end in (last / 2, last / 4)
+    ]
+    return [(seen, unseen) for seen, unseen in parts if len(seen) >= FEWEST and len(unseen)]
+
+
+def _held(seen: pl.DataFrame, unseen: pl.DataFrame) -> tuple[float, list[float]]:
+    """Miss of the median, and the share of points inside each interval."""
+    bands = [extrapolate(seen, level=level, seen_examples=_scale(unseen)) for level in LEVELS]
+    loss = unseen["loss"].to_numpy()
+    shares = [float(np.mean((band.low <= loss) & (loss <= band.high))) for band in bands]
+    return _miss(bands[0].median, unseen), shares
+
+
+def _miss(predicted: np.ndarray, unseen: pl.DataFrame) -> float:
+    return float(np.sqrt(np.mean(np.log(predicted / unseen["loss"].to_numpy()) ** 2)))
+
+
+def _mean_and_median(misses: list[float], image: np.ndarray) -> Row:
+    parts = (np.array(misses)[image], np.array(misses)[~image])
+    return [f"{part.mean():.4f} / {np.median(part):.4f}" for part in parts]
+
+
+def _shares(held: list[list[float]]) -> Row:
+    return [f"{100 * share:.0f} %" for share in np.mean(held, axis=0)]
+
+
+def _scale(curve: pl.DataFrame) -> np.ndarray:
+    return curve["seen_examples"].to_numpy()
+
+
 def _ranks(values: np.ndarray) -> np.ndarray:
     return np.argsort(np.argsort(values))
 
@@ -208,19 +294,22 @@ def _folder() -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Published fits found again, and the coverage of intervals.")
     parser.add_argument("--worlds", type=int, default=100, help="simulated worlds of each kind")
+    parser.add_argument("--part", choices=["published", "coverage", "extrapolation"], help="one part alone")
     options = parser.parse_args()
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     os.environ.setdefault("SCALING_PUBLISHED", str(beside))
     if not _folder().is_dir():
         sys.exit(f"no {_folder()}; name the folder of published results in SCALING_PUBLISHED")
-    print(table(["published fit", "number", "published", "here"], found_again()))
-    print()
-    header = [
-        "new runs half a decade of compute beyond the fit",
-        *(f"{100 * level:.0f} % interval" for level in LEVELS),
-        "held out",
-    ]
-    print(table(header, coverage(options.worlds)))
+    intervals = [f"{100 * level:.0f} % interval" for level in LEVELS]
+    if options.part in (None, "published"):
+        print(table(["published fit", "number", "published", "here"], found_again()), end="\n\n")
+    if options.part in (None, "coverage"):
+        header = ["new runs half a decade of compute beyond the fit", *intervals, "held out"]
+        print(table(header, coverage(options.worlds)), end="\n\n")
+    if options.part in (None, "extrapolation"):
+        misses, inside = learning_curves()
+        print(table(["miss of log loss, mean / median over curves", "image", "language"], misses), end="\n\n")
+        print(table(["held out and inside, mean over curves", *intervals, "held out"], inside))
 
 
 if __name__ == "__main__":
