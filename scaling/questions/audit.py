@@ -12,10 +12,12 @@ from scaling.errors import EmptyStep, MissingColumns, TooFewRunsToAudit
 from scaling.fit import Fit, fit
 from scaling.fit.data import Table, as_frame
 from scaling.fit.isoflop import isoflop
+from scaling.fit.text import two_digits
 from scaling.laws import chinchilla, kaplan, power_mean
 from scaling.laws.base import describe
 from scaling.questions.multiverse import CHOICES, OUTCOMES, multiverse, outcomes, prices
-from scaling.verdict import Estimate, Reach, Verdict
+from scaling.units import power_of_ten
+from scaling.verdict import Estimate, Reach, Verdict, percent
 
 QUESTION = "How fragile is this law: do the defensible ways to fit the same runs agree?"
 
@@ -75,9 +77,10 @@ def audit(
     parameter at the largest compute, and the loss at 100 times that. The answer is
 
         "not identifiable from these runs"   where resampling the runs alone moves a by 0.2 or more, or fewer than half
-                                             of the fits of `law` are kept;
+                                             of the fits of `law` converge;
         "fragile"                            where choices move a by 0.1, tokens per parameter by a factor of 3, or the
-                                             loss by 5 %, or more;
+                                             loss by 5 %, or more; or where most fits of `law` do not count, because
+                                             another form misses the runs by much less;
         "robust"                             otherwise: what the law says does not hang on how it was fitted. It
                                              may still hang on the runs, for which see the resampling intervals.
 
@@ -127,7 +130,7 @@ def audit(
     return Verdict(
         question=QUESTION,
         answer=answer,
-        sentence=_sentence(answer, table, len(frame), largest, resampled, chosen, moves),
+        sentence=_sentence(answer, table, described.name, len(frame), largest, resampled, chosen, moves),
         numbers=numbers,
         evidence=table,
         would_change=tuple(_doubts(frame, base, table, moves)),
@@ -268,10 +271,14 @@ def _range(values: pl.Series, level: float, unit: str) -> Estimate:
 
 
 def _answer(own: pl.DataFrame, resampled: Mapping[str, Estimate], chosen: Mapping[str, Estimate]) -> str:
-    a, counted = resampled["a"], int(own["kept"].sum())
-    if not a.high - a.low < WIDEST or 2 * counted < len(own):
+    a, moved = resampled["a"], any(_width(name, chosen[name]) >= MATTERS[name] for name in MATTERS)
+    if not a.high - a.low < WIDEST or not _most(own["converged"]):
         return CANNOT_TELL
-    return FRAGILE if any(_width(name, chosen[name]) >= MATTERS[name] for name in MATTERS) else ROBUST
+    return FRAGILE if moved or not _most(own["kept"]) else ROBUST
+
+
+def _most(flags: pl.Series) -> bool:
+    return 2 * int(flags.sum()) > len(flags)
 
 
 def _width(name: str, found: Estimate) -> float:
@@ -279,7 +286,7 @@ def _width(name: str, found: Estimate) -> float:
 
 
 def _sentence(
-    answer: str, table: pl.DataFrame, runs: int, largest: float, resampled: Mapping[str, Estimate],
+    answer: str, table: pl.DataFrame, law: str, runs: int, largest: float, resampled: Mapping[str, Estimate],
     chosen: Mapping[str, Estimate], moves: pl.DataFrame,
 ) -> str:  # fmt: skip
     kept = int(table["kept"].sum())
@@ -289,17 +296,24 @@ def _sentence(
     if not kept:
         return first
 
-    def ends(found: Estimate, form: str) -> str:
-        return f"{found.low:{form}} to {found.high:{form}}"
+    if not _most(table.filter(form=law)["kept"]):
+        miss = {form: _typical(table, form) for form in table["form"].unique(maintain_order=True)}
+        joint = {form: value for form, value in miss.items() if not form.startswith("isoFLOP")}
+        best = min(joint, key=lambda form: joint[form])
+        first += (
+            f" Most fits of `{law}` do not: it misses a run by {percent(joint[law])} where `{best}` misses it by "
+            f"{percent(joint[best])}."
+        )
 
-    a, ratio, loss = (chosen[name] for name in MATTERS)
+    def ends(name: str, form: Callable[[float], str]) -> str:
+        over, drawn = (f"{form(e.low)} to {form(e.high)}" for e in (chosen[name], resampled[name]))
+        return f"from {over} (resampling the runs: {drawn})"
+
     said = (
-        f"{first} Over {100 * a.level:.3g} % of those the exponent a of the best N in compute runs from "
-        f"{ends(a, '.2f')} (resampling the runs: {ends(resampled['a'], '.2f')}), the best tokens per parameter "
-        f"at {largest:.1e} FLOPs from {ends(ratio, '.2g')} (resampling: "
-        f"{ends(resampled['tokens_per_parameter'], '.2g')}), "
-        f"the loss at 100 times that from {ends(loss, '.2f')} (resampling: {ends(resampled['loss_100x'], '.2f')})."
-    ).replace("e+", "e")
+        f"{first} Over {100 * chosen['a'].level:.3g} % of those the exponent a of the best N in compute runs "
+        f"{ends('a', '{:.2f}'.format)}, the best tokens per parameter at {power_of_ten(largest)} FLOPs "
+        f"{ends('tokens_per_parameter', two_digits)}, the loss at 100 times that {ends('loss_100x', '{:.2f}'.format)}."
+    )
     if not len(moves):
         return said
     top = moves.row(0, named=True)
@@ -307,6 +321,11 @@ def _sentence(
         f"{said} **What moves a most is {_WORDS[top['choice']][0]}:** {100 * top['share']:.0f} % of its variance, and "
         f"up to {top['largest_change']:.2f} when nothing else changes ({top['low']} against {top['high']})."
     )
+
+
+def _typical(table: pl.DataFrame, form: str) -> float:
+    """The middle of the median misses of one form, percent."""
+    return float(np.median(table.filter(form=form)["median_percent"].to_numpy()))
 
 
 def _doubts(frame: pl.DataFrame, base: Fit, table: pl.DataFrame, moves: pl.DataFrame) -> list[str]:
@@ -322,7 +341,7 @@ def _doubts(frame: pl.DataFrame, base: Fit, table: pl.DataFrame, moves: pl.DataF
     if len(out):
         counts = ", ".join(f"{count} of `{form}`" for form, count in out.iter_rows())
         doubts.append(
-            f"**Fits that do not count.** {counts}: not converged, or a typical miss beyond 1.5 times the best form's."
+            f"**Fits that do not count.** {counts}: not converged, or a median miss beyond 1.5 times the best form's."
         )
     if not _repeated(frame):
         doubts.append(

@@ -9,7 +9,7 @@ import pytest
 
 from scaling.errors import EmptyStep, MissingColumns, NotALaw, TooFewRunsToAudit, TooFewScales
 from scaling.fit import fit
-from scaling.laws import chinchilla, compute_only
+from scaling.laws import chinchilla, compute_only, power_mean
 from scaling.laws.optimal import optimum
 from scaling.published import open_published
 from scaling.questions.audit import CANNOT_TELL, FRAGILE, PORIAN_2024, ROBUST, audit, chain, influence
@@ -102,6 +102,16 @@ def test_audit_answers_from_its_closed_set():
     assert set(CHOICES) | set(OUTCOMES) < set(good.evidence.columns)
     assert len(good.numbers) == 6 and good.next_runs
     assert any("one seed for each point" in doubt for doubt in good.would_change)
+
+
+def test_audit_calls_a_law_fragile_that_another_form_beats():
+    """A world of a power mean with q = 4: the additive law misses it, and says so."""
+    runs = square(noise=0.001)
+    N, D = runs["N"].to_numpy(), runs["D"].to_numpy()
+    loss = power_mean(N, D, **TRUTH, q=4.0) * runs["loss"].to_numpy() / chinchilla(N, D, **TRUTH)
+    found = audit(runs.with_columns(loss=pl.Series(loss)), others=(power_mean,), bootstrap=30)
+    assert found.answer in (FRAGILE, CANNOT_TELL) and "Most fits of `chinchilla` do not" in found.sentence
+    assert "where `power_mean` misses it by 0." in found.sentence
 
 
 def test_audit_says_nothing_of_noise_where_seeds_repeat():
