@@ -1,9 +1,8 @@
-"""Has the loss come to a plateau, or does the power law go on? Rival curves, and how often the answer would be wrong."""
+"""Has the loss come to a plateau, or does the power law go on? With the rate at which the answer would be wrong."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -20,18 +19,12 @@ from scaling.questions.rivals import (
     Jury,
     measured,
     rivals,
-    stacked,
     together,
 )
+from scaling.questions.trial import ALARMS, BEYOND, DRAWS, ONSETS, SEEDS, Case, case_of, further, rival_table
 from scaling.questions.worlds import (
-    PLATEAUS,
     UNDECIDED,
     Simulator,
-    Thresholds,
-    first_window,
-    longer,
-    shares,
-    statistics,
 )
 from scaling.units import power_of_ten
 from scaling.verdict import Estimate, Reach, Verdict, between, percent
@@ -44,21 +37,8 @@ ANSWERS = (CONTINUES, SLOWS, FLAT, UNDECIDED)
 SHORTEST = 2.0
 """Decades of compute below which nothing is said of a plateau."""
 
-ALARMS = 0.05
-"""Share of worlds without a plateau, of each kind, that may be called flat."""
-
-ONSETS = (0.0, 0.5, 1.0)
-"""Where the plateaus of simulated worlds begin, decades before the largest compute; half of the range is added."""
-
-FURTHER = (3.0, 10.0, 30.0)
-"""How many times the largest compute the next run may have."""
-
 FEW_MISSES = 0.2
 """Share of missed plateaus below which a next run is enough."""
-
-_SEEDS = 4  # of a next run
-_DRAWS = 4000
-_BEYOND = 3  # points inside the grid that must lie on each side of a bend
 
 
 def plateau(
@@ -97,8 +77,8 @@ def plateau(
         A `Verdict`; its evidence has parts "point", "rival", "world", "next run" and "metric".
 
     Raises:
-        MissingColumns, NonFiniteLoss, BadPredictor, DuplicateRuns, MixedConventions, TooFewRuns, TooFewScales: runs that
-            are no curve; each says why.
+        MissingColumns, NonFiniteLoss, BadPredictor, DuplicateRuns, MixedConventions, TooFewRuns, TooFewScales: these
+            runs are no curve; each says why.
         BadOption: an option out of range.
     """
     _check(level, worlds, prior)
@@ -113,10 +93,10 @@ def plateau(
     onsets = sorted({*ONSETS, round(curve.decades / 2, 2)})
     thresholds = simulator.thresholds(design.x[-1] / 10, worlds, streams[0], alarms=ALARMS)
     rates = simulator.rates(thresholds, onsets, worlds, streams[1])
-    case = _case(curve, jury, thresholds, rates, streams[2])
-    further = _further(simulator, curve, worlds, streams[3])
+    case = case_of(curve, jury, thresholds, rates, streams[2])
+    ahead = further(simulator, curve, worlds, streams[3])
     told = metrics(curve)
-    parts = [_points(curve, design), _rivals(case), rates, further, told]
+    parts = [_points(curve, design), rival_table(case), rates, ahead, told]
     return Verdict(
         question=QUESTION,
         answer=case.answer,
@@ -124,7 +104,7 @@ def plateau(
         numbers=_numbers(case, prior, level),
         evidence=pl.concat(parts, how="diagonal_relaxed"),
         would_change=tuple(_doubts(case, told)),
-        next_runs=_next(further, curve),
+        next_runs=_next(ahead, curve),
         identifiable=case.answer != UNDECIDED,
         reach=_reach(frame, curve),
         data_hash=curve.data_hash,
@@ -147,134 +127,15 @@ def _simulator(jury: Jury, curve: Frontier) -> Simulator:
     return Simulator(jury, power, slower, jury.design, curve.loss)
 
 
-@dataclass(frozen=True, eq=False)
-class _Case:
-    """The runs before their judges."""
-
-    curve: Frontier
-    jury: Jury
-    thresholds: Thresholds
-    rates: pl.DataFrame
-    flat: float
-    """T of the runs: flat against the rest."""
-    logs: Array
-    """Log evidence of the points up to each window's end, shape (windows, rivals)."""
-    places: dict[str, Array]
-    """Draws of where the curve turns, FLOPs, by what the rival says."""
-    scored: str
-    """What the thresholds make of the scores."""
-
-    def missed(self, decades: float) -> float:
-        """Share of simulated plateaus so long that are not called flat."""
-        there = self.rates.filter(pl.col("onset_decades") == decades)
-        return float(np.average(there["wrong"], weights=there["worlds"]))
-
-    @property
-    def half(self) -> float:
-        """Half of the range, decades."""
-        return round(self.curve.decades / 2, 2)
-
-    @property
-    def outside(self) -> bool:
-        """Whether the curve turns where it rests on runs at the ends of the grid."""
-        if self.scored not in self.places:
-            return False
-        turn, inner = np.median(self.places[self.scored]), self.curve.table.filter(~pl.col("edge"))["C"]
-        return min(int((inner > turn).sum()), int((inner < turn).sum())) < _BEYOND
-
-    @property
-    def blind(self) -> bool:
-        """Whether even a plateau over half of the range would mostly be missed."""
-        return self.missed(self.half) > 0.5
-
-    @property
-    def answer(self) -> str:
-        if self.outside or (self.scored == CONTINUES and self.blind):
-            return UNDECIDED
-        return self.scored
-
-    @property
-    def alarms(self) -> tuple[float, float, str]:
-        """Share of worlds without a plateau that are called flat: of all, of the worst kind, and its name."""
-        none = self.rates.filter(pl.col("onset_decades").is_null()).sort("wrong", descending=True)
-        return float(np.average(none["wrong"], weights=none["worlds"])), none["wrong"][0], none["name"][0]
-
-
-def _case(
-    curve: Frontier, jury: Jury, thresholds: Thresholds, rates: pl.DataFrame, generator: np.random.Generator
-) -> _Case:
-    n, loss = len(curve.loss), curve.loss
-    logs = np.array([jury.log_evidence(loss[None], m)[0] for m in range(first_window(n), n + 1)])
-    places = {}
-    for says, place in ((FLAT, "onset"), (SLOWS, "turn")):
-        judge = next(one for one in jury.scored(n) if one.rival.says == says and place in one.rival.bends)
-        places[says] = curve.C[0] * judge.draw(loss, _DRAWS, generator)[2][place][:, 0]
-    flat, bent = statistics(jury, loss[None])
-    scored = str(thresholds.answers(flat, bent)[0])
-    return _Case(curve, jury, thresholds, rates, float(flat[0]), logs, places, scored)
-
-
-def _further(
-    simulator: Simulator, curve: Frontier, worlds: int, generator: np.random.Generator
-) -> pl.DataFrame:
-    """Misses of a plateau that began half a decade before the largest run, once a larger run is added."""
-    variance = float(simulator.origin.covariance[-1, -1]) * float(curve.table["runs"][-1])
-    onset, rows = simulator.origin.x[-1] / 10**0.5, []
-    for factor in FURTHER:
-        design = longer(simulator.origin, factor, _SEEDS, variance)
-        later = replace(simulator, jury=Jury(rivals(curve, float(design.x[-1])), design))
-        thresholds = later.thresholds(onset, worlds, generator, alarms=ALARMS)
-        said = [
-            thresholds.answers(*later.with_plateau(kind, onset, share, generator))
-            for kind, share in shares(PLATEAUS, worlds)
-        ]
-        rows.append(
-            {
-                "part": "next run",
-                "name": f"{factor:g} times the largest compute",
-                "factor": factor,
-                "C": factor * float(curve.C[-1]),
-                "wrong": float(np.mean(np.concatenate(said) != FLAT)),
-                "worlds": worlds,
-            }
-        )
-    return pl.DataFrame(rows)
-
-
 def _points(curve: Frontier, design: Design) -> pl.DataFrame:
     stderr = pl.Series(np.sqrt(np.diag(design.covariance)))
     return curve.table.select(pl.lit("point").alias("part"), pl.all(), stderr.alias("stderr"))
 
 
-def _rivals(case: _Case) -> pl.DataFrame:
-    """Each rival's scores: predicting the next point, predicting the later half, and fitting all."""
-    n, loss, half = len(case.curve.loss), case.curve.loss, max(3, len(case.curve.loss) // 2)
-    weights = stacked(np.diff(case.logs, axis=0))
-    rows = []
-    for k, form in enumerate(case.jury.forms):
-        judge = case.jury.scored(n)[k]
-        square = float(judge.squares(judge.whitened(loss[None])).min())
-        ahead = case.jury.scored(half)[k].predict(loss[None], case.jury.design)[0]
-        rows.append(
-            {
-                "part": "rival",
-                "name": form.name,
-                "says": form.says,
-                "score": float(case.logs[-1, k] - case.logs[0, k] - (case.logs[-1] - case.logs[0]).max()),
-                "stacking_weight": float(weights[k]),
-                "log_evidence": float(case.logs[-1, k] - case.logs[-1].max()),
-                "bic": square + form.parameters * math.log(n),
-                "held_out_percent": 100 * float(np.sqrt(np.mean((ahead[half:] / loss[half:] - 1) ** 2))),
-            }
-        )
-    return pl.DataFrame(rows).sort("score", descending=True)
-
-
-def _numbers(case: _Case, prior: tuple[float, float], level: float) -> dict[str, Estimate]:
+def _numbers(case: Case, prior: tuple[float, float], level: float) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {}
     if case.answer == FLAT:
-        ends = np.quantile(case.places[FLAT], [0.5, 0.5 - level / 2, 0.5 + level / 2])
-        found["onset of the plateau"] = Estimate(*map(float, ends), level, "FLOPs")
+        found["onset of the plateau"] = _estimate(case.places[FLAT], level, "FLOPs")
     last, forms = case.logs[-1:], case.jury.forms
     log_factor = together(forms, last, (FLAT,)) - together(forms, last, (CONTINUES, SLOWS))
     factor = math.exp(min(float(log_factor[0]), 700.0))
@@ -290,6 +151,11 @@ def _numbers(case: _Case, prior: tuple[float, float], level: float) -> dict[str,
     return found
 
 
+def _estimate(draws: Array, level: float, unit: str) -> Estimate:
+    middle, low, high = np.quantile(draws, [0.5, 0.5 - level / 2, 0.5 + level / 2])
+    return Estimate(float(middle), float(low), float(high), level, unit)
+
+
 def _share(rows: pl.DataFrame, level: float) -> Estimate:
     """Percent of worlds judged wrongly, with the interval of the simulation (Jeffreys)."""
     from scipy.special import betaincinv
@@ -300,20 +166,21 @@ def _share(rows: pl.DataFrame, level: float) -> Estimate:
     return Estimate(100 * wrong / worlds, 100 * float(low), 100 * float(high), level, "%")
 
 
-def _sentence(case: _Case, level: float) -> str:
+def _sentence(case: Case, level: float) -> str:
     curve, largest = case.curve, power_of_ten(float(case.curve.C[-1]))
     ran = f"{curve.decades:.1f} decades of compute, up to {largest} FLOPs"
     every, worst, kind = case.alarms
     sure = (
-        f"Of simulated worlds without a plateau {percent(100 * every)} are called flat (at worst {percent(100 * worst)}, "
-        f"of the kind “{kind}”); of plateaus that began one decade before the largest run "
+        f"Of simulated worlds without a plateau {percent(100 * every)} are called flat (at worst "
+        f"{percent(100 * worst)}, of the kind “{kind}”); of plateaus that began one decade before the largest run "
         f"{percent(100 * case.missed(1.0))} are missed, half a decade before {percent(100 * case.missed(0.5))}, at it "
         f"{percent(100 * case.missed(0.0))}."
     )
     if case.answer in (FLAT, SLOWS):
-        middle, low, high = np.quantile(case.places[case.answer], [0.5, 0.5 - level / 2, 0.5 + level / 2])
-        where = f"{power_of_ten(middle)} FLOPs ({between(power_of_ten(low), power_of_ten(high), level)})"
-        held = f"these runs go on for {math.log10(curve.C[-1] / middle):.1f} decades from there"
+        turn = _estimate(case.places[case.answer], level, "FLOPs")
+        ends = between(power_of_ten(turn.low), power_of_ten(turn.high), level)
+        where = f"{power_of_ten(turn.value)} FLOPs ({ends})"
+        held = f"these runs go on for {math.log10(curve.C[-1] / turn.value):.1f} decades from there"
         if case.answer == FLAT:
             above = " above the entropy" if curve.floor is not None else ""
             return f"**Flat beyond C = {where}.** The loss stays{above} where it was, and {held}. {sure}"
@@ -321,30 +188,27 @@ def _sentence(case: _Case, level: float) -> str:
             f"**The fall slows down.** Beyond {where} the loss falls with a smaller exponent; {held}. {sure}"
         )
     if case.answer == CONTINUES:
-        return (
-            f"**The power law continues** over {ran}. A plateau of a decade would have shown. What comes later is not "
-            f"in these runs. {sure}"
-        )
+        return f"**The power law continues** over {ran}. What comes later is not in these runs. {sure}"
     return f"**Not identifiable from these runs**, which span {ran}: {_why(case)}. {sure}"
 
 
-def _why(case: _Case) -> str:
+def _why(case: Case) -> str:
     if case.outside:
         ends = int(case.curve.table["edge"].sum())
         return (
-            f"the curve turns ({case.scored}), but fewer than {_BEYOND} points lie on one side of the turn inside the "
+            f"the curve turns ({case.scored}), but fewer than {BEYOND} points lie on one side of the turn inside the "
             f"grid of sizes and budgets: {ends} of {len(case.curve.loss)} points are the largest or smallest tried, "
             "where the curve bends because nothing better was tried"
         )
     if case.blind:
         return f"a plateau over {case.half:g} decades, half of them, would be missed more often than not"
     return (
-        f"the score of a plateau, {case.flat:.1f}, lies between {case.thresholds.unbent:.1f}, below which a plateau of a "
-        f"decade is unlikely, and {case.thresholds.flat:.1f}, from which it is called"
+        f"the score of a plateau, {case.flat:.1f}, lies between {case.thresholds.unbent:.1f}, below which a plateau "
+        f"of a decade is unlikely, and {case.thresholds.flat:.1f}, from which it is called"
     )
 
 
-def _doubts(case: _Case, told: pl.DataFrame) -> list[str]:
+def _doubts(case: Case, told: pl.DataFrame) -> list[str]:
     curve, noise = (
         case.curve,
         100 * float(np.sqrt(np.diag(case.jury.design.covariance)) @ (1 / case.curve.loss)),
@@ -370,7 +234,7 @@ def _doubts(case: _Case, told: pl.DataFrame) -> list[str]:
         )
     if not curve.repeated:
         found.append("**Data.** That repeated data bends the curve cannot be tested: no point repeats any.")
-    elif next(iter(_rivals(case).filter(pl.col("says") == SLOWS)["name"])) == "data-limited":
+    elif next(iter(rival_table(case).filter(pl.col("says") == SLOWS)["name"])) == "data-limited":
         found.append("**Data.** Of the rivals that slow down, the one that runs out of fresh data does best.")
     if not curve.path:
         edges, cut = int(curve.table["edge"].sum()), curve.cut
@@ -383,12 +247,12 @@ def _doubts(case: _Case, told: pl.DataFrame) -> list[str]:
     return found
 
 
-def _next(further: pl.DataFrame, curve: Frontier) -> tuple[str, ...]:
-    enough = further.filter(pl.col("wrong") <= FEW_MISSES)
-    row = (enough if len(enough) else further.sort("wrong")).row(0, named=True)
+def _next(ahead: pl.DataFrame, curve: Frontier) -> tuple[str, ...]:
+    enough = ahead.filter(pl.col("wrong") <= FEW_MISSES)
+    row = (enough if len(enough) else ahead.sort("wrong")).row(0, named=True)
     misses = f"would miss {percent(100 * row['wrong'])} of plateaus that began half a decade before the largest run"
     more = "" if len(enough) else f", still more than {percent(100 * FEW_MISSES)}"
-    return (f"{_SEEDS} seeds at {power_of_ten(row['C'])} FLOPs, {row['name']}, {misses}{more}",)
+    return (f"{SEEDS} seeds at {power_of_ten(row['C'])} FLOPs, {row['name']}, {misses}{more}",)
 
 
 def _reach(frame: pl.DataFrame, curve: Frontier) -> Reach | None:
@@ -400,9 +264,9 @@ def _reach(frame: pl.DataFrame, curve: Frontier) -> Reach | None:
 def _too_short(curve: Frontier, jury: Jury, reach: Reach | None, level: float, seed: int) -> Verdict:
     """The verdict on a range too short for one, with what it does tell: how fast the loss falls within it."""
     judge = max(jury.scored(len(curve.loss)), key=lambda one: float(one.log_evidence(curve.loss[None])[0]))
-    ends = judge.curves(*judge.draw(curve.loss, _DRAWS, np.random.default_rng(seed)), jury.design)[:, [0, -1]]
+    ends = judge.curves(*judge.draw(curve.loss, DRAWS, np.random.default_rng(seed)), jury.design)[:, [0, -1]]
     falls = 100 * (1 - np.exp(np.log(ends[:, 1] / ends[:, 0]) / curve.decades))
-    fall = Estimate(*map(float, np.quantile(falls, [0.5, 0.5 - level / 2, 0.5 + level / 2])), level, "%")
+    fall = _estimate(falls, level, "%")
     needed = power_of_ten(float(curve.C[0]) * 10**SHORTEST)
     return Verdict(
         question=QUESTION,
@@ -417,7 +281,7 @@ def _too_short(curve: Frontier, jury: Jury, reach: Reach | None, level: float, s
         would_change=(
             f"**More range.** {SHORTEST:g} decades of compute, and {UNDECIDED} may become another answer.",
         ),
-        next_runs=(f"{_SEEDS} seeds at {needed} FLOPs",),
+        next_runs=(f"{SEEDS} seeds at {needed} FLOPs",),
         identifiable=False,
         reach=reach,
         data_hash=curve.data_hash,

@@ -27,7 +27,7 @@ _SHARPNESS = (2.0, 8.0)  # of a plateau's onset: one over its width in ln C
 _BREAK_WIDTH = 0.3  # in ln C
 _NUDGE = 1e-4  # of a bend's logarithm, for its derivative
 _MOST_FREEDOM = 30
-_CHUNK = 1 << 19  # values side by side
+_CHUNK = 1 << 17  # values side by side
 
 
 @dataclass(frozen=True, eq=False)

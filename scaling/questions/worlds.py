@@ -232,11 +232,11 @@ class Simulator:
 
         Args:
             onsets: of the plateaus, decades before the last point; each kind of plateau is drawn at each.
-            worlds: without a plateau in all, and with one at each onset.
+            worlds: of each kind without a plateau, and with one at each onset, their kinds together.
         """
         rows = []
-        for kind, share in shares(NO_PLATEAU, worlds):
-            said = thresholds.answers(*self.without(kind, share, generator))
+        for kind in NO_PLATEAU:
+            said = thresholds.answers(*self.without(kind, worlds, generator))
             rows.append(_row(kind, None, said, said == FLAT))
         for decades in onsets:
             for kind, share in shares(PLATEAUS, worlds):

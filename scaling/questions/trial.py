@@ -1,0 +1,159 @@
+"""The runs before their judges: rivals' scores beside the thresholds, and what a larger run would add."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from scaling.fit.data import Array
+from scaling.questions.frontier import Frontier
+from scaling.questions.rivals import CONTINUES, FLAT, SLOWS, Jury, rivals, stacked
+from scaling.questions.worlds import (
+    PLATEAUS,
+    UNDECIDED,
+    Simulator,
+    Thresholds,
+    first_window,
+    longer,
+    shares,
+    statistics,
+)
+
+ALARMS = 0.05
+"""Share of worlds without a plateau, of each kind, that may be called flat."""
+
+ONSETS = (0.0, 0.5, 1.0)
+"""Where the plateaus of simulated worlds begin, decades before the largest compute; half of the range is added."""
+
+FURTHER = (3.0, 10.0, 30.0)
+"""How many times the largest compute the next run may have."""
+
+SEEDS = 4
+"""Of a next run."""
+
+BEYOND = 3
+"""Points inside the grid that must lie on each side of a bend."""
+
+DRAWS = 4000
+"""Of the place where the curve turns."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The runs before their judges."""
+
+    curve: Frontier
+    jury: Jury
+    thresholds: Thresholds
+    rates: pl.DataFrame
+    flat: float
+    """T of the runs: flat against the rest."""
+    logs: Array
+    """Log evidence of the points up to each window's end, shape (windows, rivals)."""
+    places: dict[str, Array]
+    """Draws of where the curve turns, FLOPs, by what the rival says."""
+    scored: str
+    """What the thresholds make of the scores."""
+
+    def missed(self, decades: float) -> float:
+        """Share of simulated plateaus so long that are not called flat."""
+        there = self.rates.filter(pl.col("onset_decades") == decades)
+        return float(np.average(there["wrong"], weights=there["worlds"]))
+
+    @property
+    def half(self) -> float:
+        """Half of the range, decades."""
+        return round(self.curve.decades / 2, 2)
+
+    @property
+    def outside(self) -> bool:
+        """Whether the curve turns where it rests on runs at the ends of the grid."""
+        if self.scored not in self.places:
+            return False
+        turn, inner = np.median(self.places[self.scored]), self.curve.table.filter(~pl.col("edge"))["C"]
+        return min(int((inner > turn).sum()), int((inner < turn).sum())) < BEYOND
+
+    @property
+    def blind(self) -> bool:
+        """Whether even a plateau over half of the range would mostly be missed."""
+        return self.missed(self.half) > 0.5
+
+    @property
+    def answer(self) -> str:
+        if self.outside or (self.scored == CONTINUES and self.blind):
+            return UNDECIDED
+        return self.scored
+
+    @property
+    def alarms(self) -> tuple[float, float, str]:
+        """Share of worlds without a plateau that are called flat: of all, of the worst kind, and its name."""
+        none = self.rates.filter(pl.col("onset_decades").is_null()).sort("wrong", descending=True)
+        return float(np.average(none["wrong"], weights=none["worlds"])), none["wrong"][0], none["name"][0]
+
+
+def case_of(
+    curve: Frontier, jury: Jury, thresholds: Thresholds, rates: pl.DataFrame, generator: np.random.Generator
+) -> Case:
+    n, loss = len(curve.loss), curve.loss
+    logs = np.array([jury.log_evidence(loss[None], m)[0] for m in range(first_window(n), n + 1)])
+    places = {}
+    for says, place in ((FLAT, "onset"), (SLOWS, "turn")):
+        judge = next(one for one in jury.scored(n) if one.rival.says == says and place in one.rival.bends)
+        places[says] = curve.C[0] * judge.draw(loss, DRAWS, generator)[2][place][:, 0]
+    flat, bent = statistics(jury, loss[None])
+    scored = str(thresholds.answers(flat, bent)[0])
+    return Case(curve, jury, thresholds, rates, float(flat[0]), logs, places, scored)
+
+
+def further(
+    simulator: Simulator, curve: Frontier, worlds: int, generator: np.random.Generator
+) -> pl.DataFrame:
+    """Misses of a plateau that began half a decade before the largest run, once a larger run is added."""
+    variance = float(simulator.origin.covariance[-1, -1]) * float(curve.table["runs"][-1])
+    onset, rows = simulator.origin.x[-1] / 10**0.5, []
+    for factor in FURTHER:
+        design = longer(simulator.origin, factor, SEEDS, variance)
+        later = replace(simulator, jury=Jury(rivals(curve, float(design.x[-1])), design))
+        thresholds = later.thresholds(onset, max(100, worlds // 4), generator, alarms=ALARMS)
+        said = [
+            thresholds.answers(*later.with_plateau(kind, onset, share, generator))
+            for kind, share in shares(PLATEAUS, worlds)
+        ]
+        rows.append(
+            {
+                "part": "next run",
+                "name": f"{factor:g} times the largest compute",
+                "factor": factor,
+                "C": factor * float(curve.C[-1]),
+                "wrong": float(np.mean(np.concatenate(said) != FLAT)),
+                "worlds": worlds,
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def rival_table(case: Case) -> pl.DataFrame:
+    """Each rival's scores: predicting the next point, predicting the later half, and fitting all."""
+    n, loss, half = len(case.curve.loss), case.curve.loss, max(3, len(case.curve.loss) // 2)
+    weights = stacked(np.diff(case.logs, axis=0))
+    rows = []
+    for k, form in enumerate(case.jury.forms):
+        judge = case.jury.scored(n)[k]
+        square = float(judge.squares(judge.whitened(loss[None])).min())
+        ahead = case.jury.scored(half)[k].predict(loss[None], case.jury.design)[0]
+        rows.append(
+            {
+                "part": "rival",
+                "name": form.name,
+                "says": form.says,
+                "score": float(case.logs[-1, k] - case.logs[0, k] - (case.logs[-1] - case.logs[0]).max()),
+                "stacking_weight": float(weights[k]),
+                "log_evidence": float(case.logs[-1, k] - case.logs[-1].max()),
+                "bic": square + form.parameters * math.log(n),
+                "held_out_percent": 100 * float(np.sqrt(np.mean((ahead[half:] / loss[half:] - 1) ** 2))),
+            }
+        )
+    return pl.DataFrame(rows).sort("score", descending=True)
