@@ -104,6 +104,12 @@ class World:
         distinct, growth, worth, asked, asked_growth = (np.broadcast_to(a, self.draws) for a in every)
         return Paths(Text(distinct, growth, worth), asked, asked_growth)
 
+    def of_law(self) -> dict[str, Array]:
+        """What varies with the law's parameters alone: the training set at the median compute, if the law asks."""
+        if self.inputs.demand != "law":
+            return {}
+        return {"law": self._frontier(float(np.median(self.values["compute"])))[0]}
+
     def _worth(self) -> Array:
         """What training on a text again and again is worth, over a single pass."""
         given, repeats, epochs = (

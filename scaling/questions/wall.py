@@ -61,7 +61,10 @@ class Wall:
     density: pl.DataFrame
     """year, density: per year, in quarters; what is missing to 1 lies outside these years."""
     shares: pl.DataFrame
-    """input, share, rank_correlation: the largest share of the variance of the rank of the date first."""
+    """input, share, rank_correlation: the largest share of the variance of the rank of the date first.
+
+    "law" is the training set that the law asks for, where the demand is that of a fitted law.
+    """
     levers: pl.DataFrame
     """lever, input, months, low, high, median_date, source: months gained in the same draw, largest first."""
     demands: pl.DataFrame
@@ -164,14 +167,17 @@ class Wall:
         wasted = 100 * self.cost.wasted[""].median[at]
         said = (
             f"**{lead}:** in {100 * chance:.0f} % of {len(self.dates):,} draws demand reaches the effective stock of "
-            f"{print_count(self.stock.value, 2)} tokens before then; median {median} "
-            f"({between(low, high, self.level)}). **It is no cliff:** the best model of {self.cost.years[at]:.0f} ends "
-            f"at {loss:.3f} nats/token, where endless text would give {ideal:.3f}, and repeats waste {wasted:.0f} % of "
-            "its compute."
+            f"{print_count(self.stock.value, 2)} tokens before {by:.0f}; median {median} "
+            f"({between(low, high, self.level)})."
         )
-        if self.levers.height:
-            best = self.levers.row(0, named=True)
-            said += f" What moves it most is {best['lever']}: {best['months']:+.0f} months."
+        if answer == NONE:
+            return said
+        said += (
+            f" **It is no cliff:** the best model of {self.cost.years[at]:.0f} ends at {loss:.3f} nats/token, where "
+            f"endless text would give {ideal:.3f}, and repeats waste {wasted:.0f} % of its compute."
+        )
+        for lever, _, months, *_ in self.levers.head(1).filter(pl.col("months") > 0).iter_rows():
+            said += f" What delays it most is {lever}: by {months:.0f} months."
         return said
 
     def _doubts(self) -> list[str]:
@@ -232,73 +238,42 @@ class Wall:
         )
 
     def _tables(self) -> list[tuple[str, tuple[list[str], list[list[str]]]]]:
-        horizon, within = self.inputs.horizon, f"{100 * self.level:.3g} %"
-        shown = self.before.filter((pl.col("probability") > 0.005) & (pl.col("probability") < 0.995))
-        cost = self.cost.table.filter(pl.col("lever") == "")
+        """Title, header and cells of each."""
+        within = f"{100 * self.level:.3g} %"
+
+        def year(number: float) -> str:
+            return _year(number, self.inputs.horizon)
+
+        before = self.before.filter((pl.col("probability") > 0.005) & (pl.col("probability") < 0.995))
+        shares = self.shares.filter(pl.col("share") >= 0.005)
+        probabilities = [[f"{when:.0f}", f"{chance:.2f}"] for when, chance in before.iter_rows()]
+        varying = [[name, f"{share:.2f}", f"{rho:+.2f}"] for name, share, rho in shares.iter_rows()]
+        months = [
+            [name, f"{middle:+.1f}", f"[{low:+.1f}, {high:+.1f}]", year(median)]
+            for name, _, middle, low, high, median, _ in self.levers.iter_rows()
+        ]
+        demands = [
+            [name, year(median), f"[{year(low)}, {year(high)}]"]
+            for name, median, low, high, _ in self.demands.iter_rows()
+        ]
+        loss, ideal, wasted = self.cost.loss[""].median, self.cost.unlimited.median, self.cost.wasted[""]
+        costs = [
+            [
+                f"{when:.0f}", f"{loss[i]:.3f}", f"{ideal[i]:.3f}", f"{100 * wasted.median[i]:.1f} %",
+                f"[{100 * wasted.low[i]:.1f}, {100 * wasted.high[i]:.1f}]",
+            ]
+            for i, when in enumerate(self.cost.years)
+        ]  # fmt: skip
+        cost_header = ["year", "loss", "with endless text", "compute wasted", within]
         return [
-            (
-                "wall before",
-                (
-                    ["year", "probability"],
-                    [[f"{row[0]:.0f}", f"{row[1]:.2f}"] for row in shown.iter_rows()],
-                ),
-            ),
-            (
-                "where its variance is from",
-                (
-                    ["input", "share", "rank correlation"],
-                    [
-                        [row[0], f"{row[1]:.2f}", f"{row[2]:+.2f}"]
-                        for row in self.shares.iter_rows()
-                        if row[1] >= 0.005
-                    ],
-                ),
-            ),
+            ("wall before", (["year", "probability"], probabilities)),
+            ("where its variance is from", (["input", "share", "rank correlation"], varying)),
             (
                 "months that each lever buys, in the same draw",
-                (
-                    ["lever", "months", within, "median date"],
-                    [
-                        [
-                            row["lever"],
-                            f"{row['months']:+.1f}",
-                            f"[{row['low']:+.1f}, {row['high']:+.1f}]",
-                            _year(row["median_date"], horizon),
-                        ]
-                        for row in self.levers.iter_rows(named=True)
-                    ],
-                ),
+                (["lever", "months", within, "median date"], months),
             ),
-            (
-                "by demand",
-                (
-                    ["demand", "median date", within],
-                    [
-                        [
-                            row["demand"],
-                            _year(row["median"], horizon),
-                            f"[{_year(row['low'], horizon)}, {_year(row['high'], horizon)}]",
-                        ]
-                        for row in self.demands.iter_rows(named=True)
-                    ],
-                ),
-            ),
-            (
-                f"what nearing it costs, by {self.cost.law}",
-                (
-                    ["year", "loss", "with endless text", "compute wasted", within],
-                    [
-                        [
-                            f"{row['year']:.0f}",
-                            f"{row['loss']:.3f}",
-                            f"{row['loss_unlimited']:.3f}",
-                            f"{100 * row['wasted']:.1f} %",
-                            f"[{100 * row['wasted_low']:.1f}, {100 * row['wasted_high']:.1f}]",
-                        ]
-                        for row in cost.iter_rows(named=True)
-                    ],
-                ),
-            ),
+            ("by demand", (["demand", "median date", within], demands)),
+            (f"what nearing it costs, by {self.cost.law}", (cost_header, costs)),
         ]
 
 
@@ -370,7 +345,7 @@ def wall(
         distinct=_estimate(np.exp(paths.text.distinct), level),
         before=_before(dates, given),
         density=_density(dates, given),
-        shares=rank_shares(dates, {name: world.values[name] for name in given.inputs}),
+        shares=rank_shares(dates, {name: world.values[name] for name in given.inputs} | world.of_law()),
         levers=_levers(dates, after, given, level),
         demands=_demands(world, level),
         cost=_cost(world, paths, pulled, level),

@@ -312,6 +312,8 @@ def test_demand_of_a_fit_varies_with_its_draws(repeating: Fit, simple: Inputs) -
     many = wall(simple.but("law"), draws=2_000, law=repeating)
     assert np.ptp(one.dates) == 0 and len(set(many.dates)) > 50
     assert many.cost.law == "repeated_data"
+    assert many.shares["input"].to_list() == ["law"] and many.shares["share"].item() > 0.9
+    assert one.shares.is_empty()
 
 
 def test_either_demand_lies_between_both(published_wall: Wall) -> None:
