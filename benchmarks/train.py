@@ -32,8 +32,8 @@ from scaling.corpora.sampler import held_out_windows
 from scaling.corpora.text import Corpus, build_corpus
 from scaling.flops import MLP_RATIO, Shape, count_flops
 from scaling.study import Trunk, read_study
+from scaling.train.packs import pack_trunks, tokens_to_train
 from scaling.train.stack import Stack
-from scaling.train.sweep import pack_trunks, tokens_to_train
 from scaling.train.worker import FINAL_WINDOWS, device_name, keep_pages, product_ceiling
 
 STUDY = Path(__file__).parents[1] / "runs" / "quickstart"

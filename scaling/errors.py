@@ -327,6 +327,20 @@ class DiskFull(TrainError):
         )
 
 
+class ModelTooLarge(TrainError):
+    """A model, or an ensemble that must train together, with no room in memory."""
+
+    def __init__(self, name: str, models: int, needed: float, memory: float, workers: int):
+        self.name, self.models, self.needed, self.memory, self.workers = name, models, needed, memory, workers
+        what = name if models == 1 else f"{models} models together ({name} and its like)"
+        share = f"{workers} workers share" if workers > 1 else "one worker has"
+        fewer = ", or let fewer work at once with --workers 1" if needed <= memory < needed * workers else ""
+        super().__init__(
+            f"asked to train {what}, which takes about {needed / 1e9:.3g} GB of memory, but {share} "
+            f"{memory / 1e9:.3g} GB. Lower tokens_per_step or the width{fewer}."
+        )
+
+
 class CorruptCheckpoint(TrainError):
     """A checkpoint that is cut short or changed."""
 

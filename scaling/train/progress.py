@@ -1,16 +1,67 @@
-"""The bar of a sweep: runs done, tokens/s, time left; in a terminal, in a notebook, or as plain lines in a log."""
+"""The progress of a sweep: each stack at work, runs done, tokens/s, time left; in a terminal, a notebook or a log."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections import deque
+from dataclasses import dataclass, field
 from types import TracebackType
+from typing import TYPE_CHECKING
 
+from scaling.train.packs import Pack
 from scaling.units import print_count
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
 
 _LINE_SECONDS = 15.0
 _SPEED_SECONDS = 10.0
+
+
+class Speed:
+    """Tokens per second over the last few seconds."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.heard: deque[tuple[float, int]] = deque()
+
+    def add(self, tokens: int) -> None:
+        """Count what was trained since last time."""
+        self.heard.append((time.monotonic(), tokens))
+
+    def __str__(self) -> str:
+        now = time.monotonic()
+        while self.heard and self.heard[0][0] < now - _SPEED_SECONDS:
+            self.heard.popleft()
+        window = max(min(now - self.started, _SPEED_SECONDS), 1e-9)
+        return f"{print_count(sum(n for _, n in self.heard) / window, 2)} tokens/s"
+
+
+@dataclass
+class Row:
+    """A stack at work."""
+
+    pack: Pack
+    attempt: int
+    tokens: int = 0
+    """Trained since this attempt began; what it found in a checkpoint is not among them."""
+    loss: float | None = None
+    speed: Speed = field(default_factory=Speed)
+
+    def cells(self) -> tuple[str, ...]:
+        """Shape, models, steps and of how many, speed, loss, attempt."""
+        first, models = self.pack.trunks[0], len(self.pack.trunks)
+        a_step = first.tokens_per_step * models
+        return (
+            f"width {first.width} depth {first.depth}",
+            str(models),
+            f"{self.tokens // a_step:,} of {self.pack.tokens // a_step:,}",
+            str(self.speed),
+            "" if self.loss is None else f"{self.loss:.3f}",
+            str(self.attempt),
+        )
 
 
 class Progress:
@@ -18,12 +69,14 @@ class Progress:
 
     def __init__(self, title: str, runs: int, done: int, cost: float, *, shown: bool):
         from rich.console import Console
+        from rich.live import Live
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
 
         self.title, self.runs, self.done, self.cost = title, runs, done, cost
         self.spent = 0.0
-        self.tokens: deque[tuple[float, int]] = deque()
+        self.rows: dict[str, Row] = {}
+        self.speed = Speed()
         self.started = self.printed = time.monotonic()
         console = Console(stderr=True)
         self.lines = shown and not (console.is_terminal or console.is_jupyter)
@@ -32,47 +85,85 @@ class Progress:
             BarColumn(bar_width=None),
             TextColumn("{task.fields[state]}"),
             TimeElapsedColumn(),
-            console=console,
-            disable=not shown or self.lines,
             expand=True,
         )
-        self.task = self.bar.add_task(title, total=max(cost, 1.0), state=self.state())
+        self.task = self.bar.add_task(title, total=1.0, state=self.state())
+        self.live = None
+        if shown and not self.lines:
+            self.live = Live(console=console, get_renderable=self.render, refresh_per_second=2)
 
     def __enter__(self) -> Progress:
-        self.bar.start()
+        if self.live:
+            self.live.start(refresh=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bar.update(self.task, state=self.state())
-        self.bar.stop()
+        self.rows.clear()
+        if self.live:
+            self.live.stop()
         if self.lines:
-            print(f"{self.title}: {self.state()}", file=sys.stderr, flush=True)
+            self._print_line()
 
-    def advance(self, cost: float, tokens: int, *, runs: int = 0) -> None:
+    def start(self, pack: Pack, *, attempt: int) -> None:
+        """A stack begins, or begins again."""
+        self.rows[pack.id] = Row(pack, attempt)
+
+    def advance(self, pack: Pack, tokens: int, *, runs: int = 0, loss: float | None = None) -> None:
         """Add what a worker did since it last reported."""
-        now = time.monotonic()
-        self.spent += cost
+        row = self.rows[pack.id]
+        row.tokens += tokens
+        row.loss = row.loss if loss is None else loss
+        for speed in (row.speed, self.speed):
+            speed.add(tokens)
+        self.spent += pack.cost * tokens / pack.tokens
         self.done += runs
-        self.tokens.append((now, tokens))
-        while self.tokens[0][0] < now - _SPEED_SECONDS:
-            self.tokens.popleft()
-        self.bar.update(self.task, completed=self.spent, state=self.state())
-        if self.lines and now - self.printed > _LINE_SECONDS:
-            self.printed = now
-            print(f"{self.title}: {self.state()}", file=sys.stderr, flush=True)
+        if self.lines and time.monotonic() - self.printed > _LINE_SECONDS:
+            self._print_line()
+
+    def finish(self, pack: Pack, *, done: bool) -> None:
+        """A stack has ended; what it did not have to train, because a checkpoint had it, leaves the sum."""
+        row = self.rows.pop(pack.id)
+        if done:
+            self.cost -= pack.cost * (1 - row.tokens / pack.tokens)
+
+    def skip(self, cost: float, *, done: int) -> None:
+        """Another launcher has finished a stack; so many runs are done now."""
+        self.cost -= cost
+        self.done = done
 
     def state(self) -> str:
         """For example "12/40 runs · 84k tokens/s · 2 min 10 s left"."""
-        elapsed = time.monotonic() - self.started
-        window = max(min(elapsed, _SPEED_SECONDS), 1e-9)
-        speed = sum(n for _, n in self.tokens) / window
         words = [f"{self.done}/{self.runs} runs"]
         if self.spent:
+            elapsed = time.monotonic() - self.started
             left = max(0.0, elapsed * (self.cost / self.spent - 1))
-            words += [f"{print_count(speed, 2)} tokens/s", f"{_duration(left)} left"]
+            words += [str(self.speed), f"{_duration(left)} left"]
         return " · ".join(words)
+
+    def render(self) -> Group:
+        """The table of stacks, where there are any, above the bar."""
+        from rich.console import Group
+
+        share = min(self.spent / self.cost, 1.0) if self.cost > 0 else 1.0
+        self.bar.update(self.task, completed=share, state=self.state())
+        return Group(self.table(), self.bar) if self.rows else Group(self.bar)
+
+    def table(self) -> Table:
+        """A row for each stack at work."""
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for name in ("stack", "models", "steps", "speed", "loss", "attempt"):
+            table.add_column(name, justify="left" if name == "stack" else "right")
+        for row in list(self.rows.values()):
+            table.add_row(*row.cells())
+        return table
+
+    def _print_line(self) -> None:
+        self.printed = time.monotonic()
+        print(f"{self.title}: {self.state()}", file=sys.stderr, flush=True)
 
 
 def _duration(seconds: float) -> str:

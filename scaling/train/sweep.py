@@ -8,37 +8,29 @@ the same command goes on.
 from __future__ import annotations
 
 import json
-import os
 import queue
-import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import polars as pl
 
-from scaling.corpora.text import Corpus, build_corpus
-from scaling.errors import DeviceNotFound, WorkersFailed
-from scaling.flops import count_flops
+from scaling.errors import WorkersFailed
+from scaling.records import naming_a_full_disk
 from scaling.store import Store, open_runs
-from scaling.study import Study, Trunk, digest, read_study
+from scaling.study import Study, read_study
+from scaling.train.engine import Engine, LocalEngine, Task
+from scaling.train.machine import on_gpu
+from scaling.train.packs import Pack
+from scaling.train.plan import Plan, plan_sweep
 from scaling.train.progress import Progress
-from scaling.units import print_count
 
-CPU_STACK = 8
-"""Most models in one stack on a CPU: beyond it nothing is gained."""
-GPU_STACK = 64
-CPU_STACK_TOKENS = 2_048
-"""Tokens a step of one model above which stacking does not pay on a CPU."""
 ATTEMPTS = 3
 """Starts of one stack before the sweep gives it up."""
 _POLL_SECONDS = 0.2
@@ -48,54 +40,6 @@ _LOG_TAIL = 12
 _STOPPED = 3  # worker.EXIT_STOPPED, which cannot be imported without torch
 
 
-@dataclass(frozen=True)
-class Pack:
-    """Trunks of one shape that train in one process at once."""
-
-    trunks: tuple[Trunk, ...]
-    corpus_hash: str
-
-    @property
-    def id(self) -> str:
-        """Hash of its trunks."""
-        return digest([t.trunk_id(self.corpus_hash) for t in self.trunks])
-
-    @property
-    def run_ids(self) -> set[str]:
-        """The runs that it will write."""
-        return {t.run_id(self.corpus_hash, b) for t in self.trunks for b in t.budgets}
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that it trains on, trunks and cooldowns together."""
-        return sum(tokens_to_train(t) for t in self.trunks)
-
-    @property
-    def cost(self) -> float:
-        """Expected time, in units of one FLOP at full speed; small matrices reach a smaller share of the peak."""
-        return sum(relative_cost(t) for t in self.trunks)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a sweep would do."""
-
-    runs: int
-    done: int
-    tokens: int
-    flops: float
-    packs: tuple[Pack, ...]
-    corpus: Corpus
-
-    def __str__(self) -> str:
-        text = ", ".join(f"{print_count(n)} bytes of {d}" for d, n in self.corpus.bytes.items())
-        return (
-            f"{self.runs} runs, {self.done} of them done; to train: {print_count(self.tokens)} tokens, "
-            f"{print_count(self.flops)} FLOPs in {len(self.packs)} stacks\n"
-            f"corpus {self.corpus.corpus_hash}: {text} in {self.corpus.files} files"
-        )
-
-
 def sweep(
     study: str | Path | Study,
     *,
@@ -103,6 +47,7 @@ def sweep(
     device: str = "auto",
     here: bool = False,
     progress: bool = True,
+    engine: Engine | None = None,
 ) -> pl.DataFrame:
     """Train what the store does not have yet, and return the study's runs.
 
@@ -111,7 +56,8 @@ def sweep(
         workers: processes at once; one for each core by default, one on a GPU.
         device: "auto", "cpu" or "cuda".
         here: train on this machine also what is committed already, to compare.
-        progress: show a bar: runs done, tokens/s, time left.
+        progress: show a live table: each stack at work, runs done, tokens/s, time left.
+        engine: where the workers run; processes of this machine by default.
 
     Returns:
         `open_runs` of the study.
@@ -120,127 +66,27 @@ def sweep(
         StudyChanged: the study file is not the one that the store's rows were made from.
         BudgetBeyondCorpus, EmptyDomain, MissingFolder, PackageNotInstalled: the corpus cannot give what is asked.
         DeviceNotFound: CUDA was asked for and is absent.
+        ModelTooLarge: a model does not fit into a worker's share of the memory.
         WorkersFailed: a stack failed `ATTEMPTS` times; the others were finished first.
+        DiskFull: there was no room for a working file; workers have stopped.
         KeyboardInterrupt: Ctrl-C; workers have saved their state.
     """
     study = study if isinstance(study, Study) else read_study(study)
     plan = plan_sweep(study, workers=workers, device=device, here=here, progress=progress)
     if plan.packs:
-        Store(study).remember_study()
-        _Launcher(study, plan, workers or default_workers(device), device, here, progress).run()
+        store = Store(study)
+        store.remember_study()
+        with naming_a_full_disk("the working files of a sweep", store.local):
+            _Launcher(plan, here, progress, engine or LocalEngine()).run()
     return open_runs(study)
-
-
-def plan_sweep(
-    study: Study,
-    *,
-    workers: int | None = None,
-    device: str = "auto",
-    here: bool = False,
-    progress: bool = True,
-) -> Plan:
-    """What `sweep` would do, every refusal included, without doing it."""
-    store = Store(study)
-    store.check_unchanged()
-    corpus = build_corpus(study.source, progress=progress)
-    for trunk in study.trunks:
-        trunk.sampler(corpus).check_budget(trunk.steps(max(trunk.budgets)), trunk.max_epochs)
-    finished = store.finished(here=here)
-    packs = pack_trunks(study.trunks, corpus.corpus_hash, workers or default_workers(device), on_gpu(device))
-    todo = tuple(p for p in packs if p.run_ids - finished)
-    asked = set().union(*(p.run_ids for p in packs))
-    return Plan(
-        runs=len(asked),
-        done=len(asked & finished),
-        tokens=sum(p.tokens for p in todo),
-        flops=sum(count_flops(t.shape, tokens_to_train(t)).total for p in todo for t in p.trunks),
-        packs=todo,
-        corpus=corpus,
-    )
-
-
-def pack_trunks(trunks: tuple[Trunk, ...], corpus_hash: str, workers: int, gpu: bool) -> list[Pack]:
-    """Stacks of trunks that can train together, the longest first.
-
-    On a CPU every worker gets a share of each shape, in stacks of up to `CPU_STACK` where a step is short enough for
-    stacking to pay; on a GPU a step costs the same whatever the stack, so stacks are as large as they can be.
-    """
-    groups: dict[Trunk, list[Trunk]] = defaultdict(list)
-    for trunk in trunks:
-        groups[trunk.stack_key].append(trunk)
-    packs = []
-    for key, group in groups.items():
-        if gpu:
-            size = GPU_STACK
-        elif key.tokens_per_step > CPU_STACK_TOKENS:
-            size = 1
-        else:
-            size = min(CPU_STACK, -(-len(group) // workers))
-        packs += [Pack(tuple(stack), corpus_hash) for stack in _stacks(group, size)]
-    return sorted(packs, key=lambda p: p.cost, reverse=True)
-
-
-def _stacks(trunks: list[Trunk], size: int) -> list[list[Trunk]]:
-    """Trunks dealt out in stacks of a size, an ensemble never torn apart: its members predict together."""
-    ensembles: dict[Trunk, list[Trunk]] = defaultdict(list)
-    for trunk in trunks:
-        ensembles[trunk.ensemble_key].append(trunk)
-    stacks: list[list[Trunk]] = [[]]
-    for members in ensembles.values():
-        if stacks[-1] and len(stacks[-1]) + len(members) > size:
-            stacks.append([])
-        stacks[-1] += members
-    return stacks
-
-
-def tokens_to_train(trunk: Trunk) -> int:
-    """Tokens of a trunk up to its last branch, and of all its cooldowns."""
-    branches = [trunk.branch_step(b) for b in trunk.budgets]
-    cooldowns = sum(trunk.steps(b) - at for b, at in zip(trunk.budgets, branches, strict=True))
-    return (max(branches) + cooldowns) * trunk.tokens_per_step
-
-
-def relative_cost(trunk: Trunk) -> float:
-    """FLOPs, and beside them the time of element-wise work that grows with width and not with its square."""
-    overhead = 12_000 * trunk.width * trunk.depth / 2  # of 58 GFLOP/s, measured at widths 16 to 128
-    return tokens_to_train(trunk) * (count_flops(trunk.shape).total + overhead)
-
-
-def default_workers(device: str) -> int:
-    """One process for each core this process may use; one on a GPU."""
-    if on_gpu(device):
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def on_gpu(device: str) -> bool:
-    """Whether a sweep on this device will use a GPU.
-
-    Raises:
-        DeviceNotFound: CUDA was asked for and is absent.
-    """
-    found = device != "cpu" and _cuda_is_there()
-    if device == "cuda" and not found:
-        raise DeviceNotFound(device)
-    return found
-
-
-@cache
-def _cuda_is_there() -> bool:
-    """Asked of torch in a process of its own, and only where a driver is installed: importing torch takes seconds."""
-    if shutil.which("nvidia-smi") is None:
-        return False
-    question = "import sys, torch; sys.exit(not torch.cuda.is_available())"
-    return subprocess.run([sys.executable, "-c", question], check=False).returncode == 0
 
 
 @dataclass(frozen=True)
 class _Running:
-    """A stack at work: its process, and the thread that reads what the process says."""
+    """A stack at work."""
 
     pack: Pack
-    process: subprocess.Popen[str]
-    reader: threading.Thread
+    task: Task
 
 
 @contextmanager
@@ -263,17 +109,16 @@ def _termination_as_interrupt() -> Iterator[None]:
 class _Launcher:
     """Workers, their leases and their messages, until nothing is left to train."""
 
-    def __init__(self, study: Study, plan: Plan, workers: int, device: str, here: bool, progress: bool):
-        self.study, self.plan, self.workers, self.device, self.here = study, plan, workers, device, here
-        self.store = Store(study)
+    def __init__(self, plan: Plan, here: bool, progress: bool, engine: Engine):
+        self.plan, self.here, self.engine = plan, here, engine
+        self.store = Store(plan.study)
         self.waiting = list(plan.packs)
         self.running: dict[str, _Running] = {}
         self.attempts: dict[str, int] = defaultdict(int)
         self.failed: list[Pack] = []
-        self.messages: queue.Queue[tuple[Pack, dict]] = queue.Queue()
-        self.progress = Progress(
-            study.name, plan.runs, plan.done, sum(p.cost for p in plan.packs), shown=progress
-        )
+        self.messages: queue.Queue[tuple[Pack, dict[str, Any]]] = queue.Queue()
+        cost = sum(p.cost for p in plan.packs)
+        self.progress = Progress(plan.study.name, plan.runs, plan.done, cost, shown=progress)
         self._refreshed = time.monotonic()
 
     def run(self) -> None:
@@ -281,8 +126,8 @@ class _Launcher:
             try:
                 while self.waiting or self.running:
                     self._start_what_is_free()
-                    self._reap()
                     self._listen()
+                    self._reap()
                     self._refresh_leases()
             finally:
                 self._stop_all()
@@ -293,73 +138,57 @@ class _Launcher:
 
     def _start_what_is_free(self) -> None:
         for pack in list(self.waiting):
-            if len(self.running) >= self.workers:
+            if len(self.running) >= self.plan.workers:
                 return
             if not self.store.claim(pack.id):
                 continue  # another launcher has it
             self.waiting.remove(pack)
-            if pack.run_ids <= self.store.finished(here=self.here):
+            finished = self.store.finished(here=self.here)
+            if pack.run_ids <= finished:
                 self.store.release(pack.id)  # another launcher has finished it
-                self.progress.advance(pack.cost, 0)
+                self.progress.skip(pack.cost, done=len(self.plan.run_ids & finished))
                 continue
             self.attempts[pack.id] += 1
-            self.running[pack.id] = self._spawn(pack)
+            self.running[pack.id] = _Running(pack, self._start(pack))
+            self.progress.start(pack, attempt=self.attempts[pack.id])
 
-    def _spawn(self, pack: Pack) -> _Running:
+    def _start(self, pack: Pack) -> Task:
         job = {
-            "study": self.study.name,
+            "study": self.plan.study.name,
             "folder": str(self.store.local),
             "pack": pack.id,
             "corpus": str(self.plan.corpus.folder.resolve()),
-            "device": "cuda" if on_gpu(self.device) else "cpu",
+            "device": "cuda" if on_gpu(self.plan.device) else "cpu",
             "trunks": [asdict(t) for t in pack.trunks],
         }
         path = self.store.local / "jobs" / f"{pack.id}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(job))
         self._log(pack).parent.mkdir(parents=True, exist_ok=True)
-        with self._log(pack).open("a") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "scaling.train.worker", str(path)],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-                start_new_session=True,  # Ctrl-C reaches the launcher alone, which then asks the workers to stop
-            )
-        reader = threading.Thread(target=self._read, args=(pack, process.stdout), daemon=True)
-        reader.start()
-        return _Running(pack, process, reader)
+        return self.engine.start(path, self._log(pack), lambda said: self.messages.put((pack, said)))
 
-    def _read(self, pack: Pack, lines: IO[str]) -> None:
-        with lines:
-            for line in lines:
-                try:
-                    self.messages.put((pack, json.loads(line)))
-                except json.JSONDecodeError:
-                    continue  # a line cut short by a kill
-
-    def _listen(self) -> None:
+    def _listen(self, seconds: float = _POLL_SECONDS) -> None:
+        """Pass on what workers say: `{"tokens": n}` since they last did, `{"run": name}`, `{"loss": x}`."""
         try:
-            pack, message = self.messages.get(timeout=_POLL_SECONDS)
+            pack, said = self.messages.get(timeout=seconds)
             while True:
-                tokens = message.get("tokens", 0)
-                self.progress.advance(pack.cost * tokens / pack.tokens, tokens, runs="run" in message)
-                pack, message = self.messages.get_nowait()
+                self.progress.advance(pack, said.get("tokens", 0), runs="run" in said, loss=said.get("loss"))
+                pack, said = self.messages.get_nowait()
         except queue.Empty:
             pass
 
     def _reap(self) -> None:
-        for pack, process, reader in [(r.pack, r.process, r.reader) for r in self.running.values()]:
-            status = process.poll()
+        for pack_id, running in list(self.running.items()):
+            pack, status = running.pack, running.task.poll()
             if status is None:
                 continue
-            reader.join()
-            del self.running[pack.id]
-            self.store.release(pack.id)
+            self._listen(0)
+            del self.running[pack_id]
+            self.store.release(pack_id)
+            self.progress.finish(pack, done=status == 0)
             if status == 0:
                 continue
-            if status != _STOPPED and self.attempts[pack.id] >= ATTEMPTS:
+            if status != _STOPPED and self.attempts[pack_id] >= ATTEMPTS:
                 self.failed.append(pack)
             else:
                 self.waiting.append(pack)
@@ -372,17 +201,12 @@ class _Launcher:
 
     def _stop_all(self) -> None:
         for running in self.running.values():
-            running.process.terminate()
+            running.task.stop()
         deadline = time.monotonic() + _STOP_SECONDS
-        for running in self.running.values():
-            try:
-                running.process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                running.process.kill()
-                running.process.wait()
-            running.reader.join()
-            self.store.release(running.pack.id)
-        self._listen()
+        for pack_id, running in self.running.items():
+            running.task.end(max(0.1, deadline - time.monotonic()))
+            self.store.release(pack_id)
+        self._listen(0)
 
     def _log(self, pack: Pack) -> Path:
         return self.store.local / "logs" / f"{pack.id}.log"

@@ -24,9 +24,11 @@ from scaling.errors import BudgetBeyondCorpus, DeviceNotFound, StudyChanged, Wor
 from scaling.records import append_rows
 from scaling.store import Store
 from scaling.study import Trunk, read_study
+from scaling.train.machine import find_gpu
+from scaling.train.packs import pack_trunks, tokens_to_train
+from scaling.train.plan import plan_sweep
 from scaling.train.schedule import trunk_share
 from scaling.train.stack import Stack
-from scaling.train.sweep import pack_trunks, plan_sweep, tokens_to_train
 from scaling.train.worker import FINAL_WINDOWS
 
 STUDY = """
@@ -257,11 +259,11 @@ def test_sweep_on_a_full_disk_says_so_and_goes_on_when_there_is_room(tmp_path, l
 
 def test_sweep_names_a_gpu_that_is_not_there(study, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    scaling.train.sweep._cuda_is_there.cache_clear()
+    find_gpu.cache_clear()
     with pytest.raises(DeviceNotFound, match="--device cpu"):
         scaling.sweep(study, device="cuda", progress=False)
     assert not Store(read_study(study)).local.exists()
-    scaling.train.sweep._cuda_is_there.cache_clear()
+    find_gpu.cache_clear()
 
 
 def test_packs_share_the_work_and_never_mix_shapes():

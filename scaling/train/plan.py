@@ -1,0 +1,241 @@
+"""What a sweep would do, and what it would take: FLOPs, hours, memory, disk."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from scaling.corpora.text import Corpus, build_corpus
+from scaling.flops import count_flops
+from scaling.store import Store
+from scaling.study import Study
+from scaling.train.machine import (
+    default_workers,
+    device_name,
+    find_gpu,
+    on_gpu,
+    product_ceiling,
+    total_memory,
+)
+from scaling.train.packs import Pack, cost_per_token, pack_trunks, stack_bytes, tokens_to_train
+from scaling.units import print_count
+
+MEMORY_SHARE = 0.8
+"""Part of the memory that workers may plan with; the rest is for everything else."""
+CEILING_SHARE = 0.75
+"""Part of a plain product's speed that training reaches, in units of `relative_cost`: 0.70 to 0.84 in the committed
+studies (medians of `runs/ladder`, `known-entropy` and `depth`)."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Everything of one width and depth that a study asks for."""
+
+    width: int
+    depth: int
+    runs: int
+    done: int
+    flops: float
+    """Of what is left."""
+    hours: float | None
+    """Of one process, for what is left; None where the speed is not known."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep would do."""
+
+    study: Study
+    packs: tuple[Pack, ...]
+    """Stacks with something left to train, the longest first."""
+    run_ids: frozenset[str]
+    """Every run that the study asks for."""
+    finished: frozenset[str]
+    """Those of them that need no training."""
+    corpus: Corpus
+    workers: int
+    device: str
+
+    @property
+    def runs(self) -> int:
+        """Runs asked for."""
+        return len(self.run_ids)
+
+    @property
+    def done(self) -> int:
+        """Runs that need no training."""
+        return len(self.finished)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens to train on."""
+        return sum(p.tokens for p in self.packs)
+
+    @property
+    def flops(self) -> float:
+        """FLOPs to spend."""
+        return sum(_flops(p) for p in self.packs)
+
+    @property
+    def memory(self) -> float:
+        """Bytes that the largest stack takes while it trains."""
+        gpu = on_gpu(self.device)
+        return max((stack_bytes(p.trunks[0], len(p.trunks), gpu=gpu) for p in self.packs), default=0.0)
+
+    @property
+    def disk(self) -> int:
+        """Most bytes that rows, and the checkpoints of the stacks at work, take at once."""
+        at_work = heapq.nlargest(self.workers, (p.checkpoint_bytes for p in self.packs))
+        return sum(at_work) + sum(p.row_bytes for p in self.packs)
+
+    @property
+    def hours(self) -> float | None:
+        """From the first step to the last, the stacks dealt out to workers longest first; evaluations are not in it."""
+        busy = [0.0] * self.workers
+        for pack in self.packs:
+            if (hours := self._hours(pack)) is None:
+                return None
+            heapq.heapreplace(busy, busy[0] + hours)
+        return max(busy)
+
+    @property
+    def parts(self) -> list[Part]:
+        """One for each width and depth."""
+        left: dict[tuple[int, int], list[Pack]] = defaultdict(list)
+        for pack in self.packs:
+            left[pack.trunks[0].width, pack.trunks[0].depth].append(pack)
+        asked: dict[tuple[int, int], set[str]] = defaultdict(set)
+        for trunk in self.study.trunks:
+            ids = {trunk.run_id(self.corpus.corpus_hash, b) for b in trunk.budgets}
+            asked[trunk.width, trunk.depth] |= ids
+        parts = []
+        for (width, depth), ids in sorted(asked.items()):
+            hours = [self._hours(p) for p in left[width, depth]]
+            known = None if None in hours else sum(h for h in hours if h is not None)
+            flops = sum(_flops(p) for p in left[width, depth])
+            parts.append(Part(width, depth, len(ids), len(ids & self.finished), flops, known))
+        return parts
+
+    @cached_property
+    def speeds(self) -> dict[tuple[int, int] | None, float]:
+        """Units of `relative_cost` a second of one process, by width and depth and, under None, of any other shape.
+
+        The medians of this study's rows of the same device; without any, a share of the ceiling on a CPU and nothing
+        on a GPU, where a step takes as long as its operations and not as its FLOPs.
+        """
+        store, device = Store(self.study), device_name(self.device)
+        rows = pl.concat([store.rows("run", origin) for origin in ("local", "committed")])
+        rows = rows.filter(pl.col("device") == device, pl.col("kind") == "annealed", pl.col("seconds") > 0)
+        if rows.is_empty():
+            return {} if on_gpu(self.device) else {None: CEILING_SHARE * product_ceiling()}
+        per_token = [
+            cost_per_token(*row) for row in rows.select(pl.col("C") / pl.col("D"), "width", "depth").rows()
+        ]
+        rows = rows.with_columns(speed=pl.Series(per_token) * pl.col("D") / pl.col("seconds"))
+        by_shape = rows.group_by("width", "depth").agg(pl.col("speed").median()).rows()
+        overall = float(np.median(rows["speed"].to_numpy()))
+        return {None: overall} | {(width, depth): speed for width, depth, speed in by_shape}
+
+    def _hours(self, pack: Pack) -> float | None:
+        first = pack.trunks[0]
+        speed = self.speeds.get((first.width, first.depth), self.speeds.get(None))
+        return pack.cost / speed / 3600 if speed else None
+
+    def __str__(self) -> str:
+        text = ", ".join(f"{print_count(n)} bytes of {d}" for d, n in self.corpus.bytes.items())
+        lines = [
+            f"{self.runs} runs, {self.done} of them done; to train: {print_count(self.tokens)} tokens, "
+            f"{print_count(self.flops)} FLOPs in {len(self.packs)} stacks"
+        ]
+        if self.packs:
+            source = "this study's rows of" if len(self.speeds) > 1 else "the speed of a plain product on"
+            rests_on = (
+                f"from {source} {device_name(self.device)}" if self.speeds else "no row of this GPU yet"
+            )
+            lines.append(
+                f"about {_time(self.hours)} with {self.workers} workers ({rests_on}); {_bytes(self.memory)} of "
+                f"memory for the largest stack; up to {_bytes(self.disk)} of disk for checkpoints and rows"
+            )
+        lines += [f"corpus {self.corpus.corpus_hash}: {text} in {self.corpus.files} files", self._table()]
+        return "\n".join(lines)
+
+    def _table(self) -> str:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False)
+        for name in ("width", "depth", "runs", "done", "left", "FLOPs left", "process time left"):
+            table.add_column(name, justify="right")
+        for part in self.parts:
+            left = part.runs - part.done
+            cells = (
+                part.width,
+                part.depth,
+                part.runs,
+                part.done,
+                left,
+                print_count(part.flops),
+                _time(part.hours),
+            )
+            table.add_row(*map(str, cells))
+        console = Console(width=100, color_system=None)
+        with console.capture() as captured:
+            console.print(table)
+        return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def plan_sweep(
+    study: Study,
+    *,
+    workers: int | None = None,
+    device: str = "auto",
+    here: bool = False,
+    progress: bool = True,
+) -> Plan:
+    """What `sweep` would do, every refusal included, without doing it.
+
+    Raises:
+        StudyChanged, BudgetBeyondCorpus, EmptyDomain, MissingFolder, PackageNotInstalled, DeviceNotFound: as `sweep`.
+        ModelTooLarge: a model does not fit into a worker's share of the memory.
+    """
+    store = Store(study)
+    store.check_unchanged()
+    corpus = build_corpus(study.source, progress=progress)
+    for trunk in study.trunks:
+        trunk.sampler(corpus).check_budget(trunk.steps(max(trunk.budgets)), trunk.max_epochs)
+    workers = workers or default_workers(device)
+    gpu = find_gpu() if on_gpu(device) else None
+    memory = MEMORY_SHARE * (gpu.memory if gpu else total_memory())
+    packs = pack_trunks(study.trunks, corpus.corpus_hash, workers, gpu is not None, memory)
+    asked = frozenset().union(*(p.run_ids for p in packs))
+    finished = asked & store.finished(here=here)
+    return Plan(
+        study=study,
+        packs=tuple(p for p in packs if p.run_ids - finished),
+        run_ids=asked,
+        finished=finished,
+        corpus=corpus,
+        workers=workers,
+        device=device,
+    )
+
+
+def _flops(pack: Pack) -> float:
+    return sum(count_flops(t.shape, tokens_to_train(t)).total for t in pack.trunks)
+
+
+def _time(hours: float | None) -> str:
+    if hours is None:
+        return "unknown"
+    if hours < 1 / 60:
+        return f"{3600 * hours:.0f} s"
+    return f"{60 * hours:.0f} min" if hours < 2 else f"{hours:.1f} h"
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
