@@ -872,6 +872,16 @@ class UnknownResult(PlotError):
         )
 
 
+class NothingToDraw(PlotError):
+    """A figure without a single mark."""
+
+    def __init__(self, figure: str, found: str):
+        self.figure, self.found = figure, found
+        super().__init__(
+            f"asked to draw {figure}, but there are {found}. Look at the table itself, or add runs until some do."
+        )
+
+
 # --- reports ---------------------------------------------------------------------------------------
 
 

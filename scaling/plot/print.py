@@ -14,9 +14,10 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from scaling.budget import allocate
-from scaling.fit import Fit
+from scaling.fit import Fit, Forecast
 from scaling.plot import theme, words
 from scaling.plot.series import check_columns, repeated, residual_percent, size_names
 
@@ -63,6 +64,31 @@ def loss_against_compute(found: Fit, runs: pl.DataFrame, *, level: float = 0.8) 
         left, right = figure.subplots(1, 2, width_ratios=(1.75, 1))
         _frontier(left, found, runs, level)
         _residuals(right, found, runs)
+        return _finish(figure)
+
+
+def loss_by_year(found: Forecast) -> Printed:
+    """The fan of a forecast, shaded where it lies beyond the runs.
+
+    Args:
+        found: as `forecast` returns it.
+    """
+    with matplotlib.rc_context(theme.print_style()):
+        figure = Figure(figsize=(0.62 * WIDTH, 2.8))
+        axes = figure.subplots()
+        axes.fill_between(found.years, found.low, found.high, color="black", alpha=0.14, linewidth=0)
+        axes.plot(found.years, found.median, color="black", linewidth=1.4, marker="o", markersize=2.5)
+        first, last = float(found.years[0]), float(found.years[-1])
+        if found.leaves_support is not None and found.leaves_support < last:
+            leaves = max(found.leaves_support, first)
+            axes.axvspan(leaves, last, color=theme.COLOURS[1], alpha=0.08, linewidth=0)
+            axes.annotate(
+                f"beyond the runs, {found.decades[-1]:.1f} decades at the end", (last, 0.96),
+                (-3, 0), xycoords=("data", "axes fraction"), textcoords="offset points", ha="right", va="top",
+            )  # fmt: skip
+        axes.set(xlim=(first, last), xlabel="year", ylabel="held-out loss, nats/token")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.set_title(f"Loss by year, {100 * found.level:.3g} % interval")
         return _finish(figure)
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from matplotlib import style
 
-from scaling.fit import Fit, fit
+from scaling.fit import ComputePath, Fit, fit, forecast
 from scaling.laws import chinchilla
 from scaling.plot import print as paper
 from scaling.plot import theme
@@ -39,6 +39,18 @@ def test_figure_names_its_axes_in_text(found: Fit, ladder: pl.DataFrame) -> None
 def test_residuals_match_the_fit(found: Fit, ladder: pl.DataFrame) -> None:
     rms = float(np.sqrt(np.mean(residual_percent(found, ladder) ** 2)))
     assert rms == pytest.approx(found.rms_percent, rel=1e-6)
+
+
+def test_loss_by_year_says_where_it_leaves_the_runs(found: Fit) -> None:
+    leaving = forecast(found, ComputePath(start_year=2025, start_flops=1e12))
+    figure = paper.loss_by_year(leaving)
+    assert f"beyond the runs, {leaving.decades[-1]:.1f} decades at the end" in figure.svg
+    assert {"year", "2030", "Loss by year, 80 % interval"} <= set(
+        re.findall(r"<text[^>]*>([^<]*)</text>", figure.svg)
+    )
+    staying = forecast(found, ComputePath(start_year=2025, start_flops=1e12, growth=(1, 1)))
+    assert "beyond the runs" not in paper.loss_by_year(staying).svg
+    assert paper.loss_by_year(leaving).pdf == figure.pdf
 
 
 def test_colours_match_petroff6() -> None:

@@ -1,0 +1,78 @@
+"""A specification curve: an outcome of every way to fit the same runs, sorted, above the choices that made it."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from scaling.errors import MissingColumns, NothingToDraw
+from scaling.plot import offline, theme
+
+_MOST = 240  # specifications that a reader can tell apart as columns of ticks
+_WIDTH = 620
+
+TITLES = {
+    "a": "exponent a of the best N in compute",
+    "tokens_per_parameter": "best tokens per parameter",
+    "loss_10x": "loss at 10 times the compute, nats/token",
+    "loss_100x": "loss at 100 times the compute, nats/token",
+}
+"""Outcomes in the words of an axis; others go by their column."""
+
+
+def specification_curve(table: pl.DataFrame, outcome: str = "a") -> alt.VConcatChart:
+    """The outcome of each specification in ascending order; below it, one row of ticks for each level of each choice.
+
+    Where the ticks of a level crowd at one end, that choice moves the outcome. Of many specifications, 240 evenly
+    spaced in rank are shown, the lowest and the highest among them.
+
+    Args:
+        table: one row per specification: text columns are choices, `outcome` a number, and `kept`, where it is there,
+            says which rows count.
+        outcome: a column of numbers.
+
+    Raises:
+        MissingColumns: no such column.
+        NothingToDraw: no row that counts.
+
+    Source:
+        Simonsohn et al. 2020, "Specification curve analysis", figure 2.
+    """
+    if outcome not in table.columns:
+        raise MissingColumns([outcome], table.columns, "Name a column of numbers as outcome.")
+    kept = table.filter("kept") if "kept" in table.columns else table
+    if not len(kept):
+        raise NothingToDraw("a specification curve", f"{len(table)} specifications, none of which counts")
+    kept = kept.sort(outcome)
+    shown = kept[np.unique(np.linspace(0, len(kept) - 1, _MOST).round().astype(int))].with_row_index("rank")
+    choices = [name for name, kind in kept.schema.items() if kind == pl.String and kept[name].n_unique() > 1]
+    offline.enable_alone()
+    x = alt.X("rank:Q", title=None, scale=alt.Scale(domain=[-1, len(shown)], nice=False))
+    x = x.axis(labels=False, grid=False)
+    y = alt.Y(f"{outcome}:Q", title=TITLES.get(outcome, outcome)).scale(zero=False)
+    points = (
+        alt.Chart(alt.InlineData(values=shown.select("rank", outcome, *choices).to_dicts()))
+        .mark_point(filled=True, size=14, color=theme.INK, opacity=0.9)
+        .encode(x=x, y=y, tooltip=[f"{outcome}:Q", *(f"{name}:N" for name in choices)])
+    )
+    long = shown.select("rank", *choices).unpivot(index="rank", variable_name="choice", value_name="level")
+    order = [
+        f"{name.replace('_', ' ')}: {level}"
+        for name in choices
+        for level in kept[name].unique(maintain_order=True).sort()
+    ]
+    ticks = long.select("rank", "choice", row=pl.col("choice").str.replace("_", " ") + ": " + pl.col("level"))
+    colour = alt.Color("choice:N", legend=None)
+    colour = colour.scale(domain=choices, range=[theme.colour(i) for i in range(len(choices))])
+    rows = (
+        alt.Chart(alt.InlineData(values=ticks.to_dicts()))
+        .mark_tick(thickness=1.5, size=9, opacity=0.9)
+        .encode(x=x, color=colour)
+        .encode(
+            y=alt.Y("row:N", title=None, sort=order).axis(labelLimit=320, labelFontSize=11, labelOpacity=1)
+        )
+    )
+    upper = points.properties(width=_WIDTH, height=170)
+    lower = rows.properties(width=_WIDTH, height=alt.Step(13))
+    return alt.vconcat(upper, lower, spacing=6).configure(**theme.live_config())
