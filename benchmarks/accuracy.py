@@ -32,9 +32,9 @@ from scaling.laws import (  # noqa: E402
     along,
     bnsl,
     chinchilla,
+    describe,
     m3,
     m4,
-    mixing,
     overtraining,
     power_law,
     power_law_floor,
@@ -42,7 +42,11 @@ from scaling.laws import (  # noqa: E402
 )
 from scaling.published import open_published  # noqa: E402
 from scaling.reproduce import (  # noqa: E402
+    chinchilla_fit,
     isoflop_sweeps,
+    ladder_fit,
+    mixture_fit,
+    overtraining_fit,
     repetition_fit,
     repetition_r2,
     schedule_table,
@@ -69,9 +73,7 @@ def found_again() -> list[Row]:
 
 
 def _chinchilla() -> list[Row]:
-    points = open_published("chinchilla").sort("loss").head(240)
-    plain = fit(chinchilla, points, bootstrap=0)
-    free = fit(chinchilla, points, objective="huber_likelihood", bootstrap=4000, cluster="rows")
+    plain, free = chinchilla_fit(), chinchilla_fit(likelihood=True, bootstrap=4000)
     rows = [["Chinchilla, Huber on log loss", "objective", "0.001018274", f"{plain.objective:.9f}"]]
     for p, value in {"E": "1.81722", "alpha": ".34731", "beta": ".36717"}.items():
         rows.append(["", p, value, f"{plain.params[p]:.5f}".replace("0.", ".")])
@@ -125,8 +127,7 @@ def _schedules() -> list[Row]:
 
 def _overtraining() -> list[Row]:
     runs = open_published("overtraining").filter(dataset="rpj")
-    big = pl.col("arch").is_in(["open_lm_1b", "open_lm_7b"])
-    found = fit(overtraining, runs.filter(~big), bootstrap=0)
+    found = overtraining_fit()
     rows = []
     for name, theirs in (("rpj-open_lm_1b-32.0", "0.71 %"), ("rpj-open_lm_7b-1.0", "0.73 %")):
         one = runs.filter(name=name)
@@ -143,13 +144,10 @@ def _overtraining() -> list[Row]:
 
 
 def _ladder() -> list[Row]:
-    runs = open_published("ladder")
-    known = runs.filter(pl.col("N").is_not_null())
-    small = known.filter(~pl.col("size").is_in(["peteish7", "peteish13"]))
-    large = known.filter(name="peteish13_eval_final")
+    large = open_published("ladder").filter(name="peteish13_eval_final")
     rows = []
     for law in (chinchilla, power_mean):
-        found = fit(law, small, bootstrap=0)
+        found = ladder_fit(law)
         value = float(law(large["N"][0], large["D"][0], **found.params))
         measured = large["loss"][0]
         rows.append([
@@ -160,12 +158,9 @@ def _ladder() -> list[Row]:
 
 
 def _mixtures() -> list[Row]:
-    runs = open_published("mixtures")
-    train, test = runs.filter(split="train"), runs.filter(size="1B")
-    shares = [c for c in runs.columns if c.startswith("w_") and c != "w_pile_cc"]
-    law = mixing(*shares)
-    found = fit(law, train, bootstrap=0)
-    predicted = law(*(test[c].to_numpy() for c in shares), **found.params)
+    test, found = open_published("mixtures").filter(size="1B"), mixture_fit()
+    shares = describe(found.law).column_names
+    predicted = found.law(*(test[c].to_numpy() for c in shares), **found.params)
     rank = float(np.corrcoef(_ranks(predicted), _ranks(test["loss"].to_numpy()))[0, 1])
     return [["mixtures, 1M to 1B", "rank correlation, Pile-CC loss", "at least 0.87", f"{rank:.3f}"]]
 

@@ -4,6 +4,13 @@ from scaling.reproduce import isoflop_sweeps
 print(isoflop_sweeps())
 """
 
+from scaling.reproduce.fits import (
+    chinchilla_fit,
+    chinchilla_points,
+    ladder_fit,
+    mixture_fit,
+    overtraining_fit,
+)
 from scaling.reproduce.isoflop import IsoflopExponent, isoflop_exponent, isoflop_sweeps
 from scaling.reproduce.repetition import repetition_fit, repetition_r2, repetition_runs
 from scaling.reproduce.schedules import (
@@ -16,6 +23,11 @@ from scaling.reproduce.schedules import (
 )
 
 __all__ = [
+    "chinchilla_fit",
+    "chinchilla_points",
+    "ladder_fit",
+    "mixture_fit",
+    "overtraining_fit",
     "IsoflopExponent",
     "isoflop_exponent",
     "isoflop_sweeps",
