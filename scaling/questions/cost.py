@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from scaling.budget import Estimated, with_unique_tokens
 from scaling.laws.base import describe, name_of
 from scaling.laws.optimal import optimum
+
+if TYPE_CHECKING:
+    from scipy.interpolate import CubicSpline
 
 ENDLESS = 1e60
 """Distinct tokens that no training set asks for."""
@@ -132,7 +135,9 @@ def cost(
         distinct = np.exp(text.distinct[:, None] + text.growth[:, None] * (years - years[0]))
         faded = {"R_D": np.maximum(text.repeats - 1, 1e-3)[:, None]} if has_R_D else {}
         reached = _best(partial(repeating, **faded), compute, distinct)
-        equal = np.array([curve(row) for curve, row in zip(every, -reached, strict=True)])
+        equal = np.array(
+            [curve(np.maximum(row, curve.x[0])) for curve, row in zip(every, -reached, strict=True)]
+        )
         loss[name] = _over_draws(reached, level)
         wasted[name] = _over_draws(np.maximum(1 - np.exp(equal) / compute, 0), level)
     ideal = _best(partial(law, **held), compute, ENDLESS)
@@ -152,7 +157,7 @@ def _best(law: Callable[..., Any], C: NDArray, distinct: Any) -> NDArray:
     return optimum(law, C, **({"unique_tokens": distinct} if reads else {})).loss
 
 
-def _inverse(C: NDArray, losses: NDArray) -> Callable[[NDArray], NDArray]:
+def _inverse(C: NDArray, losses: NDArray) -> CubicSpline:
     """ln C as a function of minus the loss."""
     from scipy.interpolate import CubicSpline
 

@@ -63,7 +63,11 @@ class World:
 
     @staticmethod
     def of(inputs: Inputs, draws: int, seed: int, law: Fit | Callable[..., Any]) -> World:
-        """A fit lends its bootstrap draws, together with the inputs that are parameters of the same fit."""
+        """A fit lends its bootstrap draws, together with the inputs that are parameters of the same fit.
+
+        Raises:
+            NotALaw: the law does not read N and D, or a parameter has no value.
+        """
         parameters, picked = {}, np.zeros(draws, int)
         if isinstance(law, Fit):
             held = describe(law.law).held
@@ -71,12 +75,14 @@ class World:
             count = len(next(iter(parameters.values())))
             generator = np.random.default_rng([seed, zlib.crc32(law.data_hash.encode())])
             picked = np.minimum((generator.random(draws) * count).astype(int), count - 1)
+        law = law.law if isinstance(law, Fit) else law
+        _frontier(law, parameters, 1e25)  # a law that cannot be split is refused before anything is drawn
         drawn = {name: inputs.draw(name, draws, seed) for name in ROLES}
         return World(
             inputs=inputs,
             draws=draws,
             seed=seed,
-            law=law.law if isinstance(law, Fit) else law,
+            law=law,
             parameters=parameters,
             picked=picked,
             values={name: values for name, (values, _) in drawn.items()},
@@ -108,7 +114,8 @@ class World:
         """What varies with the law's parameters alone: the training set at the median compute, if the law asks."""
         if self.inputs.demand != "law":
             return {}
-        return {"law": self._frontier(float(np.median(self.values["compute"])))[0]}
+        D, _ = _frontier(self.law, self.parameters, float(np.median(self.values["compute"])))
+        return {"law": D[self.picked]}
 
     def _worth(self) -> Array:
         """What training on a text again and again is worth, over a single pass."""
@@ -132,17 +139,17 @@ class World:
             return tokens + over, growth / 2
         if demand == "law":
             middle = float(np.median(v["compute"]))
-            D, slope = self._frontier(middle)
+            D, slope = (each[self.picked] for each in _frontier(self.law, self.parameters, middle))
             return np.log(D) + slope * np.log(v["compute"] / middle) + over, slope * growth
         coin = np.random.default_rng([self.seed, zlib.crc32(b"demand")]).random(self.draws) < 0.5
         (trend, trend_growth), (tokens, tokens_growth) = map(self._demand, ("historical", "compute-optimal"))
         return np.where(coin, trend, tokens), np.where(coin, trend_growth, tokens_growth)
 
-    def _frontier(self, C: float) -> tuple[Array, Array]:
-        """The law's best D at C, and its exponent in C, in each draw."""
-        reads = describe(self.law).column_names
-        given: dict[str, Any] = dict(self.parameters)
-        if "unique_tokens" in reads:
-            given["unique_tokens"] = ENDLESS
-        D = np.atleast_2d(optimum(self.law, [C, 1e3 * C], **given).D)
-        return D[self.picked, 0], (np.log(D[:, 1] / D[:, 0]) / math.log(1e3))[self.picked]
+
+def _frontier(law: Callable[..., Any], parameters: dict[str, Array], C: float) -> tuple[Array, Array]:
+    """The law's best D at C, and its exponent in C, in each draw of its parameters."""
+    given: dict[str, Any] = dict(parameters)
+    if "unique_tokens" in describe(law).column_names:
+        given["unique_tokens"] = ENDLESS
+    D = np.atleast_2d(optimum(law, [C, 1e3 * C], **given).D)
+    return D[:, 0], np.log(D[:, 1] / D[:, 0]) / math.log(1e3)

@@ -27,7 +27,7 @@ from scaling.errors import (
     WrongUnit,
 )
 from scaling.fit import Fit, fit
-from scaling.laws import HOFFMANN_2022, MUENNIGHOFF_2023, chinchilla, compute_only, repeated_data
+from scaling.laws import HOFFMANN_2022, MUENNIGHOFF_2023, chinchilla, compute_only, optimum, repeated_data
 from scaling.questions import Input, Inputs, Wall, read_inputs, wall
 from scaling.questions.inputs import SCENARIOS
 from scaling.questions.roles import Demand
@@ -249,10 +249,10 @@ def test_waste_is_none_with_endless_text_and_recovers_the_equal_compute(simple: 
     found = wall(simple, draws=100, law=HOFFMANN_2022).cost
     last = found.wasted[""].median[-1]
     equal = found.compute.median[-1] * (1 - last)
-    from scaling.laws import optimum
-
     assert optimum(HOFFMANN_2022, equal).loss == pytest.approx(found.loss[""].median[-1], abs=1e-5)
     assert 0.1 < last < 1
+    little = wall(simple.but(None, stock=constant(1e3, "tokens")), draws=100).cost
+    assert little.wasted[""].median == pytest.approx(np.ones(13), abs=1e-6)
 
 
 # --- fitted laws -----------------------------------------------------------------------------------
@@ -432,6 +432,8 @@ def test_wall_names_options_that_cannot_be(simple: Inputs) -> None:
         wall(simple, draws=100).verdict(2020)
     with pytest.raises(NotALaw, match="compute_only"):
         wall(simple, draws=100, law=compute_only)
+    with pytest.raises(NotALaw, match="no value was given for E"):
+        wall(simple, draws=100, law=chinchilla)
 
 
 def _few_runs() -> pl.DataFrame:
