@@ -186,19 +186,18 @@ def wall(
     click.echo(found.describe(by))
     if no_report:
         return
+    from scaling.questions.inputs import scenarios
     from scaling.report import report as write_report
 
-    where, saved = (
-        repr(str(path.resolve())) if path and path.exists() else None for path in (Path(inputs), fitted)
-    )
-    call = f"draws={draws}, seed={seed}" + (f", law=Fit.load({saved})" if saved else "")
+    where = inputs if inputs in scenarios() else str(Path(inputs).resolve())
+    fit_there = f", law=Fit.load({str(fitted.resolve())!r})" if fitted else ""
     out.parent.mkdir(parents=True, exist_ok=True)
     _write_notebook(
         out.with_suffix(".ipynb"),
         "# When is the data wall?",
         "from scaling.fit import Fit\nfrom scaling.questions import read_inputs, wall\n\n"
-        f"inputs = read_inputs({where or repr(inputs)})\n"
-        f"found = wall(inputs, {call})\nverdict = found.verdict(by={by:g})",
+        f"inputs = read_inputs({where!r})\n"
+        f"found = wall(inputs, draws={draws}, seed={seed}{fit_there})\nverdict = found.verdict(by={by:g})",
         "verdict.lead",
         "found",
         "verdict.doubts",

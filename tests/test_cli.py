@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from scaling.__main__ import cli
+from scaling.questions.inputs import SCENARIOS
 
 
 def commands(group=cli, path=()):
@@ -157,7 +158,8 @@ def test_dry_run_trains_nothing(tmp_path, library):
 
 def test_wall_prints_the_verdict_and_writes_the_report(tmp_path):
     out = tmp_path / "reports" / "wall.html"
-    result = invoke("wall", "published-2024", "--draws", 2000, "--seed", 3, "--out", out)
+    (tmp_path / "mine.toml").write_text((SCENARIOS / "published-2024.toml").read_text())
+    result = invoke("wall", tmp_path / "mine.toml", "--draws", 2000, "--seed", 3, "--out", out)
     assert result.exit_code == 0, result.output
     assert "When is the data wall?" in result.output and "2,000 draws, seed 3" in result.output
     page = out.read_text()
@@ -166,8 +168,6 @@ def test_wall_prints_the_verdict_and_writes_the_report(tmp_path):
 
 
 def test_wall_reads_a_file_and_a_year(tmp_path):
-    from scaling.questions.inputs import SCENARIOS
-
     words = (SCENARIOS / "published-2024.toml").read_text()
     (tmp_path / "mine.toml").write_text(words.replace("high = 1e12", "high = 1e14"))
     result = invoke("wall", tmp_path / "mine.toml", "--draws", 2000, "--by", 2028, "--no-report")
