@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -175,7 +176,7 @@ class Forecast:
 
 def forecast(
     found: Fit,
-    path: ComputePath,
+    compute_path: ComputePath,
     *,
     years: ArrayLike | None = None,
     seed: int = 0,
@@ -194,7 +195,7 @@ def forecast(
 
     Args:
         found: a fit with a bootstrap, of a law of N and D, or of C.
-        path: compute by year.
+        compute_path: compute by year.
         years: ascending, none before the path starts; by default eleven, from its start.
         seed: of the draws.
         level: of the intervals, at most 0.98.
@@ -207,24 +208,30 @@ def forecast(
         BadOption: years that do not ascend or lie before the path, or a level outside (0, 0.98].
         PathBeforeRuns: a path that starts below the compute of the smallest run.
     """
-    when = path.start_year + np.arange(11.0) if years is None else np.atleast_1d(np.asarray(years, float))
+    when = (
+        compute_path.start_year + np.arange(11.0)
+        if years is None
+        else np.atleast_1d(np.asarray(years, float))
+    )
     if not (when.ndim == 1 and len(when) and np.all(np.isfinite(when)) and np.all(np.diff(when) > 0)):
         raise BadOption("years", years, "one or more years that ascend")
-    if when[0] < path.start_year:
-        raise BadOption("years", float(when[0]), f"{path.start_year:g} or later, where the path starts")
+    if when[0] < compute_path.start_year:
+        raise BadOption(
+            "years", float(when[0]), f"{compute_path.start_year:g} or later, where the path starts"
+        )
     if not 0.0 < level <= 0.98:
         raise BadOption("level", level, "above 0 and at most 0.98")
     if not len(next(iter(found.draws.values()))):
         raise NoDraws(found.name)
     plan = _Plan(found, flops_per_parameter_token, columns)
     first, edge = plan.support()
-    if path.start_flops < first * (1.0 - 1e-9):
-        raise PathBeforeRuns(path.start_flops, first)
+    if compute_path.start_flops < first * (1.0 - 1e-9):
+        raise PathBeforeRuns(compute_path.start_flops, first)
     generator = np.random.default_rng(seed)
-    growth, efficiency = path.draw(generator, _DRAWS)
+    growth, efficiency = compute_path.draw(generator, _DRAWS)
     z = generator.normal(size=_DRAWS)
-    ahead = when - path.start_year
-    spent = math.log(path.start_flops) + np.outer(growth, ahead)
+    ahead = when - compute_path.start_year
+    spent = math.log(compute_path.start_flops) + np.outer(growth, ahead)
     effective = spent + np.outer(efficiency, ahead)
     curves = _Curves.of(plan, float(effective.min()), float(effective.max()))
     loss = curves.at(z, effective)
@@ -245,11 +252,11 @@ def forecast(
         compute_high=C_high,
         effective=np.exp(middle),
         decades=np.maximum((middle - math.log(edge)) / math.log(10.0), 0.0),
-        leaves_support=_leaves(path, edge),
+        leaves_support=_leaves(compute_path, edge),
         edge=edge,
         law_share=from_law / np.maximum(from_law + from_path, 1e-300),
         law=found.name,
-        path=path,
+        path=compute_path,
         data_hash=found.data_hash,
         seed=seed,
     )
@@ -266,7 +273,7 @@ def _leaves(path: ComputePath, edge: float) -> float | None:
 class _Plan:
     """What to train with a budget, from the best parameters, and what the fit predicts there."""
 
-    def __init__(self, found: Fit, flops_per_parameter_token: float, columns: dict[str, float]):
+    def __init__(self, found: Fit, flops_per_parameter_token: float, columns: dict[str, Any]):
         law = describe(found.law)
         reads = {c.name for c in law.columns if c.default is None}
         self.splits = {"N", "D"} <= reads
@@ -278,7 +285,7 @@ class _Plan:
             raise NotALaw(law.name, f"no value was given for {', '.join(missing)}")
         self.found, self.price, self.columns = found, flops_per_parameter_token, columns
 
-    def point(self, C: Array) -> dict[str, Array]:
+    def point(self, C: Array) -> dict[str, Any]:
         """The columns that the law reads at each budget."""
         if not self.splits:
             return {"C": C}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.errors import EmptyStep, MissingColumns, TooFewRunsToAudit
+from scaling.errors import BadOption, EmptyStep, MissingColumns, TooFewRunsToAudit
 from scaling.fit import Fit, fit
 from scaling.fit.data import Table, as_frame
 from scaling.fit.isoflop import isoflop
@@ -31,6 +31,9 @@ A tenth of a is a factor of 1.6 in the size planned two decades ahead; the facto
 
 WIDEST = 0.2
 """Width of the resampling interval of a from which the runs do not determine it, however they are fitted."""
+
+FEWEST = 20
+"""Resampled refits that an interval takes."""
 
 PORIAN_2024: tuple[Mapping[str, str], ...] = (
     {"param_count": "kaplan", "warmup": "long", "decay": "kaplan", "hparams": "base"},
@@ -98,6 +101,7 @@ def audit(
         MissingColumns: no N, D or loss.
         TooFewRunsToAudit: fewer than twice as many runs as the law has parameters.
         NotALaw: a form that reads other columns than N and D.
+        BadOption: fewer than 20 resampled refits, or a level outside (0, 1).
         FitError: as `fit`.
 
     Source:
@@ -109,6 +113,12 @@ def audit(
         raise MissingColumns(missing, frame.columns, "An audit needs N, D and loss of each run.")
     if len(frame) < 2 * len(described.parameters):
         raise TooFewRunsToAudit(described.name, 2 * len(described.parameters), len(frame))
+    if bootstrap < FEWEST:
+        raise BadOption(
+            "bootstrap", bootstrap, f"{FEWEST} or more, as an audit compares choices with resampling"
+        )
+    if not 0.0 < level < 1.0:
+        raise BadOption("level", level, "between 0 and 1, e.g. 0.8")
     table = multiverse(frame, law, others=others, seed=seed)
     base = fit(law, frame, bootstrap=bootstrap, seed=seed)
     price = next(iter(prices(frame).values()))
@@ -332,10 +342,11 @@ def _doubts(frame: pl.DataFrame, base: Fit, table: pl.DataFrame, moves: pl.DataF
     """What would have to be seen for another answer, in Markdown."""
     doubts = []
     if len(moves):
-        row = moves.row(0, named=True)
+        shares = dict(moves.select("choice", "share").iter_rows())
+        said = ", ".join(f"{_WORDS[choice][0]} {100 * share:.0f} %" for choice, share in shares.items())
         doubts.append(
-            f"**One choice made for good.** With {_WORDS[row['choice']][0]} settled, {100 * row['share']:.0f} % of the "
-            "spread of a is gone."
+            f"**One choice made for good.** Shares of the variance of a over choices: {said}; together, beyond each "
+            f"alone, {100 * max(0.0, 1.0 - sum(shares.values())):.0f} %."
         )
     out = table.filter(~pl.col("kept")).group_by("form", maintain_order=True).len()
     if len(out):

@@ -120,7 +120,7 @@ def multiverse(
     frame = as_frame(runs)
     if missing := [name for name in ("N", "D", "loss") if name not in frame.columns]:
         raise MissingColumns(missing, frame.columns, "An audit needs N, D and loss of each run.")
-    laws = [describe(one) for one in (law, *others)]
+    laws = [describe(one) for one in (law, *(other for other in others if other is not law))]
     for one in laws:
         if set(one.column_names) != {"N", "D"}:
             read = ", ".join(one.column_names)
@@ -195,24 +195,34 @@ def _cases(frame: pl.DataFrame, price: Price, misses: Array, free: int) -> list[
         "without the smallest half decade": C.min() + edge < C,
         "without the largest half decade": C.max() - edge > C,
     }
-    bins = np.round(4 * C)
-    per_bin = {"runs": np.ones(len(loss)), "budgets": 1.0 / np.array([np.sum(bins == b) for b in bins])}
+    weigh: dict[str, Callable[[NDArray[np.bool_]], Array]] = {
+        "runs": lambda used: used.astype(float),
+        "budgets": lambda used: _each_budget(C, used),
+    }
     if "loss_stderr" in frame.columns:
         stderr = frame["loss_stderr"].cast(pl.Float64).fill_null(np.nan).to_numpy()
         if np.all(np.isfinite(stderr) & (stderr > 0)):
-            per_bin["1 / stderr²"] = (loss / stderr) ** 2
+            weigh["1 / stderr²"] = lambda used: used * (loss / stderr) ** 2
     N, D = frame["N"].to_numpy(), frame["D"].to_numpy()
     cases = []
     for (left_out, kept), (window, inside), (weighting, weight) in product(
-        out.items(), windows.items(), per_bin.items()
+        out.items(), windows.items(), weigh.items()
     ):
         used = kept & inside
         if used.sum() < 2 * free or min(len(np.unique(N[used])), len(np.unique(D[used]))) < 3:
             continue
-        weights = np.where(used, weight, 0.0)
+        weights = weight(used)
         choices = {"left_out": left_out, "window": window, "weighting": weighting}
         cases.append(_Case(choices, weights * used.sum() / weights.sum()))
     return cases
+
+
+def _each_budget(log_C: Array, used: NDArray[np.bool_]) -> Array:
+    """Weights with which every quarter decade of compute counts the same."""
+    _, place, counts = np.unique(np.round(4 * log_C[used]), return_inverse=True, return_counts=True)
+    weights = np.zeros(len(log_C))
+    weights[used] = 1.0 / counts[place]
+    return weights
 
 
 def _joint(

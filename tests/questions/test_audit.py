@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scaling.errors import EmptyStep, MissingColumns, NotALaw, TooFewRunsToAudit, TooFewScales
+from scaling.errors import BadOption, EmptyStep, MissingColumns, NotALaw, TooFewRunsToAudit, TooFewScales
 from scaling.fit import fit
 from scaling.laws import chinchilla, compute_only, power_mean
 from scaling.laws.optimal import optimum
@@ -70,6 +70,16 @@ def test_multiverse_is_invariant_to_row_order():
     assert one["a"].to_numpy() == pytest.approx(other["a"].to_numpy(), rel=1e-4)
 
 
+def test_multiverse_lets_every_budget_count_the_same():
+    """A run that stands ten times at one budget weighs no more than another: the weighted fit says so."""
+    runs = square(noise=0.01)
+    C = 6 * runs["N"].to_numpy() * runs["D"].to_numpy()
+    _, place, counts = np.unique(np.round(4 * np.log10(C)), return_inverse=True, return_counts=True)
+    alone = fit(chinchilla, runs, weights=1.0 / counts[place], bootstrap=0)
+    row = usual(multiverse(runs, others=()), weighting="budgets").row(0, named=True)
+    assert [row[name] for name in TRUTH] == pytest.approx(list(alone.params.values()), rel=1e-4)
+
+
 def counted():
     """Runs of small models, whose embedding and head are no small share."""
     width = pl.col("N").sqrt() / 3
@@ -95,7 +105,8 @@ def test_multiverse_widens_with_the_columns():
 
 
 def test_audit_answers_from_its_closed_set():
-    good, wild = audit(square(noise=0.001), bootstrap=60), audit(square(noise=0.3, seed=1), bootstrap=60)
+    good = audit(square(noise=0.001), others=(power_mean,), bootstrap=60)
+    wild = audit(square(noise=0.3, seed=1), others=(), bootstrap=60)
     assert good.answer == ROBUST and good.identifiable
     assert wild.answer == CANNOT_TELL and not wild.identifiable
     assert good.sentence.startswith("**Robust.** Of ") and "resampling the runs" in good.sentence
@@ -160,8 +171,9 @@ def test_multiverse_matches_besiroglu_with_and_without_five_runs(tidy):
 
 def test_audit_calls_the_chinchilla_points_fragile_with_five_runs_and_robust_without(tidy):
     runs = open_published("chinchilla").sort("loss")
-    assert audit(runs, bootstrap=100).answer == FRAGILE
-    assert audit(runs.head(240), bootstrap=100).answer == ROBUST
+    whole, without = (audit(some, others=(), bootstrap=100) for some in (runs, runs.head(240)))
+    assert (whole.answer, without.answer) == (FRAGILE, ROBUST)
+    assert "which runs are left out" in whole.sentence
 
 
 @pytest.mark.parametrize(("form", "apart"), [("parabola", 0.03), ("cubic", 0.04)])
@@ -183,6 +195,8 @@ def test_audit_names_what_it_cannot_use():
         audit(runs.drop("D"))
     with pytest.raises(TooFewRunsToAudit, match="leaves runs out and needs 10 or more, but got 8"):
         audit(runs.head(8))
+    with pytest.raises(BadOption, match="bootstrap=0 was asked for, but it must be 20 or more"):
+        audit(runs, bootstrap=0)
     with pytest.raises(NotALaw, match="compute_only was given as a law, but it reads C"):
         audit(runs, others=(compute_only,))
     with pytest.raises(TooFewScales, match="chinchilla needs 3 scales of N"):
