@@ -80,7 +80,7 @@ def ladder_fit(law: Callable[..., Any] = chinchilla, *, bootstrap: int = 0, seed
         MissingPublished: the runs are not on this machine.
 
     Source:
-        Bhagia et al. 2024, arXiv:2412.04403, section 3.
+        Bhagia et al. 2024, arXiv:2412.04403, the first of their two steps.
     """
     runs = open_published("ladder").filter(pl.col("N").is_not_null(), ~pl.col("size").is_in(TARGETS))
     return fit(law, runs, bootstrap=bootstrap, cluster="rows", seed=seed)

@@ -70,7 +70,7 @@ def isoflop_exponent(
         TooFewScales: fewer than two budgets have a minimum inside.
 
     Source:
-        Porian et al. 2024, arXiv:2406.19146, section 3, and the authors' code.
+        Porian et al. 2024, arXiv:2406.19146, and the authors' code (`interp_flop` and `power_law_fit`).
     """
     missing = [name for name in ("N", "C", "loss") if name not in runs.columns]
     if missing:

@@ -81,7 +81,7 @@ def schedule_fit(
         MissingColumns: the law reads what the points do not have.
 
     Source:
-        Luo et al. 2025, arXiv:2503.12811, section 4.
+        Luo et al. 2025, arXiv:2503.12811, and the split of the authors' repository.
     """
     found = fit(law, points.filter(split="train"), bootstrap=bootstrap, cluster="rows", seed=seed)
     names = describe(law).column_names
