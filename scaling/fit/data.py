@@ -178,19 +178,15 @@ def require_enough(law: Law, data: Data, free: tuple[str, ...], *, loose: int) -
     counted = int((data.weights > 0).sum())
     if counted < len(free):
         raise TooFewRuns(law.name, free, counted)
-    scales = {
-        c.name: data.columns[c.name]
-        for c in law.columns
-        if c.quantity.count or (not c.annotated and _looks_like_a_count(data.columns[c.name]))
-    }
     needed = min(3, len(free)) if not loose else 2
-    for name, values in scales.items():
+    extent = {name: data.columns[name] for name in scales(law, data)}
+    for name, values in extent.items():
         found = np.unique(values)
         if len(found) < needed:
             raise TooFewScales(law.name, name, tuple(found.tolist()), needed)
-    if loose or len(scales) < 2 or len(free) <= len(scales):
+    if loose or len(extent) < 2 or len(free) <= len(extent):
         return
-    logs = {name: np.log(values) for name, values in scales.items()}
+    logs = {name: np.log(values) for name, values in extent.items()}
     for name, values in logs.items():
         others = [np.ones_like(values)] + [v for other, v in logs.items() if other != name]
         design = np.stack(others, axis=1)
@@ -198,6 +194,15 @@ def require_enough(law: Law, data: Data, free: tuple[str, ...], *, loose: int) -
         strays = 100.0 * float(np.std(values - design @ fitted))
         if strays < _COLLINEAR:
             raise CollinearPredictors(law.name, (name, *(other for other in logs if other != name)), strays)
+
+
+def scales(law: Law, data: Data) -> tuple[str, ...]:
+    """Columns that the law extrapolates along: those declared as counts, or undeclared ones that look like it."""
+    return tuple(
+        c.name
+        for c in law.columns
+        if c.quantity.count or (not c.annotated and _looks_like_a_count(data.columns[c.name]))
+    )
 
 
 def caveats(law: Law, data: Data) -> tuple[str, ...]:

@@ -12,19 +12,23 @@ from numpy.typing import NDArray
 from scaling.errors import BadOption, LawReturnsNaN
 from scaling.fit import seeds
 from scaling.fit.data import Array, Data, Table, caveats, read, require_enough
+from scaling.fit.discrepancy import Discrepancy, look_back
 from scaling.fit.identify import condition, undetermined
 from scaling.fit.objective import Objective, likelihood_scale, likelihood_value, objective
 from scaling.fit.options import bounds_within, free_parameters
 from scaling.fit.problem import Problem
 from scaling.fit.resample import Clusters, bootstrap_weights, clusters, wild_targets
 from scaling.fit.result import Fit, Starts
-from scaling.fit.solve import Solution, block_size, solve
+from scaling.fit.solve import STEPS, Solution, block_size, solve
 from scaling.fit.text import weighted_rms
 from scaling.laws.base import Argument, Law, describe
 
 _AGREE = 1e-6  # relative difference of objectives at which two starts have found the same minimum
 _POLISHED = 4096  # rows beyond which starts are solved on a sample first
 _BEYOND = 1e4  # how far beyond the largest run a scale parameter is looked for
+_PATIENCE = (
+    80  # steps of a refit to the smaller runs: four in ten of a bootstrap's time would go to the last few
+)
 
 
 def fit(
@@ -56,7 +60,8 @@ def fit(
         delta: where the Huber penalty turns from square to linear, in log loss; 1e-3 is 0.1 %.
         quantile: share of the runs below the curve, for "quantile_log": 0.1 traces the better runs.
         seed: of starts and bootstrap.
-        bootstrap: number of refits to resampled runs; 0 skips them.
+        bootstrap: number of refits to resampled runs; 0 skips them, and the look at what the law missed from smaller
+            runs on (`Fit.discrepancy`).
         cluster: what is resampled together: "rows", "compute" (quarter decades), a column, or "auto": trunk_id where
             the table has it, else quarter decades of compute, else rows. The choice is printed.
         resample: "pairs" draws clusters of runs with replacement; "wild" keeps every run and turns the misses of a
@@ -96,7 +101,8 @@ def fit(
     draws, unfinished = _bootstrap(found, best, groups, bootstrap, seed, wild=resample == "wild")
     words = groups.words + ", wild" * (resample == "wild")
     notes += caveats(problem.law, data)
-    return _result(law, found, data, best, solution, draws, unfinished, words, notes, settings)
+    result = _result(law, found, data, best, solution, draws, unfinished, words, notes, settings)
+    return replace(result, discrepancy=_look_back(found, data, best, groups, seed)) if bootstrap else result
 
 
 _objective = objective  # `fit` has an argument of that name
@@ -207,12 +213,14 @@ def _maximise_likelihood(
 
 
 def _narrowed(
-    problem: Problem, starts: Array, weights: Array | None, mean_miss: float, prepared: Array | None = None
-) -> Solution:
+    problem: Problem, starts: Array, weights: Array | None, mean_miss: float, prepared: Array | None = None,
+    *, steps: int = STEPS,
+) -> Solution:  # fmt: skip
     """Fits with the bend of the penalty narrowed step by step, each from the one before."""
-    solution = solve(_bent(problem, _NARROWER[0] * mean_miss), starts, weights, prepared)
+    solution = solve(_bent(problem, _NARROWER[0] * mean_miss), starts, weights, prepared, steps=steps)
     for share in _NARROWER[1:]:
-        solution = solve(_bent(problem, share * mean_miss), solution.parameters, weights, prepared)
+        bent = _bent(problem, share * mean_miss)
+        solution = solve(bent, solution.parameters, weights, prepared, steps=steps)
     return solution
 
 
@@ -255,6 +263,13 @@ def _bootstrap(
     return np.concatenate([p.parameters for p in parts]), int(sum((~p.converged).sum() for p in parts))
 
 
+def _look_back(problem: Problem, data: Data, best: Array, groups: Clusters, seed: int) -> Discrepancy | None:
+    def refit(problem: Problem, best: Array, weights: Array) -> Array:
+        return _refit(problem, best, weights, None, steps=_PATIENCE).parameters
+
+    return look_back(problem, data, best, groups, seed=seed, refit=refit)
+
+
 def _log_likelihood(problem: Problem, best: Array, lowest: float) -> float | None:
     """Log-likelihood of the runs, priors left out; None where the objective is none."""
     goal = problem.objective
@@ -267,12 +282,16 @@ def _log_likelihood(problem: Problem, best: Array, lowest: float) -> float | Non
     return -float(problem.weights @ goal.penalty(problem.misses(best[None])[0]) + normaliser)
 
 
-def _refit(problem: Problem, best: Array, weights: Array | None, prepared: Array | None) -> Solution:
+def _refit(
+    problem: Problem, best: Array, weights: Array | None, prepared: Array | None, *, steps: int = STEPS
+) -> Solution:
     count = len(weights if weights is not None else prepared)  # type: ignore[arg-type]
     starts = np.tile(best, (count, 1))
     if problem.objective.name == "huber_likelihood" and problem.objective.delta:
-        return _narrowed(problem, starts, weights, problem.objective.delta / _NARROWER[-1], prepared)
-    return solve(problem, starts, weights, prepared)
+        return _narrowed(
+            problem, starts, weights, problem.objective.delta / _NARROWER[-1], prepared, steps=steps
+        )
+    return solve(problem, starts, weights, prepared, steps=steps)
 
 
 def _result(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scaling import laws
 from scaling.errors import BadOption, LawError, LawNotSaved, MissingColumns, NotALikelihood, UnreadableFit
 from scaling.fit import text
+from scaling.fit.discrepancy import Discrepancy
 from scaling.laws.base import describe
 
 Array = NDArray[np.float64]
@@ -54,9 +55,13 @@ class Prediction:
     """Share of the interval, two-sided; 0.8 leaves a tenth on either side."""
     kind: str
     """"mean": where the law runs. "new run": where another run of its own would end, its scatter included."""
+    discrepancy: bool = False
+    """Whether some of it lies beyond the runs, and what the law may miss there is in its interval."""
 
     def __str__(self) -> str:
         what = "for the mean" if self.kind == "mean" else "for a new run"
+        if self.discrepancy:
+            what += ", what the law may miss beyond its runs included"
         low, middle, high = (np.atleast_1d(a).ravel() for a in (self.low, self.median, self.high))
         lines = [
             f"{text.rounded(center, (b - a) / 2)}, {text.interval(a, b, self.level)} {what}"
@@ -117,6 +122,8 @@ class Fit:
     """Smallest and largest value of each column that was fitted to."""
     notes: tuple[str, ...] = ()
     data_hash: str
+    discrepancy: Discrepancy | None = None
+    """What the law may miss beyond its runs; None without a bootstrap, or where it reads nothing to go beyond."""
 
     @property
     def aicc(self) -> float:
@@ -166,18 +173,25 @@ class Fit:
             return dict.fromkeys(self.free, (np.nan, np.nan))
         return {p: tuple(map(float, np.quantile(self.draws[p], tails))) for p in self.free}  # type: ignore[misc]
 
-    def predict(self, *, level: float = 0.8, new_run: bool = False, **columns: ArrayLike) -> Prediction:
+    def predict(
+        self, *, level: float = 0.8, new_run: bool = False, discrepancy: bool = True, **columns: ArrayLike
+    ) -> Prediction:
         """Losses at columns of your choice, with an interval from the bootstrap draws.
+
+        Beyond the runs each draw is moved by what the law may miss there, as its fits to the smaller runs missed the
+        larger ones: the interval widens, and where they all missed to one side the median leaves the fitted curve.
 
         Args:
             level: share of the two-sided interval.
             new_run: add the scatter of single runs around the law, resampled from the residuals and widened by
                 sqrt(n / (n - p)) for the p parameters that were fitted to them.
+            discrepancy: allow for what the law may miss beyond the runs, see `scaling.fit.discrepancy`; False: as if it
+                held for ever.
             **columns: what the law reads, e.g. N=70e9, D=1.4e12; numbers or arrays that broadcast.
 
         Returns:
             Median, low and high in the broadcast shape of the columns. Without a bootstrap the median is the fitted
-            curve, and low and high are NaN for the mean.
+            curve, low and high are NaN for the mean, and nothing is known of the discrepancy.
 
         Raises:
             MissingColumns: a column that the law reads was not given.
@@ -203,18 +217,24 @@ class Fit:
         count = len(next(iter(draws.values())))
         rng = np.random.default_rng([self.settings.get("seed", 0), 1])
         out = np.empty((3, len(points[0])))
+        miss = self.discrepancy if discrepancy and self._drawn else None
+        t = miss.draws(count, self.settings.get("seed", 0)) if miss else np.zeros(count)
+        named = dict(zip(law.column_names, points, strict=True))
+        beyond = miss is not None and bool(np.any(miss.support.distance(named) > 0))
         width = max(1, _CELLS // count)
         for i in range(0, len(points[0]), width):
             part = [p[i : i + width] for p in points]
             with np.errstate(all="ignore"):
                 values = np.broadcast_to(self.law(*part, **parameters), (count, len(part[0])))
+            if miss and beyond:
+                values = miss.move(values, t, {c: v[i : i + width] for c, v in named.items()})
             if new_run:
                 values = self._scatter(values, rng)
             out[:, i : i + width] = np.quantile(values, [tails[0], 0.5, tails[1]], axis=0)
         low, median, high = (np.asarray(row) for row in out.reshape((3, *shape)))
         if not self._drawn and not new_run:
             low, high = np.full(shape, np.nan), np.full(shape, np.nan)
-        return Prediction(median, low, high, level, "new run" if new_run else "mean")
+        return Prediction(median, low, high, level, "new run" if new_run else "mean", beyond)
 
     def save(self, path: str | Path) -> None:
         """Write the fit as JSON; numbers come back to the last digit. The runs are not in it, their hash is."""
@@ -229,6 +249,7 @@ class Fit:
             "draws": {p: v.tolist() for p, v in self.draws.items()},
             "residuals": self.residuals.tolist(),
             "residual_weights": self.residual_weights.tolist(),
+            "discrepancy": asdict(self.discrepancy) if self.discrepancy else None,
         } | {name: getattr(self, name) for name in _PLAIN}
         scratch = path.with_name(path.name + ".part")
         scratch.write_text(json.dumps(saved, indent=1))
@@ -269,6 +290,7 @@ class Fit:
                 draws={p: np.array(v, float) for p, v in saved["draws"].items()},
                 residuals=np.array(saved["residuals"], float),
                 residual_weights=np.array(saved["residual_weights"], float),
+                discrepancy=Discrepancy.restored(saved.get("discrepancy")),
                 **plain,
             )
         except FileNotFoundError:
@@ -331,6 +353,8 @@ class Fit:
             f"residual {self.rms_percent:.2g} % rms",
         ]
         lines += [f"not determined by these runs: {p} ({how})" for p, how in self.undetermined.items()]
+        if self.discrepancy:
+            lines.append(str(self.discrepancy))
         return lines + list(self.notes)
 
     def _scatter(self, values: Array, rng: np.random.Generator) -> Array:

@@ -1,0 +1,266 @@
+"""How far a law misses beyond its runs: what it missed before, and what to allow for when it predicts.
+
+A bootstrap knows how well the runs determine the parameters, not whether the law goes on to hold. So the same law is
+refitted to the runs up to several origins, each time predicts the rest, and its misses are held against the distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.fit import text
+from scaling.fit.data import Data, scales
+from scaling.fit.problem import Array, Problem
+from scaling.fit.resample import Clusters, bootstrap_weights
+
+# Prior of the miss a decade beyond the runs. The median and spread of its standard deviation, in units of the scatter
+# of the fitted runs, and the correlation of misses from different origins: chosen once on the simulated worlds 0 to 199
+# of benchmarks/coverage.py, which reports on others. Coverage there changes by 3 points at most over medians of 0.6
+# to 1.3 and correlations of 0.5 to 0.9.
+_MEDIAN, _SPREAD, _ALIKE = 1.0, 1.0, 0.9
+_GRID = np.exp(np.linspace(-4.6, 4.6, 81))
+
+_FARTHEST = 10.0  # decades; an endless model is no farther
+_ORIGINS = 6
+_DRAWS = 16  # refits to resampled runs from each origin, enough for a standard error
+_BINS_PER_DECADE = 4
+_SPARE = 3  # runs that an origin needs beyond one for each free parameter
+
+Refit = Callable[[Problem, Array, Array], Array]
+"""From a problem, its best parameters and weights of shape (batch, rows) to parameters of shape (batch, free)."""
+
+
+@dataclass(frozen=True)
+class Support:
+    """Where a law was fitted."""
+
+    ranges: dict[str, tuple[float, float]]
+    """Smallest and largest log10 of each scale that it reads."""
+    axis: tuple[str, ...]
+    """Columns whose product it is extrapolated along: C, else N and D, else its first scale."""
+    along: tuple[float, float]
+    """Smallest and largest log10 of that product."""
+
+    @staticmethod
+    def of(columns: Mapping[str, Array]) -> Support:
+        """Of runs with these scales, one array each."""
+        names = tuple(columns)
+        axis = ("C",) if "C" in names else ("N", "D") if {"N", "D"} <= set(names) else names[:1]
+        return Support(
+            {c: _ends(np.log10(v)) for c, v in columns.items()}, axis, _ends(_product(axis, columns))
+        )
+
+    def distance(self, columns: Mapping[str, Array]) -> Array:
+        """Decades by which each point lies beyond the runs, in the scale where that is most; zero among them."""
+        with np.errstate(divide="ignore"):
+            beyond = [_outside(np.log10(columns[c]), ends) for c, ends in self.ranges.items()]
+            beyond.append(_outside(_product(self.axis, columns), self.along))
+        return np.minimum(np.maximum.reduce(beyond), _FARTHEST)
+
+
+@dataclass(frozen=True)
+class Discrepancy:
+    """What a law misses beyond its runs: a number t for a whole extrapolation, growing with its distance d in decades.
+
+        ln y = ln L + t √d,   t ~ Normal(shift, s),   ln s ~ Normal(ln scale, spread)
+
+    (y = L + t √d for an objective on differences.) All points of a prediction share t, as a law that runs off at one
+    decade is farther off at two.
+    """
+
+    support: Support
+    shift: float
+    """Where earlier fits went wrong the same way, what to expect of this one."""
+    scale: float
+    """Median standard deviation around it, a decade beyond the runs."""
+    spread: float
+    """Standard deviation of its logarithm: origins are few, so tails are long."""
+    origins: int
+    """Earlier fits that this rests on; 0: the runs are too few for any, and it is the prior of simulated worlds."""
+    relative: bool = True
+    """In log loss; False: in the unit of the loss."""
+
+    @staticmethod
+    def restored(saved: dict[str, Any] | None) -> Discrepancy | None:
+        """From the dictionary that `dataclasses.asdict` made and JSON kept; None stays None."""
+        if saved is None:
+            return None
+        kept = saved["support"]
+        ranges = {name: (low, high) for name, (low, high) in kept["ranges"].items()}
+        support = Support(ranges, tuple(kept["axis"]), (kept["along"][0], kept["along"][1]))
+        named: dict[str, Any] = saved | {"support": support}
+        return Discrepancy(**named)
+
+    def draws(self, count: int, seed: int) -> Array:
+        """Draws of t, shape (count,), as many on either side of the shift."""
+        rng = np.random.default_rng([seed, 2])
+        half = (count + 1) // 2
+        size = self.scale * np.exp(self.spread * rng.normal(size=half)) * rng.normal(size=half)
+        return self.shift + rng.permutation(np.concatenate([size, -size])[:count])
+
+    def move(self, values: Array, t: Array, columns: Mapping[str, Array]) -> Array:
+        """Losses of shape (draws, points) moved by t of shape (draws,) at points of shape (points,)."""
+        miss = t[:, None] * np.sqrt(self.support.distance(columns))
+        return values * np.exp(miss) if self.relative else values + miss
+
+    def __str__(self) -> str:
+        unit, percent = (100.0, " %") if self.relative else (1.0, "")
+        shift, scale = unit * self.shift, unit * self.scale
+        size = f"± {text.rounded_error(shift, scale)}{percent}"
+        if not self.origins:
+            return (
+                f"too few runs to see how the law misses beyond them; predictions allow {size} at one decade"
+            )
+        return (
+            f"a decade beyond these runs predictions are moved by {text.rounded(shift, scale)} {size}, as "
+            f"{self.origins} fits to the smaller runs missed the larger"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Misses:
+    """What refits from earlier origins missed, one entry for each origin and quarter decade of distance."""
+
+    origin: NDArray[np.int64]
+    distance: Array
+    """Decades beyond the runs that were fitted."""
+    miss: Array
+    """Mean over the runs there, observed minus predicted, in the terms of `Fit.residuals`."""
+    stderr: Array
+    """Of that mean: the scatter of clusters of runs, and the doubt about the parameters."""
+
+
+def look_back(
+    problem: Problem, data: Data, best: Array, groups: Clusters, *, seed: int, refit: Refit
+) -> Discrepancy | None:
+    """What to allow for beyond the runs; None for a law that reads no scale.
+
+    Args:
+        problem: what was minimised, with the rows in the order of `data`.
+        data: what the law read.
+        best: its solution, shape (free,), from which the refits start.
+        groups: runs that are not independent; a cluster counts once in the standard error of a miss.
+        seed: of the refits to resampled runs.
+        refit: solves a batch.
+    """
+    names = scales(problem.law, data)
+    if not names:
+        return None
+    columns = {c: data.columns[c] for c in names}
+    predicted = problem.objective.prepare(problem.call(best[None]))[0]
+    spare = max(1, problem.rows - len(best))
+    noise = text.weighted_rms(problem.prepared - predicted, problem.weights) * np.sqrt(problem.rows / spare)
+    noise = max(noise, 1e-12)
+    missed = _missed(problem, columns, best, groups, noise, seed, refit)
+    shift, scale, spread = expected(missed, noise)
+    origins = len(np.unique(missed.origin))
+    return Discrepancy(Support.of(columns), shift, scale, spread, origins, problem.objective.log)
+
+
+def expected(missed: Misses, noise: float) -> tuple[float, float, float]:
+    """Shift, scale and spread of a `Discrepancy` from earlier misses.
+
+    The misses from origin i give one estimate of its t_i, weighted over distances by their standard errors, which are
+    taken to be fully correlated. For a standard deviation s the t_i and the t to come are jointly normal with variance
+    s² and correlation 0.9; s has a log-normal prior around the scatter of the runs and is summed over a grid.
+
+    Args:
+        missed: of any number of origins; of none, the prior comes back.
+        noise: scatter of the fitted runs around the law.
+    """
+    s = noise * _GRID
+    log_p = -0.5 * (np.log(_GRID / _MEDIAN) / _SPREAD) ** 2
+    mean, variance = np.zeros(len(s)), s**2
+    if len(missed.origin):
+        seen, stderr = np.transpose([_one_origin(missed, i) for i in np.unique(missed.origin)])
+        alike = _ALIKE + (1.0 - _ALIKE) * np.eye(len(seen))
+        covariance = s[:, None, None] ** 2 * alike + np.diag(stderr**2)
+        to_come = _ALIKE * np.tile(s[:, None] ** 2, len(seen))
+        pull = np.linalg.solve(covariance, to_come[:, :, None])[:, :, 0]
+        mean, variance = pull @ seen, s**2 - (pull * to_come).sum(1)
+        fit = (seen * np.linalg.solve(covariance, np.tile(seen[:, None], (len(s), 1, 1)))[:, :, 0]).sum(1)
+        log_p -= 0.5 * (fit + np.linalg.slogdet(covariance)[1])
+    p = np.exp(log_p - log_p.max())
+    p /= p.sum()
+    shift = float(p @ mean)
+    log_scale = 0.5 * np.log(variance + (mean - shift) ** 2)
+    center = float(p @ log_scale)
+    return shift, float(np.exp(center)), float(np.sqrt(p @ (log_scale - center) ** 2))
+
+
+def _one_origin(missed: Misses, origin: int) -> tuple[float, float]:
+    """Its t and the standard error."""
+    here = missed.origin == origin
+    growth = np.sqrt(missed.distance[here])
+    t, stderr = missed.miss[here] / growth, missed.stderr[here] / growth
+    return float(np.average(t, weights=stderr**-2)), float(np.average(stderr, weights=stderr**-2))
+
+
+def _missed(
+    problem: Problem, columns: dict[str, Array], best: Array, groups: Clusters, noise: float, seed: int, refit: Refit
+) -> Misses:  # fmt: skip
+    """All origins are refitted side by side: rows that an origin does not see count nothing in it."""
+    windows = _windows(problem, columns)
+    entries: list[tuple[float, ...]] = []
+    if windows:
+        weights = np.concatenate([_weights(problem, groups, seen, seed) for seen in windows])
+        with np.errstate(all="ignore"):
+            predicted = problem.objective.prepare(problem.call(refit(problem, best, weights)))
+        misses = (problem.prepared - predicted).reshape(len(windows), 1 + _DRAWS, problem.rows)
+    for origin, seen in enumerate(windows):
+        distance = Support.of({c: v[seen] for c, v in columns.items()}).distance(columns)
+        ahead = ~seen & (problem.weights > 0)
+        bins = np.where(ahead, np.ceil(_BINS_PER_DECADE * distance), 0)
+        for b in np.unique(bins[bins > 0]):
+            here = bins == b
+            mean = misses[origin][:, here].mean(1)
+            low, high = np.quantile(mean[1:], [0.16, 0.84])
+            clusters = len(np.unique(groups.labels[here]))
+            stderr = np.hypot((high - low) / 2.0, noise / np.sqrt(clusters))
+            entries.append((origin, distance[here].mean(), mean[0], stderr))
+    table = np.array(entries, float).reshape(-1, 4)
+    table = table[np.isfinite(table).all(1)]
+    return Misses(table[:, 0].astype(np.int64), *table[:, 1:].T)
+
+
+def _windows(problem: Problem, columns: dict[str, Array]) -> list[NDArray[np.bool_]]:
+    """Which rows lie up to each origin; origins are evenly spaced over the upper two thirds of the scale."""
+    along = _product(Support.of(columns).axis, columns)
+    low, high = _ends(along)
+    found: list[NDArray[np.bool_]] = []
+    for end in np.linspace(low + (high - low) / 3.0, high, _ORIGINS + 1)[:-1]:
+        seen = (along <= end + 1e-9) & (problem.weights > 0)
+        several = min(len(np.unique(v[seen])) for v in columns.values())
+        enough = seen.sum() >= len(problem.free) + _SPARE and several >= min(3, len(problem.free))
+        if enough and not any(np.array_equal(seen, other) for other in found):
+            found.append(seen)
+    return found
+
+
+def _weights(problem: Problem, groups: Clusters, seen: NDArray[np.bool_], seed: int) -> Array:
+    """What each row counts in the refits from one origin: once, then as often as its cluster was drawn."""
+    labels, own = np.unique(groups.labels[seen], return_inverse=True)
+    drawn = bootstrap_weights(
+        Clusters(own, len(labels), groups.words), problem.weights[seen], draws=_DRAWS, seed=seed, chunk=_DRAWS
+    )
+    weights = np.zeros((1 + _DRAWS, problem.rows))
+    weights[0, seen], weights[1:, seen] = problem.weights[seen], next(drawn)
+    return weights
+
+
+def _ends(values: Array) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
+
+
+def _product(axis: tuple[str, ...], columns: Mapping[str, Array]) -> Array:
+    """log10 of the product of these columns."""
+    return np.sum([np.log10(columns[c]) for c in axis], axis=0)
+
+
+def _outside(values: Array, ends: tuple[float, float]) -> Array:
+    return np.maximum(np.maximum(values - ends[1], ends[0] - values), 0.0)
