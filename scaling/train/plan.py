@@ -150,7 +150,7 @@ class Plan:
         text = ", ".join(f"{print_count(n)} bytes of {d}" for d, n in self.corpus.bytes.items())
         lines = [
             f"{self.runs} runs, {self.done} of them done; to train: {print_count(self.tokens)} tokens, "
-            f"{print_count(self.flops)} FLOPs in {len(self.packs)} stacks"
+            f"{print_count(self.flops)} FLOPs in {_some(len(self.packs), 'stack')}"
         ]
         if self.packs:
             source = "this study's rows of" if len(self.speeds) > 1 else "the speed of a plain product on"
@@ -158,7 +158,7 @@ class Plan:
                 f"from {source} {device_name(self.device)}" if self.speeds else "no row of this GPU yet"
             )
             lines.append(
-                f"about {_time(self.hours)} with {self.workers} workers ({rests_on}); {_bytes(self.memory)} of "
+                f"about {_time(self.hours)} with {_some(self.workers, 'worker')} ({rests_on}); {_bytes(self.memory)} of "
                 f"memory for the largest stack; up to {_bytes(self.disk)} of disk for checkpoints and rows"
             )
         lines += [f"corpus {self.corpus.corpus_hash}: {text} in {self.corpus.files} files", self._table()]
@@ -227,6 +227,10 @@ def plan_sweep(
 
 def _flops(pack: Pack) -> float:
     return sum(count_flops(t.shape, tokens_to_train(t)).total for t in pack.trunks)
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _time(hours: float | None) -> str:

@@ -1,0 +1,71 @@
+"""The live table of a sweep, in a terminal and as lines of a log."""
+
+from rich.console import Console
+
+from scaling.study import Trunk
+from scaling.train.packs import pack_trunks
+from scaling.train.progress import Progress
+
+TRUNKS = tuple(Trunk(width=w, seed=s, budgets=(51_200,)) for w in (16, 32) for s in (0, 1))
+WIDE, NARROW = pack_trunks(TRUNKS, "c", workers=1, gpu=False)
+
+
+def drawn(progress):
+    console = Console(width=120, color_system=None)
+    with console.capture() as captured:
+        console.print(progress.render())
+    return captured.get()
+
+
+def test_the_table_shows_every_stack_at_work():
+    progress = Progress("two", 4, 0, WIDE.cost + NARROW.cost, shown=False)
+    progress.start(WIDE, attempt=1)
+    progress.start(NARROW, attempt=2)
+    progress.advance(WIDE, 2 * 512 * 30)
+    progress.advance(WIDE, 0, loss=2.3456)
+    progress.advance(NARROW, 0, runs=1)
+    heading, wide, narrow, bar = drawn(progress).splitlines()
+    assert heading.split() == ["stack", "models", "steps", "speed", "loss", "attempt"]
+    assert wide.split()[:8] == ["width", "32", "depth", "2", "2", "30", "of", "100"]
+    assert wide.split()[-2:] == ["2.346", "1"]
+    assert narrow.split()[:8] == ["width", "16", "depth", "2", "2", "0", "of", "100"]
+    assert narrow.split()[-1] == "2"
+    assert "two" in bar and "1/4 runs" in bar
+    progress.finish(NARROW, done=False)
+    assert "width 16" not in drawn(progress)
+
+
+def test_what_a_checkpoint_had_is_not_waited_for():
+    progress = Progress("one", 2, 0, WIDE.cost, shown=False)
+    progress.start(WIDE, attempt=1)
+    progress.advance(WIDE, WIDE.tokens // 4, runs=2)
+    progress.started -= 60.0
+    assert progress.state().endswith(" 3 min 00 s left")
+    progress.finish(WIDE, done=True)
+    assert progress.state().startswith("2/2 runs")
+    assert progress.state().endswith(" 0 s left")
+
+
+def test_another_launchers_stack_leaves_the_sum():
+    progress = Progress("one", 4, 0, WIDE.cost + NARROW.cost, shown=False)
+    progress.skip(WIDE.cost, done=2)
+    assert progress.cost == NARROW.cost
+    assert progress.state() == "2/4 runs"
+
+
+def test_a_terminal_sees_the_table_and_a_log_sees_lines(monkeypatch, capsys):
+    def train():
+        with Progress("seen", 2, 0, WIDE.cost, shown=True) as progress:
+            progress.start(WIDE, attempt=1)
+            progress.advance(WIDE, WIDE.tokens, runs=2)
+            if progress.live:
+                progress.live.refresh()
+
+    train()
+    assert capsys.readouterr().err.startswith("seen: 2/2 runs · ")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    train()
+    seen = capsys.readouterr().err
+    assert "width 32 depth 2" in seen
+    assert "2/2 runs" in seen
