@@ -195,10 +195,12 @@ def wall(
     _write_notebook(
         out.with_suffix(".ipynb"),
         "# When is the data wall?",
-        "from scaling.fit import Fit\nfrom scaling.questions import read_inputs, wall\n\n"
+        "from scaling.fit import Fit\nfrom scaling.plot import live\nfrom scaling.plot.wall import data_wall\n"
+        "from scaling.questions import read_inputs, wall\n\nlive.enable()\n"
         f"inputs = read_inputs({where!r})\n"
         f"found = wall(inputs, draws={draws}, seed={seed}{fit_there})\nverdict = found.verdict(by={by:g})",
         "verdict.lead",
+        f"data_wall(found.sample, found.law, start=inputs.start, by={by:g})",
         "found",
         "verdict.doubts",
         "inputs",
@@ -284,7 +286,7 @@ def published(ctx: click.Context) -> None:
 
     from scaling.published import catalogue
 
-    listed = catalogue().drop("paper")
+    listed = catalogue().drop("paper", "units")
     table = Table(box=None, pad_edge=False)
     for column in listed.columns:
         table.add_column(column, no_wrap=column == "name")
@@ -303,9 +305,10 @@ def fetch(name: str) -> None:
     Example:
       scaling published fetch chinchilla
     """
-    from scaling.published import fetch_published
+    from scaling.published import SOURCES, fetch_published
 
     click.echo(f"{fetch_published(name)}; open it with open_runs('published:{name}')")
+    click.echo(SOURCES[name].units)
 
 
 def _assignment(text: str) -> tuple[str, float]:
