@@ -62,9 +62,9 @@ class ComputePath:
         if not 0 < self.start_flops < math.inf:
             raise BadPath("start_flops", self.start_flops, "a finite number of FLOPs above zero")
         for name in ("growth", "efficiency"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high < math.inf:
-                raise BadPath(name, (low, high), "two ascending numbers above zero, times per year")
+            ends = getattr(self, name)
+            if not (isinstance(ends, tuple | list) and len(ends) == 2 and 0 < ends[0] <= ends[1] < math.inf):
+                raise BadPath(name, ends, "two ascending numbers above zero, times per year")
         if not 0 < self.level < 1:
             raise BadPath("level", self.level, "between 0 and 1")
 

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.errors import MissingColumns, NotALaw, TooFewScales
+from scaling.errors import BadPredictor, MissingColumns, NotALaw, TooFewScales
 from scaling.fit.data import Table, as_frame, compute
 from scaling.fit.estimate import fit, minimise, prepare
 from scaling.fit.evidence import distinct_names
@@ -115,7 +115,7 @@ def multiverse(
     Raises:
         MissingColumns: no N, D or loss.
         NotALaw: a form that reads other columns.
-        FitError: as `fit`, for the law and all runs.
+        FitError: as `fit`, for the law and all runs; BadPredictor also for a C that some run lacks.
     """
     frame = as_frame(runs)
     if missing := [name for name in ("N", "D", "loss") if name not in frame.columns]:
@@ -159,8 +159,9 @@ def _sizes(frame: pl.DataFrame) -> dict[str, pl.Expr]:
     N, total = pl.col("N").cast(pl.Float64), pl.col("params_total")
     said = frame["n_convention"].drop_nulls().unique() if "n_convention" in frame.columns else []
     found = {str(said[0]) if len(said) == 1 else "as given": N}
-    if "params_total" in frame.columns and (frame["params_total"] > 1.01 * frame["N"]).any():
-        if "params_head" in frame.columns:
+    known = {c for c in frame.columns if frame[c].null_count() == 0}
+    if "params_total" in known and (frame["params_total"] > 1.01 * frame["N"]).any():
+        if "params_head" in known:
             found["with head"] = N + pl.col("params_head")
         found["total"] = total.cast(pl.Float64)
     return found
@@ -170,8 +171,13 @@ def prices(frame: pl.DataFrame) -> dict[str, Price]:
     """The ways in which these runs can count compute."""
     N, D = (frame[name].cast(pl.Float64).to_numpy() for name in ("N", "D"))
     plain, given = FLOPS_PER_PARAMETER_TOKEN * N * D, compute(frame)
+    if given is None:  # there is a C, but not for every run
+        C = frame["C"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        bad = ~(np.isfinite(C) & (C > 0))
+        first = int(np.argmax(bad))
+        raise BadPredictor("C", int(bad.sum()), first, float(C[first]), "finite and above zero")
     found: dict[str, Price] = {}
-    if given is not None and np.median(np.abs(np.log(given[0] / plain))) > _COUNTED_APART:
+    if np.median(np.abs(np.log(given[0] / plain))) > _COUNTED_APART:
         k = float(np.median((given[0] / D - FLOPS_PER_PARAMETER_TOKEN * N) / np.sqrt(N)))
         found["as given"] = Price(given[0], k)
     return found | {"6ND": Price(plain, 0.0)}

@@ -117,6 +117,7 @@ def test_forecast_prints_as_text_and_as_a_table():
     ("wrong", "words"),
     [
         ({"growth": (0, 5)}, r"growth=\(0, 5\).*above zero"),
+        ({"growth": 4.5}, r"growth=4\.5.*two ascending numbers"),
         ({"growth": (5, 4)}, r"growth=\(5, 4\).*two ascending"),
         ({"efficiency": (-1, 2)}, r"efficiency=\(-1, 2\)"),
         ({"start_flops": 0}, "start_flops=0"),

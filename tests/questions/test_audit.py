@@ -7,7 +7,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scaling.errors import BadOption, EmptyStep, MissingColumns, NotALaw, TooFewRunsToAudit, TooFewScales
+from scaling.errors import (
+    BadOption,
+    BadPredictor,
+    EmptyStep,
+    MissingColumns,
+    NonFiniteLoss,
+    NotALaw,
+    TooFewRunsToAudit,
+    TooFewScales,
+)
 from scaling.fit import fit
 from scaling.laws import chinchilla, compute_only, power_mean
 from scaling.laws.optimal import optimum
@@ -199,6 +208,12 @@ def test_audit_names_what_it_cannot_use():
         audit(runs, bootstrap=0)
     with pytest.raises(NotALaw, match="compute_only was given as a law, but it reads C"):
         audit(runs, others=(compute_only,))
+    with pytest.raises(
+        BadPredictor, match="column C must be finite and above zero, but 1 of the runs are not"
+    ):
+        audit(runs.with_columns(C=pl.when(pl.col("loss") > pl.col("loss").min()).then(1e18)))
+    with pytest.raises(NonFiniteLoss, match="a fit needs a finite loss above zero"):
+        audit(runs.with_columns(loss=pl.when(pl.col("loss") > pl.col("loss").min()).then("loss")))
     with pytest.raises(TooFewScales, match="chinchilla needs 3 scales of N"):
         audit(runs.filter(pl.col("N") < 1.1e7))
 
