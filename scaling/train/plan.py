@@ -157,10 +157,11 @@ class Plan:
             rests_on = (
                 f"from {source} {device_name(self.device)}" if self.speeds else "no row of this GPU yet"
             )
-            lines.append(
-                f"about {_time(self.hours)} with {_some(self.workers, 'worker')} ({rests_on}); {_bytes(self.memory)} of "
-                f"memory for the largest stack; up to {_bytes(self.disk)} of disk for checkpoints and rows"
-            )
+            lines += [
+                f"time   about {_time(self.hours)} with {_some(self.workers, 'worker')} ({rests_on})",
+                f"memory {_bytes(self.memory)} for the largest stack",
+                f"disk   up to {_bytes(self.disk)} for checkpoints and rows",
+            ]
         lines += [f"corpus {self.corpus.corpus_hash}: {text} in {self.corpus.files} files", self._table()]
         return "\n".join(lines)
 
