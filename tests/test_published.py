@@ -15,6 +15,7 @@ from scaling import published as room
 from scaling.download import download
 from scaling.errors import DownloadFailed, MissingPublished, UnknownPublished, UnreadableTable
 from scaling.published import SOURCES, catalogue, fetch_published, open_published
+from scaling.published_files import RemoteFile
 
 RAW_FOLDERS = {
     "chinchilla": "",
@@ -105,7 +106,7 @@ def from_server(server, published, monkeypatch, tmp_path):
                 p for p in (published / "raw" / folder).rglob(Path(file.path).name) if _same_end(p, file.path)
             )
             path = served.relative_to(published / "raw").as_posix()
-            moved.append(room.RemoteFile(f"{server}/{path}", file.path, file.bytes, file.sha256))
+            moved.append(RemoteFile(f"{server}/{path}", file.path, file.bytes, file.sha256))
         sources[name] = dataclasses.replace(SOURCES[name], raw=tuple(moved))
     monkeypatch.setattr(room, "SOURCES", SOURCES | sources)
     return tmp_path
