@@ -64,6 +64,7 @@ _AS_GOOD = 1.5  # a form whose typical miss is more than this times the best for
 _AGREE = 1e-6
 _NOTHING = 1e-24  # of the objective for each row: below it, differences are rounding
 _STARTS = 3
+_LOOSE = 0.1  # standard error of an exponent from which approach 2 says nothing
 _COUNTED_APART = 0.01  # in ln C, from which two ways to count are two
 _AT = np.array([-0.5, 0.5, 0.0, 1.0, 2.0])  # decades from the largest compute
 
@@ -109,8 +110,8 @@ def multiverse(
         the form has none); a, the local exponent of the best N in C; C, training FLOPs of the largest run as counted;
         tokens_per_parameter, best D / N there; loss_10x and loss_100x, nats/token at 10 and 100 times that with the
         best N and D; rms_percent; median_percent, the median absolute miss; converged (the best start did, and another
-        agrees); kept (converged, every number finite, and a median miss below 1.5 times that of the best form under the
-        same other choices; rms would let the outliers of the runs decide).
+        agrees; for approach 2 also a standard error of a below 0.1); kept (converged, every number finite, and a median
+        miss below 1.5 times that of the best form under the same other choices: rms would let outliers decide).
 
     Raises:
         MissingColumns: no N, D or loss.
@@ -339,7 +340,7 @@ def _approach_2(frame: pl.DataFrame, cases: list[_Case], price: Price) -> list[d
             | {"tokens_per_parameter": largest / price.per_token(N) / N}
             | {"loss_10x": float(ahead[0]), "loss_100x": float(ahead[1])}
             | {"rms_percent": floor.rms_percent, "median_percent": 100.0 * float(np.median(np.abs(floor.residuals)))}
-            | {"converged": floor.starts.agree > 1}
+            | {"converged": floor.starts.agree > 1 and found.stderr < _LOOSE}
         )  # fmt: skip
     return rows
 
