@@ -14,15 +14,15 @@ Array = NDArray[np.float64]
 SHAPES = 5
 """Shape parameters of a curve: two exponents, place and width of the break, floor."""
 
-_EARLY, _LATE = (np.log(0.15), 1.3), (np.log(0.4), 0.8)  # exponents: median and spread of their logarithm
-_WIDTH = (np.log(0.4), 0.8)  # of the break, in ln x
-_EXCESS = (np.log(0.5), 1.3)  # last loss above the floor, in units of the fall seen
+_EARLY, _LATE = (np.log(0.07), 1.5), (np.log(0.4), 0.8)  # exponents: median and spread of their logarithm
+_WIDTH = (np.log(0.3), 0.8)  # of the break, in ln x
+_EXCESS = (np.log(0.3), 1.3)  # last loss above the floor, in units of the fall seen
 _BEFORE, _BEYOND = 0.3, 0.5  # how far outside the data the break may lie, in ln x
 _LEAST_FALL = 0.02  # of the last loss; a flatter curve is taken to have fallen that much
 
-_RATIOS = (0.0, 1.0, 4.0, 16.0)  # variance of the correlated miss over that of the noise
+_RATIOS = (0.0, 4.0, 16.0, 64.0)  # variance of the correlated miss over that of the noise
 _LENGTHS = (1.0, 4.0)  # over which it is forgotten, in ln x
-_FADES = (np.inf,)  # ln x over which the noise variance grows e-fold towards the early points
+_FADES = (np.inf, 1.0)  # ln x over which the noise variance grows e-fold towards the early points
 _OLDEST = 6.0  # at most e^6-fold
 _SHAPE, _SCALE = 1.0, 1e-5  # inverse gamma of the noise variance of log loss; sqrt(1e-5) = 0.3 %
 
