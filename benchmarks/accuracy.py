@@ -93,7 +93,7 @@ def _isoflop() -> list[Row]:
         recipe = "{dataset}, {hparams}, {warmup} warm-up, {decay} decay, N and C as {param_count}".format(
             **sweep
         )
-        ours = f"{sweep['a']:.4f} ± {sweep['a_stderr']:.4f}"
+        ours = "{a:.4f} ± {a_stderr:.4f}; parabola {a_parabola:.3f}, cubic {a_cubic:.3f}".format(**sweep)
         rows.append(
             ["isoFLOP exponent of N" if not rows else "", recipe, f"{sweep['published_a']:.4f}", ours]
         )
