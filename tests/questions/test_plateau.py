@@ -50,8 +50,8 @@ def hard(C, onset=1e20):
     return power(np.minimum(C, onset))
 
 
-def ask(runs, **options):
-    return plateau(runs, **{"worlds": 100} | options)
+def ask(runs, worlds=100, **options):
+    return plateau(runs, worlds=worlds, **options)
 
 
 def court(runs):
@@ -154,9 +154,9 @@ def test_plateau_states_the_rates_that_fresh_worlds_have():
         assert apart < 3.5 * np.sqrt(2 * middle * (1 - middle) / now["worlds"])
     none = fresh.filter(pl.col("onset_decades").is_null())
     assert (none["wrong"] * none["worlds"] <= binom.ppf(0.999, 500, 2 * ALARMS)).all()
-    assert none["wrong"].mean() <= ALARMS
+    assert np.mean(none["wrong"]) <= ALARMS
     misses = fresh.filter(pl.col("onset_decades") == 1.0)["wrong"]
-    assert misses.max() < 0.1
+    assert np.max(misses) < 0.1
 
 
 def test_plateau_is_invariant_to_row_order_and_repeats_by_seed():
@@ -221,7 +221,8 @@ def test_frontier_leaves_the_ends_of_a_grid_out():
     runs = grid()
     curve = frontier(runs)
     assert not curve.path and curve.cut > 0 and not curve.table["edge"].any()
-    assert curve.table["N"].min() > runs["N"].min() and curve.table["N"].max() < runs["N"].max()
+    sizes, tried = curve.table["N"].to_numpy(), runs["N"].to_numpy()
+    assert tried.min() < sizes.min() and sizes.max() < tried.max()
     assert curve.spread == pytest.approx(0.003, rel=0.2) and curve.freedom == 100
     narrow = frontier(runs.filter(pl.col("N") < 3e7))
     assert narrow.cut == 0 and narrow.table["edge"].sum() > 3
@@ -281,7 +282,7 @@ def test_plateau_shows_every_part_of_its_evidence():
     assert weights.sum() == pytest.approx(1)
     further = evidence.filter(pl.col("part") == "next run")
     assert further["factor"].to_list() == [3, 10, 30]
-    assert further["wrong"][0] <= evidence.filter(pl.col("onset_decades") == 0.5)["wrong"].max()
+    assert further["wrong"][0] <= np.max(evidence.filter(pl.col("onset_decades") == 0.5)["wrong"])
     assert "3.0 × 10²¹ FLOPs" in verdict.next_runs[0]
 
 
