@@ -41,6 +41,8 @@ class Estimate:
     unit: str
 
     def __str__(self) -> str:
+        if self.high - self.low < 1e-5 * abs(self.value):  # ends that differ in no digit that is shown
+            return f"{self.value:.3g} {self.unit}, {100 * self.level:.3g} % [{self.low:.3g}, {self.high:.3g}]"
         if self.value >= 1e4:
             ends = f"{100 * self.level:.3g} % [{print_count(self.low)}, {print_count(self.high)}]"
             return f"{print_count(self.value)} {self.unit}, {ends}"

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import altair as alt
 import numpy as np
 import polars as pl
 
+from scaling.laws.base import describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
+from scaling.laws.repetition import MUENNIGHOFF_2023, with_repeats
 from scaling.laws.wall import text_on_offer, wall_year, worth_of_repeats
 from scaling.plot import theme, words
 from scaling.plot.live import Chart
@@ -41,7 +44,6 @@ _SPREAD_OF_TEXT = {
 def data_wall(
     draws: pl.DataFrame,
     law: Callable[..., Any],
-    parameters: Mapping[str, float],
     *,
     start: float,
     by: float = 2030.0,
@@ -52,24 +54,34 @@ def data_wall(
     Args:
         draws: of the forecast, columns text (distinct tokens at the start), text_growth, repeats (their worth over one
             pass), demand (tokens at the start), demand_growth, compute (FLOPs at the start), compute_growth.
-        law: loss from N, D and unique_tokens with the parameter R_D.
-        parameters: of the law; its R_D is where that slider starts.
+        law: of N and D, or N, D and unique_tokens, with every parameter set; the slider of R_D starts at its own.
         start: year of the draws' levels.
         by: year that a probability is read out for.
         level: of the intervals.
 
     Raises:
+        NotALaw: the law reads other columns.
         NotTraceable: the law cannot run in the browser.
     """
+    law, held = _with_efold(law)
     rows = draws.head(DRAWS)
     spread = rows["repeats"] / rows["repeats"].median()
     rows = rows.with_columns(spread.alias("repeats"))
     data = alt.InlineData(values=[{k: float(f"{v:.6g}") for k, v in row.items()} for row in rows.to_dicts()])
-    params = _sliders(draws, parameters["R_D"])
+    params = _sliders(draws, held["R_D"])
     when = _density(data, start, by, level)
-    cost = _loss(data, law, parameters, level)
+    cost = _loss(data, law, held, level)
     both = alt.vconcat(when, cost, spacing=28).add_params(*params).configure(**theme.live_config())
     return both.resolve_scale(x="independent", y="independent")
+
+
+def _with_efold(law: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, float]]:
+    """The bare law with R_D among its parameters, and what they are set to."""
+    held = dict(describe(law).held)
+    bare = law.func if isinstance(law, partial) else law
+    if "R_D" in held:
+        return bare, held
+    return with_repeats(bare), held | {"R_D": MUENNIGHOFF_2023.keywords["R_D"]}
 
 
 def _sliders(draws: pl.DataFrame, R_D: float) -> list[alt.Parameter]:

@@ -16,7 +16,7 @@ from scaling.budget import parameter_draws
 from scaling.fit import Fit
 from scaling.laws.base import describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
-from scaling.laws.repetition import effective_data
+from scaling.laws.wall import text_on_offer, wall_year, worth_of_repeats
 from scaling.questions.cost import ENDLESS, Text
 from scaling.questions.inputs import Inputs, Lever
 from scaling.questions.roles import E_FOLD, ROLES, Demand
@@ -39,10 +39,12 @@ class Paths:
 
     def dates(self, start: float, horizon: float) -> Array:
         """Year in which demand reaches the stock, infinite after the horizon."""
-        ahead, closing = self.stock - self.demand, self.demand_growth - self.text.growth
-        with np.errstate(divide="ignore", invalid="ignore"):
-            years = np.where(closing > 0, ahead / closing, np.where(ahead > 0, np.inf, 0.0))
-        return np.where(start + years > horizon, np.inf, start + years)
+        stock, demand, growth, demand_growth = map(
+            np.exp, (self.stock, self.demand, self.text.growth, self.demand_growth)
+        )
+        year = wall_year(stock, demand, stock_growth=growth, demand_growth=demand_growth, start=start)
+        passed_for_good = (self.demand_growth <= self.text.growth) & (year < start)
+        return np.where(passed_for_good, start, np.where(year > horizon, np.inf, year))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -103,10 +105,13 @@ class World:
         text = v["stock"]
         if "stock" not in self.inputs.inputs:
             text = v["pages"] * v["bytes_per_page"] / v["bytes_per_token"]
-        distinct = text * v["quality"] * v["deduplication"] * v["synthetic"] + v["multimodal"]
+        distinct = text_on_offer(
+            text * v["quality"] * v["deduplication"],
+            synthetic=v["synthetic"], multimodal=v["multimodal"], efficiency=v["efficiency"],
+        )  # fmt: skip
         asked, asked_growth = self._demand(demand or self.inputs.demand)
         growth = np.log(v["pages_growth"] * v["page_size_growth"])
-        every = np.log(distinct * v["efficiency"]), growth, self._worth(), asked, asked_growth
+        every = np.log(distinct), growth, self._worth(), asked, asked_growth
         distinct, growth, worth, asked, asked_growth = (np.broadcast_to(a, self.draws) for a in every)
         return Paths(Text(distinct, growth, worth), asked, asked_growth)
 
@@ -125,7 +130,7 @@ class World:
             self.values["epochs"],
         )
         if given is not None and given.unit == E_FOLD:
-            return effective_data(epochs, 1.0, repeats)
+            return worth_of_repeats(epochs, repeats)
         return np.minimum(repeats, epochs)
 
     def _demand(self, demand: Demand) -> tuple[Array, Array]:

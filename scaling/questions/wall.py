@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ LIKELY = 0.66
 
 _COST_DRAWS = 500
 _COST_YEARS = 12
+_SAMPLE = 1_000
 
 _MUENNIGHOFF_RUN = FLOPS_PER_PARAMETER_TOKEN * 8.67e9 * 178e9
 """FLOPs of the largest kind of run behind the default law: Muennighoff et al. 2023, arXiv:2305.16264, section 6."""
@@ -72,6 +74,11 @@ class Wall:
     cost: Cost
     fitted_to: float | None
     """FLOPs of the largest run, as 6ND, that the law of the cost was fitted to; None where it is not known."""
+    sample: pl.DataFrame
+    """The first 1,000 draws, for a page that meets their walls anew: text (distinct tokens at the start), text_growth,
+    repeats (their worth, over one pass), demand, demand_growth, compute, compute_growth."""
+    law: Callable[..., Any]
+    """Of the cost, with every parameter at its best."""
     redrawn: dict[str, int]
     """Draws that an input's role does not allow, drawn again."""
     level: float
@@ -350,10 +357,21 @@ def wall(
         demands=_demands(world, level),
         cost=_cost(world, paths, pulled, level),
         fitted_to=_fitted_to(law),
+        sample=_sample(world, paths),
+        law=partial(law.law, **law.params) if isinstance(law, Fit) else world.law,
         redrawn=world.redrawn,
         level=level,
         seed=seed,
     )
+
+
+def _sample(world: World, paths: Paths) -> pl.DataFrame:
+    columns = {
+        "text": np.exp(paths.text.distinct), "text_growth": np.exp(paths.text.growth), "repeats": paths.text.repeats,
+        "demand": np.exp(paths.demand), "demand_growth": np.exp(paths.demand_growth),
+        "compute": world.values["compute"], "compute_growth": world.values["compute_growth"],
+    }  # fmt: skip
+    return pl.DataFrame({n: np.broadcast_to(v, world.draws)[:_SAMPLE] for n, v in columns.items()})
 
 
 def _fitted_to(law: Fit | Callable[..., Any] | None) -> float | None:

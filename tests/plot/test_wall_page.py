@@ -8,7 +8,8 @@ import pytest
 from pytest import approx
 from real_vega import marks, scene, words
 
-from scaling.laws import MUENNIGHOFF_2023, data_constrained
+from scaling.errors import NotALaw
+from scaling.laws import BESIROGLU_2024, MUENNIGHOFF_2023, overtraining
 from scaling.laws.wall import text_on_offer, wall_year, worth_of_repeats
 from scaling.plot.wall import DRAWS, data_wall
 
@@ -29,7 +30,7 @@ def draws() -> pl.DataFrame:
 
 
 def page(draws):
-    return data_wall(draws, data_constrained, MUENNIGHOFF_2023.keywords, start=2024)
+    return data_wall(draws, MUENNIGHOFF_2023, start=2024)
 
 
 def readout(draws, **sliders):
@@ -104,3 +105,11 @@ def test_loss_is_that_of_endless_text_where_there_is_enough(draws):
 def test_over_training_and_fewer_passes_cost_loss(draws):
     usual, over, once = (outlines(draws, **s)[-2] for s in ({}, {"log2_over": 5.0}, {"epochs": 1.0}))
     assert usual != over and usual != once
+
+
+def test_law_without_repeats_gains_an_efold_and_one_of_other_columns_is_refused(draws):
+    chart = data_wall(draws, BESIROGLU_2024, start=2024)
+    params = {p["name"]: p.get("value") for p in chart.to_dict()["params"]}
+    assert params["r_star"] == MUENNIGHOFF_2023.keywords["R_D"]
+    with pytest.raises(NotALaw, match="repeats need N and D"):
+        data_wall(draws, overtraining, start=2024)
