@@ -1,0 +1,217 @@
+"""What a law may miss beyond its runs: learned from earlier misses, zero among the runs, kept with the fit."""
+
+import json
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pytest import approx
+from worlds import CHINCHILLA, square
+
+from scaling import laws
+from scaling.fit import Fit, fit
+from scaling.fit.discrepancy import Misses, Support, expected
+from scaling.laws import chinchilla, power_law, power_law_floor, power_mean
+
+AHEAD = {"N": [2e9, 4e9], "D": [6e10, 2e11]}
+
+
+@pytest.fixture(scope="module")
+def right():
+    """The fitted law is the true one."""
+    return fit(chinchilla, square(chinchilla, noise=0.003, **CHINCHILLA), bootstrap=300, cluster="N")
+
+
+@pytest.fixture(scope="module")
+def wrong():
+    """The fitted law adds what in truth limits one at a time."""
+    return fit(chinchilla, square(power_mean, noise=0.003, q=3.0, **CHINCHILLA), bootstrap=300, cluster="N")
+
+
+def entries(miss, stderr, origins=6):
+    """One entry a quarter decade ahead of each origin."""
+    one = np.ones(origins)
+    return Misses(np.arange(origins), 0.25 * one, miss * one, stderr * one)
+
+
+@pytest.mark.parametrize("miss", [-0.02, 0.02])
+def test_expected_recovers_a_miss_that_all_origins_share(miss):
+    """A miss of 2 % a quarter decade on is one of 4 % at a decade, as it grows with the root of the distance."""
+    shift, scale, _ = expected(entries(miss, 1e-4), noise=0.02)
+    assert shift == approx(2 * miss, rel=0.05)
+    assert scale < 0.02
+
+
+def test_expected_recovers_the_size_of_misses_to_either_side():
+    alternating = entries(0.02 * np.array([1, -1, 1, -1, 1, -1]), 1e-4)
+    shift, scale, _ = expected(alternating, noise=0.004)
+    assert abs(shift) < scale
+    assert 0.02 < scale < 0.2
+
+
+def test_expected_follows_the_latest_origins_more_than_the_first():
+    turning = entries(0.02 * np.array([1, 1, 1, -1, -1, -1]), 1e-3)
+    assert expected(turning, noise=0.02)[0] < -0.01
+
+
+def test_expected_leaves_the_prior_where_nothing_was_seen():
+    nothing = entries(0.0, 1.0, origins=0)
+    assert expected(nothing, noise=0.01) == approx((0.0, 0.01, 0.7), rel=0.02)
+    noisy = expected(entries(0.5, 10.0), noise=0.01)
+    assert noisy[:2] == approx((0.0, 0.01), abs=1e-3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(unit=st.floats(1e-3, 1e3), seed=st.integers(0, 100))
+def test_expected_is_invariant_to_units(unit, seed):
+    rng = np.random.default_rng(seed)
+    miss, stderr = 0.01 * rng.normal(size=6), 0.003 * np.exp(rng.normal(size=6))
+    shift, scale, spread = expected(entries(miss, stderr), noise=0.005)
+    other = expected(entries(unit * miss, unit * stderr), noise=unit * 0.005)
+    assert other == approx((unit * shift, unit * scale, spread), rel=1e-6)
+
+
+def test_distance_is_the_decades_beyond_the_runs_where_that_is_most():
+    columns = {"N": np.array([1e6, 1e8, 1e8]), "D": np.array([1e9, 1e9, 1e10])}
+    support = Support.of(columns)
+    assert support.axis == ("N", "D")
+    assert support.along == approx((15, 18))
+    asked = {"N": np.array([1e7, 1e9, 1e8, 1e6, np.inf]), "D": np.array([1e10, 1e10, 1e11, 1e8, 1e9])}
+    assert support.distance(asked) == approx([0, 1, 1, 1, 10])
+    corner = Support.of({"N": np.array([1e6, 1e8]), "D": np.array([1e10, 1e8])})
+    assert corner.distance({"N": np.array([1e8]), "D": np.array([1e10])}) == approx([2])
+    assert Support.of({"C": np.array([1e18]), "M": np.array([20.0])}).axis == ("C",)
+
+
+def test_predict_recovers_a_truth_that_the_law_leaves(wrong):
+    """With q = 3 the additive law lies above the truth beyond its runs, and every earlier fit of it did."""
+    truth = power_mean(*map(np.array, AHEAD.values()), q=3.0, **CHINCHILLA)
+    plain = wrong.predict(discrepancy=False, **AHEAD)
+    moved = wrong.predict(level=0.95, **AHEAD)
+    assert wrong.discrepancy.shift < -wrong.discrepancy.scale
+    assert np.all(plain.low > truth)
+    assert np.all((moved.low < truth) & (truth < moved.high))
+    assert np.all(np.abs(moved.median - truth) < 0.6 * np.abs(plain.median - truth))
+
+
+def test_predict_recovers_the_truth_where_the_law_is_right(right):
+    truth = chinchilla(*map(np.array, AHEAD.values()), **CHINCHILLA)
+    band = right.predict(level=0.95, **AHEAD)
+    assert np.all((band.low < truth) & (truth < band.high))
+    assert abs(right.discrepancy.shift) < 3 * right.discrepancy.scale
+    assert np.all(band.high - band.low < 0.04 * truth)
+
+
+def test_predict_is_as_before_among_the_runs(wrong):
+    inside = {"N": [1e7, 1e9], "D": [1e9, 3e10]}
+    with_it, without = wrong.predict(**inside), wrong.predict(discrepancy=False, **inside)
+    np.testing.assert_array_equal(with_it.low, without.low)
+    np.testing.assert_array_equal(with_it.median, without.median)
+    assert not with_it.discrepancy
+    assert str(with_it) == str(without)
+
+
+def test_predict_widens_with_distance_and_says_so(right):
+    D = 3e10 * np.array([1.0, 10.0, 100.0])
+    with_it, without = (right.predict(N=1e9, D=D, discrepancy=on) for on in (True, False))
+    ratio = (with_it.high - with_it.low) / (without.high - without.low)
+    assert ratio[0] == 1.0
+    assert np.all(ratio[1:] > 1.2)
+    assert "for the mean, what the law may miss beyond its runs included" in str(with_it)
+    assert "beyond" not in str(without)
+    new = right.predict(N=1e9, D=D, new_run=True)
+    assert np.all(new.high - new.low > with_it.high - with_it.low)
+
+
+def test_draws_share_one_miss_along_an_extrapolation(wrong):
+    t = wrong.discrepancy.draws(300, seed=0)
+    moved = wrong.discrepancy.move(
+        np.ones((300, 2)), t, {"N": np.array([1e9, 1e9]), "D": np.array([3e11, 3e12])}
+    )
+    assert np.log(moved[:, 1]) == approx(np.sqrt(2) * np.log(moved[:, 0]))
+    assert np.median(t) == approx(wrong.discrepancy.shift)
+    assert len(wrong.discrepancy.draws(301, seed=0)) == 301
+
+
+def test_discrepancy_of_differences_is_in_the_unit_of_the_loss():
+    runs = square(chinchilla, noise=0.003, **CHINCHILLA)
+    found = fit(chinchilla, runs, objective="squares", bootstrap=50, cluster="N")
+    assert not found.discrepancy.relative
+    assert "%" not in str(found.discrepancy)
+    values = found.discrepancy.move(
+        np.zeros((2, 1)), np.array([0.1, -0.1]), {"N": np.array([1e10]), "D": [3e10]}
+    )
+    assert values.ravel() == approx([0.1, -0.1])
+
+
+def test_fit_without_a_bootstrap_or_a_scale_has_no_discrepancy():
+    assert fit(chinchilla, square(chinchilla, noise=0.003, **CHINCHILLA), bootstrap=0).discrepancy is None
+    code = np.linspace(0, 0.9, 12)
+    shares = {"code": code, "loss": 1.5 + np.exp(0.3 - code) + 0.001 * np.cos(9 * code)}
+    assert fit(laws.mixing("code"), shares, bootstrap=20).discrepancy is None
+
+
+def test_fit_names_runs_that_are_too_few_to_look_back():
+    few = {"N": [1e6, 1e7, 1e8, 1e9], "loss": [5.0, 4.0, 3.3, 2.9]}
+    found = fit(power_law, few, bootstrap=50)
+    assert found.discrepancy.origins == 0
+    noise = np.sqrt(np.mean(found.residuals**2) * 4 / 2)
+    assert found.discrepancy.scale == approx(noise, rel=0.02)
+    assert "too few runs to see how the law misses beyond them; predictions allow ± " in str(found)
+
+
+def test_fit_prints_what_its_predictions_allow_for(wrong):
+    last = str(wrong).splitlines()[-1]
+    assert last == str(wrong.discrepancy)
+    assert last.startswith("a decade beyond these runs predictions are moved by -")
+    assert last.endswith(f"as {wrong.discrepancy.origins} fits to the smaller runs missed the larger")
+
+
+def test_saved_fit_keeps_its_discrepancy(wrong, tmp_path):
+    wrong.save(tmp_path / "fit.json")
+    back = Fit.load(tmp_path / "fit.json")
+    assert back.discrepancy == wrong.discrepancy
+    assert str(back.predict(**AHEAD)) == str(wrong.predict(**AHEAD))
+    saved = json.loads((tmp_path / "fit.json").read_text())
+    del saved["discrepancy"]
+    (tmp_path / "older.json").write_text(json.dumps(saved))
+    older = Fit.load(tmp_path / "older.json")
+    assert older.discrepancy is None
+    assert str(older.predict(**AHEAD)) == str(wrong.predict(discrepancy=False, **AHEAD))
+
+
+def test_discrepancy_is_invariant_to_row_order_and_chunks(wrong, monkeypatch):
+    runs = square(power_mean, noise=0.003, q=3.0, **CHINCHILLA)
+    shuffled = fit(chinchilla, runs.sample(fraction=1.0, shuffle=True, seed=1), bootstrap=300, cluster="N")
+    assert shuffled.discrepancy == wrong.discrepancy
+    D = np.geomspace(1e9, 1e12, 7)
+    whole = wrong.predict(N=1e9, D=D)
+    monkeypatch.setattr(sys.modules[Fit.__module__], "_CELLS", 600)
+    np.testing.assert_array_equal(wrong.predict(N=1e9, D=D).median, whole.median)
+
+
+def test_runs_without_weight_are_not_looked_at():
+    runs = square(chinchilla, noise=0.003, **CHINCHILLA)
+    spoiled = runs.head(4).with_columns(loss=3 * pl.col("loss"), counts=pl.lit(0.0))
+    both = pl.concat([runs.with_columns(counts=pl.lit(1.0)), spoiled])
+    clean = fit(chinchilla, runs, bootstrap=20, cluster="rows").discrepancy
+    found = fit(chinchilla, both, bootstrap=20, cluster="rows", weights="counts").discrepancy
+    assert found.origins == clean.origins
+    assert found.scale < 3 * clean.scale
+
+
+def test_missing_floor_is_seen_before_it_is_reached():
+    """A law without a floor, fitted to losses that end at one, misses the larger runs to one side from every origin."""
+    N = np.geomspace(1e6, 1e9, 16)
+    loss = power_law_floor(N, E=1.5, A=300.0, alpha=0.35) * np.exp(
+        0.002 * np.random.default_rng(0).normal(size=16)
+    )
+    found = fit(power_law, {"N": N, "loss": loss}, bootstrap=200)
+    truth = power_law_floor(1e10, E=1.5, A=300.0, alpha=0.35)
+    moved, plain = (found.predict(N=1e10, discrepancy=on) for on in (True, False))
+    assert plain.high < truth
+    assert plain.median < moved.median
+    assert abs(moved.median - truth) < 0.6 * abs(plain.median - truth)
