@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.errors import BadOption, MixedConventions, TooFewRuns, TooFewScales
+from scaling.errors import BadOption, MixedConventions, TooFewScales
 from scaling.fit.data import Array, Table, as_frame, compute, read
 from scaling.laws import compute_only
 from scaling.laws.base import along, describe
@@ -94,7 +94,7 @@ def frontier(runs: Table, *, target: str = "loss", entropy: float | None = None)
     Raises:
         MissingColumns, NonFiniteLoss, BadPredictor, DuplicateRuns: as they say.
         MixedConventions: several texts, whose losses do not lie on one curve.
-        TooFewRuns, TooFewScales: fewer than six runs, or budgets.
+        TooFewScales: fewer than six budgets.
         BadOption: an entropy above the lowest loss.
     """
     frame = as_frame(runs)
@@ -105,8 +105,9 @@ def frontier(runs: Table, *, target: str = "loss", entropy: float | None = None)
     for name in _ONE_CURVE:
         if name in frame.columns and frame[name].n_unique() > 1:
             raise MixedConventions(name, tuple(map(str, frame[name].unique().sort())), target)
-    if data.rows < FEWEST_POINTS:
-        raise TooFewRuns("a curve of loss against compute", describe(law).parameter_names, data.rows)
+    budgets = np.unique(data.columns["C"])
+    if len(budgets) < FEWEST_POINTS:
+        raise TooFewScales("a curve of loss against compute", "C", tuple(budgets), FEWEST_POINTS)
     floor = _floor(frame, entropy, float(data.target.min()))
     frame = data.frame.with_columns(
         C=pl.Series(data.columns["C"]), loss=pl.Series(data.target), row=pl.int_range(data.rows)

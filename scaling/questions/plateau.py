@@ -77,8 +77,8 @@ def plateau(
         A `Verdict`; its evidence has parts "point", "rival", "world", "next run" and "metric".
 
     Raises:
-        MissingColumns, NonFiniteLoss, BadPredictor, DuplicateRuns, MixedConventions, TooFewRuns, TooFewScales: these
-            runs are no curve; each says why.
+        MissingColumns, NonFiniteLoss, BadPredictor, DuplicateRuns, MixedConventions, TooFewScales: these runs are no
+            curve; each says why.
         BadOption: an option out of range.
     """
     _check(level, worlds, prior)

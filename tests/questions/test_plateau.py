@@ -13,7 +13,6 @@ from scaling.errors import (
     MissingColumns,
     MixedConventions,
     NonFiniteLoss,
-    TooFewRuns,
     TooFewScales,
 )
 from scaling.fit import fit
@@ -302,7 +301,7 @@ def test_plateau_names_what_it_cannot_use():
         ask(runs.with_columns(C=-pl.col("C")))
     with pytest.raises(MissingColumns, match="column C"):
         ask(runs.drop("C"))
-    with pytest.raises(TooFewRuns, match="but got 5 runs"):
+    with pytest.raises(TooFewScales, match="needs 6 scales of C or more, but the runs have 5"):
         ask(runs.head(5))
     with pytest.raises(TooFewScales, match="needs 6 scales of C or more, but the runs have 2"):
         ask(invented(power, points=2, seeds=6))
