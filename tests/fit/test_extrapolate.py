@@ -12,8 +12,9 @@ from scaling.published import open_published
 
 X = np.geomspace(1e6, 1e9, 16)
 AHEAD = np.array([2e9, 1e10, 1e12])
-BEST_RIVAL = {"image": (0.056, 0.027), "language": (0.0083, 0.0099)}
-"""Lowest mean and lowest median over M1 to M4 and BNSL of the root mean square miss of log loss, 36 and 9 curves."""
+BEST_RIVAL = 0.0422
+"""Lowest mean over M1 to M4 and BNSL of the root mean square miss of log loss on the 36 published image curves, where
+M4 has it; `benchmarks/accuracy.py` fits them. On the 9 language curves single laws are nearer."""
 
 
 def with_floor(x):
@@ -170,25 +171,17 @@ def test_extrapolate_names_a_curve_that_is_too_short():
         extrapolate({"D": three, "loss": noisy(with_floor(three), 0.01, 0)}, D=1e12)
 
 
-@pytest.fixture(scope="module")
-def misses(published):
-    """Root mean square miss of log loss on the held-out end of each published curve."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SCALING_PUBLISHED", str(published))
-        curves = open_published("learning-curves")
-    found = {"image": [], "language": []}
-    for (domain, *_), curve in curves.group_by("domain", "task", "model", maintain_order=True):
-        seen, unseen = curve.filter(is_training=1), curve.filter(is_training=0)
-        ahead = extrapolate(seen, seen_examples=unseen["seen_examples"].to_numpy())
-        miss = np.log(ahead.median / unseen["loss"].to_numpy())
-        found["image" if domain == "IC" else "language"].append(float(np.sqrt(np.mean(miss**2))))
-    return found
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["image", "language"])
-def test_extrapolate_is_nearer_than_the_best_single_law(misses, kind):
-    mean, median = BEST_RIVAL[kind]
-    assert len(misses[kind]) == {"image": 36, "language": 9}[kind]
-    assert np.mean(misses[kind]) < mean
-    assert np.median(misses[kind]) < median
+def test_extrapolate_is_nearer_than_the_best_single_law(published, monkeypatch):
+    monkeypatch.setenv("SCALING_PUBLISHED", str(published))
+    curves = open_published("learning-curves").filter(domain="IC")
+    misses, inside = [], []
+    for _, curve in curves.group_by("task", "model", maintain_order=True):
+        seen, unseen = curve.filter(is_training=1), curve.filter(is_training=0)
+        loss = unseen["loss"].to_numpy()
+        ahead = extrapolate(seen, seen_examples=unseen["seen_examples"].to_numpy())
+        misses.append(np.sqrt(np.mean(np.log(ahead.median / loss) ** 2)))
+        inside.append(np.mean((ahead.low <= loss) & (loss <= ahead.high)))
+    assert len(misses) == 36
+    assert np.mean(misses) < BEST_RIVAL
+    assert 0.75 < np.mean(inside) < 0.95
