@@ -147,7 +147,8 @@ def stack_bytes(trunk: Trunk, models: int, *, gpu: bool = False) -> float:
     of its t tokens, what the backward pass reads in d blocks of width w, and the logits of V tokens four times over; a
     pass of an evaluation has e tokens, at least one window of each model, and keeps less of each.
 
-    Measured on a CPU at widths 16 to 256, 512 to 16,384 tokens a step: 1 % below the peak to 22 % above.
+    Measured on a CPU at widths 16 to 512, 512 to 16,384 tokens a step, either optimizer and activation: 1 % below the
+    peak to 22 % above.
 
     Args:
         trunk: one of the stack.
