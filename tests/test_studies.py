@@ -25,9 +25,24 @@ def test_committed_rows_are_what_their_study_asks_for(study):
     for (corpus_hash,), mine in rows.group_by("corpus_hash"):
         asked = {t.run_id(str(corpus_hash), b) for t in study.trunks for b in t.budgets}
         asked |= {t.run_id(str(corpus_hash), b, "average") for t in study.trunks for b in t.averages()}
+        asked |= {
+            which[0].run_id(str(corpus_hash), b, "ensemble", size)
+            for which in ensembles(study)
+            for b in which[0].budgets
+            for size in (2, 4, 8)
+            if size <= len(which)
+        }
         assert set(mine["run_id"]) == asked
     assert (study.folder / "LOG.md").exists()
     assert sum(f.stat().st_size for f in study.folder.glob("*.parquet")) < 5e6
+
+
+def ensembles(study):
+    """Trunks that differ in nothing but the member, in its order."""
+    found = {}
+    for trunk in sorted(study.trunks, key=lambda trunk: trunk.member):
+        found.setdefault(trunk.ensemble_key, []).append(trunk)
+    return found.values()
 
 
 TUNED = ("learning-rate", "optimizer", "depth")
@@ -67,6 +82,34 @@ def test_the_additive_laws_floor_holds_the_known_entropy(language):
     assert mine["loss"].min() > truth
     draws = scaling.fit(chinchilla, mine, bootstrap=300).draws["E"]
     assert np.quantile(draws, 0.05) < truth < np.quantile(draws, 0.95)
+
+
+def test_repeats_turn_up_for_two_sizes_and_weight_decay_delays_it():
+    runs = scaling.open_runs(RUNS / "repetition", origin="committed").filter(
+        pl.col("unique_budget") == 65_536
+    )
+    means = runs.group_by("N", "weight_decay", "D").agg(pl.col("loss").mean())
+    best = {
+        (N, decay): at.sort("loss")["D"][0] // 65_536
+        for (N, decay), at in means.group_by("N", "weight_decay")
+    }
+    last = {(N, decay): at["D"].max() // 65_536 for (N, decay), at in means.group_by("N", "weight_decay")}
+    turned = {cell for cell in best if best[cell] < last[cell]}
+    assert {(24_576, 0.0), (98_304, 0.0)} <= turned
+    assert best[98_304, 0.0] < best[98_304, 0.3] < best[98_304, 1.0] == last[98_304, 1.0] == 64
+    assert runs.group_by("N", "weight_decay").agg(pl.col("seed").n_unique())["seed"].min() >= 2
+
+
+def test_ensembles_of_the_study_lower_the_loss_at_most_passes_with_every_doubling():
+    together = scaling.open_runs(RUNS / "repetition", kind="ensemble", origin="committed")
+    alone = scaling.open_runs(RUNS / "repetition", origin="committed").filter(pl.col("seed") == 2)
+    one = alone.group_by("N", "weight_decay", "D").agg(pl.col("loss").mean(), members=pl.lit(1, pl.Int64))
+    both = pl.concat([one, together.select(one.columns)])
+    assert len(one) == 24
+    for (_, _, D), at in both.group_by("N", "weight_decay", "D"):
+        loss = at.sort("members")["loss"]
+        assert loss[0] > loss[1] > loss[3]
+        assert D < 2**20 or loss.is_sorted(descending=True)
 
 
 def test_the_quickstart_covers_what_a_law_needs():

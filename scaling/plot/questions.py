@@ -1,10 +1,9 @@
-"""Charts of what the questions answer with: passes over the same text, silence, a replay, a specification curve."""
+"""Charts of what the questions answer with: passes over the same text, levers, silence, a replay."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 import numpy as np
@@ -16,7 +15,7 @@ from scaling.plot import theme, words
 from scaling.plot.live import Runs, finish
 from scaling.plot.series import check_columns, size_names
 
-__all__ = ["bayes_factors", "levers", "passes", "replayed", "specifications"]
+__all__ = ["bayes_factors", "levers", "passes", "replayed"]
 
 _CURVE = 80
 
@@ -225,44 +224,3 @@ def replayed(table: pl.DataFrame) -> alt.LayerChart:
     )
     chart = chart.resolve_scale(color="independent")
     return finish(chart.add_params(alt.param(name="as_of", value=len(rows) // 2, bind=bind)), 330)
-
-
-def specifications(table: pl.DataFrame, value: str, title: str, choices: Sequence[str]) -> Any:
-    """A specification curve: one number under every defensible way to get it, smallest first, and what was chosen.
-
-    Args:
-        table: a row for each way; nulls in `value` are left out.
-        value: the column that is shown.
-        title: of its axis, with the unit.
-        choices: columns that name what was chosen.
-    """
-    kept = table.filter(pl.col(value).is_finite()).sort(value).with_row_index("rank")
-    said = [c for c in choices if kept[c].n_unique() > 1]
-    points = alt.InlineData(values=kept.select("rank", value, *said).to_dicts())
-    x = alt.X("rank:Q", axis=None).scale(domain=[-1, kept.height], nice=False)
-    above = (
-        alt.Chart(points)
-        .mark_point(filled=True, size=22, opacity=0.9, color=theme.COLOURS[0])
-        .encode(
-            x=x,
-            y=alt.Y(f"{value}:Q", title=title).scale(zero=False),
-            tooltip=[f"{value}:Q", *(f"{c}:N" for c in said)],
-        )
-    )
-    rows = [
-        {"rank": row["rank"], "choice": f"{c}: {row[c]}", "what": c}
-        for row in kept.iter_rows(named=True)
-        for c in said
-    ]
-    order = [f"{c}: {v}" for c in said for v in kept[c].unique(maintain_order=True).sort().to_list()]
-    below = (
-        alt.Chart(alt.InlineData(values=rows))
-        .mark_tick(thickness=1.5, bandSize=9, color=theme.INK)
-        .encode(x=x, y=alt.Y("choice:N", sort=order, title=None).axis(labelLimit=260, grid=False))
-    )
-    both = alt.vconcat(
-        above.properties(width="container", height=260),
-        below.properties(width="container", height=13 * len(order)),
-        spacing=6,
-    )
-    return both.configure(**theme.live_config())

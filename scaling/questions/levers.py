@@ -23,8 +23,9 @@ def levers(
 ) -> pl.DataFrame:
     """The best that each lever gets out of a pool of text, beside the best without it.
 
-    The best of a cell is its lowest mean loss over the number of passes. D(L) is the number of new tokens at which a
-    single pass without the lever reaches a loss L, read off the runs of the same size, linear in ln D, and
+    The best of a cell is its lowest mean loss over the number of passes, of the same seeds with and without the lever.
+    D(L) is the number of new tokens at which a single pass without the lever reaches a loss L, read off the runs of the
+    same size, linear in ln D, and
 
         multiplier = D(best loss with the lever) / D(best loss without)
 
@@ -47,45 +48,40 @@ def levers(
     tried = [runs.with_columns(members=pl.lit(1, pl.Int64))]
     if ensembles is not None:
         tried.append(ensembles)
-    columns = [*sorted(needed), "members"]
-    rows = pl.concat([part.select(columns) for part in tried])
+    rows = pl.concat([part.select(*sorted(needed), "members") for part in tried])
     rows = rows.with_columns(epochs=pl.col("D") / pl.col("unique_tokens"))
-    cell = ["N", "unique_budget", "weight_decay", "members"]
-    means = rows.group_by(*cell, "D").agg(pl.col("loss").mean(), pl.col("epochs").mean(), seeds=pl.len())
-    spread = _seed_spread(rows, [*cell, "D"])
+    spread = _seed_spread(rows, ["N", "D", "unique_budget", "weight_decay", "members"])
     least = float(rows["weight_decay"].to_numpy().min())
+    without = (pl.col("weight_decay") == least) & (pl.col("members") == 1)
     rng = np.random.default_rng(seed)
-    repeated = means.filter(pl.col("epochs").max().over("N", "unique_budget") > 1.5)
     found = []
-    for (N, pool), group in repeated.group_by("N", "unique_budget", maintain_order=True):
-        fresh = means.filter(
-            (pl.col("N") == N) & (pl.col("weight_decay") == least) & (pl.col("members") == 1),
-            pl.col("epochs") < 1.05,
-        ).sort("D")
-        fresh = fresh.filter(pl.col("unique_budget") == pl.col("unique_budget").max())
-        plain = group.filter((pl.col("weight_decay") == least) & (pl.col("members") == 1))
-        if len(fresh) < 3 or plain.is_empty():
+    for (N,), size in rows.group_by("N", maintain_order=True):
+        single = size.filter(without, pl.col("epochs") < 1.05)
+        fresh = _means(single.filter(pl.col("unique_budget") == pl.col("unique_budget").max())).sort("D")
+        if len(fresh) < 3:
             continue
         curve = _noisy(fresh["loss"].to_numpy(), fresh["seeds"].to_numpy(), spread, rng)
         at = np.log(fresh["D"].to_numpy())
-        without = _tokens(_best(plain, spread, rng), curve, at)
-        for (decay, members), lever in group.group_by("weight_decay", "members", maintain_order=True):
-            if decay == least and members == 1:
+        for (pool,), cell in size.group_by("unique_budget", maintain_order=True):
+            if float(cell["epochs"].to_numpy().max()) < 1.5:
                 continue
-            losses = _best(lever, spread, rng)
-            tokens = _tokens(losses, curve, at)
-            ratio = np.exp(tokens - without)
-            best = lever.sort("loss").row(0, named=True)
-            tails = (
-                np.quantile(ratio[1:], [0.5 - level / 2, 0.5 + level / 2]) if spread else (math.nan, math.nan)
-            )
-            found.append(
-                (
-                    _words(float(decay), int(members), least), N, pool, best["epochs"], best["loss"],  # type: ignore[arg-type]
-                    float(np.exp(tokens[0])), float(ratio[0]), float(tails[0]), float(tails[1]),
-                    bool(losses[0] < curve[0].min()),
+            for (decay, members), lever in cell.filter(~without).group_by("weight_decay", "members"):
+                plain = cell.filter(without, pl.col("seed").is_in(lever["seed"].unique().implode()))
+                if plain.is_empty():
+                    continue
+                best = _means(lever).sort("loss").head(1)
+                losses = _drawn(best, spread, rng)
+                tokens = _tokens(losses, curve, at)
+                ratio = np.exp(
+                    tokens - _tokens(_drawn(_means(plain).sort("loss").head(1), spread, rng), curve, at)
                 )
-            )  # fmt: skip
+                tails = (math.nan, math.nan)
+                if spread:
+                    tails = map(float, np.quantile(ratio[1:], [0.5 - level / 2, 0.5 + level / 2]))
+                said = _words(float(decay), int(members), least)  # type: ignore[arg-type]
+                of_best = (said, N, pool, best["epochs"][0], best["loss"][0])
+                beyond = bool(losses[0] < curve[0].min())
+                found.append((*of_best, float(np.exp(tokens[0])), float(ratio[0]), *tails, beyond))
     return pl.DataFrame(found, schema=_SCHEMA, orient="row").sort("pool", "N", "lever")
 
 
@@ -110,10 +106,14 @@ def _noisy(means: Array, seeds: Array, spread: float, rng: np.random.Generator) 
     return np.concatenate([means[None], means + noise])
 
 
-def _best(cell: pl.DataFrame, spread: float, rng: np.random.Generator) -> Array:
-    """Loss at the passes with the lowest mean loss, shape (1 + draws,)."""
-    lowest = cell.sort("loss").head(1)
-    return _noisy(lowest["loss"].to_numpy(), lowest["seeds"].to_numpy(), spread, rng)[:, 0]
+def _means(runs: pl.DataFrame) -> pl.DataFrame:
+    """D, mean loss and passes, and how many seeds are in them."""
+    return runs.group_by("D").agg(pl.col("loss").mean(), pl.col("epochs").mean(), seeds=pl.len())
+
+
+def _drawn(mean: pl.DataFrame, spread: float, rng: np.random.Generator) -> Array:
+    """A single mean, and draws of what it might have been, shape (1 + draws,)."""
+    return _noisy(mean["loss"].to_numpy(), mean["seeds"].to_numpy(), spread, rng)[:, 0]
 
 
 def _tokens(losses: Array, curves: Array, at: Array) -> Array:

@@ -59,6 +59,7 @@ def repetition(
     *,
     ensembles: pl.DataFrame | None = None,
     laws: Iterable[Callable[..., Any]] = RIVALS,
+    judged: pl.DataFrame | None = None,
     level: float = 0.8,
     bootstrap: int = 200,
     seed: int = 0,
@@ -78,6 +79,7 @@ def repetition(
         runs: with the columns N, D, unique_tokens and loss. Where they have weight_decay, the laws see the smallest.
         ensembles: rows of kind "ensemble" of the same study.
         laws: what is tried, laws of N and D, or N, D and unique_tokens.
+        judged: what `judge` said of them, where it has been asked already.
         level: of the intervals.
         bootstrap: refits behind the intervals.
         seed: of starts and bootstrap.
@@ -89,13 +91,11 @@ def repetition(
     """
     if missing := [c for c in ("N", "D", "unique_tokens", "loss") if c not in runs.columns]:
         raise MissingColumns(missing, runs.columns, "A repetition law reads N, D and unique_tokens.")
-    plain = with_epochs(runs)
-    if "weight_decay" in plain.columns:
-        plain = plain.filter(pl.col("weight_decay") == pl.col("weight_decay").min())
+    plain = without_levers(runs)
     most = float(plain["epochs"].to_numpy().max())
     if most < 1.05:
         raise NothingRepeats(len(plain))
-    table = judge(plain, laws, seed=seed)
+    table = judge(plain, laws, seed=seed) if judged is None else judged
     best = next(law for law in laws if describe(law).name == table["law"][0])
     found = fit(best, plain, bootstrap=bootstrap, seed=seed)
     efold, is_open = _efold(plain, level, seed)
@@ -109,7 +109,7 @@ def repetition(
     numbers["half-life of a repeat (R* ln 2)"] = Estimate(half_life, low, high, level, "repeats")
     numbers |= _cell_numbers(found, plain, level)
     numbers |= {
-        f"{row['lever']}, {print_count(row['N'], 2)} parameters": Estimate(
+        f"{row['lever']}, {print_count(row['N'], 2)} parameters on {print_count(row['pool'], 2)} tokens": Estimate(
             row["multiplier"], row["low"], row["high"], level, "times the data"
         )
         for row in gains.filter(~pl.col("at_least")).iter_rows(named=True)
@@ -120,7 +120,7 @@ def repetition(
         sentence=_sentence(answer, found, plain, efold, level, most),
         numbers=numbers,
         evidence=cells,
-        would_change=tuple(_doubts(table, plain, turned, gains)),
+        would_change=tuple(_doubts(table, _runner_up(table, laws, plain, seed), plain, turned, gains)),
         next_runs=_next(plain, most),
         identifiable=known,
         reach=Reach.of(plain) if "C" in plain.columns else None,
@@ -134,6 +134,14 @@ def with_epochs(runs: pl.DataFrame) -> pl.DataFrame:
     pool = "unique_budget" if "unique_budget" in runs.columns else "unique_tokens"
     repeats = (pl.col("D") / pl.col("unique_tokens")).alias("epochs")
     return runs.with_columns(repeats, pl.col(pool).alias("pool"))
+
+
+def without_levers(runs: pl.DataFrame) -> pl.DataFrame:
+    """The runs that the laws are fitted to: those with the smallest weight decay, with `epochs` and `pool`."""
+    runs = with_epochs(runs)
+    if "weight_decay" in runs.columns:
+        runs = runs.filter(pl.col("weight_decay") == pl.col("weight_decay").min())
+    return runs
 
 
 def judge(runs: pl.DataFrame, laws: Iterable[Callable[..., Any]] = RIVALS, *, seed: int = 0) -> pl.DataFrame:
@@ -282,7 +290,29 @@ def _times(draws: np.ndarray, level: float) -> str:
     return f"{middle:.2g} ({ends})"
 
 
-def _doubts(table: pl.DataFrame, runs: pl.DataFrame, turned: list[str], gains: pl.DataFrame) -> list[str]:
+def _runner_up(
+    table: pl.DataFrame, laws: Iterable[Callable[..., Any]], runs: pl.DataFrame, seed: int
+) -> list[str]:
+    """What the second-best law says of the same two models."""
+    if len(table) < 2:
+        return []
+    second = next(law for law in laws if describe(law).name == table["law"][1])
+    found = fit(second, runs, bootstrap=0, seed=seed)
+    seen = [passes(found, N, pool) for N, pool in _corners(runs)]
+
+    def after(name: str) -> str:
+        ends = [float(getattr(one, name)[0]) for one in seen]
+        return " and ".join(f"{end:.2g}" if math.isfinite(end) else "over 1,000" for end in ends)
+
+    return [
+        f"**The next law.** By `{found.name}` repeats are nearly free up to {after('nearly_free')} passes, useless "
+        f"after {after('useless')}, harmful after {after('harmful')}."
+    ]
+
+
+def _doubts(
+    table: pl.DataFrame, other: list[str], runs: pl.DataFrame, turned: list[str], gains: pl.DataFrame
+) -> list[str]:
     names, misses = table["law"].to_list(), table["mean"].to_list()
     near = [n for n, m in zip(names[1:], misses[1:], strict=True) if m is not None and m < 1.25 * misses[0]]
     doubts = [
@@ -293,7 +323,7 @@ def _doubts(table: pl.DataFrame, runs: pl.DataFrame, turned: list[str], gains: p
             else ", the least of those tried."
         )
     ]
-    doubts += [f"**The loss turns up.** {words}" for words in turned]
+    doubts += other + [f"**The loss turns up.** {words}" for words in turned]
     spread = seed_spread(runs) if "seed" in runs.columns else math.nan
     doubts.append(
         f"**Noise.** Runs that differ only in their seed lie {percent(spread)} apart."
