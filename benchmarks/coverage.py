@@ -1,6 +1,6 @@
 """How often prediction intervals hold what was held out, and how wide they are for it.
 
-    SCALING_PUBLISHED=DIR python benchmarks/coverage.py              # about four minutes
+    SCALING_PUBLISHED=DIR python benchmarks/coverage.py              # about three minutes
     SCALING_PUBLISHED=DIR python benchmarks/coverage.py --worlds 40  # fewer simulated worlds
 
 Over simulated worlds whose runs share trunks and whose noise is shared within a trunk, half of them of another law than
@@ -43,7 +43,7 @@ from scaling.published import open_published  # noqa: E402
 from scaling.reproduce.isoflop import SWEEP  # noqa: E402
 
 LEVELS = (0.5, 0.8, 0.95)
-FIRST = 20_000  # number of the first reported world; `scaling.fit.discrepancy` took its prior from worlds 0 to 199
+FIRST = 40_000  # number of the first reported world; `scaling.fit.discrepancy` took its prior from worlds 0 to 199
 DRAWS = 300
 Row = list[str]
 Law = Callable[..., Any]
@@ -300,7 +300,7 @@ def published() -> Iterable[Row]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Coverage and width of prediction intervals.")
     parser.add_argument(
-        "--worlds", type=int, default=200, help="simulated worlds, half of them of another law"
+        "--worlds", type=int, default=400, help="simulated worlds, half of them of another law"
     )
     options = parser.parse_args()
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -21,8 +21,8 @@ from scaling.fit.resample import Clusters, bootstrap_weights
 # Prior of the miss a decade beyond the runs: median and spread of its standard deviation, in units of the scatter of
 # the fitted runs, and the correlation of misses from one origin to the next. Chosen by log score and coverage on the
 # simulated worlds 0 to 199 of benchmarks/coverage.py, which reports on others; coverage over all of them moves by
-# 3 points at most over medians of 0.6 to 1 and correlations of 0.9 to 0.98.
-_MEDIAN, _SPREAD, _ALIKE = 1.0, 0.7, 0.97
+# 3 points at most over medians of 0.4 to 1 and correlations of 0.9 to 0.99.
+_MEDIAN, _SPREAD, _ALIKE = 0.8, 0.7, 0.97
 _GRID = np.exp(np.linspace(-4.6, 4.6, 81))
 
 _FARTHEST = 10.0  # decades; an endless model is no farther
