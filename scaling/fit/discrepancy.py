@@ -207,7 +207,7 @@ def _missed(
 ) -> Misses:  # fmt: skip
     """All origins are refitted side by side: rows that an origin does not see count nothing in it."""
     windows = _windows(problem, columns)
-    entries: list[tuple[float, ...]] = []
+    entries: list[Array] = []
     if windows:
         weights = np.concatenate([_weights(problem, groups, seen, seed) for seen in windows])
         with np.errstate(all="ignore"):
@@ -215,16 +215,16 @@ def _missed(
         misses = (problem.prepared - predicted).reshape(len(windows), 1 + _DRAWS, problem.rows)
     for origin, seen in enumerate(windows):
         distance = Support.of({c: v[seen] for c, v in columns.items()}).distance(columns)
-        ahead = ~seen & (problem.weights > 0)
+        ahead = ~seen & (problem.weights > 0) & np.isfinite(misses[origin]).all(0)
         bins = np.where(ahead, np.ceil(_BINS_PER_DECADE * distance), 0)
-        for b in np.unique(bins[bins > 0]):
-            here = bins == b
-            mean = misses[origin][:, here].mean(1)
-            low, high = np.quantile(mean[1:], [0.16, 0.84])
-            clusters = len(np.unique(groups.labels[here]))
-            stderr = np.hypot((high - low) / 2.0, noise / np.sqrt(clusters))
-            entries.append((origin, distance[here].mean(), mean[0], stderr))
-    table = np.array(entries, float).reshape(-1, 4)
+        kinds = np.unique(bins[bins > 0])
+        share = (bins[:, None] == kinds) / np.maximum((bins[:, None] == kinds).sum(0), 1)
+        mean = np.where(ahead, misses[origin], 0.0) @ share
+        low, high = np.quantile(mean[1:], [0.16, 0.84], axis=0)
+        clusters = [len(np.unique(groups.labels[bins == kind])) for kind in kinds]
+        stderr = np.hypot((high - low) / 2.0, noise / np.sqrt(clusters))
+        entries.append(np.stack([np.full(len(kinds), origin), distance @ share, mean[0], stderr], axis=1))
+    table = np.concatenate([np.zeros((0, 4)), *entries])
     table = table[np.isfinite(table).all(1)]
     return Misses(table[:, 0].astype(np.int64), *table[:, 1:].T)
 
