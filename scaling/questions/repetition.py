@@ -185,12 +185,17 @@ def _missed(law: Callable[..., Any], runs: pl.DataFrame, held: pl.Series, seed: 
     return float(100 * np.sqrt(np.mean((curve(found, unseen) / unseen.target - 1) ** 2)))
 
 
-def _efold(runs: pl.DataFrame, level: float, seed: int) -> tuple[Estimate, bool]:
-    """R_D by profile likelihood on the runs up to the best pass of every cell, and whether its interval is open."""
+def before_the_turn(runs: pl.DataFrame) -> pl.DataFrame:
+    """The runs up to the best pass of every size and pool, which laws of fading repeats can describe."""
+    runs = with_epochs(runs)
     cell = ["N", "pool"]
     mean = pl.col("loss").mean().over(*cell, "D")
-    best = pl.col("D").sort_by(mean).first().over(cell)
-    kept = runs.filter(pl.col("D") <= best)
+    return runs.filter(pl.col("D") <= pl.col("D").sort_by(mean).first().over(cell))
+
+
+def _efold(runs: pl.DataFrame, level: float, seed: int) -> tuple[Estimate, bool]:
+    """R_D by profile likelihood on the runs up to the best pass of every cell, and whether its interval is open."""
+    kept = before_the_turn(runs)
     law = min(
         (with_repeats(chinchilla), with_repeats(power_mean)),
         key=lambda law: fit(law, kept, bootstrap=0, seed=seed).objective,
