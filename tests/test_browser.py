@@ -17,6 +17,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 from scaling.fit import compare, fit
 from scaling.laws import chinchilla, kaplan
 from scaling.plot import live, plot
+from scaling.plot.wall import data_wall
+from scaling.questions import read_inputs, wall
 from scaling.units import power_of_ten
 
 pytestmark = pytest.mark.browser
@@ -190,4 +192,27 @@ def test_charts_are_invariant_to_where_the_bundle_stands(
     page = tmp_path / "order.html"
     page.write_text(f"<meta charset=utf-8><body>{first}{bundle}{second}{bundle}")
     visit(browser, page, charts=2)
+    assert asked_for(browser) == [] and complaints(browser) == []
+
+
+def test_wall_sliders_move_the_date_its_density_and_the_loss(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    found = wall(read_inputs("published-2024"), draws=1000)
+    page = tmp_path / "wall.html"
+    chart = live.embed(data_wall(found.sample, found.law, start=found.inputs.start).to_dict())
+    page.write_text(f"<meta charset=utf-8><body>{live.Bundle()._repr_html_()}{chart}")
+    browser.get_log("browser")
+    browser.get(page.as_uri())
+    wait_for(browser, "document.querySelector('.scaling-chart svg .mark-area path') !== null")
+    areas = "return [...document.querySelectorAll('.scaling-chart svg .mark-area path')].map(p => p.getAttribute('d'))"
+    assert f"wall in {found.median:.1f}" in readout(browser)
+    drawn = browser.execute_script(areas)
+    move(browser, "log2_stock", 3)
+    wait_for(
+        browser,
+        f"!document.querySelector('.scaling-chart svg').textContent.includes('wall in {found.median:.1f}')",
+    )
+    later = browser.execute_script(areas)
+    assert len(later) == len(drawn) == 2 and all(a != b for a, b in zip(later, drawn, strict=True))
     assert asked_for(browser) == [] and complaints(browser) == []
