@@ -369,7 +369,7 @@ class WorkersFailed(TrainError):
         self.names, self.log, self.tail = names, str(log), tail
         super().__init__(
             f"{len(names)} of the sweep's processes failed ({'; '.join(names)}). "
-            f"The last lines of {self.log}:\n{tail}\n"
+            f"What the first said last, its log being {self.log}:\n{tail}\n"
             "The rows and checkpoints made so far are kept; mend the cause and type the same command again."
         )
 

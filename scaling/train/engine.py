@@ -17,6 +17,10 @@ from typing import IO, Any, Protocol
 
 Hear = Callable[[dict[str, Any]], None]
 """Takes what a worker says, a dictionary at a time; called from any thread."""
+EXIT_STOPPED = 3
+"""A worker was asked to stop, or its launcher is gone; everything is resumable."""
+EXIT_DISK_FULL = 4
+"""A worker had no room for a row or a checkpoint, and said so; everything is resumable."""
 
 
 class Task(Protocol):

@@ -25,7 +25,7 @@ from scaling.errors import WorkersFailed
 from scaling.records import naming_a_full_disk
 from scaling.store import Store, open_runs
 from scaling.study import Study, read_study
-from scaling.train.engine import Engine, LocalEngine, Task
+from scaling.train.engine import EXIT_DISK_FULL, EXIT_STOPPED, Engine, LocalEngine, Task
 from scaling.train.machine import on_gpu
 from scaling.train.packs import Pack
 from scaling.train.plan import Plan, plan_sweep
@@ -37,7 +37,6 @@ _POLL_SECONDS = 0.2
 _REFRESH_SECONDS = 10.0
 _STOP_SECONDS = 20.0
 _LOG_TAIL = 12
-_STOPPED = 3  # worker.EXIT_STOPPED, which cannot be imported without torch
 
 
 def sweep(
@@ -67,7 +66,8 @@ def sweep(
         BudgetBeyondCorpus, EmptyDomain, MissingFolder, PackageNotInstalled: the corpus cannot give what is asked.
         DeviceNotFound: CUDA was asked for and is absent.
         ModelTooLarge: a model does not fit into a worker's share of the memory.
-        WorkersFailed: a stack failed `ATTEMPTS` times; the others were finished first.
+        WorkersFailed: a stack failed `ATTEMPTS` times, or once for want of room on the disk; the others were finished
+            first.
         DiskFull: there was no room for a working file; workers have stopped.
         KeyboardInterrupt: Ctrl-C; workers have saved their state.
     """
@@ -116,6 +116,7 @@ class _Launcher:
         self.running: dict[str, _Running] = {}
         self.attempts: dict[str, int] = defaultdict(int)
         self.failed: list[Pack] = []
+        self.problems: dict[str, str] = {}
         self.messages: queue.Queue[tuple[Pack, dict[str, Any]]] = queue.Queue()
         cost = sum(p.cost for p in plan.packs)
         self.progress = Progress(plan.study.name, plan.runs, plan.done, cost, shown=progress)
@@ -134,7 +135,8 @@ class _Launcher:
         if self.failed:
             log = self._log(self.failed[0])
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_TAIL:])
-            raise WorkersFailed([p.trunks[0].name for p in self.failed], log, tail)
+            said = self.problems.get(self.failed[0].id, tail)
+            raise WorkersFailed([p.trunks[0].name for p in self.failed], log, said)
 
     def _start_what_is_free(self) -> None:
         for pack in list(self.waiting):
@@ -168,11 +170,14 @@ class _Launcher:
         return self.engine.start(path, self._log(pack), lambda said: self.messages.put((pack, said)))
 
     def _listen(self, seconds: float = _POLL_SECONDS) -> None:
-        """Pass on what workers say: `{"tokens": n}` since they last did, `{"run": name}`, `{"loss": x}`."""
+        """Pass on what workers say: `{"tokens": n}` since they last did, `{"run": name}`, `{"loss": x}`; keep a
+        `{"problem": words}`."""
         try:
             pack, said = self.messages.get(timeout=seconds)
             while True:
                 self.progress.advance(pack, said.get("tokens", 0), runs="run" in said, loss=said.get("loss"))
+                if "problem" in said:
+                    self.problems[pack.id] = said["problem"]
                 pack, said = self.messages.get_nowait()
         except queue.Empty:
             pass
@@ -188,7 +193,8 @@ class _Launcher:
             self.progress.finish(pack, done=status == 0)
             if status == 0:
                 continue
-            if status != _STOPPED and self.attempts[pack_id] >= ATTEMPTS:
+            hopeless = status == EXIT_DISK_FULL or self.attempts[pack_id] >= ATTEMPTS
+            if hopeless and status != EXIT_STOPPED:
                 self.failed.append(pack)
             else:
                 self.waiting.append(pack)

@@ -28,11 +28,12 @@ from numpy.typing import NDArray
 
 from scaling.corpora.sampler import held_out_windows
 from scaling.corpora.text import Corpus
-from scaling.errors import ScalingError
+from scaling.errors import DiskFull, ScalingError
 from scaling.flops import count_flops, count_parameters
 from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows
 from scaling.study import Trunk
 from scaling.train import checkpoint
+from scaling.train.engine import EXIT_DISK_FULL, EXIT_STOPPED
 from scaling.train.schedule import cooldown_share, trunk_share
 from scaling.train.stack import Stack
 from scaling.units import bits_per_byte, print_count
@@ -44,8 +45,6 @@ CURVE_WINDOWS = 32
 CURVE_POINTS_PER_OCTAVE = 2
 CHECKPOINT_SECONDS = 15.0
 PROGRESS_SECONDS = 0.5
-EXIT_STOPPED = 3
-"""The process was asked to stop, or its launcher is gone; everything is resumable."""
 
 
 class Stopped(Exception):
@@ -388,7 +387,11 @@ def keep_pages() -> None:
 
 
 def main(job_path: str) -> int:
-    """Carry out one job file; the exit status is 0 when done, `EXIT_STOPPED` when asked to stop, 1 on an error."""
+    """Carry out one job file.
+
+    Returns:
+        The exit status: 0 when done, `EXIT_STOPPED`, `EXIT_DISK_FULL`, 1 on any other error.
+    """
     job = json.loads(Path(job_path).read_text())
     keep_pages()
     torch.set_num_threads(1)
@@ -411,6 +414,9 @@ def main(job_path: str) -> int:
         worker.train()
     except (Stopped, BrokenPipeError):
         return EXIT_STOPPED
+    except DiskFull as problem:
+        say({"problem": str(problem)})  # not into the log: there may be no room for that either
+        return EXIT_DISK_FULL
     except ScalingError as problem:
         print(problem, file=sys.stderr)
         return 1

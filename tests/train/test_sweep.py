@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from scaling.errors import BudgetBeyondCorpus, DeviceNotFound, StudyChanged, Wor
 from scaling.records import append_rows
 from scaling.store import Store
 from scaling.study import Trunk, read_study
+from scaling.train.engine import EXIT_DISK_FULL, LocalEngine
 from scaling.train.machine import find_gpu
 from scaling.train.packs import pack_trunks, tokens_to_train
 from scaling.train.plan import plan_sweep
@@ -240,21 +243,61 @@ def test_sweep_gives_up_a_stack_that_keeps_failing_and_shows_its_log(study):
     assert set(scaling.open_runs(study)["run_id"]) == done
 
 
-def test_sweep_on_a_full_disk_says_so_and_goes_on_when_there_is_room(tmp_path, library):
-    """No file may grow beyond 100 kB, which is less than a checkpoint."""
-    folder = write_study(tmp_path, library, "full", STUDY.replace("width = [16, 32]", "width = 16"))
-    plan_sweep(read_study(folder), progress=False)  # writes the corpus
+class Counting(LocalEngine):
+    """Processes of this machine, and how often one was started on each job."""
+
+    def __init__(self):
+        self.started = Counter()
+
+    def start(self, job, log, hear):
+        self.started[job.stem] += 1
+        return super().start(job, log, hear)
+
+
+def test_sweep_on_a_full_disk_ends_that_stack_at_once_and_goes_on_when_there_is_room(study):
+    """No file may grow beyond 500 kB: room for the checkpoints of two models of width 16, and not of width 32."""
+    plan = plan_sweep(read_study(study), workers=1, progress=False)  # writes the corpus
+    wide, narrow = plan.packs
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, limits[1]))
+    engine = Counting()
     try:
         with pytest.raises(
             WorkersFailed, match=r"a checkpoint had to be written to .*no room \(file too large"
-        ):
-            scaling.sweep(folder, progress=False, workers=1)
+        ) as problem:
+            scaling.sweep(study, progress=False, workers=1, engine=engine)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert rows_on_disk(folder) == 0
-    assert scaling.sweep(folder, progress=False, workers=1).height == 6
+    assert problem.value.names == [wide.trunks[0].name]
+    assert engine.started == {wide.id: 1, narrow.id: 1}
+    assert set(scaling.open_runs(study)["run_id"]) == narrow.run_ids
+    assert scaling.sweep(study, progress=False, workers=1).height == 12
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
+def test_a_worker_names_a_full_disk_also_where_its_log_has_no_room(study):
+    asked = read_study(study)
+    plan = plan_sweep(asked, progress=False)
+    pack = plan.packs[0]
+    job = {
+        "study": asked.name,
+        "folder": str(study / "working"),
+        "pack": pack.id,
+        "corpus": str(plan.corpus.folder),
+        "device": "cpu",
+        "trunks": [asdict(t) for t in pack.trunks],
+    }
+    (study / "job.json").write_text(json.dumps(job))
+    with Path("/dev/full").open("w") as log:
+        ended = subprocess.run(
+            [sys.executable, "-m", "scaling.train.worker", str(study / "job.json")],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+        )
+    assert ended.returncode == EXIT_DISK_FULL
+    assert "a checkpoint had to be written to" in json.loads(ended.stdout.splitlines()[-1])["problem"]
 
 
 def test_sweep_names_a_gpu_that_is_not_there(study, monkeypatch):
