@@ -1,13 +1,10 @@
-"""How near a fit comes: published fits found again, and how often prediction intervals hold what was held out.
+"""How near a fit comes: published fits found again, and published learning curves extrapolated.
 
     SCALING_PUBLISHED=DIR python benchmarks/accuracy.py             # about a minute
-    SCALING_PUBLISHED=DIR python benchmarks/accuracy.py --worlds 20 # fewer simulated worlds
     SCALING_PUBLISHED=DIR python benchmarks/accuracy.py --part extrapolation
 
-Three parts. The first has the published number beside the one reached here with the same data. The second counts, over
-simulated worlds whose runs share trunks and whose noise is shared within a trunk, how often the 50 %, 80 % and 95 %
-intervals for new runs hold the largest half decade of compute, when the fitted law is the true one and when it is not.
-The third extrapolates published learning curves, by `extrapolate` and by single laws fitted to the same points, and
+Two parts. The first has the published number beside the one reached here with the same data.
+The second extrapolates published learning curves, by `extrapolate` and by single laws fitted to the same points, and
 counts how often the intervals of `extrapolate` hold what was held out: the published end of each curve, and the last
 doubling, and the last but one, of what is before that end.
 """
@@ -165,51 +162,6 @@ def _mixtures() -> list[Row]:
     return [["mixtures, 1M to 1B", "rank correlation, Pile-CC loss", "at least 0.87", f"{rank:.3f}"]]
 
 
-def coverage(worlds: int) -> list[Row]:
-    """Share of held-out runs inside the intervals, over simulated worlds."""
-    rows = []
-    for truth, words in (
-        (chinchilla, "the true law"),
-        (power_mean, "another law (truth: power mean, q 1.5 to 4)"),
-    ):
-        inside, count = np.zeros(len(LEVELS)), 0
-        for world in range(worlds):
-            runs = _world(truth, world)
-            C = (6 * runs["N"] * runs["D"]).to_numpy()
-            held = C.max() / 10**0.5 < C
-            found = fit(chinchilla, runs.filter(~held), bootstrap=300, seed=world)
-            unseen = runs.filter(held)
-            for i, level in enumerate(LEVELS):
-                band = found.predict(
-                    level=level, new_run=True, N=unseen["N"].to_numpy(), D=unseen["D"].to_numpy()
-                )
-                loss = unseen["loss"].to_numpy()
-                inside[i] += np.sum((band.low <= loss) & (loss <= band.high))
-            count += len(unseen)
-        shares = [f"{100 * share:.0f} %" for share in inside / count]
-        rows.append([f"fitted law is {words}", *shares, f"{count} runs in {worlds} worlds"])
-    return rows
-
-
-def _world(law, seed: int) -> pl.DataFrame:
-    """Five sizes, two seeds each, six budgets per trunk; noise of a run and noise that its whole trunk shares."""
-    rng = np.random.default_rng(seed)
-    truth = {
-        "E": rng.uniform(1.2, 2.2), "A": 0.9 * 1e7 ** (a := rng.uniform(0.25, 0.45)), "alpha": a,
-        "B": 0.9 * 2e8 ** (b := rng.uniform(0.25, 0.45)), "beta": b,
-    }  # fmt: skip
-    if law is power_mean:
-        truth["q"] = rng.uniform(1.5, 4.0)
-    rows = []
-    for i, N in enumerate(np.geomspace(2e6, 2e8, 5)):
-        for trunk in range(2):
-            shared = 0.006 * rng.normal()
-            for D in np.geomspace(2e7, 2e9, 6):
-                loss = float(law(N, D, **truth)) * np.exp(shared + 0.004 * rng.normal())
-                rows.append((N, D, f"{i}-{trunk}", loss))
-    return pl.DataFrame(rows, schema=["N", "D", "trunk_id", "loss"], orient="row")
-
-
 def learning_curves() -> tuple[list[Row], list[Row]]:
     """Misses of single laws and of `extrapolate` on the published ends, and how often its intervals hold."""
     curves = [
@@ -287,9 +239,8 @@ def _folder() -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Published fits found again, and the coverage of intervals.")
-    parser.add_argument("--worlds", type=int, default=100, help="simulated worlds of each kind")
-    parser.add_argument("--part", choices=["published", "coverage", "extrapolation"], help="one part alone")
+    parser = argparse.ArgumentParser(description="Published fits found again, and curves extrapolated.")
+    parser.add_argument("--part", choices=["published", "extrapolation"], help="one part alone")
     options = parser.parse_args()
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     os.environ.setdefault("SCALING_PUBLISHED", str(beside))
@@ -298,9 +249,6 @@ def main() -> None:
     intervals = [f"{100 * level:.0f} % interval" for level in LEVELS]
     if options.part in (None, "published"):
         print(table(["published fit", "number", "published", "here"], found_again()), end="\n\n")
-    if options.part in (None, "coverage"):
-        header = ["new runs half a decade of compute beyond the fit", *intervals, "held out"]
-        print(table(header, coverage(options.worlds)), end="\n\n")
     if options.part in (None, "extrapolation"):
         misses, inside = learning_curves()
         print(table(["miss of log loss, mean / median over curves", "image", "language"], misses), end="\n\n")
