@@ -46,7 +46,9 @@ class Row:
     pack: Pack
     attempt: int
     tokens: int = 0
-    """Trained since this attempt began; what it found in a checkpoint is not among them."""
+    """Trained since this attempt began."""
+    found: int = 0
+    """Trained before it, as its checkpoint and rows say."""
     loss: float | None = None
     speed: Speed = field(default_factory=Speed)
 
@@ -57,7 +59,7 @@ class Row:
         return (
             f"width {first.width} depth {first.depth}",
             str(models),
-            f"{self.tokens // a_step:,} of {self.pack.tokens // a_step:,}",
+            f"{(self.found + self.tokens) // a_step:,} of {self.pack.tokens // a_step:,}",
             str(self.speed),
             "" if self.loss is None else f"{self.loss:.3f}",
             str(self.attempt),
@@ -110,9 +112,13 @@ class Progress:
         """A stack begins, or begins again."""
         self.rows[pack.id] = Row(pack, attempt)
 
-    def advance(self, pack: Pack, tokens: int, *, runs: int = 0, loss: float | None = None) -> None:
-        """Add what a worker did since it last reported."""
+    def advance(
+        self, pack: Pack, tokens: int, *, found: int = 0, runs: int = 0, loss: float | None = None
+    ) -> None:
+        """Add what a worker did since it last reported; what it found done already leaves the sum."""
         row = self.rows[pack.id]
+        row.found += found
+        self.cost -= pack.cost * found / pack.tokens
         row.tokens += tokens
         row.loss = row.loss if loss is None else loss
         for speed in (row.speed, self.speed):
@@ -123,10 +129,11 @@ class Progress:
             self._print_line()
 
     def finish(self, pack: Pack, *, done: bool) -> None:
-        """A stack has ended; what it did not have to train, because a checkpoint had it, leaves the sum."""
+        """A stack has ended; where it is not done, its next attempt trains or finds all of it again."""
         row = self.rows.pop(pack.id)
-        if done:
-            self.cost -= pack.cost * (1 - row.tokens / pack.tokens)
+        self.cost -= pack.cost * (1 - (row.found + row.tokens) / pack.tokens)
+        if not done:
+            self.cost += pack.cost
 
     def skip(self, cost: float, *, done: int) -> None:
         """Another launcher has finished a stack; so many runs are done now."""

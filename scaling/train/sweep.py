@@ -170,12 +170,18 @@ class _Launcher:
         return self.engine.start(path, self._log(pack), lambda said: self.messages.put((pack, said)))
 
     def _listen(self, seconds: float = _POLL_SECONDS) -> None:
-        """Pass on what workers say: `{"tokens": n}` since they last did, `{"run": name}`, `{"loss": x}`; keep a
-        `{"problem": words}`."""
+        """Pass on what workers say: `{"tokens": n}` since they last did, `{"found": n}` that an earlier attempt had
+        trained, `{"run": name}`, `{"loss": x}`; keep a `{"problem": words}`."""
         try:
             pack, said = self.messages.get(timeout=seconds)
             while True:
-                self.progress.advance(pack, said.get("tokens", 0), runs="run" in said, loss=said.get("loss"))
+                self.progress.advance(
+                    pack,
+                    said.get("tokens", 0),
+                    found=said.get("found", 0),
+                    runs="run" in said,
+                    loss=said.get("loss"),
+                )
                 if "problem" in said:
                     self.problems[pack.id] = said["problem"]
                 pack, said = self.messages.get_nowait()

@@ -99,6 +99,7 @@ class Worker:
         for budget in budgets:
             self._trunk_to(self.first.branch_step(budget))
             if all(self._has_run(k, budget) for k in range(len(self.trunks))):
+                self._tell_found(self.first.steps(budget) - self.first.branch_step(budget))
                 continue
             self._checkpoint()
             self._branch(budget)
@@ -155,6 +156,10 @@ class Worker:
         self.say({"tokens": self._unsaid})
         self._unsaid, self._said = 0, now
 
+    def _tell_found(self, steps: int) -> None:
+        """Steps of an earlier attempt that need not be taken again."""
+        self.say({"found": steps * self.first.tokens_per_step * len(self.trunks)})
+
     # --- state on disk -----------------------------------------------------------------------------
 
     def _checkpoint(self, kept: Path | None = None) -> None:
@@ -171,6 +176,7 @@ class Worker:
         for line in damaged:
             print(line, file=sys.stderr)
         if facts["trunks"] == self.ids:
+            self._tell_found(facts["step"] - self.stack.step)
             self.stack.restore(tensors, facts["step"])
             self.seconds = facts["seconds"]
             self.diverged = {int(k): note for k, note in facts["diverged"].items()}
@@ -216,6 +222,16 @@ class Worker:
             append_rows(self._file(k), *self._evaluations(self.ids[k], trunk, self.stack.step, domains))
             if k not in self.diverged and not np.isfinite([d.loss for d in domains]).all():
                 self.diverged[k] = f"loss not finite at step {self.stack.step}"
+        self.say({"loss": self._mean_loss(losses)})
+
+    def _mean_loss(self, losses: dict[str, NDArray[np.float64]]) -> float:
+        """Mean over the models that have not diverged of the loss on their blend, nats/token."""
+        going = [
+            sum(share * float(losses[d][k].mean()) for d, share in trunk.blend if share > 0)
+            for k, trunk in enumerate(self.trunks)
+            if k not in self.diverged
+        ]
+        return sum(going) / len(going) if going else float("nan")
 
     def _write_runs(self, budget: int, kind: str) -> None:
         """A row for every model of the stack that has none yet, measured as it is now."""

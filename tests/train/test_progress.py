@@ -35,15 +35,31 @@ def test_the_table_shows_every_stack_at_work():
     assert "width 16" not in drawn(progress)
 
 
-def test_what_a_checkpoint_had_is_not_waited_for():
+def test_what_a_checkpoint_had_is_counted_and_not_waited_for():
+    """A quarter was trained, half was found: the last quarter takes as long as the first."""
     progress = Progress("one", 2, 0, WIDE.cost, shown=False)
     progress.start(WIDE, attempt=1)
     progress.advance(WIDE, WIDE.tokens // 4, runs=2)
     progress.started -= 60.0
     assert progress.state().endswith(" 3 min 00 s left")
+    progress.advance(WIDE, 0, found=WIDE.tokens // 2)
+    assert drawn(progress).splitlines()[1].split()[5:8] == ["75", "of", "100"]
+    assert progress.state().endswith(" 1 min 00 s left")
+    progress.advance(WIDE, WIDE.tokens // 4)
     progress.finish(WIDE, done=True)
     assert progress.state().startswith("2/2 runs")
     assert progress.state().endswith(" 0 s left")
+
+
+def test_an_attempt_that_failed_is_waited_for_again():
+    progress = Progress("one", 2, 0, WIDE.cost, shown=False)
+    progress.start(WIDE, attempt=1)
+    progress.advance(WIDE, WIDE.tokens // 2)
+    progress.finish(WIDE, done=False)
+    progress.start(WIDE, attempt=2)
+    progress.advance(WIDE, WIDE.tokens // 2, found=WIDE.tokens // 2)
+    progress.finish(WIDE, done=True)
+    assert progress.cost == progress.spent == WIDE.cost
 
 
 def test_another_launchers_stack_leaves_the_sum():

@@ -13,6 +13,7 @@ import scaling.train.worker
 from scaling.corpora.text import Corpus
 from scaling.records import read_rows
 from scaling.study import Trunk
+from scaling.train.packs import Pack
 from scaling.train.worker import Stopped, Worker
 
 TRUNK = Trunk(
@@ -40,9 +41,9 @@ class Counted(Worker):
         self.train()
 
 
-def worker(corpus, folder, trunk=TRUNK):
+def worker(corpus, folder, trunk=TRUNK, say=lambda _: None):
     torch.set_num_threads(1)
-    return Counted([trunk], corpus, study="s", folder=folder, pack="p", device=torch.device("cpu"))
+    return Counted([trunk], corpus, study="s", folder=folder, pack="p", device=torch.device("cpu"), say=say)
 
 
 def rows(folder):
@@ -83,6 +84,23 @@ def test_branch_is_resumed_from_its_own_checkpoint(corpus, tmp_path, undisturbed
     second.run(10**9)
     assert second.steps[0] == 21
     assert rows(folder) == undisturbed[0]
+
+
+@pytest.mark.parametrize("stop_after", [7, 25, 45])
+def test_worker_says_what_it_found_done_what_it_trains_and_at_which_loss(corpus, tmp_path, stop_after):
+    said = []
+    with pytest.raises(Stopped):
+        worker(corpus, tmp_path, say=said.append).run(stop_after)
+    assert not any("found" in message for message in said)
+    said.clear()
+    worker(corpus, tmp_path, say=said.append).run(10**9)
+    found, trained = (sum(message.get(what, 0) for message in said) for what in ("found", "tokens"))
+    assert found == stop_after * 128
+    assert found + trained == Pack((TRUNK,), corpus.corpus_hash).tokens
+    (file,) = (tmp_path / "rows").glob("*.jsonl")
+    curve = [row for row in read_rows(file, "evaluation") if row["run_id"] == file.stem]
+    last = [row["loss"] for row in curve if row["step"] == max(row["step"] for row in curve)]
+    assert [message["loss"] for message in said if "loss" in message][-1] == pytest.approx(np.mean(last))
 
 
 def test_worker_killed_at_ten_random_moments_writes_the_same_rows_bit_for_bit(corpus, tmp_path):
