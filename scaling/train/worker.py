@@ -32,7 +32,7 @@ from scaling.errors import DiskFull, ScalingError
 from scaling.flops import count_flops, count_parameters
 from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows
 from scaling.study import Trunk
-from scaling.train import checkpoint
+from scaling.train import checkpoint, machine
 from scaling.train.engine import EXIT_DISK_FULL, EXIT_STOPPED
 from scaling.train.schedule import cooldown_share, trunk_share
 from scaling.train.stack import Stack
@@ -353,16 +353,8 @@ def versions() -> dict[str, str]:
 
 
 def device_name(device: torch.device) -> str:
-    """The processor's own name, so that rows of two machines can be told apart."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    info = Path("/proc/cpuinfo")
-    names = (
-        [s.partition(":")[2].strip() for s in info.read_text().splitlines() if s.startswith("model name")]
-        if (info.exists())
-        else []
-    )
-    return f"{names[0] if names else platform.processor() or platform.machine()}, one thread"
+    """As `machine.device_name`, of the very device that trains where there are several."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else machine.device_name("cpu")
 
 
 def product_ceiling(device: torch.device) -> float:
