@@ -1,9 +1,10 @@
-"""Charts of what the questions answer with: passes over the same text, levers, silence, a replay."""
+"""Charts of what the questions answer with: passes over a text, levers, silence, a replay, a plateau."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import altair as alt
 import numpy as np
@@ -15,7 +16,7 @@ from scaling.plot import theme, words
 from scaling.plot.live import Runs, finish
 from scaling.plot.series import check_columns, size_names
 
-__all__ = ["bayes_factors", "levers", "passes", "replayed"]
+__all__ = ["bayes_factors", "error_rates", "frontier", "levers", "passes", "replayed"]
 
 _CURVE = 80
 
@@ -224,3 +225,88 @@ def replayed(table: pl.DataFrame) -> alt.LayerChart:
     )
     chart = chart.resolve_scale(color="independent")
     return finish(chart.add_params(alt.param(name="as_of", value=len(rows) // 2, bind=bind)), 330)
+
+
+def frontier(evidence: pl.DataFrame, *, level: float = 0.8) -> alt.LayerChart:
+    """The curve of loss against compute that a plateau is sought in; hollow points lie at the ends of the grid.
+
+    Args:
+        evidence: of `questions.plateau`; rows with part "point": C, loss, stderr, runs and, for a grid, edge.
+        level: of the whiskers.
+    """
+    points = evidence.filter(pl.col("part") == "point").sort("C")
+    wide = NormalDist().inv_cdf(0.5 + level / 2)
+    edge = (
+        points["edge"].fill_null(False)
+        if "edge" in points.columns
+        else pl.repeat(False, len(points), eager=True)
+    )
+    rows = [
+        {
+            "C": C,
+            "loss": loss,
+            "low": loss - wide * error,
+            "high": loss + wide * error,
+            "runs": runs,
+            "edge": at_end,
+        }
+        for (C, loss, error, runs), at_end in zip(
+            points.select("C", "loss", "stderr", "runs").iter_rows(), edge, strict=True
+        )
+    ]
+    data = alt.InlineData(values=rows)
+    low, high = (math.log10(row["C"]) for row in (rows[0], rows[-1]))
+    powers = [10.0**p for p in range(math.ceil(low), math.floor(high) + 1)]
+    x = alt.X("C:Q", title="training compute, FLOPs").scale(
+        type="log", domain=[10 ** (low - 0.1), 10 ** (high + 0.1)], nice=False
+    ).axis(values=powers, labelExpr=words.vega_exponent("round(log(datum.value)*LOG10E)"))  # fmt: skip
+    bottom, top = min(row["low"] for row in rows), max(row["high"] for row in rows)
+
+    def y(field: str) -> alt.Y:
+        scale = alt.Scale(type="log", domain=[bottom * 0.98, top * 1.02], nice=False)
+        axis = alt.Axis(values=words.log_ticks(bottom, top), format="~g")
+        return alt.Y(field, type="quantitative", title="held-out loss, nats/token", scale=scale, axis=axis)
+
+    line = (
+        alt.Chart(data)
+        .mark_line(strokeWidth=1.5, color=theme.COLOURS[0], opacity=0.6)
+        .encode(x=x, y=y("loss"))
+    )
+    whisker = alt.Chart(data).mark_rule(strokeWidth=2, opacity=0.5).encode(x=x, y=y("low"), y2="high:Q")
+    inside = alt.condition("datum.edge", alt.value(1e-4), alt.value(1))
+    dot = alt.Chart(data).mark_point(size=60, opacity=1, color=theme.COLOURS[0], fill=theme.COLOURS[0])
+    told = dot.encode(x=x, y=y("loss"), fillOpacity=inside, tooltip=["C:Q", "loss:Q", "runs:Q"])
+    return finish(alt.layer(line, whisker, told), 320)
+
+
+def error_rates(evidence: pl.DataFrame) -> alt.LayerChart:
+    """How often simulated worlds are called flat: by decades of the plateau that were seen; crosses have none.
+
+    Args:
+        evidence: of `questions.plateau`; rows with part "world": name, onset_decades (null: no plateau), said_flat.
+    """
+    worlds = evidence.filter(pl.col("part") == "world").sort("onset_decades", nulls_last=False)
+    rows = [
+        {"world": name, "decades": decades, "flat": flat, "kind": "no plateau" if decades is None else name}
+        for name, decades, flat in worlds.select("name", "onset_decades", "said_flat").iter_rows()
+    ]
+    without = [row | {"decades": 0.0} for row in rows if row["decades"] is None]
+    within = alt.InlineData(values=[row for row in rows if row["decades"] is not None])
+    order = list(dict.fromkeys(row["world"] for row in rows if row["decades"] is not None))
+    colour = alt.Color("world:N", legend=alt.Legend(title="a plateau that is a", orient="top")).scale(
+        domain=order, range=[theme.colour(i) for i in range(len(order))]
+    )
+    x = alt.X("decades:Q", title="decades of the plateau that the runs have seen")
+    y = alt.Y("flat:Q", title="share called flat").scale(domain=[0, 1]).axis(format=".0%", tickCount=5)
+    lines = alt.Chart(within).mark_line(point={"size": 60, "filled": True, "opacity": 1}, strokeWidth=2)
+    alarms = alt.Chart(alt.InlineData(values=without)).mark_point(
+        size=60, shape="cross", filled=True, opacity=0.8
+    )
+    said = ["world:N", alt.Tooltip("flat:Q", format=".1%")]
+    return finish(
+        alt.layer(
+            lines.encode(x=x, y=y, color=colour, tooltip=said),
+            alarms.encode(x=x, y=y, color=alt.value(theme.INK), tooltip=said),
+        ),
+        280,
+    )

@@ -20,8 +20,17 @@ import polars as pl
 from scaling.errors import MissingPublished
 from scaling.fit import Fit
 from scaling.laws import multi_power, power_mean
-from scaling.published import SOURCES
-from scaling.reproduce.fits import chinchilla_fit, ladder_fit, mixture_fit, overtraining_fit
+from scaling.published import SOURCES, open_published
+from scaling.questions.audit import chain
+from scaling.questions.index import month_ends, replay
+from scaling.questions.multiverse import multiverse
+from scaling.reproduce.fits import (
+    chinchilla_fit,
+    chinchilla_points,
+    ladder_fit,
+    mixture_fit,
+    overtraining_fit,
+)
 from scaling.reproduce.isoflop import isoflop_sweeps
 from scaling.reproduce.repetition import repetition_fit
 from scaling.reproduce.schedules import schedule_fit, schedule_points, schedule_table
@@ -31,6 +40,10 @@ _DRAWS = 200
 
 def _waning(size_M: int) -> Fit:
     return schedule_fit(multi_power(waning=True), schedule_points(size_M)).found
+
+
+def _capability_replay() -> pl.DataFrame:
+    return replay(open_published("benchmarks"), month_ends(2023, 2025)).table
 
 
 FITS: dict[str, tuple[str, Callable[[], Fit]]] = {
@@ -51,6 +64,10 @@ FITS: dict[str, tuple[str, Callable[[], Fit]]] = {
 TABLES: dict[str, tuple[str, Callable[[], pl.DataFrame]]] = {
     "isoflop-exponents": ("isoflop", isoflop_sweeps),
     "unseen-schedules": ("schedule-curves", schedule_table),
+    "capability-replay": ("benchmarks", _capability_replay),
+    "audit-chinchilla-240": ("chinchilla", lambda: multiverse(chinchilla_points())),
+    "audit-chinchilla-245": ("chinchilla", lambda: multiverse(open_published("chinchilla"))),
+    "isoflop-chain": ("isoflop", lambda: chain(open_published("isoflop"))),
 }
 """The same for tables."""
 
