@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from scaling.errors import ModelTooLarge
-from scaling.flops import count_flops, count_parameters
+from scaling.flops import Shape, count_flops, count_parameters
 from scaling.study import Trunk, digest
 
 CPU_STACK = 8
@@ -20,8 +20,11 @@ _PROCESS_BYTES = 300e6
 """Python, torch and its libraries, before any model."""
 _GPU_PROCESS_BYTES = 1e9
 """The CUDA context and its workspaces."""
-_EVALUATION_TOKENS = 65_536  # stack.EVALUATION_CHUNK, which cannot be imported without torch
-_WINDOWS = 256  # worker.FINAL_WINDOWS, likewise
+EVALUATION_TOKENS = 65_536
+"""Most tokens of one evaluation pass over a whole stack."""
+EVALUATION_LOGITS = 1 << 26
+"""Most logits that such a pass makes at once, 256 MiB; beyond a vocabulary of 1,024 the pass shrinks."""
+_WINDOWS = 256  # worker.FINAL_WINDOWS, which cannot be imported without torch
 _CHECKPOINTS = 5  # of a trunk and of the branch under way: checkpoint.KEPT each, and the one being written
 _ROW_BYTES = 3_000
 """Of one run: its row, its share of the learning curve, each domain's loss."""
@@ -145,10 +148,10 @@ def stack_bytes(trunk: Trunk, models: int, *, gpu: bool = False) -> float:
     With P weights in each of K models, the state is s of them: weights, two moments, Muon's momentum, the average. A
     branch keeps a second one, and a step needs the gradient and two temporary buffers. A training step keeps, for each
     of its t tokens, what the backward pass reads in d blocks of width w, and the logits of V tokens four times over; a
-    pass of an evaluation has e tokens, at least one window of each model, and keeps less of each.
+    pass of an evaluation has e tokens (`evaluation_tokens`), and keeps less of each.
 
     Measured on a CPU at widths 16 to 512, 512 to 16,384 tokens a step, either optimizer and activation: 1 % below the
-    peak to 22 % above.
+    peak to 22 % above; 18 % above at a vocabulary of 50,257.
 
     Args:
         trunk: one of the stack.
@@ -161,11 +164,15 @@ def stack_bytes(trunk: Trunk, models: int, *, gpu: bool = False) -> float:
     shape = trunk.shape
     weights = models * count_parameters(shape).total * (2 * _state_floats(trunk) + 3)
     training = models * trunk.tokens_per_step * (4 * shape.vocabulary + 40 * shape.width * shape.depth)
-    window = models * (shape.context + 1)
-    evaluated = max(window, min(_EVALUATION_TOKENS, _WINDOWS * window))
+    evaluated = min(evaluation_tokens(shape, models), _WINDOWS * models * (shape.context + 1))
     evaluation = evaluated * (3 * shape.vocabulary + 24 * shape.width)
     process = _GPU_PROCESS_BYTES if gpu else _PROCESS_BYTES
     return process + _FLOAT * (weights + max(training, evaluation))
+
+
+def evaluation_tokens(shape: Shape, models: int) -> int:
+    """Most tokens of one evaluation pass over a stack; a window of each model at least, whatever the vocabulary."""
+    return max(models * (shape.context + 1), min(EVALUATION_TOKENS, EVALUATION_LOGITS // shape.vocabulary))
 
 
 def _state_floats(trunk: Trunk) -> int:

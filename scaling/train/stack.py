@@ -15,12 +15,10 @@ from scaling.corpora.text import Corpus
 from scaling.study import Trunk
 from scaling.train.model import Transformer, initial_weights, matrix_views, rate_multipliers
 from scaling.train.optim import AdamW, Muon
+from scaling.train.packs import evaluation_tokens
 
 # Leaves of a stack lie apart in memory, and so do their gradients; torch would rather have them adjacent, and says so.
 warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout", UserWarning)
-
-EVALUATION_CHUNK = 65_536
-"""Tokens of one evaluation pass over the whole stack."""
 
 
 class Stack:
@@ -118,7 +116,7 @@ class Stack:
         leaves = (
             matrix_views(self.average, self.shape) if average and self.average is not None else self.leaves
         )
-        chunk = max(1, EVALUATION_CHUNK // (windows.shape[1] * models))
+        chunk = evaluation_tokens(self.shape, models) // (windows.shape[1] * models)
         parts = []
         for start in range(0, len(windows), chunk):
             tokens = torch.from_numpy(windows[start : start + chunk]).to(self.device)

@@ -10,9 +10,10 @@ import pytest
 
 import scaling
 from scaling.errors import ModelTooLarge, WorkersFailed
+from scaling.flops import Shape
 from scaling.store import Store
 from scaling.study import Trunk, read_study
-from scaling.train import machine, packs, plan, stack, worker
+from scaling.train import machine, packs, plan, worker
 from scaling.train.packs import pack_trunks, stack_bytes
 from scaling.train.plan import plan_sweep
 from scaling.train.worker import Worker
@@ -149,8 +150,15 @@ print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
     assert 0.9 * peak < stack_bytes(Trunk(width=64, budgets=(8192,)), 8) < 1.5 * peak
 
 
+def test_an_evaluation_pass_shrinks_with_the_vocabulary_and_not_below_a_window():
+    tokens = {v: packs.evaluation_tokens(Shape(width=64, vocabulary=v), 4) for v in (64, 256, 1024, 50_257)}
+    assert tokens == {64: 65_536, 256: 65_536, 1024: 65_536, 50_257: 1335}
+    assert packs.evaluation_tokens(Shape(width=64, vocabulary=50_257, context=1024), 8) == 8 * 1025
+    small, large = (Trunk(width=64, budgets=(8192,), vocabulary=v) for v in (256, 50_257))
+    assert stack_bytes(large, 2) - stack_bytes(small, 2) < 3e9
+
+
 def test_what_the_launcher_knows_without_torch_is_what_workers_use():
-    assert packs._EVALUATION_TOKENS == stack.EVALUATION_CHUNK
     assert packs._WINDOWS == worker.FINAL_WINDOWS
     assert 1e8 < machine.total_memory() < 1e14
     assert 1e8 < machine.product_ceiling() < 1e14

@@ -133,6 +133,17 @@ def test_orthogonal_keeps_the_singular_vectors_and_moves_the_values_to_about_one
     assert torch.equal(orthogonal(matrices)[1], orthogonal(matrices[1:2])[0])
 
 
+def test_losses_are_invariant_to_the_windows_of_an_evaluation_pass(corpus, monkeypatch):
+    stack = Stack(TRUNKS[:2], corpus, CPU)
+    stack.advance(20, constant)
+    windows = held_out_windows(corpus, "code", 32, 50)
+    at_once, seen, plain = stack.evaluate(windows), [], F.cross_entropy
+    monkeypatch.setattr("scaling.train.packs.EVALUATION_LOGITS", 2**17)
+    monkeypatch.setattr(F, "cross_entropy", lambda x, *a, **k: seen.append(x.numel()) or plain(x, *a, **k))
+    assert stack.evaluate(windows) == pytest.approx(at_once, rel=1e-6)
+    assert len(seen) == 8 and max(seen) <= 2**17
+
+
 def logit_spread(corpus, monkeypatch, width, optimizer="adamw"):
     """Standard deviation of the logits on held-out text after five steps, the constant of each position taken out."""
     trunk = Trunk(
