@@ -34,7 +34,7 @@ def passes(runs: pl.DataFrame, fits: Sequence[Fit] = (), *, pool: int | None = N
     if pool is None:
         pool = int(repeated.sort("epochs")["unique_budget"][-1])
     chosen = repeated.filter(pl.col("unique_budget") == pool)
-    shown, names = Runs(chosen, passes=list(chosen["epochs"])), size_names(chosen)
+    shown, names = Runs(chosen.drop("epochs"), passes=list(chosen["epochs"])), size_names(chosen)
     most = float(chosen["epochs"].to_numpy().max())
     x = alt.X("passes:Q", title=f"passes over {words.count(pool)} tokens").scale(
         type="log", domain=[0.93, most * 1.07], nice=False
