@@ -24,6 +24,7 @@ from scaling.published import SOURCES, open_published
 from scaling.questions.audit import chain
 from scaling.questions.index import month_ends, replay
 from scaling.questions.multiverse import multiverse
+from scaling.questions.repetition import judge
 from scaling.reproduce.fits import (
     chinchilla_fit,
     chinchilla_points,
@@ -32,7 +33,7 @@ from scaling.reproduce.fits import (
     overtraining_fit,
 )
 from scaling.reproduce.isoflop import isoflop_sweeps
-from scaling.reproduce.repetition import repetition_fit
+from scaling.reproduce.repetition import repetition_fit, repetition_runs
 from scaling.reproduce.schedules import schedule_fit, schedule_points, schedule_table
 
 _DRAWS = 200
@@ -67,6 +68,8 @@ TABLES: dict[str, tuple[str, Callable[[], pl.DataFrame]]] = {
     "capability-replay": ("benchmarks", _capability_replay),
     "audit-chinchilla-240": ("chinchilla", lambda: multiverse(chinchilla_points())),
     "audit-chinchilla-245": ("chinchilla", lambda: multiverse(open_published("chinchilla"))),
+    "repetition-judged-182": ("data-constrained", lambda: judge(repetition_runs())),
+    "repetition-judged-308": ("data-constrained", lambda: judge(open_published("data-constrained"))),
     "isoflop-chain": ("isoflop", lambda: chain(open_published("isoflop"))),
 }
 """The same for tables."""
