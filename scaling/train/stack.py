@@ -116,7 +116,8 @@ class Stack:
         leaves = (
             matrix_views(self.average, self.shape) if average and self.average is not None else self.leaves
         )
-        chunk = evaluation_tokens(self.shape, models) // (windows.shape[1] * models)
+        tokens_at_once = evaluation_tokens(self.shape, models, gpu=self.device.type == "cuda")
+        chunk = tokens_at_once // (windows.shape[1] * models)
         parts = []
         for start in range(0, len(windows), chunk):
             tokens = torch.from_numpy(windows[start : start + chunk]).to(self.device)
