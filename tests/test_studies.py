@@ -135,3 +135,10 @@ def test_errors_share_one_root():
 
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, Exception)]
     assert all(issubclass(kind, ScalingError) for kind in kinds)
+
+
+@pytest.mark.parametrize("file", sorted(RUNS.glob("*/gpu.toml")), ids=lambda file: file.parent.name)
+def test_gpu_twins_ask_for_larger_models_than_their_study(file):
+    twin, study = read_study(file), read_study(file.parent)
+    assert min(t.width for t in twin.trunks) > max(t.width for t in study.trunks)
+    assert {t.weight_decay for t in twin.trunks} == {t.weight_decay for t in study.trunks}
