@@ -85,6 +85,27 @@ def levers(
     return pl.DataFrame(found, schema=_SCHEMA, orient="row").sort("pool", "N", "lever")
 
 
+def best_passes(runs: pl.DataFrame, ensembles: pl.DataFrame | None = None) -> pl.DataFrame:
+    """The lowest mean loss over the number of passes, for every size, pool, weight decay and number of members.
+
+    Members are compared on the seeds that have ensembles: what `laws.ensemble`, the form of Kim et al., is fitted to.
+
+    Returns:
+        N, pool, weight_decay, members, epochs (of the best) and loss, of pools that were repeated.
+    """
+    tried = [runs.with_columns(members=pl.lit(1, pl.Int64))]
+    if ensembles is not None:
+        tried = [tried[0].filter(pl.col("seed").is_in(ensembles["seed"].unique().implode())), ensembles]
+    columns = ["N", "D", "unique_tokens", "unique_budget", "weight_decay", "members", "loss"]
+    rows = pl.concat([part.select(columns) for part in tried])
+    rows = rows.with_columns(epochs=pl.col("D") / pl.col("unique_tokens"), pool="unique_budget")
+    cell = ["N", "pool", "weight_decay", "members"]
+    means = rows.group_by(*cell, "D").agg(pl.col("loss", "epochs").mean())
+    best = means.sort("loss").group_by(cell, maintain_order=True).first().drop("D")
+    repeated = rows.filter(pl.col("epochs") > 1.5).select("N", "pool").unique()
+    return best.join(repeated, on=["N", "pool"]).select(*cell, "epochs", "loss").sort(cell)
+
+
 def _words(decay: float, members: int, least: float) -> str:
     said = [f"weight decay {decay:g}"] if decay != least else []
     return " and ".join(said + ([f"{members} models together"] if members > 1 else []))

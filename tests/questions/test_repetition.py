@@ -10,8 +10,8 @@ from pytest import approx
 
 from scaling.errors import MissingColumns, NothingRepeats
 from scaling.fit import fit
-from scaling.laws import chinchilla, effective_data, overfitting, with_repeats
-from scaling.questions.levers import levers
+from scaling.laws import chinchilla, effective_data, ensemble, overfitting, with_repeats
+from scaling.questions.levers import best_passes, levers
 from scaling.questions.passes import passes
 from scaling.questions.repetition import CANNOT, FADE, HURT, judge, passes_table, repetition
 
@@ -129,6 +129,22 @@ def test_levers_recover_what_they_are_worth_in_data():
     held = table.filter(pl.col("lever") == "weight decay 0.3", ~pl.col("at_least"))
     assert ((held["low"] < 2.1) & (held["high"] > 1.9)).mean() > 0.7
     assert table.filter(pl.col("lever") == "weight decay 1")["at_least"].all()
+
+
+def test_best_passes_recover_the_ensemble_law_that_made_them():
+    """The members' excess falls as 1/K: found again from the best of each cell."""
+    truth = {"E": 1.6, "A": 40.0, "alpha": 0.45, "B": 0.2}
+
+    def of(members):
+        return lambda N, D, U: ensemble(N, members, **truth) + 0.1 * math.log(D / U / 8) ** 2
+
+    alone = world(of(1), 64, noise=0).drop("members")
+    together = pl.concat([world(of(k), 64, noise=0, members=k) for k in (2, 4, 8)])
+    best = best_passes(alone, together).filter(pl.col("pool") == 2**16)
+    assert set(best["epochs"]) == {8.0} and len(best) == 4 * len(SIZES)
+    found = fit(ensemble, best, bootstrap=0)
+    assert found.params == approx(truth, rel=1e-3)
+    assert set(best_passes(alone)["members"]) == {1}
 
 
 def test_levers_of_one_seed_carry_no_interval():
