@@ -1,5 +1,7 @@
 """Extrapolated learning curves: near the truth, inside their intervals as often as they say, better than one law."""
 
+import importlib
+
 import numpy as np
 import polars as pl
 import pytest
@@ -12,9 +14,10 @@ from scaling.published import open_published
 
 X = np.geomspace(1e6, 1e9, 16)
 AHEAD = np.array([2e9, 1e10, 1e12])
-BEST_RIVAL = 0.0422
-"""Lowest mean over M1 to M4 and BNSL of the root mean square miss of log loss on the 36 published image curves, where
-M4 has it; `benchmarks/accuracy.py` fits them. On the 9 language curves single laws are nearer."""
+M4_IMAGE, M3_LANGUAGE = 0.0422, 0.0097
+"""Mean over curves of the root mean square miss of log loss on published ends, fitted by `benchmarks/accuracy.py`: the
+lowest of M1 to M4 and BNSL on the 36 image curves, and the third lowest on the 9 language curves, where M4 (.0085) is
+nearer than `extrapolate` and BNSL (.0092) as near."""
 
 
 def with_floor(x):
@@ -172,16 +175,36 @@ def test_extrapolate_names_a_curve_that_is_too_short():
 
 
 @pytest.mark.slow
-def test_extrapolate_is_nearer_than_the_best_single_law(published, monkeypatch):
+def test_extrapolate_is_nearer_than_single_laws(published, monkeypatch):
     monkeypatch.setenv("SCALING_PUBLISHED", str(published))
-    curves = open_published("learning-curves").filter(domain="IC")
-    misses, inside = [], []
-    for _, curve in curves.group_by("task", "model", maintain_order=True):
+    misses, inside = {True: [], False: []}, {True: [], False: []}
+    for (domain, *_), curve in open_published("learning-curves").group_by(
+        "domain", "task", "model", maintain_order=True
+    ):
         seen, unseen = curve.filter(is_training=1), curve.filter(is_training=0)
         loss = unseen["loss"].to_numpy()
         ahead = extrapolate(seen, seen_examples=unseen["seen_examples"].to_numpy())
-        misses.append(np.sqrt(np.mean(np.log(ahead.median / loss) ** 2)))
-        inside.append(np.mean((ahead.low <= loss) & (loss <= ahead.high)))
-    assert len(misses) == 36
-    assert np.mean(misses) < BEST_RIVAL
-    assert 0.75 < np.mean(inside) < 0.95
+        misses[domain == "IC"].append(np.sqrt(np.mean(np.log(ahead.median / loss) ** 2)))
+        inside[domain == "IC"].append(np.mean((ahead.low <= loss) & (loss <= ahead.high)))
+    assert [len(misses[image]) for image in (True, False)] == [36, 9]
+    assert np.mean(misses[True]) < 0.9 * M4_IMAGE
+    assert np.mean(misses[False]) < M3_LANGUAGE
+    for image in (True, False):
+        assert 0.75 < np.mean(inside[image]) < 0.95
+
+
+def test_extrapolate_is_not_led_astray_by_one_law(monkeypatch):
+    """A single law that runs away, or has no value ahead, moves the median little and never out of sight."""
+    module = importlib.import_module("scaling.fit.extrapolate")
+    runs = {"D": X, "loss": noisy(with_floor(X), 0.005, 2)}
+    monkeypatch.setattr(module, "_single_laws", lambda model, ahead: np.empty((0, len(ahead))))
+    alone = extrapolate(runs, D=AHEAD)
+    for astray in (50.0, np.inf, np.nan):
+        monkeypatch.setattr(
+            module, "_single_laws", lambda model, ahead, astray=astray: np.full((1, len(ahead)), astray)
+        )
+        found = extrapolate(runs, D=AHEAD)
+        assert np.all(
+            (alone.low < found.median) & (found.median < alone.median + 1.5 * (alone.high - alone.low))
+        )
+        assert np.all(np.isfinite(found.high))
