@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.fit import Fit
+from scaling.laws import describe
 
 Array = NDArray[np.float64]
 
@@ -55,7 +56,7 @@ class Passes:
 
 
 def passes(found: Fit, N: float, unique_tokens: float) -> Passes:
-    """What a law of N, D and unique_tokens says of repeating one pool with one size of model.
+    """What a law of N and D, or N, D and unique_tokens, says of repeating one pool with one size of model.
 
     The worth of e passes is the D' that solves L(N, D', D') = L(N, e U, U): tokens that are all new and give the same
     loss. It is read off the fitted curve draw by draw, so it needs no closed form and holds for any law.
@@ -68,12 +69,17 @@ def passes(found: Fit, N: float, unique_tokens: float) -> Passes:
     draws = {p: np.atleast_1d(v)[:, None] for p, v in found.draws.items()}
     if not len(next(iter(draws.values()))):
         draws = {p: np.array([[v]]) for p, v in found.params.items()}
+
+    def at(D: Array, U: Array | np.float64) -> Array:
+        columns = {"N": N, "D": D, "unique_tokens": U}
+        return np.asarray(found.law(*(columns[c] for c in describe(found.law).column_names), **draws))
+
     epochs = np.geomspace(1.0, _MOST, _POINTS)
     fresh = unique_tokens * np.geomspace(1 / 16, _MOST, _FRESH_POINTS)
     with np.errstate(all="ignore"):
-        loss = np.asarray(found.law(N, epochs * unique_tokens, np.float64(unique_tokens), **draws))
-        new = np.asarray(found.law(N, fresh, fresh, **draws))
+        loss = at(epochs * unique_tokens, np.float64(unique_tokens))
+        new = at(fresh, fresh)
     loss, new = (np.broadcast_to(a, (len(next(iter(draws.values()))), a.shape[-1])) for a in (loss, new))
-    at = np.log(fresh / unique_tokens)
-    worth = np.stack([np.interp(-one, -other, at) for one, other in zip(loss, new, strict=True)])
+    pools = np.log(fresh / unique_tokens)
+    worth = np.stack([np.interp(-one, -other, pools) for one, other in zip(loss, new, strict=True)])
     return Passes(epochs, loss, np.exp(worth))

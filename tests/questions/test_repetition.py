@@ -72,6 +72,12 @@ def test_passes_recovers_the_pass_from_which_more_hurt():
     assert seen.loss[0, 0] == approx(overfitted(98_304, 65_536, 65_536), rel=1e-6)
 
 
+def test_every_pass_is_new_to_a_law_without_repeats():
+    seen = passes(fit(chinchilla, world(fading, 64, noise=0), bootstrap=0), 98_304, 65_536)
+    assert seen.worth[0] == approx(seen.epochs, rel=2e-3)
+    assert math.inf == seen.nearly_free[0] == seen.harmful[0]
+
+
 def test_repetition_recovers_the_efold_of_fading_repeats():
     said = repetition(world(fading, 64), laws=LAWS, bootstrap=60)
     assert said.answer == FADE and said.identifiable
