@@ -216,6 +216,9 @@ def test_wall_sliders_move_the_date_its_density_and_the_loss(
         browser,
         f"!document.querySelector('.scaling-chart svg').textContent.includes('wall in {found.median:.1f}')",
     )
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth"), (
+        "the page scrolls sideways"
+    )
     later = browser.execute_script(areas)
     assert len(later) == len(drawn) == 2 and all(a != b for a, b in zip(later, drawn, strict=True))
     assert asked_for(browser) == [] and complaints(browser) == []

@@ -20,7 +20,14 @@ to draw this chart.</p></div>
 <script>(() => {
   const here = document.currentScript.previousElementSibling;
   const draw = async () => {
-    const {view} = await vegaEmbed(here, %(spec)s, %(options)s);
+    // Charts above one another are told the width of the page, and know nothing of the axis beside them.
+    const patch = vega => {
+      for (const signal of vega.autosize ? [] : vega.signals ?? [])
+        if (signal.name === "width" && signal.init)
+          signal.init = signal.on[0].update = `max(200,containerSize()[0]-%(axis)d)`;
+      return vega;
+    };
+    const {view} = await vegaEmbed(here, %(spec)s, {...%(options)s, patch});
     for (const slider of here.querySelectorAll(".vega-bind input")) {
       const words = slider.name + "_words", value = slider.parentElement.lastElementChild;
       const say = (_, text) => { value.textContent = text; slider.setAttribute("aria-valuetext", text); };
@@ -35,6 +42,9 @@ to draw this chart.</p></div>
   (window.scalingCharts ??= []).push(draw);
 })()</script>
 """
+
+_AXIS = 72
+"""Points that the labels and the title of an axis take beside charts that stand above one another."""
 
 _BUNDLE = """\
 <script>(() => {
@@ -87,7 +97,11 @@ def embed(spec: dict[str, Any]) -> str:
     """
     options = {"renderer": "svg", "actions": False, "tooltip": {"theme": "custom"}}
     text = json.dumps(spec, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
-    return _CHART.replace("%(options)s", json.dumps(options)).replace("%(spec)s", text)
+    return (
+        _CHART.replace("%(options)s", json.dumps(options))
+        .replace("%(axis)d", str(_AXIS))
+        .replace("%(spec)s", text)
+    )
 
 
 def enable() -> Bundle:

@@ -97,14 +97,16 @@ def _sliders(draws: pl.DataFrame, R_D: float) -> list[alt.Parameter]:
 
     return [
         slider("log2_stock", "text on offer, doublings of today's estimate", 0, -3, 5, 0.05),
-        slider("growth", "training sets grow, times a year", median["demand_growth"], 1.05, 6, 0.01),
+        slider(
+            "growth", "training sets grow, times a year", round(median["demand_growth"], 2), 1.05, 6, 0.01
+        ),
         slider("epochs", "passes allowed", epochs, 1, most, 0.01),
-        slider("r_star", "repeats until a token is worth 1/e", R_D, 1, 60, 0.01),
+        slider("r_star", "repeats until a token is worth 1/e", round(R_D, 2), 1, 60, 0.01),
         slider("log2_over", "over-training, doublings of tokens per parameter", 0, -3, 7, 0.05),
         slider("log2_efficiency", "what a token is worth, doublings", 0, 0, 5, 0.05),
         slider("synthetic", "synthetic tokens for each human one", 0, 0, 5, 0.05),
         slider("multimodal", "tokens of images, sound and video, trillions", 0, 0, 1000, 5),
-        alt.param(name="usual_growth", value=median["demand_growth"]),
+        alt.param(name="usual_growth", value=round(median["demand_growth"], 2)),
     ]
 
 

@@ -110,6 +110,6 @@ def test_over_training_and_fewer_passes_cost_loss(draws):
 def test_law_without_repeats_gains_an_efold_and_one_of_other_columns_is_refused(draws):
     chart = data_wall(draws, BESIROGLU_2024, start=2024)
     params = {p["name"]: p.get("value") for p in chart.to_dict()["params"]}
-    assert params["r_star"] == MUENNIGHOFF_2023.keywords["R_D"]
+    assert params["r_star"] == pytest.approx(MUENNIGHOFF_2023.keywords["R_D"], abs=0.005)
     with pytest.raises(NotALaw, match="repeats need N and D"):
         data_wall(draws, overtraining, start=2024)
