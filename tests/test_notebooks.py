@@ -19,4 +19,5 @@ def test_notebook_makes_its_report(name, tmp_path, monkeypatch, capsys):
     html = page.read_text()
     assert 'class="answer"' in html
     assert "scaling-chart" in html
+    assert html.count("if (!window.vegaEmbed)") == 1  # the bundle is there, once
     assert html.count("<h2") >= 2
