@@ -737,6 +737,17 @@ class MissingAnchor(FitError):
         )
 
 
+class TooFewRecords(FitError):
+    """Too few records for a trend with a break."""
+
+    def __init__(self, found: int, needed: int):
+        self.found, self.needed = found, needed
+        super().__init__(
+            f"asked for the trend of {found} records, but a line and a broken line need {needed}. "
+            "Take scores over a longer time."
+        )
+
+
 class DatesOutOfOrder(FitError):
     """Dates of a replay that do not go forward."""
 

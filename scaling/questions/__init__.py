@@ -7,6 +7,7 @@ from scaling.questions.inputs import Input, Inputs, read_inputs
 from scaling.questions.plateau import plateau
 from scaling.questions.repetition import repetition
 from scaling.questions.silence import silence
+from scaling.questions.trend import trend
 from scaling.questions.wall import Wall, wall
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "repetition",
     "replay",
     "silence",
+    "trend",
     "wall",
     "Wall",
     "read_inputs",

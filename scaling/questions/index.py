@@ -173,9 +173,7 @@ def replay(
     for what, given in (("least_benchmarks", least_benchmarks), ("window_months", window_months)):
         if given < 1:
             raise BadOption(what, given, "one or more")
-    columns = ("model", "release_date", "benchmark", "benchmark_release_date", "performance")
-    _check(scores, columns, penalty)
-    scores = scores.select(columns).with_columns(_date("release_date"), _date("benchmark_release_date"))
+    scores = _dated(scores, penalty)
     final, _ = _as_of(scores, datetime.date.max, anchor, penalty, least_benchmarks)
     end = final.models["release_date"][-1]
     rows = []
@@ -249,6 +247,33 @@ def _check(scores: pl.DataFrame, columns: tuple[str, ...], penalty: float) -> No
         raise BadOption(
             "penalty", penalty, "positive; without one, a model that solved everything has no finite place"
         )
+
+
+def index_as_of(
+    scores: pl.DataFrame,
+    date: datetime.date = datetime.date.max,
+    *,
+    anchor: str = "Winogrande",
+    penalty: float = 0.1,
+    least_benchmarks: int = 4,
+) -> Index:
+    """The index of models and benchmarks that were released by a date, models on too few benchmarks left out.
+
+    Args:
+        scores, anchor, penalty, least_benchmarks: as for `replay`.
+        date: by default, of everything that has a date.
+
+    Raises:
+        BadOption, MissingColumns, ScoresOutOfRange, MissingAnchor: as for `replay`.
+    """
+    return _as_of(_dated(scores, penalty), date, anchor, penalty, least_benchmarks)[0]
+
+
+def _dated(scores: pl.DataFrame, penalty: float) -> pl.DataFrame:
+    """The columns that a replay reads, checked, dates as dates."""
+    columns = ("model", "release_date", "benchmark", "benchmark_release_date", "performance")
+    _check(scores, columns, penalty)
+    return scores.select(columns).with_columns(_date("release_date"), _date("benchmark_release_date"))
 
 
 def _as_of(

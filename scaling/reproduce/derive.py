@@ -22,7 +22,7 @@ from scaling.fit import Fit
 from scaling.laws import multi_power, power_mean
 from scaling.published import SOURCES, open_published
 from scaling.questions.audit import chain
-from scaling.questions.index import month_ends, replay
+from scaling.questions.index import index_as_of, month_ends, replay
 from scaling.questions.multiverse import multiverse
 from scaling.questions.repetition import judge
 from scaling.reproduce.fits import (
@@ -65,6 +65,7 @@ FITS: dict[str, tuple[str, Callable[[], Fit]]] = {
 TABLES: dict[str, tuple[str, Callable[[], pl.DataFrame]]] = {
     "isoflop-exponents": ("isoflop", isoflop_sweeps),
     "unseen-schedules": ("schedule-curves", schedule_table),
+    "capability-records": ("benchmarks", lambda: index_as_of(open_published("benchmarks")).records),
     "capability-replay": ("benchmarks", _capability_replay),
     "audit-chinchilla-240": ("chinchilla", lambda: multiverse(chinchilla_points())),
     "audit-chinchilla-245": ("chinchilla", lambda: multiverse(open_published("chinchilla"))),

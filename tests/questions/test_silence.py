@@ -17,7 +17,7 @@ from scaling.errors import (
     ScoresOutOfRange,
 )
 from scaling.published import open_published
-from scaling.questions.index import index, month_ends, months_later, replay
+from scaling.questions.index import index, index_as_of, month_ends, months_later, replay
 from scaling.questions.silence import DISAGREE, LITTLE, PLATEAU, ComputePaced, Renewal, silence
 
 
@@ -150,6 +150,15 @@ def test_replay_uses_nothing_from_after_the_date():
     one, changed = (replay(rows, DATES, anchor="b0").table for rows in (scores, other))
     assert one.select(THEN).equals(changed.select(THEN))
     assert not one["later_after"].equals(changed["later_after"])
+
+
+def test_index_as_of_a_date_is_the_one_that_the_replay_rebuilt():
+    scores, *_ = invented()
+    table = replay(scores, DATES, anchor="b0").table
+    for date, best, models in table.select("date", "best", "models").iter_rows():
+        then = index_as_of(scores, date, anchor="b0")
+        assert then.best(date) == best and len(then.models) == models
+    assert len(index_as_of(scores, anchor="b0").models) >= table["models"][-1]
 
 
 def test_replay_calls_the_plateau_of_a_world_that_stops():
