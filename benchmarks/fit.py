@@ -1,4 +1,4 @@
-"""How fast a fit is, beside what people use today, all timed in the same run on one core but where it says otherwise.
+"""How fast a fit is, beside what people use today, all timed in the same run on one core.
 
     python benchmarks/fit.py            # about three minutes
     python benchmarks/fit.py --quick    # fewer rival refits, no million rows: about half a minute
@@ -18,8 +18,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -126,20 +125,6 @@ def our_bootstrap(
     return best_of(refits, times)
 
 
-@contextmanager
-def one_core() -> Iterator[None]:
-    """This process on a single core, where the system can hold it there."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, cores)
-
-
 def same_weights(points: pl.DataFrame) -> np.ndarray:
     """The weights of those draws in the order of the points, for the rivals."""
     data = read(describe(chinchilla), points)
@@ -184,10 +169,8 @@ def bench_point(points: pl.DataFrame, starts: int) -> list[list[str]]:
 def bench_bootstrap(points: pl.DataFrame, scipy_refits: int, lmfit_refits: int) -> list[list[str]]:
     from scipy.optimize import least_squares
 
-    with one_core():
-        ours, values = our_bootstrap(chinchilla, points)
-        users, user_values = our_bootstrap(user_law, points)
-    every, _ = our_bootstrap(chinchilla, points)
+    ours, values = our_bootstrap(chinchilla, points)
+    users, user_values = our_bootstrap(user_law, points)
     weights = same_weights(points)
     rival = Rival(points)
     start = np.array([6.169, 7.670, 0.5973, 0.3473, 0.3672])
@@ -221,12 +204,6 @@ def bench_bootstrap(points: pl.DataFrame, scipy_refits: int, lmfit_refits: int) 
     times = f"{analytic / users:.0f}× the user's law; {scipy_refits} timed"
     return [
         [f"{whole}, scaling.fit", f"{ours:.2f}", "", above],
-        [
-            f"{whole}, scaling.fit, two cores",
-            f"{every:.2f}",
-            f"{every / ours:.2f}×",
-            f"{analytic / every:.0f}× the scipy loop with Jacobian, {numeric / every:.0f}× that without",
-        ],
         [f"{whole}, scaling.fit, a user's law", f"{users:.2f}", f"{users / ours:.1f}×", same],
         [f"{whole}, scipy loop with Jacobian", f"{analytic:.1f}", f"{analytic / ours:.1f}×", times],
         [f"{whole}, scipy loop without", f"{numeric:.1f}", f"{numeric / ours:.1f}×", f"{scipy_refits} timed"],
@@ -317,7 +294,7 @@ def main() -> None:
     rows += bench_bootstrap(points, scipy_refits, lmfit_refits)
     rows += bench_growth(most)
     rows += bench_import()
-    print("Chinchilla law on 240 points, Huber on log loss (delta 0.001)")
+    print("Chinchilla law on 240 points, Huber on log loss (delta 0.001), one core")
     print(table(["job", "seconds", "ours ×", "note"], rows))
 
 

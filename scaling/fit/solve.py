@@ -13,11 +13,7 @@ arithmetic. Three choices make it dependable:
 
 from __future__ import annotations
 
-import itertools
-import os
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +26,6 @@ STEPS = 200
 _ROUGH = 1e-7
 _CELLS = 1 << 16  # batch rows × data rows side by side, so that arrays stay in cache and memory stays flat
 _BLOCK = 1 << 22
-_PARTS = 2  # of a batch, solved on a core each
 _FACTOR = 4.0  # most that one step may change the logarithm of a parameter
 
 
@@ -89,25 +84,6 @@ def solve(
     """
     x = np.clip(starts, problem.low, problem.high)
     own = _Own(weights, prepared)
-    if len(x) < _PARTS * chunk_size(problem.rows):
-        return _solve(problem, x, own, steps)
-    # As many parts on every machine, so that the numbers do not depend on its cores; numpy lets go of the interpreter.
-    edges = np.linspace(0, len(x), _PARTS + 1).astype(int)
-    parts = [slice(a, b) for a, b in itertools.pairwise(edges)]
-    with ThreadPoolExecutor(min(_PARTS, _cores())) as pool:
-        waiting = [
-            pool.submit(copy_context().run, _solve, problem, x[part], own.rows(part), steps) for part in parts
-        ]
-        solved = [one.result() for one in waiting]
-    return Solution(*(np.concatenate([getattr(s, f.name) for s in solved]) for f in fields(Solution)))
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _solve(problem: Problem, x: Array, own: _Own, steps: int) -> Solution:
     if not problem.by_factor_first.any():
         return _descend(problem, x, own, problem.log, steps, TOLERANCE)
     # Whatever sign a parameter ends this first descent with, it may change it in the second.

@@ -215,25 +215,6 @@ def test_fit_is_invariant_to_chunks(noisy, monkeypatch):
     np.testing.assert_allclose(other.draws["alpha"], one.draws["alpha"], rtol=1e-6)
 
 
-def test_fit_is_invariant_to_the_number_of_cores(noisy, monkeypatch):
-    """Bit for bit: a batch is cut into as many parts on every machine."""
-    solve = sys.modules["scaling.fit.solve"]
-    monkeypatch.setattr(solve, "_CELLS", 64)  # so that forty draws are enough for two parts
-    draws = []
-    for cores in (1, 2):
-        monkeypatch.setattr(solve, "_cores", lambda cores=cores: cores)
-        draws.append(fit(chinchilla, noisy, bootstrap=40).draws["alpha"])
-    np.testing.assert_array_equal(*draws)
-
-
-def test_law_that_raises_in_a_part_of_a_batch_raises(noisy, monkeypatch):
-    solve = sys.modules["scaling.fit.solve"]
-    monkeypatch.setattr(solve, "_CELLS", 64)
-    monkeypatch.setattr(solve, "_solve", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        fit(chinchilla, noisy, bootstrap=40)
-
-
 def test_least_squares_recovers_what_scipy_finds(noisy):
     from scipy.optimize import least_squares
 
