@@ -91,7 +91,7 @@ def repetition(
     """
     if missing := [c for c in ("N", "D", "unique_tokens", "loss") if c not in runs.columns]:
         raise MissingColumns(missing, runs.columns, "A repetition law reads N, D and unique_tokens.")
-    plain = without_levers(runs)
+    laws, plain = tuple(laws), without_levers(runs)
     most = float(plain["epochs"].to_numpy().max())
     if most < 1.05:
         raise NothingRepeats(len(plain))

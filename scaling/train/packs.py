@@ -21,7 +21,7 @@ _PROCESS_BYTES = 300e6
 _GPU_PROCESS_BYTES = 1e9
 """The CUDA context and its workspaces."""
 EVALUATION_TOKENS = 4_096
-"""Most tokens of one evaluation pass over a whole stack on a CPU, where 65,536 fit no cache and take 7 to 17 % longer."""
+"""Most tokens of one evaluation pass over a stack on a CPU, where 65,536 fit no cache and take 7 to 17 % longer."""
 GPU_EVALUATION_TOKENS = 65_536
 EVALUATION_LOGITS = 1 << 26
 """Most logits that such a pass makes at once, 256 MiB; under large vocabularies the pass shrinks."""

@@ -164,6 +164,8 @@ def test_levers_of_one_seed_carry_no_interval():
 
 def test_repetition_is_invariant_to_row_order():
     runs = world(fading, 16)
+    laws = (law for law in LAWS[:2])  # read more than once
+    assert repetition(runs, laws=laws, bootstrap=10).answer == FADE
     one, other = (
         repetition(r, laws=LAWS[:2], bootstrap=10)
         for r in (runs, runs.sample(fraction=1, shuffle=True, seed=1))
