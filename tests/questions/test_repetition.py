@@ -164,8 +164,6 @@ def test_levers_of_one_seed_carry_no_interval():
 
 def test_repetition_is_invariant_to_row_order():
     runs = world(fading, 16)
-    laws = (law for law in LAWS[:2])  # read more than once
-    assert repetition(runs, laws=laws, bootstrap=10).answer == FADE
     one, other = (
         repetition(r, laws=LAWS[:2], bootstrap=10)
         for r in (runs, runs.sample(fraction=1, shuffle=True, seed=1))
@@ -173,6 +171,11 @@ def test_repetition_is_invariant_to_row_order():
     first = "repeats until a token is worth 1/e (R*)"
     assert one.numbers[first].value == approx(other.numbers[first].value, rel=1e-6)
     assert one.evidence["best_epochs"].to_list() == other.evidence["best_epochs"].to_list()
+
+
+def test_laws_may_come_from_a_generator():
+    said = repetition(world(fading, 16), laws=(law for law in LAWS[:2]), bootstrap=10)
+    assert said.answer == FADE
 
 
 def test_repetition_names_runs_without_repeats():
