@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,9 +15,6 @@ from scaling.study import Trunk
 from scaling.train.model import Transformer, initial_weights, matrix_views, rate_multipliers
 from scaling.train.optim import AdamW, Muon
 from scaling.train.packs import evaluation_tokens
-
-# Leaves of a stack lie apart in memory, and so do their gradients; torch would rather have them adjacent, and says so.
-warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout", UserWarning)
 
 
 class Stack:
@@ -41,24 +37,16 @@ class Stack:
         )
         self.average = self.weights.clone() if first.average_gamma else None
         self.step = 0
-        self._bind()
-
-    def _bind(self) -> None:
-        """Leaves for autograd that share memory with the flat buffers, so that a backward pass fills one gradient."""
-        self.gradient = torch.zeros_like(self.weights)
-        gradients = matrix_views(self.gradient, self.shape)
-        self.leaves = {
-            name: view.detach().requires_grad_()
-            for name, view in matrix_views(self.weights, self.shape).items()
-        }
-        for name, leaf in self.leaves.items():
-            leaf.grad = gradients[name]
+        self.gradient = torch.empty_like(self.weights)
+        self.views = matrix_views(self.weights, self.shape)
+        self.gradient_views = matrix_views(self.gradient, self.shape)
 
     def state(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs beside the step."""
         state = {"weights": self.weights} | self.optimizer.state()
         return state if self.average is None else state | {"average": self.average}
 
+    @torch.no_grad()
     def restore(self, state: dict[str, Tensor], step: int) -> None:
         """Take over a saved state."""
         with torch.no_grad():
@@ -73,16 +61,12 @@ class Stack:
         while self.step < to:
             batch = np.stack([sampler.batch(self.step) for sampler in self.samplers])
             tokens = torch.from_numpy(batch).to(self.device, non_blocking=True)
-            self.gradient.zero_()
-            self.net.token_losses(self.leaves, tokens).mean((1, 2)).sum().backward()
-            with torch.no_grad():
-                rate = self.peak * share(self.step)
-                self.optimizer.step(self.weights, self.gradient, rate, self.step + 1)
-                self.step += 1
-                if self.average is not None:
-                    self.average.lerp_(
-                        self.weights, 1 - average_decay(self.step, self.trunks[0].average_gamma)
-                    )
+            self.net.gradient(self.views, tokens, self.gradient_views)
+            rate = self.peak * share(self.step)
+            self.optimizer.step(self.weights, self.gradient, rate, self.step + 1)
+            self.step += 1
+            if self.average is not None:
+                self.average.lerp_(self.weights, 1 - average_decay(self.step, self.trunks[0].average_gamma))
             each()
 
     def fork(self) -> dict[str, Tensor]:
@@ -113,15 +97,13 @@ class Stack:
     ) -> NDArray[np.float64]:
         """Mean over each window of something made of the token losses `[K, windows, context]`."""
         models = len(self.trunks)
-        leaves = (
-            matrix_views(self.average, self.shape) if average and self.average is not None else self.leaves
-        )
+        views = matrix_views(self.average, self.shape) if average and self.average is not None else self.views
         tokens_at_once = evaluation_tokens(self.shape, models, gpu=self.device.type == "cuda")
         chunk = tokens_at_once // (windows.shape[1] * models)
         parts = []
         for start in range(0, len(windows), chunk):
             tokens = torch.from_numpy(windows[start : start + chunk]).to(self.device)
-            losses = of(self.net.token_losses(leaves, tokens.expand(models, -1, -1)))
+            losses = of(self.net.token_losses(views, tokens.expand(models, -1, -1)))
             parts.append(losses.mean(2).double().cpu().numpy())
         return np.concatenate(parts, axis=1)
 
