@@ -57,7 +57,7 @@ def in_blocks(q: Tensor, k: Tensor, v: Tensor, *, keep: bool) -> tuple[Tensor, t
     """Attention by torch's fused kernel, and what `in_blocks_back` needs, if it is to be kept."""
     with torch.set_grad_enabled(keep):
         leaves = tuple(t.detach().requires_grad_(keep) for t in (q, k, v))
-        out = F.scaled_dot_product_attention(*leaves, is_causal=True, scale=1.0)
+        out = F.scaled_dot_product_attention(leaves[0], leaves[1], leaves[2], is_causal=True, scale=1.0)
     return out.detach(), (out, leaves)
 
 

@@ -37,17 +37,22 @@ class AdamW:
         self.multipliers = multipliers
         self.beta2 = beta2
         self.weight_decay = weight_decay if bool(weight_decay.any()) else None
+        self.first_scale, self.root_scale = weights.new_ones(()), weights.new_ones(())
 
-    def step(self, weights: Tensor, gradient: Tensor, rate: Tensor, count: int) -> None:
+    def count(self, steps: int) -> None:
+        """Correct the moments' bias as of so many steps, the next one included."""
+        self.first_scale.fill_(1 / (1 - BETA1**steps))
+        self.root_scale.fill_((1 - self.beta2**steps) ** -0.5)
+
+    def step(self, weights: Tensor, gradient: Tensor, rate: Tensor) -> None:
         """Move the weights `[K, P]` in place.
 
         Args:
             weights, gradient: `[K, P]`.
             rate: `[K, 1]`, this step's learning rate of each model.
-            count: steps taken, this one included.
         """
         for at in self._parts(weights):
-            update = self._direction(gradient, count, at)
+            update = self._direction(gradient, at)
             if self.weight_decay is not None:
                 update.addcmul_(weights[:, at], self.weight_decay)
             weights[:, at].sub_(update.mul_(self.multipliers[at]).mul_(rate))
@@ -56,12 +61,12 @@ class AdamW:
         """What a resumed run needs."""
         return {"first": self.first, "second": self.second}
 
-    def _direction(self, gradient: Tensor, count: int, at: slice) -> Tensor:
+    def _direction(self, gradient: Tensor, at: slice) -> Tensor:
         first, second, gradient = self.first[:, at], self.second[:, at], gradient[:, at]
         first.lerp_(gradient, 1 - BETA1)
         second.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
-        root = second.sqrt().mul_((1 - self.beta2**count) ** -0.5).add_(EPSILON)
-        return torch.div(first, root).mul_(1 / (1 - BETA1**count))
+        root = second.sqrt().mul_(self.root_scale).add_(EPSILON)
+        return torch.div(first, root).mul_(self.first_scale)
 
     def _parts(self, weights: Tensor) -> list[slice]:
         """Columns of the buffer that are moved together: on a CPU few enough for a dozen passes inside its caches."""
@@ -98,8 +103,8 @@ class Muon(AdamW):
     def _parts(self, weights: Tensor) -> list[slice]:
         return [slice(0, weights.shape[1])]
 
-    def _direction(self, gradient: Tensor, count: int, at: slice) -> Tensor:
-        update = super()._direction(gradient, count, at)
+    def _direction(self, gradient: Tensor, at: slice) -> Tensor:
+        update = super()._direction(gradient, at)
         self.momentum.lerp_(gradient, 1 - MOMENTUM)
         ahead = matrix_views(gradient.lerp(self.momentum, MOMENTUM), self.shape)
         found = matrix_views(update, self.shape)

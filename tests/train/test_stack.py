@@ -49,7 +49,7 @@ def constant(step):
 def test_each_stacked_run_is_bit_identical_to_the_run_alone_and_resumed(
     corpus, tmp_path, optimizer, monkeypatch
 ):
-    monkeypatch.setattr("scaling.train.optim.PART", 2**12)  # a stack moves its weights in other parts than a model
+    monkeypatch.setattr("scaling.train.optim.PART", 2**12)  # a stack's parts are other than a model's
     trunks = [replace(t, optimizer=optimizer) for t in TRUNKS]
     together = Stack(trunks, corpus, CPU)
     together.advance(100, constant)
@@ -116,7 +116,8 @@ def test_adamw_matches_torchs_own():
     ]
     ours = AdamW(weights, multipliers, beta2=0.97, weight_decay=decay)
     for count, gradient in enumerate(gradients, 1):
-        ours.step(weights, gradient, rates, count)
+        ours.count(count)
+        ours.step(weights, gradient, rates)
         for row, optimizer, g in zip(rows, theirs, gradient, strict=True):
             row.grad = g.clone()
             optimizer.step()
