@@ -3,8 +3,6 @@ import errno
 import json
 import os
 import resource
-import socket
-import time
 
 import polars as pl
 import pytest
@@ -20,7 +18,7 @@ from scaling.errors import (
     UnreadableTable,
 )
 from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows
-from scaling.store import LEASE_SECONDS, Store, open_evaluations, open_runs, read_runs
+from scaling.store import Store, open_evaluations, open_runs, read_runs
 from scaling.study import read_study
 
 STUDY = """
@@ -207,24 +205,6 @@ def test_a_committed_study_that_was_edited_is_refused(store):
             path.unlink()
     with pytest.raises(StudyChanged, match=r'\+.*"seed": 2'):
         Store(read_study(file)).check_unchanged()
-
-
-def test_a_lease_is_held_once_and_free_again_when_its_holder_is_dead_or_silent(store):
-    assert store.claim("work")
-    assert not store.claim("work")
-    lease = store.local / "leases" / "work.json"
-    lease.write_text(json.dumps({"pid": 2**22 + 1, "host": socket.gethostname()}))  # no such process
-    assert store.claim("work")
-    lease.write_text(json.dumps({"pid": os.getpid(), "host": "another machine"}))
-    assert not store.claim("work")
-    long_ago = time.time() - LEASE_SECONDS - 1
-    os.utime(lease, (long_ago, long_ago))
-    assert store.claim("work")
-    os.utime(lease, (long_ago, long_ago))
-    store.refresh("work")
-    assert time.time() - lease.stat().st_mtime < 5
-    store.release("work")
-    assert not lease.exists()
 
 
 def test_read_runs_brings_anybodys_table_into_the_schema(tmp_path):

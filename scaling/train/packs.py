@@ -41,7 +41,12 @@ class Pack:
     @property
     def id(self) -> str:
         """Hash of its trunks."""
-        return digest([t.trunk_id(self.corpus_hash) for t in self.trunks])
+        return digest(self.trunk_ids)
+
+    @property
+    def trunk_ids(self) -> tuple[str, ...]:
+        """What is to be held while it trains."""
+        return tuple(t.trunk_id(self.corpus_hash) for t in self.trunks)
 
     @property
     def run_ids(self) -> set[str]:
