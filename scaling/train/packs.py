@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, replace
 
 from scaling.errors import ModelTooLarge
 from scaling.flops import Shape, count_flops, count_parameters
@@ -51,7 +52,11 @@ class Pack:
     @property
     def run_ids(self) -> set[str]:
         """The runs that it will write."""
-        return {t.run_id(self.corpus_hash, b) for t in self.trunks for b in t.budgets}
+        return run_ids(self.trunks, self.corpus_hash)
+
+    def left(self, finished: Set[str]) -> Pack:
+        """Its trunks that still have a run to write."""
+        return replace(self, trunks=unfinished(self.trunks, self.corpus_hash, finished))
 
     @property
     def tokens(self) -> int:
@@ -77,7 +82,12 @@ class Pack:
 
 
 def pack_trunks(
-    trunks: tuple[Trunk, ...], corpus_hash: str, workers: int, gpu: bool, memory: float = float("inf")
+    trunks: tuple[Trunk, ...],
+    corpus_hash: str,
+    workers: int,
+    gpu: bool,
+    memory: float = float("inf"),
+    begun: Iterable[Pack] = (),
 ) -> list[Pack]:
     """Stacks of trunks that can train together, the longest first.
 
@@ -90,14 +100,20 @@ def pack_trunks(
         workers: processes that share the trunks.
         gpu: whether they train on one.
         memory: bytes that all workers may take together.
+        begun: stacks that have a checkpoint; where they fit they stay as they are, however many workers there are now.
 
     Raises:
         ModelTooLarge: a model, or an ensemble whose members must train together, needs more memory than a worker has.
     """
+    packs, left = [], dict.fromkeys(trunks)
+    for pack in begun:
+        fits = stack_bytes(pack.trunks[0], len(pack.trunks), gpu=gpu) <= memory / workers
+        if fits and left.keys() >= set(pack.trunks):
+            packs.append(pack)
+            left = {trunk: None for trunk in left if trunk not in pack.trunks}
     groups: dict[Trunk, list[Trunk]] = defaultdict(list)
-    for trunk in trunks:
+    for trunk in left:
         groups[trunk.stack_key].append(trunk)
-    packs = []
     for key, group in groups.items():
         if gpu:
             size = GPU_STACK
@@ -113,6 +129,17 @@ def pack_trunks(
                 raise ModelTooLarge(stack[0].name, len(stack), needed, memory, workers)
             packs.append(Pack(tuple(stack), corpus_hash))
     return sorted(packs, key=lambda p: p.cost, reverse=True)
+
+
+def run_ids(trunks: Iterable[Trunk], corpus_hash: str) -> set[str]:
+    """The runs that trunks are asked for."""
+    return {t.run_id(corpus_hash, b) for t in trunks for b in t.budgets}
+
+
+def unfinished(trunks: Iterable[Trunk], corpus_hash: str, finished: Set[str]) -> tuple[Trunk, ...]:
+    """Those with a run that is not finished, and with them all members of their ensembles: they predict together."""
+    left = {t.ensemble_key for t in trunks if run_ids([t], corpus_hash) - finished}
+    return tuple(t for t in trunks if t.ensemble_key in left)
 
 
 def _stacks(trunks: list[Trunk], size: int) -> list[list[Trunk]]:

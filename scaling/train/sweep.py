@@ -148,14 +148,23 @@ class _Launcher:
             if lease is None:
                 continue  # another launcher has one of them
             self.waiting.remove(pack)
-            finished = self.store.finished(here=self.here)
-            if pack.run_ids <= finished:
-                lease.release()  # another launcher has finished it
-                self.progress.skip(pack.cost, done=len(self.plan.run_ids & finished))
+            left = self._left(pack)
+            if not left.trunks:
+                lease.release()
                 continue
-            self.attempts[pack.id] += 1
-            self.running[pack.id] = _Running(pack, self._start(pack), lease)
-            self.progress.start(pack, attempt=self.attempts[pack.id])
+            self.attempts[left.id] += 1
+            self.running[left.id] = _Running(left, self._start(left), lease)
+            self.progress.start(left, attempt=self.attempts[left.id])
+
+    def _left(self, pack: Pack) -> Pack:
+        """What other launchers have not finished of a stack; one with a checkpoint goes on as it is."""
+        finished = self.store.finished(here=self.here)
+        left = pack.left(finished)
+        if left.trunks and (self.store.local / "checkpoints" / pack.id).exists():
+            return pack
+        if left != pack:
+            self.progress.skip(pack.cost - left.cost, done=len(self.plan.run_ids & finished))
+        return left
 
     def _start(self, pack: Pack) -> Task:
         job = {
@@ -168,7 +177,8 @@ class _Launcher:
         }
         path = self.store.local / "jobs" / f"{pack.id}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(job))
+        path.with_suffix(".new").write_text(json.dumps(job))
+        path.with_suffix(".new").replace(path)  # a plan may be reading it
         self._log(pack).parent.mkdir(parents=True, exist_ok=True)
         return self.engine.start(path, self._log(pack), lambda said: self.messages.put((pack, said)))
 
