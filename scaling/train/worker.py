@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import platform
 import shutil
@@ -93,8 +94,8 @@ class Worker:
         return self.trunks[0]
 
     def train(self) -> None:
-        """Go on from the newest checkpoint to the last budget."""
-        self._resume()
+        """Go on from the newest checkpoint that no row is missing before, to the last budget."""
+        self._resume(last=self._first_gap())
         budgets = sorted(self.first.budgets, key=self.first.branch_step)
         for budget in budgets:
             self._trunk_to(self.first.branch_step(budget))
@@ -111,13 +112,17 @@ class Worker:
         warmup = self.first.warmup_steps
         curve = set(curve_steps(step))
         averages = {self.first.steps(b): b for b in self.first.averages()}
-        while self.stack.step < step:
-            stops = [s for s in (*curve, *averages, step) if s > self.stack.step]
-            self._advance(min(stops), lambda s: trunk_share(s, warmup))
+        while (
+            True
+        ):  # a stop is measured before a step: a kill may have come between its checkpoint and its rows
             if self.stack.step in curve:
                 self._write_curve()
             if self.stack.step in averages:
                 self._write_runs(averages[self.stack.step], "average")
+            if self.stack.step >= step:
+                return
+            stops = [s for s in (*curve, *averages, step) if s > self.stack.step]
+            self._advance(min(stops), lambda s: trunk_share(s, warmup))
 
     def _branch(self, budget: int) -> None:
         """Cool a copy of the trunk down to its budget, write its rows, and come back to the trunk."""
@@ -168,8 +173,8 @@ class Worker:
         checkpoint.save(kept or self.checkpoints, self.stack.step, self.stack.state(), facts)
         self._saved = time.monotonic()
 
-    def _resume(self, kept: Path | None = None) -> None:
-        found = checkpoint.load_newest(kept or self.checkpoints)
+    def _resume(self, kept: Path | None = None, last: float = math.inf) -> None:
+        found = checkpoint.load_newest(kept or self.checkpoints, last)
         if found is None:
             return
         tensors, facts, damaged = found
@@ -206,6 +211,15 @@ class Worker:
         run_id = self.trunks[k].run_id(self.corpus.corpus_hash, budget, kind, members)
         return any(row["run_id"] == run_id for row in read_rows(self._file(k), "run"))
 
+    def _first_gap(self) -> float:
+        """The trunk's first step at which a row is missing: a state beyond it cannot make that row."""
+        at = [(self.first.branch_step(b), b, "annealed") for b in self.first.budgets]
+        at += [(self.first.steps(b), b, "average") for b in self.first.averages()]
+        missing = (
+            s for s, b, kind in at if not all(self._has_run(k, b, kind) for k in range(len(self.trunks)))
+        )
+        return min(missing, default=math.inf)
+
     def _file(self, k: int) -> Path:
         return self.rows / f"{self.ids[k]}.jsonl"
 
@@ -214,6 +228,8 @@ class Worker:
             k: {row["step"] for row in read_rows(self._file(k), "evaluation") if row["run_id"] == self.ids[k]}
             for k in range(len(self.trunks))
         }
+        if all(self.stack.step in steps for steps in known.values()):
+            return
         losses = {d: self.stack.evaluate(w) for d, w in self.curve.items()}
         for k, trunk in enumerate(self.trunks):
             if self.stack.step in known[k]:
@@ -235,9 +251,10 @@ class Worker:
 
     def _write_runs(self, budget: int, kind: str) -> None:
         """A row for every model of the stack that has none yet, measured as it is now."""
-        losses = {d: self.stack.evaluate(w, average=kind == "average") for d, w in self.final.items()}
-        for k in range(len(self.trunks)):
-            if not self._has_run(k, budget, kind):
+        missing = [k for k in range(len(self.trunks)) if not self._has_run(k, budget, kind)]
+        if missing:
+            losses = {d: self.stack.evaluate(w, average=kind == "average") for d, w in self.final.items()}
+            for k in missing:
                 self._write_run(k, budget, kind, {d: table[k] for d, table in losses.items()})
 
     def _write_ensembles(self, budget: int) -> None:

@@ -86,6 +86,39 @@ def test_branch_is_resumed_from_its_own_checkpoint(corpus, tmp_path, undisturbed
     assert rows(folder) == undisturbed[0]
 
 
+@pytest.mark.parametrize("gamma", [0, 17])
+def test_worker_makes_rows_that_are_gone_from_a_state_before_their_branch(corpus, tmp_path, gamma):
+    """Stopped at 45 steps, beyond the first branch at 16 of the trunk, of which no row is left."""
+    trunk = replace(TRUNK, budgets=(2048, *TRUNK.budgets), average_gamma=gamma)
+    calm, folder = worker(corpus, tmp_path / "calm", trunk), tmp_path / "gone"
+    calm.run(10**9)
+    first = worker(corpus, folder, trunk)
+    with pytest.raises(Stopped):
+        first.run(60)
+    (file,) = (folder / "rows").glob("*.jsonl")
+    rows_kept = [line for line in file.read_text().splitlines(keepends=True) if f'"D": {4096}' not in line]
+    file.write_text("".join(rows_kept))
+    second = worker(corpus, folder, trunk)
+    second.run(10**9)
+    assert second.steps[0] <= 17
+    assert sorted(rows(folder), key=str) == sorted(rows(tmp_path / "calm"), key=str)
+
+
+def test_worker_killed_between_a_checkpoint_and_its_rows_still_measures_that_step(corpus, tmp_path):
+    trunk = replace(TRUNK, average_gamma=17)
+    calm, folder = worker(corpus, tmp_path / "calm", trunk), tmp_path / "killed"
+    calm.run(10**9)
+    first = worker(corpus, folder, trunk)
+    with pytest.raises(Stopped):
+        first.run(32)  # the trunk's 16 and the first branch's 16
+    again = worker(corpus, folder, trunk)
+    with pytest.raises(Stopped):
+        again.run(16)  # the trunk is at 32, where its average is measured
+    again = worker(corpus, folder, trunk)
+    again.run(10**9)
+    assert rows(folder) == rows(tmp_path / "calm")
+
+
 @pytest.mark.parametrize("stop_after", [7, 25, 45])
 def test_worker_says_what_it_found_done_what_it_trains_and_at_which_loss(corpus, tmp_path, stop_after):
     said = []
