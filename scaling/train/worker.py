@@ -8,6 +8,7 @@ further than the rows, so a process killed at any moment loses seconds of work a
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import math
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 
 from scaling.corpora.sampler import held_out_windows
 from scaling.corpora.text import Corpus
-from scaling.errors import DiskFull, ScalingError
+from scaling.errors import DiskFull, Diverged, ScalingError
 from scaling.flops import count_flops, count_parameters
 from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows
 from scaling.study import Trunk
@@ -46,6 +47,8 @@ CURVE_WINDOWS = 16
 CURVE_POINTS_PER_OCTAVE = 2
 CHECKPOINT_SECONDS = 15.0
 PROGRESS_SECONDS = 0.5
+DIVERGENCE_STEPS = 50
+"""Steps between two looks at whether the weights are finite; one that is not never becomes so again."""
 
 
 class Stopped(Exception):
@@ -97,13 +100,18 @@ class Worker:
         """Go on from the newest checkpoint that no row is missing before, to the last budget."""
         self._resume(last=self._first_gap())
         budgets = sorted(self.first.budgets, key=self.first.branch_step)
-        for budget in budgets:
-            self._trunk_to(self.first.branch_step(budget))
-            if all(self._has_run(k, budget) for k in range(len(self.trunks))):
-                self._tell_found(self.first.steps(budget) - self.first.branch_step(budget))
-                continue
-            self._checkpoint()
-            self._branch(budget)
+        try:
+            for budget in budgets:
+                self._trunk_to(self.first.branch_step(budget))
+                if all(self._has_run(k, budget) for k in range(len(self.trunks))):
+                    self._tell_found(self.first.steps(budget) - self.first.branch_step(budget))
+                    continue
+                self._checkpoint()
+                self._branch(budget)
+        except Diverged:
+            for kind, ends in (("average", self.first.averages()), ("annealed", budgets)):
+                for budget in ends:
+                    self._write_runs(budget, kind)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     # --- training ----------------------------------------------------------------------------------
@@ -112,30 +120,27 @@ class Worker:
         warmup = self.first.warmup_steps
         curve = set(curve_steps(step))
         averages = {self.first.steps(b): b for b in self.first.averages()}
-        while (
-            True
-        ):  # a stop is measured before a step: a kill may have come between its checkpoint and its rows
-            if self.stack.step in curve:
+        stops = {s for s in (*curve, *averages, step) if self.stack.step <= s <= step}
+        for stop in sorted(stops):  # the first may be here: a kill comes between a checkpoint and its rows
+            self._advance(stop, lambda s: trunk_share(s, warmup))
+            if stop in curve:
                 self._write_curve()
-            if self.stack.step in averages:
-                self._write_runs(averages[self.stack.step], "average")
-            if self.stack.step >= step:
-                return
-            stops = [s for s in (*curve, *averages, step) if s > self.stack.step]
-            self._advance(min(stops), lambda s: trunk_share(s, warmup))
+            if stop in averages:
+                self._write_runs(averages[stop], "average")
 
     def _branch(self, budget: int) -> None:
         """Cool a copy of the trunk down to its budget, write its rows, and come back to the trunk."""
         start, end = self.stack.step, self.first.steps(budget)
-        trunk, trunk_seconds = self.stack.fork(), self.seconds
+        trunk, trunk_seconds, trunk_diverged = self.stack.fork(), self.seconds, dict(self.diverged)
         shape, warmup = self.first.cooldown_shape, self.first.warmup_steps
         kept = self.checkpoints / f"branch-{end}"
         self._resume(kept)
-        self._advance(end, lambda s: trunk_share(s, warmup) * cooldown_share(s, start, end, shape), kept)
+        with contextlib.suppress(Diverged):
+            self._advance(end, lambda s: trunk_share(s, warmup) * cooldown_share(s, start, end, shape), kept)
         self._write_ensembles(budget)
         self._write_runs(budget, "annealed")
         self.stack.restore(trunk, start)
-        self.seconds = trunk_seconds
+        self.seconds, self.diverged = trunk_seconds, trunk_diverged
         shutil.rmtree(kept, ignore_errors=True)
 
     def _advance(self, to: int, share: Callable[[int], float], kept: Path | None = None) -> None:
@@ -151,11 +156,25 @@ class Worker:
             if self.stop or os.getppid() != self._launcher:
                 self._checkpoint(kept)
                 raise Stopped
+            if self.stack.step % DIVERGENCE_STEPS == 0:
+                self._note_diverged(torch.isfinite(self.stack.weights).all(1).tolist(), "weights are")
             if now - self._saved > CHECKPOINT_SECONDS:
                 self._checkpoint(kept)
 
         self.stack.advance(to, share, each)
         self._tell(time.monotonic())
+
+    def _note_diverged(self, finite: list[bool], what: str) -> None:
+        """Note which models have diverged, each with the first step at which that was seen.
+
+        Raises:
+            Diverged: all of them have.
+        """
+        found = [Diverged(trunk.name, what, self.stack.step) for trunk in self.trunks]
+        for k in (k for k, fine in enumerate(finite) if not fine):
+            self.diverged.setdefault(k, str(found[k]))
+        if len(self.diverged) == len(self.trunks):
+            raise found[0]
 
     def _tell(self, now: float) -> None:
         self.say({"tokens": self._unsaid})
@@ -236,8 +255,9 @@ class Worker:
                 continue
             domains = [self._domain_loss(d, table[k]) for d, table in losses.items()]
             append_rows(self._file(k), *self._evaluations(self.ids[k], trunk, self.stack.step, domains))
-            if k not in self.diverged and not np.isfinite([d.loss for d in domains]).all():
-                self.diverged[k] = f"loss not finite at step {self.stack.step}"
+        self._note_diverged(
+            np.all([np.isfinite(table).all(1) for table in losses.values()], 0).tolist(), "losses are"
+        )
         self.say({"loss": self._mean_loss(losses)})
 
     def _mean_loss(self, losses: dict[str, NDArray[np.float64]]) -> float:
@@ -274,7 +294,7 @@ class Worker:
     def _write_run(
         self, k: int, budget: int, kind: str, losses: dict[str, NDArray[np.float64]], members: int = 1
     ) -> None:
-        trunk, steps = self.trunks[k], self.first.steps(budget)
+        trunk, steps = self.trunks[k], self.stack.step
         domains = [self._domain_loss(d, per_window) for d, per_window in losses.items()]
         shares = dict(trunk.blend)
         blended = [(shares[d.domain], d) for d in domains if shares.get(d.domain, 0) > 0]
@@ -295,7 +315,7 @@ class Worker:
             run_id=trunk.run_id(self.corpus.corpus_hash, budget, kind, members),
             trunk_id=self.ids[k],
             study=self.study,
-            name=f"{trunk.name} tokens {print_count(tokens)}{of}",
+            name=f"{trunk.name} tokens {print_count(trunk.steps(budget) * trunk.tokens_per_step)}{of}",
             kind=kind,
             status="diverged" if note else "done",
             N=parameters.matrices,

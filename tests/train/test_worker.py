@@ -41,9 +41,10 @@ class Counted(Worker):
         self.train()
 
 
-def worker(corpus, folder, trunk=TRUNK, say=lambda _: None):
+def worker(corpus, folder, *trunks, say=lambda _: None):
     torch.set_num_threads(1)
-    return Counted([trunk], corpus, study="s", folder=folder, pack="p", device=torch.device("cpu"), say=say)
+    cpu = torch.device("cpu")
+    return Counted([*trunks] or [TRUNK], corpus, study="s", folder=folder, pack="p", device=cpu, say=say)
 
 
 def rows(folder):
@@ -160,6 +161,65 @@ def test_worker_killed_at_ten_random_moments_writes_the_same_rows_bit_for_bit(co
     last.run(10**9)
     assert 0 < len(last.steps) < len(calm.steps)
     assert rows(folder) == rows(tmp_path / "calm")
+
+
+WILD = replace(TRUNK, peak_lr=1e38)
+
+
+def test_training_ends_where_every_model_has_diverged_and_their_rows_say_at_which_step(corpus, tmp_path):
+    wild = worker(corpus, tmp_path, WILD, replace(WILD, seed=1))
+    wild.run(10**9)
+    assert wild.steps[-1] == 16
+    for k in range(2):
+        found = read_rows(wild._file(k), "run")
+        assert [row["run_id"] for row in found] == [
+            wild.trunks[k].run_id(corpus.corpus_hash, b) for b in TRUNK.budgets
+        ]
+        for row in found:
+            assert row["status"] == "diverged"
+            assert row["steps"] * 128 == row["D"] == 16 * 128
+            assert row["note"].endswith(
+                "its losses are not finite at step 16. Lower its peak_lr, or lengthen warmup_tokens."
+            )
+    again = worker(corpus, tmp_path, *wild.trunks)
+    again.run(10**9)
+    assert read_rows(wild._file(1), "run") == found
+
+
+def test_a_model_is_invariant_to_one_beside_it_that_diverges(corpus, tmp_path, undisturbed):
+    both = worker(corpus, tmp_path / "both", WILD, TRUNK)
+    both.run(10**9)
+    assert len(both.steps) == undisturbed[1]
+    wild, calm = (read_rows(both._file(k), "run") for k in range(2))
+    assert [{k: v for k, v in row.items() if k not in CLOCK} for row in calm] == undisturbed[0]
+    assert [row["status"] for row in wild] == ["diverged"] * 2
+    assert [row["steps"] for row in wild] == [32, 64]
+
+
+def test_a_cooldown_that_diverges_ends_alone(corpus, tmp_path, undisturbed, monkeypatch):
+    """Weights are spoilt at the branch's second step, and looked at two steps later."""
+    monkeypatch.setattr(scaling.train.worker, "DIVERGENCE_STEPS", 4)
+    mine = worker(corpus, tmp_path / "spoilt")
+    branch = mine._branch
+
+    def spoiled(budget):
+        each, mine.stop_at = mine.stack.optimizer.step, mine.stack.step + 2
+
+        def step(weights, gradient, rate, count):
+            each(weights, gradient, rate, count)
+            if budget == 4096 and count == mine.stop_at:
+                weights[0, 3] = float("nan")
+
+        mine.stack.optimizer.step = step
+        branch(budget)
+        mine.stack.optimizer.step = each
+
+    mine._branch = spoiled
+    mine.run(10**9)
+    first, second = rows(tmp_path / "spoilt")
+    assert (first["status"], first["steps"]) == ("diverged", 20)
+    assert "its weights are not finite at step 20" in first["note"]
+    assert second == undisturbed[0][1]
 
 
 def train_and_tell(corpus_folder, folder, said):
