@@ -195,18 +195,23 @@ class Trunk:
 
     def averages(self) -> tuple[int, ...]:
         """Budgets that the trunk itself passes, and at which its average is measured."""
-        last = max(self.branch_step(b) for b in self.budgets)
-        return tuple(b for b in self.budgets if self.average_gamma and self.steps(b) <= last)
+        return tuple(b for b in self.budgets if self.average_gamma and self.steps(b) <= self.last_step)
 
     def branch_step(self, budget: int) -> int:
         """The trunk's step from which a budget's cooldown starts."""
         return self.steps(budget) - max(1, round(self.cooldown * self.steps(budget)))
 
     @property
+    def last_step(self) -> int:
+        """The trunk's own last step, from which its largest budget branches."""
+        return max(map(self.branch_step, self.budgets))
+
+    @property
     def stack_key(self) -> Trunk:
-        """What trunks must share to be trained at once; seed, rate, decay, blend and data may differ."""
+        """What trunks must share to be trained at once; seed, rate, decay, blend, data and budgets may differ."""
         return replace(
             self,
+            budgets=(self.tokens_per_step,),
             seed=0,
             member=0,
             peak_lr=1.0,

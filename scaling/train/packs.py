@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
 from scaling.errors import ModelTooLarge
@@ -13,6 +14,8 @@ from scaling.study import Trunk, digest
 CPU_STACK = 8
 """Most models in one stack on a CPU: beyond it nothing is gained."""
 GPU_STACK = 64
+CPU_UNASKED, GPU_UNASKED = 0.1, 1.0
+"""Most steps that a model takes for the budgets of others in its stack, over those for its own. Stacking saves more."""
 CPU_STACK_TOKENS = 2_048
 """Tokens a step of one model above which stacking does not pay on a CPU."""
 
@@ -61,12 +64,12 @@ class Pack:
     @property
     def tokens(self) -> int:
         """Tokens that it trains on, trunks and cooldowns together."""
-        return sum(tokens_to_train(t) for t in self.trunks)
+        return len(self.trunks) * tokens_to_train(together(self.trunks))
 
     @property
     def cost(self) -> float:
         """Expected time, in units of one FLOP at full speed; small matrices reach a smaller share of the peak."""
-        return sum(relative_cost(t) for t in self.trunks)
+        return len(self.trunks) * relative_cost(together(self.trunks))
 
     @property
     def checkpoint_bytes(self) -> int:
@@ -86,13 +89,14 @@ def pack_trunks(
     corpus_hash: str,
     workers: int,
     gpu: bool,
-    memory: float = float("inf"),
+    memory: float = math.inf,
     begun: Iterable[Pack] = (),
 ) -> list[Pack]:
     """Stacks of trunks that can train together, the longest first.
 
     On a CPU every worker gets a share of each shape, in stacks of up to `CPU_STACK` where a step is short enough for
-    stacking to pay; on a GPU a step costs the same whatever the stack, so stacks are as large as they can be.
+    stacking to pay, of budgets so alike that no model takes many steps for the others; on a GPU a step costs the same
+    whatever the stack, so stacks are as large as they can be.
 
     Args:
         trunks: what is to be trained.
@@ -123,7 +127,7 @@ def pack_trunks(
             size = min(CPU_STACK, -(-len(group) // workers))
         while size > 1 and stack_bytes(key, size, gpu=gpu) > memory / workers:
             size -= 1
-        for stack in _stacks(group, size):
+        for stack in _stacks(group, size, GPU_UNASKED if gpu else CPU_UNASKED):
             needed = stack_bytes(key, len(stack), gpu=gpu)
             if len(stack) >= size and needed > memory / workers:
                 raise ModelTooLarge(stack[0].name, len(stack), needed, memory, workers)
@@ -142,14 +146,24 @@ def unfinished(trunks: Iterable[Trunk], corpus_hash: str, finished: Set[str]) ->
     return tuple(t for t in trunks if t.ensemble_key in left)
 
 
-def _stacks(trunks: list[Trunk], size: int) -> list[list[Trunk]]:
-    """Trunks dealt out in stacks of a size, an ensemble never torn apart: its members predict together."""
+def together(trunks: Sequence[Trunk]) -> Trunk:
+    """Stands for what the trunks of a stack share, with the budgets of all of them."""
+    return replace(trunks[0], budgets=tuple(sorted({b for t in trunks for b in t.budgets})))
+
+
+def _stacks(trunks: list[Trunk], size: int, unasked: float) -> list[list[Trunk]]:
+    """Trunks dealt out in stacks of a size, an ensemble never torn apart: its members predict together.
+
+    A stack trains each of its models for all its budgets; `unasked` is the most that this may add for one of them.
+    """
     ensembles: dict[Trunk, list[Trunk]] = defaultdict(list)
-    for trunk in trunks:
+    for trunk in sorted(trunks, key=tokens_to_train, reverse=True):
         ensembles[trunk.ensemble_key].append(trunk)
     stacks: list[list[Trunk]] = [[]]
     for members in ensembles.values():
-        if stacks[-1] and len(stacks[-1]) + len(members) > size:
+        both = [*stacks[-1], *members]
+        most = (1 + unasked) * min(map(tokens_to_train, both))
+        if stacks[-1] and (len(both) > size or tokens_to_train(together(both)) > most):
             stacks.append([])
         stacks[-1] += members
     return stacks
@@ -157,9 +171,8 @@ def _stacks(trunks: list[Trunk], size: int) -> list[list[Trunk]]:
 
 def tokens_to_train(trunk: Trunk) -> int:
     """Tokens of a trunk up to its last branch, and of all its cooldowns."""
-    branches = [trunk.branch_step(b) for b in trunk.budgets]
-    cooldowns = sum(trunk.steps(b) - at for b, at in zip(trunk.budgets, branches, strict=True))
-    return (max(branches) + cooldowns) * trunk.tokens_per_step
+    cooldowns = sum(trunk.steps(b) - trunk.branch_step(b) for b in trunk.budgets)
+    return (trunk.last_step + cooldowns) * trunk.tokens_per_step
 
 
 def relative_cost(trunk: Trunk) -> float:

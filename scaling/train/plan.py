@@ -29,7 +29,6 @@ from scaling.train.packs import (
     pack_trunks,
     run_ids,
     stack_bytes,
-    tokens_to_train,
     unfinished,
 )
 from scaling.units import print_count
@@ -250,7 +249,7 @@ def stacks_begun(store: Store, corpus_hash: str) -> list[Pack]:
 
 
 def _flops(pack: Pack) -> float:
-    return sum(count_flops(t.shape, tokens_to_train(t)).total for t in pack.trunks)
+    return count_flops(pack.trunks[0].shape, pack.tokens).total
 
 
 def _some(count: int, what: str) -> str:

@@ -36,6 +36,7 @@ from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows
 from scaling.study import Trunk
 from scaling.train import checkpoint, machine
 from scaling.train.engine import EXIT_DISK_FULL, EXIT_STOPPED
+from scaling.train.packs import together
 from scaling.train.schedule import cooldown_share, trunk_share
 from scaling.train.stack import Stack
 from scaling.units import bits_per_byte, print_count
@@ -70,6 +71,7 @@ class Worker:
         say: Callable[[dict[str, Any]], None] = lambda _: None,
     ):
         self.trunks, self.corpus, self.study, self.say = trunks, corpus, study, say
+        self.first = together(trunks)
         self.rows, self.checkpoints = folder / "rows", folder / "checkpoints" / pack
         self.rows.mkdir(parents=True, exist_ok=True)
         self.device = device
@@ -91,11 +93,6 @@ class Worker:
         self._unsaid = 0
         self._launcher = os.getppid()
 
-    @property
-    def first(self) -> Trunk:
-        """Stands for what all trunks of the stack share."""
-        return self.trunks[0]
-
     def train(self) -> None:
         """Go on from the newest checkpoint that no row is missing before, to the last budget."""
         self._resume(last=self._first_gap())
@@ -103,7 +100,7 @@ class Worker:
         try:
             for budget in budgets:
                 self._trunk_to(self.first.branch_step(budget))
-                if all(self._has_run(k, budget) for k in range(len(self.trunks))):
+                if not self._missing(budget):
                     self._tell_found(self.first.steps(budget) - self.first.branch_step(budget))
                     continue
                 self._checkpoint()
@@ -118,15 +115,14 @@ class Worker:
 
     def _trunk_to(self, step: int) -> None:
         warmup = self.first.warmup_steps
-        curve = set(curve_steps(step))
-        averages = {self.first.steps(b): b for b in self.first.averages()}
-        stops = {s for s in (*curve, *averages, step) if self.stack.step <= s <= step}
+        curve, averages = curve_steps(step), self.first.averages()
+        stops = {s for s in (*curve, *map(self.first.steps, averages), step) if self.stack.step <= s <= step}
         for stop in sorted(stops):  # the first may be here: a kill comes between a checkpoint and its rows
             self._advance(stop, lambda s: trunk_share(s, warmup))
             if stop in curve:
-                self._write_curve()
-            if stop in averages:
-                self._write_runs(averages[stop], "average")
+                self._write_curve({k: self.ids[k] for k, t in enumerate(self.trunks) if stop <= t.last_step})
+            for budget in (b for b in averages if self.first.steps(b) == stop):
+                self._write_runs(budget, "average")
 
     def _branch(self, budget: int) -> None:
         """Cool a copy of the trunk down to its budget, write its rows, and come back to the trunk."""
@@ -230,6 +226,13 @@ class Worker:
         run_id = self.trunks[k].run_id(self.corpus.corpus_hash, budget, kind, members)
         return any(row["run_id"] == run_id for row in read_rows(self._file(k), "run"))
 
+    def _missing(self, budget: int, kind: str = "annealed") -> list[int]:
+        """The models that are asked for such a run and have none yet."""
+        asked = [t.budgets if kind == "annealed" else t.averages() for t in self.trunks]
+        return [
+            k for k, budgets in enumerate(asked) if budget in budgets and not self._has_run(k, budget, kind)
+        ]
+
     def _first_gap(self) -> float:
         """The trunk's first step at which a row is missing: a state beyond it cannot make that row."""
         at = [(self.first.branch_step(b), b, "annealed") for b in self.first.budgets]
@@ -242,23 +245,23 @@ class Worker:
     def _file(self, k: int) -> Path:
         return self.rows / f"{self.ids[k]}.jsonl"
 
-    def _write_curve(self) -> None:
-        known = {
-            k: {row["step"] for row in read_rows(self._file(k), "evaluation") if row["run_id"] == self.ids[k]}
-            for k in range(len(self.trunks))
-        }
-        if all(self.stack.step in steps for steps in known.values()):
+    def _write_curve(self, ids: dict[int, str]) -> None:
+        """A point of the learning curve of some models, under the id of each, where there is none yet."""
+        step = self.stack.step
+        missing = {k: run_id for k, run_id in ids.items() if not self._has_point(k, run_id, step)}
+        if not missing:
             return
         losses = {d: self.stack.evaluate(w) for d, w in self.curve.items()}
-        for k, trunk in enumerate(self.trunks):
-            if self.stack.step in known[k]:
-                continue
+        for k, run_id in missing.items():
             domains = [self._domain_loss(d, table[k]) for d, table in losses.items()]
-            append_rows(self._file(k), *self._evaluations(self.ids[k], trunk, self.stack.step, domains))
-        self._note_diverged(
-            np.all([np.isfinite(table).all(1) for table in losses.values()], 0).tolist(), "losses are"
-        )
+            append_rows(self._file(k), *self._evaluations(run_id, self.trunks[k], step, domains))
+        finite = np.all([np.isfinite(table).all(1) for table in losses.values()], axis=0)
+        self._note_diverged(finite.tolist(), "losses are")
         self.say({"loss": self._mean_loss(losses)})
+
+    def _has_point(self, k: int, run_id: str, step: int) -> bool:
+        known = read_rows(self._file(k), "evaluation")
+        return any(row["run_id"] == run_id and row["step"] == step for row in known)
 
     def _mean_loss(self, losses: dict[str, NDArray[np.float64]]) -> float:
         """Mean over the models that have not diverged of the loss on their blend, nats/token."""
@@ -271,8 +274,7 @@ class Worker:
 
     def _write_runs(self, budget: int, kind: str) -> None:
         """A row for every model of the stack that has none yet, measured as it is now."""
-        missing = [k for k in range(len(self.trunks)) if not self._has_run(k, budget, kind)]
-        if missing:
+        if missing := self._missing(budget, kind):
             losses = {d: self.stack.evaluate(w, average=kind == "average") for d, w in self.final.items()}
             for k in missing:
                 self._write_run(k, budget, kind, {d: table[k] for d, table in losses.items()})
@@ -283,7 +285,8 @@ class Worker:
             tuple(which[:size]): size
             for which in self.ensembles.values()
             for size in (2**i for i in range(1, len(which).bit_length()))
-            if not self._has_run(which[0], budget, "ensemble", size)
+            if budget in self.trunks[which[0]].budgets
+            and not self._has_run(which[0], budget, "ensemble", size)
             and not self.diverged.keys() & which[:size]
         }
         if members:

@@ -114,6 +114,17 @@ def test_stacks_are_as_large_as_memory_allows():
         pack_trunks(members, "c", 1, False, room)
 
 
+def test_budgets_that_differ_share_a_stack_where_few_steps_are_for_nothing():
+    """A tenth more than its own for any model on a CPU, twice as many on a GPU."""
+    budgets = [(2**16,), (2**13, 2**16), (3 * 2**14,), (2**16, 2**16 + 1024), (2**12,)]
+    trunks = tuple(Trunk(width=16, seed=s, budgets=b) for s, b in enumerate(budgets))
+    stacks = {
+        gpu: [{t.seed for t in p.trunks} for p in pack_trunks(trunks, "c", 1, gpu)] for gpu in (True, False)
+    }
+    assert stacks == {True: [{0, 1, 2, 3}, {4}], False: [{0, 1}, {3}, {2}, {4}]}
+    assert packs.together(trunks[:3]).budgets == (2**13, 3 * 2**14, 2**16)
+
+
 def test_a_stack_that_was_begun_stays_as_it_is_where_it_fits():
     trunks = tuple(Trunk(width=64, seed=s, budgets=(8192,)) for s in range(6))
     begun = [Pack(trunks[:4], "c"), Pack(trunks[3:5], "c"), Pack((replace(trunks[0], seed=9),), "c")]

@@ -163,6 +163,25 @@ def test_worker_killed_at_ten_random_moments_writes_the_same_rows_bit_for_bit(co
     assert rows(folder) == rows(tmp_path / "calm")
 
 
+@pytest.mark.parametrize("gamma", [0, 17])
+def test_a_stack_of_different_budgets_writes_the_rows_of_each_model_alone(corpus, tmp_path, gamma):
+    """Rows, averages and learning curves, bit for bit; among the budgets are two of one number of steps."""
+    asked = [(4096, 8192), (2048, 8200), (4096,)]
+    trunks = [replace(TRUNK, seed=k, budgets=b, average_gamma=gamma) for k, b in enumerate(asked)]
+    both = worker(corpus, tmp_path / "both", *trunks)
+    both.run(10**9)
+    assert len(both.steps) * 128 * 3 == Pack(tuple(trunks), corpus.corpus_hash).tokens
+    for k, trunk in enumerate(trunks):
+        alone = worker(corpus, tmp_path / f"alone{k}", trunk)
+        alone.run(10**9)
+        assert read_rows(both._file(k), "evaluation") == read_rows(alone._file(0), "evaluation")
+        with_clock = read_rows(both._file(k), "run")
+        assert [{k: v for k, v in row.items() if k not in CLOCK} for row in with_clock] == rows(
+            tmp_path / f"alone{k}"
+        )
+        assert len(with_clock) == len(trunk.budgets) + len(trunk.averages())
+
+
 WILD = replace(TRUNK, peak_lr=1e38)
 
 
