@@ -40,7 +40,7 @@ from scaling.units import nats_per_token, parse_count
 _TABLES = {"run": "runs.parquet", "evaluation": "evaluations.parquet"}
 _POLARS = {
     int: pl.Int64, float: pl.Float64, str: pl.String, dict: pl.String,
-    int | None: pl.Int64, float | None: pl.Float64, str | None: pl.String,
+    dict[str, float] | None: pl.String, int | None: pl.Int64, float | None: pl.Float64, str | None: pl.String,
 }  # fmt: skip
 
 

@@ -134,6 +134,19 @@ def test_commit_compacts_local_rows_and_they_open_without_the_store(store):
     assert store.finished(here=True) == set()
 
 
+def test_rows_from_before_a_column_open_with_nothing_in_it(store):
+    """Committed and local rows written before there were passes of each domain."""
+    write_rows(store)
+    store.commit()
+    file = store.study.folder / "runs.parquet"
+    pl.read_parquet(file).drop("domain_epochs").write_parquet(file)
+    assert open_runs(store.study.folder, origin="committed")["domain_epochs"].to_list() == [None] * 4
+    row = make_run(store.study.trunks[0], 65536).to_json()
+    del row["domain_epochs"]
+    append_rows(store.local / "rows" / "z.jsonl", {"run": row})
+    assert open_runs(store.study.folder, origin="local")["domain_epochs"].null_count() == 4
+
+
 def test_rows_of_another_corpus_stand_beside_the_committed_ones(store, capsys):
     write_rows(store)
     store.commit()

@@ -97,6 +97,10 @@ class Sampler:
             min(draws, self.windows(domain)) * self.context for domain, draws in self._draws(steps).items()
         )
 
+    def domain_epochs(self, steps: int) -> dict[str, float]:
+        """Passes over each domain in that many steps: draws over the distinct windows among them."""
+        return {d: max(draws / self.windows(d), float(draws > 0)) for d, draws in self._draws(steps).items()}
+
     def check_budget(self, steps: int, max_epochs: float) -> None:
         """Refuse a budget that would repeat a domain more often than allowed.
 

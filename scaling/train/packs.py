@@ -57,9 +57,10 @@ class Pack:
         """The runs that it will write."""
         return run_ids(self.trunks, self.corpus_hash)
 
-    def left(self, finished: Set[str]) -> Pack:
-        """Its trunks that still have a run to write."""
-        return replace(self, trunks=unfinished(self.trunks, self.corpus_hash, finished))
+    def left(self, finished: Set[str]) -> Pack | None:
+        """Its trunks that still have a run to write, if there are any."""
+        trunks = unfinished(self.trunks, self.corpus_hash, finished)
+        return replace(self, trunks=trunks) if trunks else None
 
     @property
     def tokens(self) -> int:

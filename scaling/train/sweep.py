@@ -149,21 +149,23 @@ class _Launcher:
                 continue  # another launcher has one of them
             self.waiting.remove(pack)
             left = self._left(pack)
-            if not left.trunks:
+            if left is None:
                 lease.release()
                 continue
             self.attempts[left.id] += 1
             self.running[left.id] = _Running(left, self._start(left), lease)
             self.progress.start(left, attempt=self.attempts[left.id])
 
-    def _left(self, pack: Pack) -> Pack:
+    def _left(self, pack: Pack) -> Pack | None:
         """What other launchers have not finished of a stack; one with a checkpoint goes on as it is."""
         finished = self.store.finished(here=self.here)
         left = pack.left(finished)
-        if left.trunks and (self.store.local / "checkpoints" / pack.id).exists():
+        if left and (self.store.local / "checkpoints" / pack.id).exists():
             return pack
         if left != pack:
-            self.progress.skip(pack.cost - left.cost, done=len(self.plan.run_ids & finished))
+            self.progress.skip(
+                pack.cost - (left.cost if left else 0.0), done=len(self.plan.run_ids & finished)
+            )
         return left
 
     def _start(self, pack: Pack) -> Task:

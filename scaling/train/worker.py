@@ -330,6 +330,7 @@ class Worker:
             unique_budget=sum(map(self.stack.samplers[k].windows, self.stack.samplers[k].domains))
             * trunk.context,
             epochs=tokens / unique,
+            domain_epochs=self.stack.samplers[k].domain_epochs(steps),
             C=flops.total,
             flops_matrix=flops.matrices,
             flops_attention=flops.attention_causal,

@@ -75,6 +75,15 @@ def test_unique_tokens_counts_what_was_seen(corpus):
     assert len(seen) <= 100
 
 
+def test_domain_epochs_count_the_passes_over_each_domain(corpus):
+    sampler = Sampler(corpus, {"code": 0.75, "prose": 0.25}, 32, 4, seed=0, unique_budget=32 * 100)
+    assert sampler.domain_epochs(10) == {"code": 1.0, "prose": 1.0}
+    assert sampler.domain_epochs(50) == {"code": 2.0, "prose": 2.0}
+    uneven = Sampler(corpus, {"code": 0.99, "prose": 0.01}, 32, 4, seed=0, unique_budget=32 * 100)
+    assert uneven.domain_epochs(5) == {"code": 1.0, "prose": 0.0}
+    assert uneven.domain_epochs(50) == {"code": 2.0, "prose": 2.0}
+
+
 def test_sampler_names_a_budget_beyond_the_corpus(corpus):
     sampler = Sampler(corpus, BLEND, 32, 4, seed=0, unique_budget=32 * 100)
     sampler.check_budget(25, max_epochs=1)

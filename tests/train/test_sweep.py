@@ -174,6 +174,9 @@ def test_sweep_repeats_data_exactly_as_often_as_asked(tmp_path, library):
     frame = scaling.sweep(write_study(tmp_path, library, "repeats", text), progress=False).sort("D")
     assert frame["epochs"].unique().sort().to_list() == [1.0, 2.0, 4.0]
     assert frame["unique_tokens"].to_list() == [16384] * 6
+    for row in frame.iter_rows(named=True):
+        passes = json.loads(row["domain_epochs"])
+        assert passes == pytest.approx(dict.fromkeys(("code", "prose"), row["epochs"]))
 
 
 def test_a_cosine_over_the_whole_budget_is_a_run_of_its_own(tmp_path, library):
