@@ -26,6 +26,7 @@ import difflib
 import hashlib
 import itertools
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -135,6 +136,7 @@ class Trunk:
         _check(self.warmup_tokens >= 0, "warmup_tokens", self.warmup_tokens, "at least 0")
         _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
         _check(self.beta2_half_life > 0, "beta2_half_life", self.beta2_half_life, "above 0")
+        _check(self.seed >= 0, "seed", self.seed, "at least 0")
         _check(self.member >= 0, "member", self.member, "at least 0")
         _check(self.average_gamma >= 0, "average_gamma", self.average_gamma, "at least 0")
         _check(self.max_epochs >= 1, "max_epochs", self.max_epochs, "at least 1")
@@ -320,6 +322,11 @@ def read_study(path: str | Path) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise StudyError(f"{file} is not a TOML file ({problem}). Mend that line.") from None
     _known(str(file), table, {"question", "notebook", "corpus", "defaults", "grid"})
+    grids = table.get("grid", [{}])
+    for key in ("corpus", "defaults"):
+        _check(isinstance(table.get(key, {}), dict), key, table.get(key), f"a table, [{key}]", str(file))
+    tables = isinstance(grids, list) and all(isinstance(grid, dict) for grid in grids)
+    _check(tables, "grid", grids, "tables, each under [[grid]]", str(file))
     asked = dict(table.get("corpus", {}))
     _known(f"{file} [corpus]", asked, {f.name for f in fields(CorpusSource)} | {"blend"})
     blend = asked.pop("blend", None)
@@ -327,7 +334,6 @@ def read_study(path: str | Path) -> Study:
     even = {domain: 1 / len(corpus.domains) for domain in corpus.domains}
     defaults = {"vocabulary": corpus.model_vocabulary} | ({"blend": even} if even else {})
     defaults |= table.get("defaults", {}) | ({"blend": blend} if blend else {})
-    grids = table.get("grid", [{}])
     keys = {f.name for f in fields(Trunk)}
     trunks: dict[Trunk, None] = {}
     for where, asked in [(f"{file} [defaults]", defaults), *((f"{file} [[grid]]", g) for g in grids)]:
@@ -388,8 +394,8 @@ def _trunk(where: str, asked: dict[str, Any]) -> Trunk:
         asked["peak_lr"] = table[str(asked["width"])]
     if asked.get("unique_budget") == "all":
         asked["unique_budget"] = None
-    if isinstance(asked.get("blend"), dict):
-        asked["blend"] = tuple(sorted(asked["blend"].items()))
+    if "blend" in asked:
+        asked["blend"] = _blend(where, asked["blend"])
     for key, value in asked.items():
         if key in _COUNTS and value is not None:
             many = key == "budgets"
@@ -401,19 +407,38 @@ def _trunk(where: str, asked: dict[str, Any]) -> Trunk:
                 if key in ("width", "depth", "head_dim", "context", "seed", "member", "vocabulary")
                 else float
             )
-            if isinstance(value, bool) or not isinstance(value, int | float) or wanted(value) != value:
+            if not _is_finite(value) or wanted(value) != value:
                 kind = "a whole number" if wanted is int else "a number"
                 raise BadValue(where, key, value, kind)
             asked[key] = wanted(value)
     try:
-        return Trunk(**asked)
+        trunk = Trunk(**asked)
+        for one, other in itertools.pairwise(trunk.budgets):
+            _check(
+                trunk.steps(one) < trunk.steps(other),
+                "budgets",
+                [one, other],
+                f"at least one step of tokens_per_step = {trunk.tokens_per_step:,} apart, but both are "
+                f"{trunk.steps(one):,} steps",
+            )
+        return trunk
     except BadValue as problem:
         raise BadValue(where, problem.key, problem.found, problem.wanted) from None
 
 
+def _blend(where: str, value: object) -> tuple[tuple[str, float], ...]:
+    if not isinstance(value, dict) or not all(map(_is_finite, value.values())):
+        raise BadValue(where, "blend", value, "a table of shares, e.g. { code = 0.5, prose = 0.5 }")
+    return tuple(sorted(value.items()))
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _count(where: str, key: str, value: object) -> int:
     try:
-        count = parse_count(value) if isinstance(value, str | int | float) else -1.0
+        count = parse_count(value) if isinstance(value, str) or _is_finite(value) else -1.0
     except UnknownUnit:
         count = -1.0
     if count < 0 or count != round(count):
@@ -456,6 +481,6 @@ def _text(file: Path, key: str, value: object) -> str:
     return value
 
 
-def _check(holds: bool, key: str, found: object, wanted: str) -> None:
+def _check(holds: bool, key: str, found: object, wanted: str, where: str = "study") -> None:
     if not holds:
-        raise BadValue("study", key, found, wanted)
+        raise BadValue(where, key, found, wanted)
