@@ -4,7 +4,7 @@
     notebook = "quickstart"              # the report's notebook, a stem under notebooks/
 
     [corpus]
-    source = "installed"                 # or "folder", "jsonl", "parquet", "huggingface", "language"
+    source = "installed"                 # or "folder", "files", "jsonl", "parquet", "huggingface", "language"
     packages = ["numpy", "scipy"]        # each source has its keys, see `corpora.source.CorpusSource`
     blend = { code = 0.5, prose = 0.5 }  # share of each domain in the training tokens
 
@@ -67,6 +67,7 @@ _LATER = frozenset(
         "languages",
         "train_tokens",
         "heldout_tokens",
+        "paths",
     }
 )
 """Keys that came after the first committed rows: at their default they are not spelled out, so old ids stay."""
@@ -295,8 +296,8 @@ class Study:
     @property
     def source(self) -> CorpusSource:
         """The corpus with its path made findable from anywhere."""
-        path = self.corpus.path
-        return self.corpus if path is None else replace(self.corpus, path=str(self.folder / path))
+        path, paths = self.corpus.path, tuple(str(self.folder / p) for p in self.corpus.paths)
+        return replace(self.corpus, path=path if path is None else str(self.folder / path), paths=paths)
 
     @property
     def asked(self) -> str:
@@ -447,13 +448,15 @@ def _count(where: str, key: str, value: object) -> int:
 
 
 def _corpus(file: Path, asked: dict[str, Any]) -> CorpusSource:
-    packages = asked.get("packages", [])
-    if not isinstance(packages, list) or not all(isinstance(p, str) for p in packages):
-        raise BadValue(str(file), "corpus.packages", packages, "a list of package names")
+    lists = {"packages": "package names", "paths": "files and folders"}
+    for key, what in lists.items():
+        given = asked.get(key, [])
+        if not isinstance(given, list) or not all(isinstance(p, str) for p in given):
+            raise BadValue(str(file), f"corpus.{key}", given, f"a list of {what}")
     spoken = asked.get("languages", {})
     if not isinstance(spoken, dict) or not all(isinstance(s, dict) and "kind" in s for s in spoken.values()):
         raise BadValue(str(file), "corpus.languages", spoken, "a table for each language, with its kind")
-    known: dict[str, Any] = asked | {"packages": tuple(packages)}
+    known: dict[str, Any] = asked | {key: tuple(asked.get(key, ())) for key in lists}
     for key in {"vocabulary", "train_tokens", "heldout_tokens"} & asked.keys():
         known[key] = _count(str(file), f"corpus.{key}", asked[key])
     try:
