@@ -341,6 +341,17 @@ class ModelTooLarge(TrainError):
         )
 
 
+class Diverged(TrainError):
+    """A model that cannot learn any more; its rows say so, and training ends where all of a stack have come to it."""
+
+    def __init__(self, name: str, what: str, step: int):
+        self.name, self.what, self.step = name, what, step
+        super().__init__(
+            f"asked to train {name}, but its {what} not finite at step {step}. "
+            "Lower its peak_lr, or lengthen warmup_tokens."
+        )
+
+
 class CorruptCheckpoint(TrainError):
     """A checkpoint that is cut short or changed."""
 

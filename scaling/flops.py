@@ -28,7 +28,7 @@ class Shape:
     """A decoder-only transformer: untied embedding and head, attention and a two-matrix MLP in every block.
 
     Raises:
-        BadValue: a size is not positive, or the width is not a multiple of the head size.
+        BadValue: a size is too small, the head size is odd, or the width is not a multiple of it.
     """
 
     width: int
@@ -43,9 +43,12 @@ class Shape:
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
             raise BadValue("model shape", "activation", self.activation, " or ".join(ACTIVATIONS))
-        for key in ("width", "depth", "head_dim", "context", "vocabulary"):
-            if getattr(self, key) < 1:
-                raise BadValue("model shape", key, getattr(self, key), "at least 1")
+        least = {"width": 1, "depth": MINIMUM_DEPTH, "head_dim": 2, "context": 1, "vocabulary": 1}
+        for key, at_least in least.items():
+            if getattr(self, key) < at_least:
+                raise BadValue("model shape", key, getattr(self, key), f"at least {at_least}")
+        if self.head_dim % 2:
+            raise BadValue("model shape", "head_dim", self.head_dim, "even: rotary positions turn pairs")
         if self.width % self.head_dim:
             raise BadValue("model shape", "width", self.width, f"a multiple of head_dim = {self.head_dim}")
 

@@ -67,6 +67,8 @@ class Run:
     """Distinct tokens the sampler was allowed to see."""
     epochs: float
     """D / unique_tokens, ≥ 1; 1.0 when no token repeats."""
+    domain_epochs: dict[str, float] | None = None
+    """The same for each domain of the blend; older rows leave it out."""
 
     C: float
     """Training FLOPs: the sum of the three below, attention counted causally; 6ND only by name."""

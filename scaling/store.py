@@ -15,8 +15,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import socket
-import time
 import types
 import typing
 from dataclasses import dataclass
@@ -34,17 +32,15 @@ from scaling.errors import (
     UnknownUnit,
     UnreadableTable,
 )
+from scaling.leases import Lease, claim
 from scaling.records import DomainLoss, Evaluation, Run, read_rows
 from scaling.study import Study, difference, read_study
 from scaling.units import nats_per_token, parse_count
 
-LEASE_SECONDS = 60.0
-"""A lease not refreshed for so long is free again."""
-
 _TABLES = {"run": "runs.parquet", "evaluation": "evaluations.parquet"}
 _POLARS = {
     int: pl.Int64, float: pl.Float64, str: pl.String, dict: pl.String,
-    int | None: pl.Int64, float | None: pl.Float64, str | None: pl.String,
+    dict[str, float] | None: pl.String, int | None: pl.Int64, float | None: pl.Float64, str | None: pl.String,
 }  # fmt: skip
 
 
@@ -158,35 +154,9 @@ class Store:
 
     # --- leases ------------------------------------------------------------------------------------
 
-    def claim(self, work: str) -> bool:
-        """Take the lease of a piece of work; false while another living process holds it."""
-        path = self._lease(work)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        me = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
-        for _ in range(2):
-            try:
-                handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-            except FileExistsError:
-                if not _expired(path):
-                    return False
-                path.unlink(missing_ok=True)
-                continue
-            os.write(handle, me.encode())
-            os.close(handle)
-            return True
-        return False
-
-    def refresh(self, work: str) -> None:
-        """Say that the holder of a lease is alive."""
-        if self._lease(work).exists():
-            os.utime(self._lease(work))
-
-    def release(self, work: str) -> None:
-        """Give a lease back."""
-        self._lease(work).unlink(missing_ok=True)
-
-    def _lease(self, work: str) -> Path:
-        return self.local / "leases" / f"{work}.json"
+    def claim(self, *works: str) -> Lease | None:
+        """A lease of all these pieces of work; None, and none of them, while another living process holds one."""
+        return claim(self.local / "leases", works)
 
 
 def open_runs(
@@ -374,29 +344,6 @@ def _with_domain_columns(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     return {k: json.dumps(v, sort_keys=True) if isinstance(v, dict) else v for k, v in row.items()}
-
-
-def _expired(lease: Path) -> bool:
-    try:
-        age = time.time() - lease.stat().st_mtime
-        holder = json.loads(lease.read_text() or "{}")
-    except FileNotFoundError:
-        return True
-    except json.JSONDecodeError:
-        return age > LEASE_SECONDS
-    if holder.get("host") == socket.gethostname() and not _alive(holder.get("pid", 0)):
-        return bool(holder)
-    return age > LEASE_SECONDS
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:

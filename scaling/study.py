@@ -4,7 +4,7 @@
     notebook = "quickstart"              # the report's notebook, a stem under notebooks/
 
     [corpus]
-    source = "installed"                 # or "folder", "jsonl", "parquet", "huggingface", "language"
+    source = "installed"                 # or "folder", "files", "jsonl", "parquet", "huggingface", "language"
     packages = ["numpy", "scipy"]        # each source has its keys, see `corpora.source.CorpusSource`
     blend = { code = 0.5, prose = 0.5 }  # share of each domain in the training tokens
 
@@ -26,6 +26,7 @@ import difflib
 import hashlib
 import itertools
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -66,6 +67,7 @@ _LATER = frozenset(
         "languages",
         "train_tokens",
         "heldout_tokens",
+        "paths",
     }
 )
 """Keys that came after the first committed rows: at their default they are not spelled out, so old ids stay."""
@@ -135,6 +137,7 @@ class Trunk:
         _check(self.warmup_tokens >= 0, "warmup_tokens", self.warmup_tokens, "at least 0")
         _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
         _check(self.beta2_half_life > 0, "beta2_half_life", self.beta2_half_life, "above 0")
+        _check(self.seed >= 0, "seed", self.seed, "at least 0")
         _check(self.member >= 0, "member", self.member, "at least 0")
         _check(self.average_gamma >= 0, "average_gamma", self.average_gamma, "at least 0")
         _check(self.max_epochs >= 1, "max_epochs", self.max_epochs, "at least 1")
@@ -195,18 +198,23 @@ class Trunk:
 
     def averages(self) -> tuple[int, ...]:
         """Budgets that the trunk itself passes, and at which its average is measured."""
-        last = max(self.branch_step(b) for b in self.budgets)
-        return tuple(b for b in self.budgets if self.average_gamma and self.steps(b) <= last)
+        return tuple(b for b in self.budgets if self.average_gamma and self.steps(b) <= self.last_step)
 
     def branch_step(self, budget: int) -> int:
         """The trunk's step from which a budget's cooldown starts."""
         return self.steps(budget) - max(1, round(self.cooldown * self.steps(budget)))
 
     @property
+    def last_step(self) -> int:
+        """The trunk's own last step, from which its largest budget branches."""
+        return max(map(self.branch_step, self.budgets))
+
+    @property
     def stack_key(self) -> Trunk:
-        """What trunks must share to be trained at once; seed, rate, decay, blend and data may differ."""
+        """What trunks must share to be trained at once; seed, rate, decay, blend, data and budgets may differ."""
         return replace(
             self,
+            budgets=(self.tokens_per_step,),
             seed=0,
             member=0,
             peak_lr=1.0,
@@ -288,8 +296,8 @@ class Study:
     @property
     def source(self) -> CorpusSource:
         """The corpus with its path made findable from anywhere."""
-        path = self.corpus.path
-        return self.corpus if path is None else replace(self.corpus, path=str(self.folder / path))
+        path, paths = self.corpus.path, tuple(str(self.folder / p) for p in self.corpus.paths)
+        return replace(self.corpus, path=path if path is None else str(self.folder / path), paths=paths)
 
     @property
     def asked(self) -> str:
@@ -315,6 +323,11 @@ def read_study(path: str | Path) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise StudyError(f"{file} is not a TOML file ({problem}). Mend that line.") from None
     _known(str(file), table, {"question", "notebook", "corpus", "defaults", "grid"})
+    grids = table.get("grid", [{}])
+    for key in ("corpus", "defaults"):
+        _check(isinstance(table.get(key, {}), dict), key, table.get(key), f"a table, [{key}]", str(file))
+    tables = isinstance(grids, list) and all(isinstance(grid, dict) for grid in grids)
+    _check(tables, "grid", grids, "tables, each under [[grid]]", str(file))
     asked = dict(table.get("corpus", {}))
     _known(f"{file} [corpus]", asked, {f.name for f in fields(CorpusSource)} | {"blend"})
     blend = asked.pop("blend", None)
@@ -322,7 +335,6 @@ def read_study(path: str | Path) -> Study:
     even = {domain: 1 / len(corpus.domains) for domain in corpus.domains}
     defaults = {"vocabulary": corpus.model_vocabulary} | ({"blend": even} if even else {})
     defaults |= table.get("defaults", {}) | ({"blend": blend} if blend else {})
-    grids = table.get("grid", [{}])
     keys = {f.name for f in fields(Trunk)}
     trunks: dict[Trunk, None] = {}
     for where, asked in [(f"{file} [defaults]", defaults), *((f"{file} [[grid]]", g) for g in grids)]:
@@ -383,8 +395,8 @@ def _trunk(where: str, asked: dict[str, Any]) -> Trunk:
         asked["peak_lr"] = table[str(asked["width"])]
     if asked.get("unique_budget") == "all":
         asked["unique_budget"] = None
-    if isinstance(asked.get("blend"), dict):
-        asked["blend"] = tuple(sorted(asked["blend"].items()))
+    if "blend" in asked:
+        asked["blend"] = _blend(where, asked["blend"])
     for key, value in asked.items():
         if key in _COUNTS and value is not None:
             many = key == "budgets"
@@ -396,19 +408,38 @@ def _trunk(where: str, asked: dict[str, Any]) -> Trunk:
                 if key in ("width", "depth", "head_dim", "context", "seed", "member", "vocabulary")
                 else float
             )
-            if isinstance(value, bool) or not isinstance(value, int | float) or wanted(value) != value:
+            if not _is_finite(value) or wanted(value) != value:
                 kind = "a whole number" if wanted is int else "a number"
                 raise BadValue(where, key, value, kind)
             asked[key] = wanted(value)
     try:
-        return Trunk(**asked)
+        trunk = Trunk(**asked)
+        for one, other in itertools.pairwise(trunk.budgets):
+            _check(
+                trunk.steps(one) < trunk.steps(other),
+                "budgets",
+                [one, other],
+                f"at least one step of tokens_per_step = {trunk.tokens_per_step:,} apart, but both are "
+                f"{trunk.steps(one):,} steps",
+            )
+        return trunk
     except BadValue as problem:
         raise BadValue(where, problem.key, problem.found, problem.wanted) from None
 
 
+def _blend(where: str, value: object) -> tuple[tuple[str, float], ...]:
+    if not isinstance(value, dict) or not all(map(_is_finite, value.values())):
+        raise BadValue(where, "blend", value, "a table of shares, e.g. { code = 0.5, prose = 0.5 }")
+    return tuple(sorted(value.items()))
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _count(where: str, key: str, value: object) -> int:
     try:
-        count = parse_count(value) if isinstance(value, str | int | float) else -1.0
+        count = parse_count(value) if isinstance(value, str) or _is_finite(value) else -1.0
     except UnknownUnit:
         count = -1.0
     if count < 0 or count != round(count):
@@ -417,13 +448,15 @@ def _count(where: str, key: str, value: object) -> int:
 
 
 def _corpus(file: Path, asked: dict[str, Any]) -> CorpusSource:
-    packages = asked.get("packages", [])
-    if not isinstance(packages, list) or not all(isinstance(p, str) for p in packages):
-        raise BadValue(str(file), "corpus.packages", packages, "a list of package names")
+    lists = {"packages": "package names", "paths": "files and folders"}
+    for key, what in lists.items():
+        given = asked.get(key, [])
+        if not isinstance(given, list) or not all(isinstance(p, str) for p in given):
+            raise BadValue(str(file), f"corpus.{key}", given, f"a list of {what}")
     spoken = asked.get("languages", {})
     if not isinstance(spoken, dict) or not all(isinstance(s, dict) and "kind" in s for s in spoken.values()):
         raise BadValue(str(file), "corpus.languages", spoken, "a table for each language, with its kind")
-    known: dict[str, Any] = asked | {"packages": tuple(packages)}
+    known: dict[str, Any] = asked | {key: tuple(asked.get(key, ())) for key in lists}
     for key in {"vocabulary", "train_tokens", "heldout_tokens"} & asked.keys():
         known[key] = _count(str(file), f"corpus.{key}", asked[key])
     try:
@@ -451,6 +484,6 @@ def _text(file: Path, key: str, value: object) -> str:
     return value
 
 
-def _check(holds: bool, key: str, found: object, wanted: str) -> None:
+def _check(holds: bool, key: str, found: object, wanted: str, where: str = "study") -> None:
     if not holds:
-        raise BadValue("study", key, found, wanted)
+        raise BadValue(where, key, found, wanted)

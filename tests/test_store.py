@@ -3,8 +3,6 @@ import errno
 import json
 import os
 import resource
-import socket
-import time
 
 import polars as pl
 import pytest
@@ -20,7 +18,7 @@ from scaling.errors import (
     UnreadableTable,
 )
 from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows
-from scaling.store import LEASE_SECONDS, Store, open_evaluations, open_runs, read_runs
+from scaling.store import Store, open_evaluations, open_runs, read_runs
 from scaling.study import read_study
 
 STUDY = """
@@ -136,6 +134,19 @@ def test_commit_compacts_local_rows_and_they_open_without_the_store(store):
     assert store.finished(here=True) == set()
 
 
+def test_rows_from_before_a_column_open_with_nothing_in_it(store):
+    """Committed and local rows written before there were passes of each domain."""
+    write_rows(store)
+    store.commit()
+    file = store.study.folder / "runs.parquet"
+    pl.read_parquet(file).drop("domain_epochs").write_parquet(file)
+    assert open_runs(store.study.folder, origin="committed")["domain_epochs"].to_list() == [None] * 4
+    row = make_run(store.study.trunks[0], 65536).to_json()
+    del row["domain_epochs"]
+    append_rows(store.local / "rows" / "z.jsonl", {"run": row})
+    assert open_runs(store.study.folder, origin="local")["domain_epochs"].null_count() == 4
+
+
 def test_rows_of_another_corpus_stand_beside_the_committed_ones(store, capsys):
     write_rows(store)
     store.commit()
@@ -207,24 +218,6 @@ def test_a_committed_study_that_was_edited_is_refused(store):
             path.unlink()
     with pytest.raises(StudyChanged, match=r'\+.*"seed": 2'):
         Store(read_study(file)).check_unchanged()
-
-
-def test_a_lease_is_held_once_and_free_again_when_its_holder_is_dead_or_silent(store):
-    assert store.claim("work")
-    assert not store.claim("work")
-    lease = store.local / "leases" / "work.json"
-    lease.write_text(json.dumps({"pid": 2**22 + 1, "host": socket.gethostname()}))  # no such process
-    assert store.claim("work")
-    lease.write_text(json.dumps({"pid": os.getpid(), "host": "another machine"}))
-    assert not store.claim("work")
-    long_ago = time.time() - LEASE_SECONDS - 1
-    os.utime(lease, (long_ago, long_ago))
-    assert store.claim("work")
-    os.utime(lease, (long_ago, long_ago))
-    store.refresh("work")
-    assert time.time() - lease.stat().st_mtime < 5
-    store.release("work")
-    assert not lease.exists()
 
 
 def test_read_runs_brings_anybodys_table_into_the_schema(tmp_path):

@@ -84,6 +84,42 @@ def test_run_id_is_invariant_to_other_budgets_and_changes_with_everything_else()
         ),
         (("seed = [0, 1, 2]", 'seed = "zero"'), BadValue, "a whole number"),
         (("max_epochs = 8", "max_epochs = 0.5"), BadValue, "at least 1"),
+        (
+            ("width = 16\nuniq", "width = 15\nhead_dim = 5\npeak_lr = 1\nuniq"),
+            BadValue,
+            "head_dim = 5, but it must be even",
+        ),
+        (("seed = [0, 1, 2]", "depth = 1"), BadValue, "depth = 1, but it must be at least 2"),
+        (("seed = [0, 1, 2]", "seed = -1"), BadValue, "seed = -1, but it must be at least 0"),
+        (("seed = [0, 1, 2]", "seed = inf"), BadValue, "seed = inf, but it must be a whole number"),
+        (
+            ("width = 16\nuniq", "width = inf\npeak_lr = 1\nuniq"),
+            BadValue,
+            "width = inf, but it must be a whole number",
+        ),
+        (("seed = [0, 1, 2]", "weight_decay = nan"), BadValue, "weight_decay = nan, but it must be a number"),
+        (
+            ('unique_budget = "16Ki"', "unique_budget = inf"),
+            BadValue,
+            "unique_budget = inf, but it must be a whole number of",
+        ),
+        (
+            ("blend = { code = 0.75, prose = 0.25 }", "blend = 3"),
+            BadValue,
+            "blend = 3, but it must be a table of shares",
+        ),
+        (
+            ("blend = { code = 0.75, prose = 0.25 }", 'blend = "x"'),
+            BadValue,
+            "blend = 'x', but it must be a table",
+        ),
+        (("code = 0.75", 'code = "a"'), BadValue, "'prose': 0.25}, but it must be a table of shares"),
+        (("seed = [0, 1, 2]", "blend = [3]"), BadValue, "blend = 3, but it must be a table of shares"),
+        (
+            ('"128Ki"', "65600"),
+            BadValue,
+            "budgets = \\[65536, 65600], but it must be at least one step of tokens_per_step = 512",
+        ),
         (('path = "text"', ""), BadValue, "given where source = 'folder'"),
         (("[defaults]", "[defaults"), StudyError, "not a TOML file"),
     ],
@@ -93,6 +129,12 @@ def test_study_names_what_it_cannot_do(tmp_path, change, error, words):
     with pytest.raises(error, match=words.replace("?", r"\?").replace("(", r"\(")) as problem:
         study(tmp_path / "mine", GOOD.replace(*change))
     assert "study.toml" in str(problem.value)
+
+
+@pytest.mark.parametrize("text", ["corpus = 3", "defaults = 3", "grid = 3", "grid = [3]"])
+def test_study_names_a_section_that_is_no_table(tmp_path, text):
+    with pytest.raises(BadValue, match=rf"{text[0:4]}\w* = \[?3\]?, but it must be (a table|tables)"):
+        study(tmp_path / "mine", text)
 
 
 def test_study_names_a_missing_file(tmp_path):

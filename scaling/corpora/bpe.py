@@ -44,6 +44,7 @@ def encode_corpus(corpus: Corpus, vocabulary: int, *, progress: bool = True) -> 
     Raises:
         VocabularyBeyondText: the training text has too few different pieces for so many tokens.
         MissingPackage: `tokenizers` is not installed.
+        DiskFull: there is no room for its tokens; nothing of them is left.
     """
     check_tokenizers()
     versions = {**corpus.versions, "tokenizers": importlib.metadata.version("tokenizers")}
@@ -52,7 +53,9 @@ def encode_corpus(corpus: Corpus, vocabulary: int, *, progress: bool = True) -> 
 
     def fill(scratch: Path) -> dict[str, Any]:
         tokenizer = _learn(corpus, vocabulary, progress)
-        tokenizer.save(str(scratch / TOKENIZER_FILE))
+        (scratch / TOKENIZER_FILE).write_text(
+            tokenizer.to_str(pretty=True)
+        )  # its own save hides the system's error
         lengths = {}
         for domain in corpus.domains:
             for split in SPLITS:

@@ -1,4 +1,4 @@
-"""Documents from files: the standard library, installed packages, or a folder; split into code and prose."""
+"""Documents from files: the standard library, installed packages or a folder as code and prose; or any text as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-from scaling.corpora.source import DOMAINS, CorpusSource
+from scaling.corpora.source import ONE_DOMAIN, CorpusSource
 from scaling.corpora.split import SPLITTER, split_python
 from scaling.corpora.write import HELD_OUT_EVERY, Document, is_held_out
 from scaling.errors import MissingFolder, PackageNotInstalled
@@ -33,7 +33,7 @@ class Files:
     """The files of a source, each content once.
 
     Raises:
-        MissingFolder: `path` is not there.
+        MissingFolder: `path`, or one of `paths`, is not there.
         PackageNotInstalled: a package is not installed.
     """
 
@@ -51,6 +51,8 @@ class Files:
     def fingerprint(self) -> str:
         """What decides how the corpus will look, hashed."""
         recipe = [SPLITTER, str(HELD_OUT_EVERY), platform.python_version(), *sorted(self._unique)]
+        if self._source.source == "files":
+            recipe.append(ONE_DOMAIN)
         return hashlib.sha256("\n".join(recipe).encode()).hexdigest()[:16]
 
     @property
@@ -62,11 +64,19 @@ class Files:
     def __iter__(self) -> Iterator[Document]:
         """Documents in the order of their hashes, so that no package comes first."""
         for digest in sorted(self._unique):
-            parts = _split(self._unique[digest])
-            yield Document(is_held_out(digest), list(zip(DOMAINS, parts, strict=True)) if parts else ())
+            split = _text if self._source.source == "files" else _split
+            parts = split(self._unique[digest])
+            domains = self._source.domains
+            yield Document(is_held_out(digest), list(zip(domains, parts, strict=True)) if parts else ())
 
 
 def _files(source: CorpusSource) -> Iterator[Path]:
+    if source.source == "files":
+        for root in map(Path, source.paths):
+            if not root.exists():
+                raise MissingFolder(root)
+            yield from (p for p in ([root] if root.is_file() else root.rglob("*")) if p.is_file())
+        return
     if source.source == "folder":
         root = Path(source.path or "")
         if not root.exists():
@@ -89,6 +99,15 @@ def _wanted(path: Path, relative: Path) -> bool:
     if _LEFT_OUT.intersection(relative.parts) or relative.name.startswith("_sysconfigdata"):
         return False
     return (path.suffix in _PROSE_SUFFIXES | {".py"} or path.name == "METADATA") and path.is_file()
+
+
+def _text(path: Path) -> tuple[str] | None:
+    """The text of one file, or nothing where it is none: not UTF-8, or with the zero byte that ends a document."""
+    try:
+        text = path.read_bytes().decode()
+    except ValueError:
+        return None
+    return None if "\0" in text else (text,)
 
 
 def _split(path: Path) -> tuple[str, str] | None:

@@ -2,11 +2,12 @@
 
 The training text of each domain is cut into windows that do not overlap. A domain's windows come in a random order
 without repeats; when all have been seen, its next epoch begins in a new order. The windows of a step are dealt to the
-domains so that after any number of them each domain is within one window of its share.
+domains so that after any number of them each domain is less than one window from its share.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -26,7 +27,7 @@ class Sampler:
     """Batches of one run.
 
     Raises:
-        BadValue: the shares of the blend do not add up to one.
+        BadValue: the shares of the blend do not add up to one, or a unique budget leaves a domain no window.
         UnknownDomain: the corpus has no text of a domain of the blend.
         EmptyDomain: a domain of the blend has no window of training or of held-out text.
     """
@@ -42,14 +43,26 @@ class Sampler:
     member: int = 0
     """Another order of the same windows."""
     _tokens: dict[str, NDArray[np.unsignedinteger]] = field(default_factory=dict, repr=False, compare=False)
+    _orders: dict[tuple[str, bool], tuple[int, NDArray[np.int64]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    """Of each domain the order of the epoch under way, and which windows a unique budget keeps."""
+    _dealt: list[NDArray[np.int64]] = field(default_factory=list, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not np.isclose(sum(self.blend.values()), 1) or min(self.blend.values()) < 0:
             raise BadValue("corpus", "blend", dict(self.blend), "shares of at least 0 that add up to 1")
         for domain in self.domains:
             self._tokens[domain] = self.corpus.tokens(domain)
-            if self.windows(domain) < 1:
+            if self._windows_on_disk(domain) < 1:
                 raise EmptyDomain(domain, "train", len(self._tokens[domain]), self.context + 1)
+            if self.windows(domain) < 1:
+                share = self.blend[domain]
+                wanted = (
+                    f"at least {math.ceil(self.context / share):,}, so that {domain!r} with its share of {share:g} "
+                    f"gets a window of {self.context:,} tokens"
+                )
+                raise BadValue("study", "unique_budget", self.unique_budget, wanted)
             held_out = len(self.corpus.tokens(domain, "heldout"))
             if held_out <= self.context:
                 raise EmptyDomain(domain, "heldout", held_out, self.context + 1)
@@ -68,7 +81,7 @@ class Sampler:
 
     def batch(self, step: int) -> NDArray[np.int64]:
         """Tokens of one step, `[windows_per_step, context + 1]`; the last column is only a target."""
-        deal = _deal(tuple(self.blend[d] for d in self.domains), (step + 1) * self.windows_per_step)
+        deal = self._deal((step + 1) * self.windows_per_step)
         first = step * self.windows_per_step
         rows = np.empty((self.windows_per_step, self.context + 1), np.int64)
         for row in range(self.windows_per_step):
@@ -83,6 +96,10 @@ class Sampler:
         return sum(
             min(draws, self.windows(domain)) * self.context for domain, draws in self._draws(steps).items()
         )
+
+    def domain_epochs(self, steps: int) -> dict[str, float]:
+        """Passes over each domain in that many steps: draws over the distinct windows among them."""
+        return {d: max(draws / self.windows(d), float(draws > 0)) for d, draws in self._draws(steps).items()}
 
     def check_budget(self, steps: int, max_epochs: float) -> None:
         """Refuse a budget that would repeat a domain more often than allowed.
@@ -99,7 +116,7 @@ class Sampler:
                 raise BudgetBeyondCorpus(domain, draws * self.context, available * self.context, max_epochs)
 
     def _draws(self, steps: int) -> dict[str, int]:
-        deal = _deal(tuple(self.blend[d] for d in self.domains), steps * self.windows_per_step)
+        deal = self._deal(steps * self.windows_per_step)
         counts = np.bincount(deal[: steps * self.windows_per_step, 0], minlength=len(self.domains))
         return dict(zip(self.domains, counts.tolist(), strict=True))
 
@@ -108,12 +125,23 @@ class Sampler:
 
     def _window(self, domain: str, drawn: int) -> int:
         """The window that a domain's draw number `drawn` gives."""
-        count = self.windows(domain)
-        source = self.domains.index(domain)
-        position = _order(self.seed, source, drawn // count, count, self.member)[drawn % count]
-        if count == self._windows_on_disk(domain):
-            return int(position)
-        return int(_order(self.seed, source, _SUBSET_STREAM, self._windows_on_disk(domain))[position])
+        count, on_disk = self.windows(domain), self._windows_on_disk(domain)
+        position = self._order(domain, drawn // count, count, self.member)[drawn % count]
+        return int(position if count == on_disk else self._order(domain, _SUBSET_STREAM, on_disk)[position])
+
+    def _order(self, domain: str, epoch: int, count: int, member: int = 0) -> NDArray[np.int64]:
+        key = (domain, epoch == _SUBSET_STREAM)
+        if key not in self._orders or self._orders[key][0] != epoch:
+            entropy = [self.seed, self.domains.index(domain), epoch, *([member] if member else [])]
+            self._orders[key] = epoch, np.random.default_rng(entropy).permutation(count)
+        return self._orders[key][1]
+
+    def _deal(self, windows: int) -> NDArray[np.int64]:
+        """The deal for at least that many windows, in doubling lengths so that steps do not pay for it anew."""
+        if not self._dealt or len(self._dealt[0]) < windows:
+            length = 1 << max(12, (windows - 1).bit_length())
+            self._dealt[:] = [_deal_of_length(tuple(self.blend[d] for d in self.domains), length)]
+        return self._dealt[0]
 
 
 def held_out_windows(corpus: Corpus, domain: str, context: int, count: int) -> NDArray[np.int64]:
@@ -133,30 +161,27 @@ def held_out_windows(corpus: Corpus, domain: str, context: int, count: int) -> N
 def deal_windows(shares: tuple[float, ...], windows: int) -> NDArray[np.int64]:
     """For each window: which domain it goes to, and the how-many-eth of that domain it is; `[windows, 2]`.
 
-    Each goes to the domain that is furthest behind its share, so every domain's count stays within one window of
-    share × windows at every moment, and at the end the counts are those of the largest remainder.
+    Of the domains that are behind their share, by 1 / (2 k - 2) windows or more where there are k, the next goes to the
+    one that would be too far behind the soonest. So after any number of windows each domain is within
+    1 - 1 / (2 k - 2) windows of share × windows: half a window for two domains, less than one for any number of them.
+    To serve the one that is furthest behind is the same for two, and can be more than one window off for many.
+
+    Source:
+        Tijdeman 1980, The chairman assignment problem, Discrete Mathematics 32, 323-330.
     """
-    target = np.asarray(shares, float)
-    counts = np.zeros(len(shares), np.int64)
+    margin = 0.5 / max(len(shares) - 1, 1)
+    counts = [0] * len(shares)
     deal = np.empty((windows, 2), np.int64)
     for window in range(windows):
-        source = int(np.argmax(target * (window + 1) - counts))
+        behind = [share * (window + 1) - count for share, count in zip(shares, counts, strict=True)]
+        least = min(margin, max(behind))  # rounding may leave the furthest a hair short of the margin
+        left = [(1 - margin - b) / s if b >= least else np.inf for b, s in zip(behind, shares, strict=True)]
+        source = left.index(min(left))
         deal[window] = source, counts[source]
         counts[source] += 1
     return deal
 
 
-def _deal(shares: tuple[float, ...], windows: int) -> NDArray[np.int64]:
-    """The deal for at least that many windows, kept in doubling lengths so that steps do not pay for it anew."""
-    return _deal_of_length(shares, 1 << max(12, (windows - 1).bit_length()))
-
-
 @lru_cache(maxsize=32)
 def _deal_of_length(shares: tuple[float, ...], windows: int) -> NDArray[np.int64]:
     return deal_windows(shares, windows)
-
-
-@lru_cache(maxsize=64)
-def _order(seed: int, source: int, epoch: int, count: int, member: int = 0) -> NDArray[np.int64]:
-    entropy = [seed, source, epoch, member] if member else [seed, source, epoch]
-    return np.random.default_rng(entropy).permutation(count)

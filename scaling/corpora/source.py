@@ -8,6 +8,10 @@ domain_column = "lang"         # its values are the domains that a blend names
 vocabulary = 4096              # 256, the bytes, if it is not given
 
 [corpus]
+source = "files"               # any UTF-8 text is one domain, "text"; what is none is counted in left_out
+paths = ["letters", "a/book.txt"]
+
+[corpus]
 source = "language"
 train_tokens = "4Mi"           # of each language
 heldout_tokens = "256Ki"
@@ -40,6 +44,7 @@ _TABLE = {"text_column", "domain_column", "vocabulary"}
 _READS = {
     "installed": {"packages", "vocabulary"},
     "folder": {"path", "vocabulary"},
+    "files": {"paths", "vocabulary"},
     "jsonl": _TABLE | {"path"},
     "parquet": _TABLE | {"path"},
     "huggingface": _TABLE | {"name", "subset", "split"},
@@ -47,6 +52,7 @@ _READS = {
 }
 _NEEDS = {
     "folder": ("path",),
+    "files": ("paths",),
     "jsonl": ("path",),
     "parquet": ("path",),
     "huggingface": ("name",),
@@ -77,6 +83,7 @@ class CorpusSource:
 
         installed    the standard library and `packages`
         folder       every file of code or prose under `path`
+        files        the UTF-8 text of `paths`, files and all files under folders
         jsonl        `text_column` of a file of JSON lines, or of all such files under `path`; a row is a document
         parquet      the same of Parquet files
         huggingface  the same of `split` of the dataset `name`, from the hub or from a folder
@@ -90,6 +97,7 @@ class CorpusSource:
     source: str = "installed"
     packages: tuple[str, ...] = ()
     path: str | None = None
+    paths: tuple[str, ...] = ()
     vocabulary: int = BYTES
     """Tokens: 256 are the bytes themselves; more are learned from the training text by byte-pair encoding."""
     text_column: str = "text"
@@ -112,6 +120,12 @@ class CorpusSource:
         for key in ("path", "name", "subset", "split", "text_column", "domain_column"):
             value = getattr(self, key)
             _check(key, value, value is None or (isinstance(value, str) and value != ""), "text")
+        _check(
+            "paths",
+            self.paths,
+            all(isinstance(p, str) and p for p in self.paths),
+            "names of files and folders",
+        )
         for field in fields(self)[1:]:
             given = getattr(self, field.name) != field.default
             if field.name in _NEEDS.get(self.source, ()):

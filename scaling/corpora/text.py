@@ -117,6 +117,7 @@ def build_corpus(source: CorpusSource, *, progress: bool = True) -> Corpus:
         NoText, TooManyDomains: nothing to train on, or domains without end.
         VocabularyBeyondText: the text has too few different pieces for so many tokens.
         MissingPackage: `tokenizers` or `datasets` is needed and not installed.
+        DiskFull: there is no room for its tokens; nothing of it is left.
     """
     if source.source == "language":
         return _build_language(source)
@@ -125,7 +126,9 @@ def build_corpus(source: CorpusSource, *, progress: bool = True) -> Corpus:
     if source.vocabulary != BYTES:
         check_tokenizers()
     documents = (
-        Files(source) if source.source in ("installed", "folder") else Table(source, progress=progress)
+        Files(source)
+        if source.source in ("installed", "folder", "files")
+        else Table(source, progress=progress)
     )
     folder = cache_folder() / "corpora" / documents.fingerprint
 
@@ -135,7 +138,7 @@ def build_corpus(source: CorpusSource, *, progress: bool = True) -> Corpus:
             _tracked(documents, progress),
             domains=source.domains,
             unreadable=UNREADABLE if isinstance(documents, Files) else EMPTY,
-            asked=source.path or source.name or "installed packages",
+            asked=source.path or source.name or ", ".join(source.paths) or "installed packages",
         )
         if isinstance(documents, Files):
             counted["left_out"] = {"same file again": documents.duplicates, **counted["left_out"]}
@@ -161,7 +164,8 @@ def _build_language(source: CorpusSource) -> Corpus:
                 zip(SPLITS, (source.train_tokens, source.heldout_tokens), strict=True)
             ):
                 text = spoken.sample(tokens, [number, *one.name.encode()])
-                text.astype(token_type(source.model_vocabulary)).tofile(scratch / token_file(one.name, split))
+                text = text.astype(token_type(source.model_vocabulary))
+                (scratch / token_file(one.name, split)).write_bytes(text)  # tofile hides the system's error
         return {
             "bytes": {one.name: source.train_tokens for one in source.languages},
             "versions": {"numpy": np.__version__},

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from scaling.errors import NoText, TooManyDomains
+from scaling.records import naming_a_full_disk
 
 HELD_OUT_EVERY = 20
 """One document in so many is held out, chosen by the hash of what it says."""
@@ -104,20 +105,24 @@ def put_in_place(folder: Path, fill: Callable[[Path], Mapping[str, Any]]) -> Non
     """Let `fill` write token files into a folder aside and return the record, then rename it to `folder`.
 
     The record gets the hash of all token files; a folder that is there is whole.
+
+    Raises:
+        DiskFull: there was no room; nothing is left of it.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        record = fill(scratch)
-        record = {"corpus_hash": _hash_of_files(scratch), **record}
-        (scratch / "corpus.json").write_text(json.dumps(record, indent=1))
+    with naming_a_full_disk("a corpus", folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            scratch.rename(folder)
-        except OSError:  # perhaps another process was faster, with the same content
-            if not (folder / "corpus.json").exists():
-                raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+            record = fill(scratch)
+            record = {"corpus_hash": _hash_of_files(scratch), **record}
+            (scratch / "corpus.json").write_text(json.dumps(record, indent=1))
+            try:
+                scratch.rename(folder)
+            except OSError:  # perhaps another process was faster, with the same content
+                if not (folder / "corpus.json").exists():
+                    raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _hash_of_files(folder: Path) -> str:

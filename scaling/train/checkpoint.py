@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from scaling.errors import CorruptCheckpoint
+from scaling.leases import is_alive
 from scaling.records import naming_a_full_disk
 
 KEPT = 2
@@ -29,11 +32,13 @@ def save(folder: Path, step: int, tensors: dict[str, Tensor], facts: dict[str, A
     path = folder / f"step-{step:09d}.safetensors"
     scratch = folder / f".step-{step}.{os.getpid()}"
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    about = {"facts": json.dumps(facts | {"step": step}), "sha256": _checksum(tensors)}
+    said = json.dumps(facts | {"step": step})
+    about = {"facts": said, "sha256": _checksum(tensors, said)}
     with naming_a_full_disk("a checkpoint", path):
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(".step-*"):  # of a process that was killed while it wrote
-            left.unlink()
+        for left in folder.glob(".step-*"):
+            if not is_alive(int(left.suffix[1:])):  # it was killed while it wrote
+                left.unlink(missing_ok=True)
         try:
             _write(tensors, scratch, about)
             scratch.rename(path)
@@ -43,8 +48,14 @@ def save(folder: Path, step: int, tensors: dict[str, Tensor], facts: dict[str, A
         old.unlink(missing_ok=True)
 
 
-def load_newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], list[str]] | None:
+def load_newest(
+    folder: Path, last: float = math.inf
+) -> tuple[dict[str, Tensor], dict[str, Any], list[str]] | None:
     """The newest checkpoint that is whole.
+
+    Args:
+        folder: where they lie.
+        last: the step that it may not be beyond; those that are beyond it are removed.
 
     Returns:
         Tensors, facts, and a line for each damaged file that was passed over; None where there is no checkpoint.
@@ -54,6 +65,9 @@ def load_newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], list[s
     """
     damaged = []
     for path in _newest_first(folder):
+        if int(path.stem.removeprefix("step-")) > last:
+            path.unlink(missing_ok=True)
+            continue
         try:
             return *_load(path), damaged
         except CorruptCheckpoint as problem:
@@ -78,18 +92,21 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dictionary
     except (SafetensorError, OSError) as problem:
         raise CorruptCheckpoint(path, str(problem)) from None
-    if _checksum(tensors) != about.get("sha256"):
-        raise CorruptCheckpoint(path, "its checksum does not match its tensors")
-    return tensors, json.loads(about["facts"])
+    said = about.get("facts", "")
+    if _checksum(tensors, said) != about.get("sha256"):
+        raise CorruptCheckpoint(path, "its checksum does not match its tensors and facts")
+    return tensors, json.loads(said)
 
 
 def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.safetensors"), reverse=True)
 
 
-def _checksum(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].numpy().tobytes())
+def _checksum(tensors: dict[str, Tensor], facts: str) -> str:
+    digest = hashlib.sha256(facts.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\n{name} {tensor.dtype} {[*tensor.shape]}\n".encode())
+        digest.update(
+            tensor.flatten().view(torch.uint8).numpy()
+        )  # of every type, also those that numpy lacks
     return digest.hexdigest()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass, replace
 
 from scaling.errors import ModelTooLarge
 from scaling.flops import Shape, count_flops, count_parameters
@@ -14,6 +16,8 @@ CPU_STEP = 2**15
 stack of 8 takes 1.25 (width 16) to 1.4 times (width 32) as long as in one of 4 or 2."""
 CPU_STACK = 8
 GPU_STACK = 64
+CPU_UNASKED, GPU_UNASKED = 0.1, 1.0
+"""Most steps that a model takes for the budgets of others in its stack, over those for its own. Stacking saves more."""
 
 _FLOAT = 4
 _PROCESS_BYTES = 300e6
@@ -41,22 +45,32 @@ class Pack:
     @property
     def id(self) -> str:
         """Hash of its trunks."""
-        return digest([t.trunk_id(self.corpus_hash) for t in self.trunks])
+        return digest(self.trunk_ids)
+
+    @property
+    def trunk_ids(self) -> tuple[str, ...]:
+        """What is to be held while it trains."""
+        return tuple(t.trunk_id(self.corpus_hash) for t in self.trunks)
 
     @property
     def run_ids(self) -> set[str]:
         """The runs that it will write."""
-        return {t.run_id(self.corpus_hash, b) for t in self.trunks for b in t.budgets}
+        return run_ids(self.trunks, self.corpus_hash)
+
+    def left(self, finished: Set[str]) -> Pack | None:
+        """Its trunks that still have a run to write, if there are any."""
+        trunks = unfinished(self.trunks, self.corpus_hash, finished)
+        return replace(self, trunks=trunks) if trunks else None
 
     @property
     def tokens(self) -> int:
         """Tokens that it trains on, trunks and cooldowns together."""
-        return sum(tokens_to_train(t) for t in self.trunks)
+        return len(self.trunks) * tokens_to_train(together(self.trunks))
 
     @property
     def cost(self) -> float:
         """Expected time, in units of one FLOP at full speed; small matrices reach a smaller share of the peak."""
-        return sum(relative_cost(t) for t in self.trunks)
+        return len(self.trunks) * relative_cost(together(self.trunks))
 
     @property
     def checkpoint_bytes(self) -> int:
@@ -72,12 +86,17 @@ class Pack:
 
 
 def pack_trunks(
-    trunks: tuple[Trunk, ...], corpus_hash: str, workers: int, gpu: bool, memory: float = float("inf")
+    trunks: tuple[Trunk, ...],
+    corpus_hash: str,
+    workers: int,
+    gpu: bool,
+    memory: float = math.inf,
+    begun: Iterable[Pack] = (),
 ) -> list[Pack]:
     """Stacks of trunks that can train together, the longest first.
 
-    On a CPU every worker gets a share of each shape, in stacks of `models_at_once`; on a GPU small models leave most of
-    it idle, so stacks are as large as they can be.
+    On a CPU every worker gets a share of each shape, in stacks of `models_at_once` and of budgets so alike that no model
+    takes many steps for the others; on a GPU small models leave most of it idle, so stacks are as large as they can be.
 
     Args:
         trunks: what is to be trained.
@@ -85,19 +104,25 @@ def pack_trunks(
         workers: processes that share the trunks.
         gpu: whether they train on one.
         memory: bytes that all workers may take together.
+        begun: stacks that have a checkpoint; where they fit they stay as they are, however many workers there are now.
 
     Raises:
         ModelTooLarge: a model, or an ensemble whose members must train together, needs more memory than a worker has.
     """
+    packs, left = [], dict.fromkeys(trunks)
+    for pack in begun:
+        fits = stack_bytes(pack.trunks[0], len(pack.trunks), gpu=gpu) <= memory / workers
+        if fits and left.keys() >= set(pack.trunks):
+            packs.append(pack)
+            left = {trunk: None for trunk in left if trunk not in pack.trunks}
     groups: dict[Trunk, list[Trunk]] = defaultdict(list)
-    for trunk in trunks:
+    for trunk in left:
         groups[trunk.stack_key].append(trunk)
-    packs = []
     for key, group in groups.items():
         size = GPU_STACK if gpu else min(models_at_once(key), -(-len(group) // workers))
         while size > 1 and stack_bytes(key, size, gpu=gpu) > memory / workers:
             size -= 1
-        for stack in _stacks(group, size):
+        for stack in _stacks(group, size, GPU_UNASKED if gpu else CPU_UNASKED):
             needed = stack_bytes(key, len(stack), gpu=gpu)
             if len(stack) >= size and needed > memory / workers:
                 raise ModelTooLarge(stack[0].name, len(stack), needed, memory, workers)
@@ -111,14 +136,35 @@ def models_at_once(trunk: Trunk) -> int:
     return max(1, min(CPU_STACK, CPU_STEP // (trunk.width * trunk.tokens_per_step)))
 
 
-def _stacks(trunks: list[Trunk], size: int) -> list[list[Trunk]]:
-    """Trunks dealt out in stacks of a size, an ensemble never torn apart: its members predict together."""
+def run_ids(trunks: Iterable[Trunk], corpus_hash: str) -> set[str]:
+    """The runs that trunks are asked for."""
+    return {t.run_id(corpus_hash, b) for t in trunks for b in t.budgets}
+
+
+def unfinished(trunks: Iterable[Trunk], corpus_hash: str, finished: Set[str]) -> tuple[Trunk, ...]:
+    """Those with a run that is not finished, and with them all members of their ensembles: they predict together."""
+    left = {t.ensemble_key for t in trunks if run_ids([t], corpus_hash) - finished}
+    return tuple(t for t in trunks if t.ensemble_key in left)
+
+
+def together(trunks: Sequence[Trunk]) -> Trunk:
+    """Stands for what the trunks of a stack share, with the budgets of all of them."""
+    return replace(trunks[0], budgets=tuple(sorted({b for t in trunks for b in t.budgets})))
+
+
+def _stacks(trunks: list[Trunk], size: int, unasked: float) -> list[list[Trunk]]:
+    """Trunks dealt out in stacks of a size, an ensemble never torn apart: its members predict together.
+
+    A stack trains each of its models for all its budgets; `unasked` is the most that this may add for one of them.
+    """
     ensembles: dict[Trunk, list[Trunk]] = defaultdict(list)
-    for trunk in trunks:
+    for trunk in sorted(trunks, key=tokens_to_train, reverse=True):
         ensembles[trunk.ensemble_key].append(trunk)
     stacks: list[list[Trunk]] = [[]]
     for members in ensembles.values():
-        if stacks[-1] and len(stacks[-1]) + len(members) > size:
+        both = [*stacks[-1], *members]
+        most = (1 + unasked) * min(map(tokens_to_train, both))
+        if stacks[-1] and (len(both) > size or tokens_to_train(together(both)) > most):
             stacks.append([])
         stacks[-1] += members
     return stacks
@@ -126,9 +172,8 @@ def _stacks(trunks: list[Trunk], size: int) -> list[list[Trunk]]:
 
 def tokens_to_train(trunk: Trunk) -> int:
     """Tokens of a trunk up to its last branch, and of all its cooldowns."""
-    branches = [trunk.branch_step(b) for b in trunk.budgets]
-    cooldowns = sum(trunk.steps(b) - at for b, at in zip(trunk.budgets, branches, strict=True))
-    return (max(branches) + cooldowns) * trunk.tokens_per_step
+    cooldowns = sum(trunk.steps(b) - trunk.branch_step(b) for b in trunk.budgets)
+    return (trunk.last_step + cooldowns) * trunk.tokens_per_step
 
 
 def relative_cost(trunk: Trunk) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ import polars as pl
 from scaling.corpora.text import Corpus, build_corpus
 from scaling.flops import count_flops
 from scaling.store import Store
-from scaling.study import Study
+from scaling.study import Study, Trunk
 from scaling.train.machine import (
     default_workers,
     device_name,
@@ -22,7 +23,14 @@ from scaling.train.machine import (
     product_ceiling,
     total_memory,
 )
-from scaling.train.packs import Pack, cost_per_token, pack_trunks, stack_bytes, tokens_to_train
+from scaling.train.packs import (
+    Pack,
+    cost_per_token,
+    pack_trunks,
+    run_ids,
+    stack_bytes,
+    unfinished,
+)
 from scaling.units import print_count
 
 MEMORY_SHARE = 0.8
@@ -212,12 +220,14 @@ def plan_sweep(
     workers = workers or default_workers(device)
     gpu = find_gpu() if on_gpu(device) else None
     memory = MEMORY_SHARE * (gpu.memory if gpu else total_memory())
-    packs = pack_trunks(study.trunks, corpus.corpus_hash, workers, gpu is not None, memory)
-    asked = frozenset().union(*(p.run_ids for p in packs))
+    asked = frozenset(run_ids(study.trunks, corpus.corpus_hash))
     finished = asked & store.finished(here=here)
+    left = unfinished(study.trunks, corpus.corpus_hash, finished)
+    begun = stacks_begun(store, corpus.corpus_hash)
+    packs = pack_trunks(left, corpus.corpus_hash, workers, gpu is not None, memory, begun)
     return Plan(
         study=study,
-        packs=tuple(p for p in packs if p.run_ids - finished),
+        packs=tuple(packs),
         run_ids=asked,
         finished=finished,
         corpus=corpus,
@@ -226,8 +236,20 @@ def plan_sweep(
     )
 
 
+def stacks_begun(store: Store, corpus_hash: str) -> list[Pack]:
+    """Stacks of which there is a checkpoint, as their job files have them, the farthest first."""
+    steps: dict[Pack, str] = {}
+    for folder in store.local.glob("checkpoints/*"):
+        job = store.local / "jobs" / f"{folder.name}.json"
+        saved = [path.name for path in folder.glob("step-*")]
+        if saved and job.exists():
+            pack = Pack(tuple(map(Trunk.from_json, json.loads(job.read_text())["trunks"])), corpus_hash)
+            steps |= {pack: max(saved)} if pack.id == folder.name else {}
+    return sorted(steps, key=lambda pack: steps[pack], reverse=True)
+
+
 def _flops(pack: Pack) -> float:
-    return sum(count_flops(t.shape, tokens_to_train(t)).total for t in pack.trunks)
+    return count_flops(pack.trunks[0].shape, pack.tokens).total
 
 
 def _some(count: int, what: str) -> str:

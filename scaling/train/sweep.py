@@ -1,8 +1,8 @@
 """Carry a study out: pack its trunks into stacks, run the stacks in processes of their own, until every row is there.
 
-The launcher imports no torch. It holds a lease for every stack that it runs, so two launchers on one store share the
-work; a process that dies is started again from its checkpoint; Ctrl-C, SIGKILL or a power cut leave a store from which
-the same command goes on.
+The launcher imports no torch. It holds a lease of every trunk that it runs, so two launchers on one store share the
+work, whatever their workers; a process that dies is started again from its checkpoint; Ctrl-C, SIGKILL or a power cut
+leave a store from which the same command goes on.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 import polars as pl
 
 from scaling.errors import WorkersFailed
+from scaling.leases import Lease
 from scaling.records import naming_a_full_disk
 from scaling.store import Store, open_runs
 from scaling.study import Study, read_study
@@ -87,6 +88,7 @@ class _Running:
 
     pack: Pack
     task: Task
+    lease: Lease
 
 
 @contextmanager
@@ -142,17 +144,29 @@ class _Launcher:
         for pack in list(self.waiting):
             if len(self.running) >= self.plan.workers:
                 return
-            if not self.store.claim(pack.id):
-                continue  # another launcher has it
+            lease = self.store.claim(*pack.trunk_ids)
+            if lease is None:
+                continue  # another launcher has one of them
             self.waiting.remove(pack)
-            finished = self.store.finished(here=self.here)
-            if pack.run_ids <= finished:
-                self.store.release(pack.id)  # another launcher has finished it
-                self.progress.skip(pack.cost, done=len(self.plan.run_ids & finished))
+            left = self._left(pack)
+            if left is None:
+                lease.release()
                 continue
-            self.attempts[pack.id] += 1
-            self.running[pack.id] = _Running(pack, self._start(pack))
-            self.progress.start(pack, attempt=self.attempts[pack.id])
+            self.attempts[left.id] += 1
+            self.running[left.id] = _Running(left, self._start(left), lease)
+            self.progress.start(left, attempt=self.attempts[left.id])
+
+    def _left(self, pack: Pack) -> Pack | None:
+        """What other launchers have not finished of a stack; one with a checkpoint goes on as it is."""
+        finished = self.store.finished(here=self.here)
+        left = pack.left(finished)
+        if left and (self.store.local / "checkpoints" / pack.id).exists():
+            return pack
+        if left != pack:
+            self.progress.skip(
+                pack.cost - (left.cost if left else 0.0), done=len(self.plan.run_ids & finished)
+            )
+        return left
 
     def _start(self, pack: Pack) -> Task:
         job = {
@@ -165,7 +179,8 @@ class _Launcher:
         }
         path = self.store.local / "jobs" / f"{pack.id}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(job))
+        path.with_suffix(".new").write_text(json.dumps(job))
+        path.with_suffix(".new").replace(path)  # a plan may be reading it
         self._log(pack).parent.mkdir(parents=True, exist_ok=True)
         return self.engine.start(path, self._log(pack), lambda said: self.messages.put((pack, said)))
 
@@ -195,7 +210,7 @@ class _Launcher:
                 continue
             self._listen(0)
             del self.running[pack_id]
-            self.store.release(pack_id)
+            running.lease.release()
             self.progress.finish(pack, done=status == 0)
             if status == 0:
                 continue
@@ -208,16 +223,17 @@ class _Launcher:
     def _refresh_leases(self) -> None:
         if time.monotonic() - self._refreshed > _REFRESH_SECONDS:
             self._refreshed = time.monotonic()
-            for pack_id in self.running:
-                self.store.refresh(pack_id)
+            for running in self.running.values():
+                if not running.lease.refresh():
+                    running.task.stop()  # this machine slept, and another launcher has taken over
 
     def _stop_all(self) -> None:
         for running in self.running.values():
             running.task.stop()
         deadline = time.monotonic() + _STOP_SECONDS
-        for pack_id, running in self.running.items():
+        for running in self.running.values():
             running.task.end(max(0.1, deadline - time.monotonic()))
-            self.store.release(pack_id)
+            running.lease.release()
         self._listen(0)
 
     def _log(self, pack: Pack) -> Path:

@@ -8,8 +8,10 @@ further than the rows, so a process killed at any moment loses seconds of work a
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
+import math
 import os
 import platform
 import shutil
@@ -28,12 +30,13 @@ from numpy.typing import NDArray
 
 from scaling.corpora.sampler import held_out_windows
 from scaling.corpora.text import Corpus
-from scaling.errors import DiskFull, ScalingError
+from scaling.errors import DiskFull, Diverged, ScalingError
 from scaling.flops import count_flops, count_parameters
 from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows
 from scaling.study import Trunk
 from scaling.train import checkpoint, machine
 from scaling.train.engine import EXIT_DISK_FULL, EXIT_STOPPED
+from scaling.train.packs import together
 from scaling.train.schedule import cooldown_share, trunk_share
 from scaling.train.stack import Stack
 from scaling.units import bits_per_byte, print_count
@@ -45,6 +48,8 @@ CURVE_WINDOWS = 16
 CURVE_POINTS_PER_OCTAVE = 2
 CHECKPOINT_SECONDS = 15.0
 PROGRESS_SECONDS = 0.5
+DIVERGENCE_STEPS = 50
+"""Steps between two looks at whether the weights are finite; one that is not never becomes so again."""
 
 
 class Stopped(Exception):
@@ -66,6 +71,7 @@ class Worker:
         say: Callable[[dict[str, Any]], None] = lambda _: None,
     ):
         self.trunks, self.corpus, self.study, self.say = trunks, corpus, study, say
+        self.first = together(trunks)
         self.rows, self.checkpoints = folder / "rows", folder / "checkpoints" / pack
         self.rows.mkdir(parents=True, exist_ok=True)
         self.device = device
@@ -87,50 +93,50 @@ class Worker:
         self._unsaid = 0
         self._launcher = os.getppid()
 
-    @property
-    def first(self) -> Trunk:
-        """Stands for what all trunks of the stack share."""
-        return self.trunks[0]
-
     def train(self) -> None:
-        """Go on from the newest checkpoint to the last budget."""
-        self._resume()
+        """Go on from the newest checkpoint that no row is missing before, to the last budget."""
+        self._resume(last=self._first_gap())
         budgets = sorted(self.first.budgets, key=self.first.branch_step)
-        for budget in budgets:
-            self._trunk_to(self.first.branch_step(budget))
-            if all(self._has_run(k, budget) for k in range(len(self.trunks))):
-                self._tell_found(self.first.steps(budget) - self.first.branch_step(budget))
-                continue
-            self._checkpoint()
-            self._branch(budget)
+        try:
+            for budget in budgets:
+                self._trunk_to(self.first.branch_step(budget))
+                if not self._missing(budget):
+                    self._tell_found(self.first.steps(budget) - self.first.branch_step(budget))
+                    continue
+                self._checkpoint()
+                self._branch(budget)
+        except Diverged:
+            for kind, ends in (("average", self.first.averages()), ("annealed", budgets)):
+                for budget in ends:
+                    self._write_runs(budget, kind)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     # --- training ----------------------------------------------------------------------------------
 
     def _trunk_to(self, step: int) -> None:
         warmup = self.first.warmup_steps
-        curve = set(curve_steps(step))
-        averages = {self.first.steps(b): b for b in self.first.averages()}
-        while self.stack.step < step:
-            stops = [s for s in (*curve, *averages, step) if s > self.stack.step]
-            self._advance(min(stops), lambda s: trunk_share(s, warmup))
-            if self.stack.step in curve:
-                self._write_curve()
-            if self.stack.step in averages:
-                self._write_runs(averages[self.stack.step], "average")
+        curve, averages = curve_steps(step), self.first.averages()
+        stops = {s for s in (*curve, *map(self.first.steps, averages), step) if self.stack.step <= s <= step}
+        for stop in sorted(stops):  # the first may be here: a kill comes between a checkpoint and its rows
+            self._advance(stop, lambda s: trunk_share(s, warmup))
+            if stop in curve:
+                self._write_curve({k: self.ids[k] for k, t in enumerate(self.trunks) if stop <= t.last_step})
+            for budget in (b for b in averages if self.first.steps(b) == stop):
+                self._write_runs(budget, "average")
 
     def _branch(self, budget: int) -> None:
         """Cool a copy of the trunk down to its budget, write its rows, and come back to the trunk."""
         start, end = self.stack.step, self.first.steps(budget)
-        trunk, trunk_seconds = self.stack.fork(), self.seconds
+        trunk, trunk_seconds, trunk_diverged = self.stack.fork(), self.seconds, dict(self.diverged)
         shape, warmup = self.first.cooldown_shape, self.first.warmup_steps
         kept = self.checkpoints / f"branch-{end}"
         self._resume(kept)
-        self._advance(end, lambda s: trunk_share(s, warmup) * cooldown_share(s, start, end, shape), kept)
+        with contextlib.suppress(Diverged):
+            self._advance(end, lambda s: trunk_share(s, warmup) * cooldown_share(s, start, end, shape), kept)
         self._write_ensembles(budget)
         self._write_runs(budget, "annealed")
         self.stack.restore(trunk, start)
-        self.seconds = trunk_seconds
+        self.seconds, self.diverged = trunk_seconds, trunk_diverged
         shutil.rmtree(kept, ignore_errors=True)
 
     def _advance(self, to: int, share: Callable[[int], float], kept: Path | None = None) -> None:
@@ -146,11 +152,25 @@ class Worker:
             if self.stop or os.getppid() != self._launcher:
                 self._checkpoint(kept)
                 raise Stopped
+            if self.stack.step % DIVERGENCE_STEPS == 0:
+                self._note_diverged(torch.isfinite(self.stack.weights).all(1).tolist(), "weights are")
             if now - self._saved > CHECKPOINT_SECONDS:
                 self._checkpoint(kept)
 
         self.stack.advance(to, share, each)
         self._tell(time.monotonic())
+
+    def _note_diverged(self, finite: list[bool], what: str) -> None:
+        """Note which models have diverged, each with the first step at which that was seen.
+
+        Raises:
+            Diverged: all of them have.
+        """
+        found = [Diverged(trunk.name, what, self.stack.step) for trunk in self.trunks]
+        for k in (k for k, fine in enumerate(finite) if not fine):
+            self.diverged.setdefault(k, str(found[k]))
+        if len(self.diverged) == len(self.trunks):
+            raise found[0]
 
     def _tell(self, now: float) -> None:
         self.say({"tokens": self._unsaid})
@@ -168,8 +188,8 @@ class Worker:
         checkpoint.save(kept or self.checkpoints, self.stack.step, self.stack.state(), facts)
         self._saved = time.monotonic()
 
-    def _resume(self, kept: Path | None = None) -> None:
-        found = checkpoint.load_newest(kept or self.checkpoints)
+    def _resume(self, kept: Path | None = None, last: float = math.inf) -> None:
+        found = checkpoint.load_newest(kept or self.checkpoints, last)
         if found is None:
             return
         tensors, facts, damaged = found
@@ -206,23 +226,42 @@ class Worker:
         run_id = self.trunks[k].run_id(self.corpus.corpus_hash, budget, kind, members)
         return any(row["run_id"] == run_id for row in read_rows(self._file(k), "run"))
 
+    def _missing(self, budget: int, kind: str = "annealed") -> list[int]:
+        """The models that are asked for such a run and have none yet."""
+        asked = [t.budgets if kind == "annealed" else t.averages() for t in self.trunks]
+        return [
+            k for k, budgets in enumerate(asked) if budget in budgets and not self._has_run(k, budget, kind)
+        ]
+
+    def _first_gap(self) -> float:
+        """The trunk's first step at which a row is missing: a state beyond it cannot make that row."""
+        at = [(self.first.branch_step(b), b, "annealed") for b in self.first.budgets]
+        at += [(self.first.steps(b), b, "average") for b in self.first.averages()]
+        missing = (
+            s for s, b, kind in at if not all(self._has_run(k, b, kind) for k in range(len(self.trunks)))
+        )
+        return min(missing, default=math.inf)
+
     def _file(self, k: int) -> Path:
         return self.rows / f"{self.ids[k]}.jsonl"
 
-    def _write_curve(self) -> None:
-        known = {
-            k: {row["step"] for row in read_rows(self._file(k), "evaluation") if row["run_id"] == self.ids[k]}
-            for k in range(len(self.trunks))
-        }
+    def _write_curve(self, ids: dict[int, str]) -> None:
+        """A point of the learning curve of some models, under the id of each, where there is none yet."""
+        step = self.stack.step
+        missing = {k: run_id for k, run_id in ids.items() if not self._has_point(k, run_id, step)}
+        if not missing:
+            return
         losses = {d: self.stack.evaluate(w) for d, w in self.curve.items()}
-        for k, trunk in enumerate(self.trunks):
-            if self.stack.step in known[k]:
-                continue
+        for k, run_id in missing.items():
             domains = [self._domain_loss(d, table[k]) for d, table in losses.items()]
-            append_rows(self._file(k), *self._evaluations(self.ids[k], trunk, self.stack.step, domains))
-            if k not in self.diverged and not np.isfinite([d.loss for d in domains]).all():
-                self.diverged[k] = f"loss not finite at step {self.stack.step}"
+            append_rows(self._file(k), *self._evaluations(run_id, self.trunks[k], step, domains))
+        finite = np.all([np.isfinite(table).all(1) for table in losses.values()], axis=0)
+        self._note_diverged(finite.tolist(), "losses are")
         self.say({"loss": self._mean_loss(losses)})
+
+    def _has_point(self, k: int, run_id: str, step: int) -> bool:
+        known = read_rows(self._file(k), "evaluation")
+        return any(row["run_id"] == run_id and row["step"] == step for row in known)
 
     def _mean_loss(self, losses: dict[str, NDArray[np.float64]]) -> float:
         """Mean over the models that have not diverged of the loss on their blend, nats/token."""
@@ -235,9 +274,9 @@ class Worker:
 
     def _write_runs(self, budget: int, kind: str) -> None:
         """A row for every model of the stack that has none yet, measured as it is now."""
-        losses = {d: self.stack.evaluate(w, average=kind == "average") for d, w in self.final.items()}
-        for k in range(len(self.trunks)):
-            if not self._has_run(k, budget, kind):
+        if missing := self._missing(budget, kind):
+            losses = {d: self.stack.evaluate(w, average=kind == "average") for d, w in self.final.items()}
+            for k in missing:
                 self._write_run(k, budget, kind, {d: table[k] for d, table in losses.items()})
 
     def _write_ensembles(self, budget: int) -> None:
@@ -246,7 +285,8 @@ class Worker:
             tuple(which[:size]): size
             for which in self.ensembles.values()
             for size in (2**i for i in range(1, len(which).bit_length()))
-            if not self._has_run(which[0], budget, "ensemble", size)
+            if budget in self.trunks[which[0]].budgets
+            and not self._has_run(which[0], budget, "ensemble", size)
             and not self.diverged.keys() & which[:size]
         }
         if members:
@@ -257,7 +297,7 @@ class Worker:
     def _write_run(
         self, k: int, budget: int, kind: str, losses: dict[str, NDArray[np.float64]], members: int = 1
     ) -> None:
-        trunk, steps = self.trunks[k], self.first.steps(budget)
+        trunk, steps = self.trunks[k], self.stack.step
         domains = [self._domain_loss(d, per_window) for d, per_window in losses.items()]
         shares = dict(trunk.blend)
         blended = [(shares[d.domain], d) for d in domains if shares.get(d.domain, 0) > 0]
@@ -278,7 +318,7 @@ class Worker:
             run_id=trunk.run_id(self.corpus.corpus_hash, budget, kind, members),
             trunk_id=self.ids[k],
             study=self.study,
-            name=f"{trunk.name} tokens {print_count(tokens)}{of}",
+            name=f"{trunk.name} tokens {print_count(trunk.steps(budget) * trunk.tokens_per_step)}{of}",
             kind=kind,
             status="diverged" if note else "done",
             N=parameters.matrices,
@@ -290,6 +330,7 @@ class Worker:
             unique_budget=sum(map(self.stack.samplers[k].windows, self.stack.samplers[k].domains))
             * trunk.context,
             epochs=tokens / unique,
+            domain_epochs=self.stack.samplers[k].domain_epochs(steps),
             C=flops.total,
             flops_matrix=flops.matrices,
             flops_attention=flops.attention_causal,

@@ -92,7 +92,11 @@ def test_study_names_a_vocabulary_that_is_not_the_corpus_s(tmp_path):
     ("text", "error", "words"),
     [
         ('source = "parket"', UnknownSource, "Did you mean 'parquet'"),
-        ("source = 3", UnknownSource, "Known: installed, folder, jsonl, parquet, huggingface, language"),
+        (
+            "source = 3",
+            UnknownSource,
+            "Known: installed, folder, files, jsonl, parquet, huggingface, language",
+        ),
         ('source = "jsonl"', BadValue, "corpus.path = None, but it must be given where source = 'jsonl'"),
         ('source = "huggingface"', BadValue, "given where source = 'huggingface'"),
         ('source = "language"', BadValue, "given where source = 'language'"),
@@ -107,6 +111,14 @@ def test_study_names_a_vocabulary_that_is_not_the_corpus_s(tmp_path):
         ("vocabulary = 100", BadValue, "256 \\(bytes\\), or from 257 to 65536"),
         ('vocabulary = "many"', BadValue, "a whole number of tokens"),
         ('packages = "numpy"', BadValue, "a list of package names"),
+        (
+            'source = "files"\npaths = "a.txt"',
+            BadValue,
+            "corpus.paths = 'a.txt', but it must be a list of files and",
+        ),
+        ('source = "files"\npaths = [""]', BadValue, "names of files and folders"),
+        ('source = "files"', BadValue, "given where source = 'files'"),
+        ('paths = ["x"]', BadValue, "left out where source = 'installed'"),
         ("languages = 3", BadValue, "a table for each language"),
         ("languages = { a = {} }", BadValue, "with its kind"),
         ('languages = { a = { kind = "runic" } }', BadValue, "'markov' or 'nested' or 'associative'"),

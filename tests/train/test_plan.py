@@ -14,7 +14,7 @@ from scaling.flops import Shape
 from scaling.store import Store
 from scaling.study import Trunk, read_study
 from scaling.train import machine, packs, plan, worker
-from scaling.train.packs import pack_trunks, stack_bytes
+from scaling.train.packs import Pack, pack_trunks, stack_bytes
 from scaling.train.plan import plan_sweep
 from scaling.train.worker import Worker
 
@@ -112,6 +112,34 @@ def test_stacks_are_as_large_as_memory_allows():
     members = tuple(replace(trunks[0], member=m) for m in range(4))
     with pytest.raises(ModelTooLarge, match=r"4 models together .* one worker has"):
         pack_trunks(members, "c", 1, False, room)
+
+
+def test_budgets_that_differ_share_a_stack_where_few_steps_are_for_nothing():
+    """A tenth more than its own for any model on a CPU, twice as many on a GPU."""
+    budgets = [(2**16,), (2**13, 2**16), (3 * 2**14,), (2**16, 2**16 + 1024), (2**12,)]
+    trunks = tuple(Trunk(width=16, seed=s, budgets=b) for s, b in enumerate(budgets))
+    stacks = {
+        gpu: [{t.seed for t in p.trunks} for p in pack_trunks(trunks, "c", 1, gpu)] for gpu in (True, False)
+    }
+    assert stacks == {True: [{0, 1, 2, 3}, {4}], False: [{0, 1}, {3}, {2}, {4}]}
+    assert packs.together(trunks[:3]).budgets == (2**13, 3 * 2**14, 2**16)
+
+
+def test_a_stack_that_was_begun_stays_as_it_is_where_it_fits():
+    trunks = tuple(Trunk(width=64, seed=s, budgets=(8192,)) for s in range(6))
+    begun = [Pack(trunks[:4], "c"), Pack(trunks[3:5], "c"), Pack((replace(trunks[0], seed=9),), "c")]
+    asked = pack_trunks(trunks, "c", 3, False, begun=begun)
+    assert [p.trunks for p in asked] == [trunks[:4], trunks[4:5], trunks[5:]]
+    room = 3 * stack_bytes(trunks[0], 3)
+    assert max(len(p.trunks) for p in pack_trunks(trunks, "c", 3, False, room, begun)) == 2
+
+
+def test_what_is_left_of_a_stack_keeps_ensembles_whole():
+    members = tuple(Trunk(width=16, seed=s, member=m, budgets=(8192,)) for s in range(2) for m in range(2))
+    pack = Pack(members, "c")
+    done = {t.run_id("c", 8192) for t in members[:3]}
+    assert pack.left(done).trunks == members[2:]
+    assert pack.left(pack.run_ids) is None
 
 
 def test_a_model_beyond_memory_is_named_before_any_work(study, monkeypatch):

@@ -94,14 +94,15 @@ def test_sweep_writes_every_row_and_trains_nothing_twice(study):
 
 
 def test_sweep_killed_and_typed_again_gives_the_same_rows(tmp_path, library):
-    """SIGKILL to launcher and workers twice, then the same command to the end; beside it a calm run. What a kill at
-    any moment leaves of one worker is the matter of test_worker."""
+    """SIGKILL to launcher and workers twice, then the same command with more workers to the end, which go on with the
+    stack that was begun; beside it a calm run. What a kill at any moment leaves of one worker is the matter of
+    test_worker."""
     text = STUDY.replace("width = [16, 32]", "width = 32")
     calm, killed = (write_study(tmp_path, library, name, text) for name in ("calm", "killed"))
     scaling.sweep(calm, progress=False)
-    command = [sys.executable, "-m", "scaling", "sweep", str(killed), "--quiet", "--workers", "2"]
+    command = [sys.executable, "-m", "scaling", "sweep", str(killed), "--quiet", "--workers"]
     for moment in (1, 3):
-        launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        launcher = subprocess.Popen([*command, "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for_rows(killed, moment)
         workers = workers_of(killed)
         launcher.send_signal(signal.SIGKILL)
@@ -109,7 +110,11 @@ def test_sweep_killed_and_typed_again_gives_the_same_rows(tmp_path, library):
         for pid in workers:
             kill(pid)
     assert 0 < rows_on_disk(killed) < 6
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert [len(pack.trunks) for pack in plan_sweep(read_study(killed), workers=2, progress=False).packs] == [
+        2
+    ]
+    subprocess.run([*command, "2"], check=True, stdout=subprocess.DEVNULL)
+    assert len(jobs(killed)) == 1
     assert rows(killed).equals(rows(calm))
 
 
@@ -147,9 +152,11 @@ def test_sweep_runs_from_a_notebook_cell(tmp_path, library):
     assert "6/6 runs" in str(notebook.metadata["widgets"])  # the bar is a widget, whose state is kept apart
 
 
-def test_two_launchers_share_one_store(study):
-    command = [sys.executable, "-m", "scaling", "sweep", str(study), "--quiet", "--workers", "1"]
-    launchers = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
+@pytest.mark.parametrize("workers", [(1, 1), (1, 2)], ids=str)
+def test_two_launchers_share_one_store_whatever_their_workers(study, workers):
+    """No trunk is in two stacks, and no run is written twice."""
+    command = [sys.executable, "-m", "scaling", "sweep", str(study), "--quiet", "--workers"]
+    launchers = [subprocess.Popen([*command, str(n)], stdout=subprocess.DEVNULL) for n in workers]
     assert [launcher.wait() for launcher in launchers] == [0, 0]
     written = [
         json.loads(line)["run"]["run_id"]
@@ -158,6 +165,8 @@ def test_two_launchers_share_one_store(study):
         if '"run"' in line
     ]
     assert len(written) == len(set(written)) == 12
+    trained = [(t["width"], t["seed"]) for job in jobs(study) for t in job["trunks"]]
+    assert len(trained) == len(set(trained)) == 4
 
 
 def test_sweep_repeats_data_exactly_as_often_as_asked(tmp_path, library):
@@ -165,6 +174,9 @@ def test_sweep_repeats_data_exactly_as_often_as_asked(tmp_path, library):
     frame = scaling.sweep(write_study(tmp_path, library, "repeats", text), progress=False).sort("D")
     assert frame["epochs"].unique().sort().to_list() == [1.0, 2.0, 4.0]
     assert frame["unique_tokens"].to_list() == [16384] * 6
+    for row in frame.iter_rows(named=True):
+        passes = json.loads(row["domain_epochs"])
+        assert passes == pytest.approx(dict.fromkeys(("code", "prose"), row["epochs"]))
 
 
 def test_a_cosine_over_the_whole_budget_is_a_run_of_its_own(tmp_path, library):
@@ -340,6 +352,10 @@ def test_a_line_cut_short_is_passed_over_and_closed(tmp_path):
 def rows_on_disk(folder):
     files = Store(read_study(folder)).local.glob("rows/*.jsonl")
     return sum(file.read_text().count('{"run":') for file in files)
+
+
+def jobs(folder):
+    return [json.loads(f.read_text()) for f in Store(read_study(folder)).local.glob("jobs/*.json")]
 
 
 def workers_of(folder):

@@ -41,9 +41,10 @@ class Counted(Worker):
         self.train()
 
 
-def worker(corpus, folder, trunk=TRUNK, say=lambda _: None):
+def worker(corpus, folder, *trunks, say=lambda _: None):
     torch.set_num_threads(1)
-    return Counted([trunk], corpus, study="s", folder=folder, pack="p", device=torch.device("cpu"), say=say)
+    cpu = torch.device("cpu")
+    return Counted([*trunks] or [TRUNK], corpus, study="s", folder=folder, pack="p", device=cpu, say=say)
 
 
 def rows(folder):
@@ -84,6 +85,39 @@ def test_branch_is_resumed_from_its_own_checkpoint(corpus, tmp_path, undisturbed
     second.run(10**9)
     assert second.steps[0] == 21
     assert rows(folder) == undisturbed[0]
+
+
+@pytest.mark.parametrize("gamma", [0, 17])
+def test_worker_makes_rows_that_are_gone_from_a_state_before_their_branch(corpus, tmp_path, gamma):
+    """Stopped at 45 steps, beyond the first branch at 16 of the trunk, of which no row is left."""
+    trunk = replace(TRUNK, budgets=(2048, *TRUNK.budgets), average_gamma=gamma)
+    calm, folder = worker(corpus, tmp_path / "calm", trunk), tmp_path / "gone"
+    calm.run(10**9)
+    first = worker(corpus, folder, trunk)
+    with pytest.raises(Stopped):
+        first.run(60)
+    (file,) = (folder / "rows").glob("*.jsonl")
+    rows_kept = [line for line in file.read_text().splitlines(keepends=True) if f'"D": {4096}' not in line]
+    file.write_text("".join(rows_kept))
+    second = worker(corpus, folder, trunk)
+    second.run(10**9)
+    assert second.steps[0] <= 17
+    assert sorted(rows(folder), key=str) == sorted(rows(tmp_path / "calm"), key=str)
+
+
+def test_worker_killed_between_a_checkpoint_and_its_rows_still_measures_that_step(corpus, tmp_path):
+    trunk = replace(TRUNK, average_gamma=17)
+    calm, folder = worker(corpus, tmp_path / "calm", trunk), tmp_path / "killed"
+    calm.run(10**9)
+    first = worker(corpus, folder, trunk)
+    with pytest.raises(Stopped):
+        first.run(32)  # the trunk's 16 and the first branch's 16
+    again = worker(corpus, folder, trunk)
+    with pytest.raises(Stopped):
+        again.run(16)  # the trunk is at 32, where its average is measured
+    again = worker(corpus, folder, trunk)
+    again.run(10**9)
+    assert rows(folder) == rows(tmp_path / "calm")
 
 
 @pytest.mark.parametrize("stop_after", [7, 25, 45])
@@ -127,6 +161,84 @@ def test_worker_killed_at_ten_random_moments_writes_the_same_rows_bit_for_bit(co
     last.run(10**9)
     assert 0 < len(last.steps) < len(calm.steps)
     assert rows(folder) == rows(tmp_path / "calm")
+
+
+@pytest.mark.parametrize("gamma", [0, 17])
+def test_a_stack_of_different_budgets_writes_the_rows_of_each_model_alone(corpus, tmp_path, gamma):
+    """Rows, averages and learning curves, bit for bit; among the budgets are two of one number of steps."""
+    asked = [(4096, 8192), (2048, 8200), (4096,)]
+    trunks = [replace(TRUNK, seed=k, budgets=b, average_gamma=gamma) for k, b in enumerate(asked)]
+    both = worker(corpus, tmp_path / "both", *trunks)
+    both.run(10**9)
+    assert len(both.steps) * 128 * 3 == Pack(tuple(trunks), corpus.corpus_hash).tokens
+    for k, trunk in enumerate(trunks):
+        alone = worker(corpus, tmp_path / f"alone{k}", trunk)
+        alone.run(10**9)
+        assert read_rows(both._file(k), "evaluation") == read_rows(alone._file(0), "evaluation")
+        with_clock = read_rows(both._file(k), "run")
+        assert [{k: v for k, v in row.items() if k not in CLOCK} for row in with_clock] == rows(
+            tmp_path / f"alone{k}"
+        )
+        assert len(with_clock) == len(trunk.budgets) + len(trunk.averages())
+
+
+WILD = replace(TRUNK, peak_lr=1e38)
+
+
+def test_training_ends_where_every_model_has_diverged_and_their_rows_say_at_which_step(corpus, tmp_path):
+    wild = worker(corpus, tmp_path, WILD, replace(WILD, seed=1))
+    wild.run(10**9)
+    assert wild.steps[-1] == 16
+    for k in range(2):
+        found = read_rows(wild._file(k), "run")
+        assert [row["run_id"] for row in found] == [
+            wild.trunks[k].run_id(corpus.corpus_hash, b) for b in TRUNK.budgets
+        ]
+        for row in found:
+            assert row["status"] == "diverged"
+            assert row["steps"] * 128 == row["D"] == 16 * 128
+            assert row["note"].endswith(
+                "its losses are not finite at step 16. Lower its peak_lr, or lengthen warmup_tokens."
+            )
+    again = worker(corpus, tmp_path, *wild.trunks)
+    again.run(10**9)
+    assert read_rows(wild._file(1), "run") == found
+
+
+def test_a_model_is_invariant_to_one_beside_it_that_diverges(corpus, tmp_path, undisturbed):
+    both = worker(corpus, tmp_path / "both", WILD, TRUNK)
+    both.run(10**9)
+    assert len(both.steps) == undisturbed[1]
+    wild, calm = (read_rows(both._file(k), "run") for k in range(2))
+    assert [{k: v for k, v in row.items() if k not in CLOCK} for row in calm] == undisturbed[0]
+    assert [row["status"] for row in wild] == ["diverged"] * 2
+    assert [row["steps"] for row in wild] == [32, 64]
+
+
+def test_a_cooldown_that_diverges_ends_alone(corpus, tmp_path, undisturbed, monkeypatch):
+    """Weights are spoilt at the branch's second step, and looked at two steps later."""
+    monkeypatch.setattr(scaling.train.worker, "DIVERGENCE_STEPS", 4)
+    mine = worker(corpus, tmp_path / "spoilt")
+    branch = mine._branch
+
+    def spoiled(budget):
+        each, mine.stop_at = mine.stack.optimizer.step, mine.stack.step + 2
+
+        def step(weights, gradient, rate, count):
+            each(weights, gradient, rate, count)
+            if budget == 4096 and count == mine.stop_at:
+                weights[0, 3] = float("nan")
+
+        mine.stack.optimizer.step = step
+        branch(budget)
+        mine.stack.optimizer.step = each
+
+    mine._branch = spoiled
+    mine.run(10**9)
+    first, second = rows(tmp_path / "spoilt")
+    assert (first["status"], first["steps"]) == ("diverged", 20)
+    assert "its weights are not finite at step 20" in first["note"]
+    assert second == undisturbed[0][1]
 
 
 def train_and_tell(corpus_folder, folder, said):
