@@ -341,6 +341,18 @@ class ModelTooLarge(TrainError):
         )
 
 
+class OutOfDeviceMemory(TrainError):
+    """A stack that was planned to fit into a GPU's memory, and did not."""
+
+    def __init__(self, name: str, models: int, passes: int, said: str):
+        self.name, self.models, self.passes = name, models, passes
+        first = said.partition("\n")[0]
+        super().__init__(
+            f"asked to train {models} models ({name} and its like) in {passes} passes a step, but the GPU has no room "
+            f"for them: {first} Lower tokens_per_step, or let what else is on it end; finished rows are kept."
+        )
+
+
 class Diverged(TrainError):
     """A model that cannot learn any more; its rows say so, and training ends where all of a stack have come to it."""
 

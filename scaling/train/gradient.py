@@ -6,32 +6,17 @@ None of it changes what is computed, beyond the rounding of sums in another orde
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from scaling.study import Trunk
+from scaling.train.mode import Mode
 from scaling.train.model import Transformer, matrix_views
 from scaling.train.packs import models_at_once
 
-PRECISIONS = ("fp32", "bf16")
 _END = -1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mode:
-    """What a device is asked to do for a step."""
-
-    precision: str = "fp32"
-    """Of activations and products; weights, moments, norms, softmax and the sum over passes are fp32 in any case."""
-    passes: int = 1
-    """Parts of a batch, one after another, where its activations do not fit into memory at once."""
-    graph: bool = False
-    """Record the whole step as a CUDA graph: small models on a GPU wait for the CPU otherwise."""
-    compile: bool = False
-    """Fuse element-wise work by torch.compile."""
 
 
 class Gradient:
@@ -43,9 +28,11 @@ class Gradient:
 
     def __init__(self, net: Transformer, weights: Tensor, trunk: Trunk, mode: Mode):
         self.weights, self.passes = weights, mode.passes
+        self.ranks = dist.get_world_size() if dist.is_initialized() else 1
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.found = torch.empty_like(weights)
         dtype = torch.bfloat16 if mode.precision == "bf16" else weights.dtype
-        aside = dtype != weights.dtype or mode.passes > 1
+        aside = dtype != weights.dtype or mode.passes > 1 or self.ranks > 1
         self.read = weights if dtype == weights.dtype else torch.empty_like(weights, dtype=dtype)
         self.written = torch.empty_like(weights, dtype=dtype) if aside else self.found
         self.of = torch.compile(net.gradient, dynamic=False) if mode.compile else net.gradient
@@ -58,8 +45,6 @@ class Gradient:
             )
             for k in range(0, models, together)
         ]
-        self.ranks = dist.get_world_size() if dist.is_initialized() else 1
-        self.rank = dist.get_rank() if dist.is_initialized() else 0
 
     def fill(self, tokens: Tensor, step: int) -> Tensor:
         """Gradient at the batch `[K, windows, context + 1]` of a step."""
@@ -86,14 +71,14 @@ class Gradient:
             self.read.copy_(self.weights)
         if self.ranks > 1:
             dist.broadcast(self.read, 0)
-            tokens = tokens[:, self.rank :: self.ranks]
         for models, weights, into in self.groups:
-            for number, some in enumerate(tokens[models].chunk(self.passes, 1)):
+            if self.written is self.found:
+                self.of(weights, tokens[models], into)
+                continue
+            total = self.found[models].zero_()
+            for some in tokens[models, self.rank :: self.ranks].chunk(self.passes, 1):
                 self.of(weights, some, into)
-                if self.written is not self.found:
-                    total = self.found[models]
-                    total.copy_(self.written[models]) if number == 0 else total.add_(self.written[models])
+                total.add_(self.written[models], alpha=some.shape[1] / tokens.shape[1])
         if self.ranks > 1:
             dist.reduce(self.found, 0)
-        shares = self.passes * self.ranks
-        return self.found.mul_(1.0 / shares) if shares > 1 else self.found
+        return self.found

@@ -7,7 +7,8 @@ import torch
 
 from scaling.flops import count_parameters
 from scaling.study import Trunk
-from scaling.train.gradient import Gradient, Mode
+from scaling.train.gradient import Gradient
+from scaling.train.mode import Mode
 from scaling.train.model import Transformer
 
 CPU = torch.device("cpu")
