@@ -131,10 +131,13 @@ class Flops:
     attention_full: float
     """The same as if every token saw all T positions, as a kernel without a causal shortcut computes it."""
     head: float
+    embedding: float = 0.0
+    """Always 0: the embedding is a look-up, no matrix product; its weights are in `Parameters.embedding`. Conventions
+    that count it as a product with one-hot rows take as much as for the head."""
 
     @property
     def total(self) -> float:
-        """C of the store: matrix products, causal attention, head."""
+        """C of the store: matrix products, causal attention, head; not the embedding, however it is counted."""
         return self.matrices + self.attention_causal + self.head
 
 
@@ -143,9 +146,8 @@ def count_flops(shape: Shape, tokens: float = 1) -> Flops:
 
         matrices  6 N
         attention 6 · depth · width · (T + 1)   causal,   12 · depth · width · T   full
-        head      6 · width · vocabulary                                           each per token
-
-    The embedding is a look-up and costs none.
+        head      6 · width · vocabulary
+        embedding 0, a look-up                                                     each per token
 
     Source:
         Kaplan et al. 2020, arXiv:2001.08361, table 1, and Hoffmann et al. 2022, arXiv:2203.15556, appendix F, for the
