@@ -442,11 +442,10 @@ def curve_steps(last: int) -> list[int]:
 
 def keep_pages() -> None:
     """Tell the allocator to keep freed memory: a step frees and asks for the same pages again and again."""
-    if sys.platform == "linux":
-        trim_threshold, mmap_max = -1, -4
-        libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 1 << 30)
+    trim_threshold, mmap_max = -1, -4  # as glibc numbers them; other C libraries have no mallopt
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 1 << 30)
 
 
 def main(job_path: str) -> int:

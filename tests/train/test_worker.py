@@ -1,7 +1,10 @@
 """One worker on its way: stopped or killed where it stands, it goes on from there to the same rows."""
 
+import ctypes
 import multiprocessing
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -258,6 +261,33 @@ def test_a_cooldown_that_diverges_ends_alone(corpus, tmp_path, undisturbed, monk
     assert (first["status"], first["steps"]) == ("diverged", 20)
     assert "its weights are not finite at step 20" in first["note"]
     assert second == undisturbed[0][1]
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="this C library has no mallopt")
+def test_freed_pages_stay_with_a_process_that_keeps_them():
+    """Of 64 MiB that are freed, all stay resident, and without the setting none."""
+    code = """
+import sys, numpy
+from pathlib import Path
+from scaling.train.worker import keep_pages
+if sys.argv[1] == "keep":
+    keep_pages()
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+before, block = resident(), numpy.ones(64 << 20, "u1")
+del block
+print(resident() - before)
+"""
+    kept, given_back = (
+        int(subprocess.run([sys.executable, "-c", code, how], capture_output=True, check=True).stdout)
+        for how in ("keep", "give")
+    )
+    assert kept > 60 << 20 > 8 << 20 > given_back
+
+
+def test_a_c_library_without_mallopt_is_passed_over(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    scaling.train.worker.keep_pages()
 
 
 def train_and_tell(corpus_folder, folder, said):
