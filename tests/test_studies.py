@@ -9,6 +9,7 @@ import pytest
 import scaling
 from scaling.errors import ScalingError
 from scaling.fit.vertex import vertex
+from scaling.flops import count_parameters
 from scaling.laws import chinchilla
 from scaling.store import Store, studies
 from scaling.study import read_study
@@ -142,3 +143,15 @@ def test_gpu_twins_ask_for_larger_models_than_their_study(file):
     twin, study = read_study(file), read_study(file.parent)
     assert min(t.width for t in twin.trunks) > max(t.width for t in study.trunks)
     assert {t.weight_decay for t in twin.trunks} == {t.weight_decay for t in study.trunks}
+
+
+def test_the_ladders_gpu_twin_spans_what_it_says():
+    """Six sizes from 1 to 124 million weights, a third off at the most for whole heads, and 32 times the tokens."""
+    twin = read_study(RUNS / "ladder" / "gpu.toml")
+    sizes = sorted({count_parameters(t.shape).matrices for t in twin.trunks})
+    assert sizes == pytest.approx([1.33e6, 3.1e6, 8.8e6, 22e6, 49e6, 116e6], rel=0.02)
+    budgets = twin.trunks[0].budgets
+    assert (min(budgets), max(budgets)) == (2**25, 2**30)
+    assert all(t.tokens_per_step == 2**14 for t in twin.trunks)
+    words = (RUNS / "ladder" / "gpu.toml").read_text()
+    assert "needs a GPU and has not been run" in words
