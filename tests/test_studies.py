@@ -10,8 +10,8 @@ import scaling
 from scaling.errors import ScalingError
 from scaling.fit.vertex import vertex
 from scaling.flops import count_parameters
-from scaling.laws import chinchilla
-from scaling.store import Store, studies
+from scaling.laws import chinchilla, kaplan, power_mean
+from scaling.store import Store, select_rows, studies
 from scaling.study import read_study
 
 RUNS = Path(__file__).parents[1] / "runs"
@@ -129,6 +129,28 @@ def test_the_quickstarts_law_has_its_minimum_where_starts_agree():
     found = scaling.fit(chinchilla, runs, bootstrap=0)
     assert found.starts.agree >= found.starts.total / 2
     assert found.rms_percent < 5
+
+
+@pytest.mark.parametrize(
+    "row, where",
+    [
+        ("width ≤ 64 (96 runs)", "width <= 64"),
+        ("width ≥ 64 (72)", "width >= 64"),
+        ("width ≥ 48, D ≥ 512Ki (64)", "width >= 48 AND D >= 524288"),
+        ("all (144)", "width > 0"),
+    ],
+)
+def test_the_ladders_log_matches_what_compare_gives(row, where):
+    """Residual in sample, and on the largest half decade of compute: rms, then bias; rounded as in the table."""
+    runs = select_rows(scaling.open_runs(RUNS / "ladder", origin="committed"), where)
+    assert f"({len(runs)}" in row
+    laws = [chinchilla, power_mean, kaplan]
+    found = {name: rest for name, _, *rest in scaling.compare(laws, runs).table.rows()}
+    said = [found[law.__name__] for law in laws]
+    cells = [f"{fit:.1f} %; {rms:.1f} %, {bias:+.1f} %".replace("-", "−") for fit, rms, bias in said]
+    lines = (RUNS / "ladder" / "LOG.md").read_text().splitlines()
+    (logged,) = (line for line in lines if line.startswith(f"| {row} |"))
+    assert [cell.strip() for cell in logged.split("|")[3:-1]] == cells
 
 
 def test_errors_share_one_root():
