@@ -263,11 +263,11 @@ def runs(ctx: click.Context, root: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from scaling.store import Store, studies
+    from scaling.store import Store, ceiling_share, studies
 
-    table = Table(
-        "study", "asked", "committed", "local", "diverged", "corpora", "machines", box=None, pad_edge=False
-    )
+    columns = ("study", "asked", "committed", "local", "diverged", "corpora", "machines", "of ceiling")
+    table = Table(*columns, box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
     for study in studies(root):
         store = Store(study)
         committed, local = store.rows("run", "committed"), store.rows("run", "local")
@@ -280,8 +280,10 @@ def runs(ctx: click.Context, root: Path) -> None:
             str((every["status"] == "diverged").sum()),
             str(every["corpus_hash"].n_unique()),
             str(every["device"].n_unique()),
+            "" if (share := ceiling_share(every)) is None else f"{share:.0%}",
         )
     Console().print(table)
+    click.echo("Of ceiling: FLOP/s that the runs reached, over those of a plain matrix product; the median.")
 
 
 @runs.command()

@@ -7,7 +7,7 @@ left out, as in every published convention. The conventions of the literature di
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scaling.errors import BadValue
 
@@ -43,7 +43,7 @@ class Shape:
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
             raise BadValue("model shape", "activation", self.activation, " or ".join(ACTIVATIONS))
-        least = {"width": 1, "depth": MINIMUM_DEPTH, "head_dim": 2, "context": 1, "vocabulary": 1}
+        least = {"head_dim": 2, "width": 1, "depth": MINIMUM_DEPTH, "context": 1, "vocabulary": 1}
         for key, at_least in least.items():
             if getattr(self, key) < at_least:
                 raise BadValue("model shape", key, getattr(self, key), f"at least {at_least}")
@@ -86,17 +86,17 @@ def ladder(
         head_dim, context, vocabulary: as in `Shape`.
 
     Raises:
-        BadValue: N is too small for one head in each of two blocks.
+        BadValue: N is too small for one head in each of two blocks, or another size is as `Shape` refuses it.
     """
-    blocks = depth or max(MINIMUM_DEPTH, round((N / (12 * WIDTH_PER_DEPTH**2)) ** (1 / 3)))
+    by_rule = max(MINIMUM_DEPTH, round((N / (12 * WIDTH_PER_DEPTH**2)) ** (1 / 3)))
+    blocks = by_rule if depth is None else depth
+    one_head = Shape(width=head_dim, depth=blocks, head_dim=head_dim, context=context, vocabulary=vocabulary)
     heads = round((N / (12 * blocks)) ** 0.5 / head_dim)
     if heads < 1:
         raise BadValue(
             "ladder", "N", N, f"at least {round(3 * blocks * head_dim**2):,} at head_dim = {head_dim}"
         )
-    return Shape(
-        width=heads * head_dim, depth=blocks, head_dim=head_dim, context=context, vocabulary=vocabulary
-    )
+    return replace(one_head, width=heads * head_dim)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,10 +131,13 @@ class Flops:
     attention_full: float
     """The same as if every token saw all T positions, as a kernel without a causal shortcut computes it."""
     head: float
+    embedding: float = 0.0
+    """Always 0: the embedding is a look-up, no matrix product; its weights are in `Parameters.embedding`. Conventions
+    that count it as a product with one-hot rows take as much as for the head."""
 
     @property
     def total(self) -> float:
-        """C of the store: matrix products, causal attention, head."""
+        """C of the store: matrix products, causal attention, head; not the embedding, however it is counted."""
         return self.matrices + self.attention_causal + self.head
 
 
@@ -143,9 +146,8 @@ def count_flops(shape: Shape, tokens: float = 1) -> Flops:
 
         matrices  6 N
         attention 6 · depth · width · (T + 1)   causal,   12 · depth · width · T   full
-        head      6 · width · vocabulary                                           each per token
-
-    The embedding is a look-up and costs none.
+        head      6 · width · vocabulary
+        embedding 0, a look-up                                                     each per token
 
     Source:
         Kaplan et al. 2020, arXiv:2001.08361, table 1, and Hoffmann et al. 2022, arXiv:2203.15556, appendix F, for the

@@ -145,7 +145,7 @@ class Evaluation:
     """One domain's held-out loss at one step of a trunk or a branch."""
 
     run_id: str
-    """The run whose steps these are; a trunk's own points carry its `trunk_id`."""
+    """The run whose steps these are, in its cooldown and at its end; a trunk's own points carry its `trunk_id`."""
     step: int
     tokens: int
     """Tokens trained on so far."""

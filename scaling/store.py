@@ -218,6 +218,12 @@ def select_rows(runs: pl.DataFrame, where: str) -> pl.DataFrame:
         raise BadCondition(where, _first_line(problem), runs.columns) from None
 
 
+def ceiling_share(runs: pl.DataFrame) -> float | None:
+    """What runs reached of a plain product's FLOP/s on their device, the median; None where none was measured."""
+    share = (runs["flops_per_second"] / runs["ceiling"]).median()
+    return None if share is None else float(typing.cast(float, share))
+
+
 def open_evaluations(where: str | Path | Study, *, origin: str | None = None) -> pl.DataFrame:
     """Learning curves and per-domain losses of a study, one row for each run or trunk, step and domain.
 

@@ -17,7 +17,8 @@
     seed = [0, 1]
 
 A grid is a set of trunks, each trained once at a constant rate; every budget branches from its trunk and is cooled to
-zero. `budgets` is therefore the one key whose list does not multiply.
+zero. `budgets` is therefore the one key whose list does not multiply. In place of `width` a grid may give `N`, weights
+inside the blocks, as in N = ["1M", "124M"]: width and depth are then those of `flops.ladder`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -46,10 +47,12 @@ from scaling.errors import (
     UnknownUnit,
     VocabularyMismatch,
 )
-from scaling.flops import Shape
+from scaling.flops import Shape, ladder
 from scaling.units import parse_count, print_count
 
 _COUNTS = {"budgets", "tokens_per_step", "warmup_tokens", "beta2_half_life", "unique_budget"}
+_WHOLE = {"width", "depth", "head_dim", "context", "seed", "member", "vocabulary"}
+_WORDS = {"cooldown_shape", "activation", "optimizer"}
 COOLDOWNS = ("linear", "1-sqrt", "cosine")
 OPTIMIZERS = ("adamw", "muon")
 _LATER = frozenset(
@@ -335,7 +338,7 @@ def read_study(path: str | Path) -> Study:
     even = {domain: 1 / len(corpus.domains) for domain in corpus.domains}
     defaults = {"vocabulary": corpus.model_vocabulary} | ({"blend": even} if even else {})
     defaults |= table.get("defaults", {}) | ({"blend": blend} if blend else {})
-    keys = {f.name for f in fields(Trunk)}
+    keys = {f.name for f in fields(Trunk)} | {"N"}
     trunks: dict[Trunk, None] = {}
     for where, asked in [(f"{file} [defaults]", defaults), *((f"{file} [[grid]]", g) for g in grids)]:
         _known(where, asked, keys)
@@ -384,47 +387,51 @@ def _expand(where: str, asked: Mapping[str, Any]) -> Iterable[Trunk]:
 
 
 def _trunk(where: str, asked: dict[str, Any]) -> Trunk:
-    if "width" not in asked:
-        raise BadValue(where, "width", None, "given, one width or a list of them")
-    if isinstance(asked.get("peak_lr"), dict):
-        table = asked["peak_lr"]
-        if str(asked["width"]) not in table:
-            raise BadValue(
-                where, "peak_lr", table, f"a number, or a table with the width {asked['width']} in it"
-            )
-        asked["peak_lr"] = table[str(asked["width"])]
-    if asked.get("unique_budget") == "all":
-        asked["unique_budget"] = None
-    if "blend" in asked:
-        asked["blend"] = _blend(where, asked["blend"])
-    for key, value in asked.items():
-        if key in _COUNTS and value is not None:
-            many = key == "budgets"
-            counts = tuple(_count(where, key, v) for v in (value if many else [value]))
-            asked[key] = tuple(sorted(set(counts))) if many else counts[0]
-        elif key not in ("blend", "cooldown_shape", "unique_budget", "activation", "optimizer"):
-            wanted = (
-                int
-                if key in ("width", "depth", "head_dim", "context", "seed", "member", "vocabulary")
-                else float
-            )
-            if not _is_finite(value) or wanted(value) != value:
-                kind = "a whole number" if wanted is int else "a number"
-                raise BadValue(where, key, value, kind)
-            asked[key] = wanted(value)
+    if ("width" in asked) == ("N" in asked):
+        raise BadValue(where, "width", asked.get("width"), "given, one or a list of them, or N in its place")
+    asked = {key: _value(where, key, value) for key, value in asked.items()}
     try:
+        if "N" in asked:
+            given = {key: asked[key] for key in ("depth", "head_dim") if key in asked}
+            shape = ladder(asked.pop("N"), **given)
+            asked |= {"width": shape.width, "depth": shape.depth}
+        if isinstance(table := asked.get("peak_lr"), dict):
+            width = asked["width"]
+            wanted = f"a number, or a table with the width {width} in it"
+            _check(str(width) in table, "peak_lr", table, wanted)
+            asked["peak_lr"] = _number(where, "peak_lr", table[str(width)])
         trunk = Trunk(**asked)
         for one, other in itertools.pairwise(trunk.budgets):
-            _check(
-                trunk.steps(one) < trunk.steps(other),
-                "budgets",
-                [one, other],
-                f"at least one step of tokens_per_step = {trunk.tokens_per_step:,} apart, but both are "
-                f"{trunk.steps(one):,} steps",
-            )
+            steps = trunk.steps(one)
+            wanted = f"at least one step of tokens_per_step = {trunk.tokens_per_step:,} apart, not both {steps:,} steps"
+            _check(steps < trunk.steps(other), "budgets", [one, other], wanted)
         return trunk
     except BadValue as problem:
         raise BadValue(where, problem.key, problem.found, problem.wanted) from None
+
+
+def _value(where: str, key: str, value: Any) -> Any:
+    """What a key of `Trunk`, or N, is asked to be, in the type that it has there; a table of rates is left as it is."""
+    if key == "blend":
+        return _blend(where, value)
+    if key == "budgets":
+        return tuple(sorted({_count(where, key, budget) for budget in value}))
+    if key == "N":
+        return _count(where, key, value, "weights", "124M")
+    if key == "unique_budget" and value in (None, "all"):
+        return None
+    if key in _COUNTS:
+        return _count(where, key, value)
+    if key in _WORDS or (key == "peak_lr" and isinstance(value, dict)):
+        return value
+    return _number(where, key, value)
+
+
+def _number(where: str, key: str, value: object) -> int | float:
+    wanted = int if key in _WHOLE else float
+    if not _is_finite(value) or wanted(value) != value:
+        raise BadValue(where, key, value, "a whole number" if wanted is int else "a number")
+    return wanted(value)
 
 
 def _blend(where: str, value: object) -> tuple[tuple[str, float], ...]:
@@ -433,17 +440,19 @@ def _blend(where: str, value: object) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(value.items()))
 
 
-def _is_finite(value: object) -> bool:
+def _is_finite(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _count(where: str, key: str, value: object) -> int:
+def _count(where: str, key: str, value: object, what: str = "tokens", example: str = "128Ki") -> int:
     try:
         count = parse_count(value) if isinstance(value, str) or _is_finite(value) else -1.0
     except UnknownUnit:
         count = -1.0
     if count < 0 or count != round(count):
-        raise BadValue(where, key, value, 'a whole number of tokens, at least 0, e.g. 4096, "128Ki" or "4M"')
+        raise BadValue(
+            where, key, value, f'a whole number of {what}, at least 0, e.g. 4096, "{example}" or "4M"'
+        )
     return round(count)
 
 

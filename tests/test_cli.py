@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import numpy as np
@@ -9,8 +10,12 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
+import scaling.store
+import scaling.study
 from scaling.__main__ import cli
 from scaling.questions.inputs import SCENARIOS
+
+RUNS = Path(__file__).parents[1] / "runs"
 
 
 def commands(group=cli, path=()):
@@ -130,6 +135,14 @@ def test_runs_lists_every_study(tmp_path):
     result = invoke("runs", "--root", tmp_path)
     assert result.exit_code == 0
     assert result.output.splitlines()[1].split()[:3] == ["one", "4", "0"]
+
+
+def test_runs_say_what_share_of_the_ceiling_they_reached():
+    result = invoke("runs", "--root", RUNS)
+    (line,) = (line for line in result.output.splitlines() if line.startswith("ladder"))
+    rows = scaling.store.Store(scaling.study.read_study(RUNS / "ladder")).rows("run", "committed")
+    share = (rows["flops_per_second"] / rows["ceiling"]).drop_nulls().median()
+    assert line.split()[-1] == f"{share:.0%}"
 
 
 def test_published_lists_every_source_with_its_licence():

@@ -58,6 +58,7 @@ def test_causal_attention_is_the_half_of_the_scores_below_the_diagonal_and_the_d
     flops = count_flops(shape)
     assert flops.attention_causal == pytest.approx(flops.attention_full * used)
     assert flops.total == flops.matrices + flops.attention_causal + flops.head
+    assert flops.embedding == 0
 
 
 def test_parameters_are_the_weights_that_exist():

@@ -9,8 +9,9 @@ import pytest
 import scaling
 from scaling.errors import ScalingError
 from scaling.fit.vertex import vertex
-from scaling.laws import chinchilla
-from scaling.store import Store, studies
+from scaling.flops import count_parameters
+from scaling.laws import chinchilla, kaplan, power_mean
+from scaling.store import Store, select_rows, studies
 from scaling.study import read_study
 
 RUNS = Path(__file__).parents[1] / "runs"
@@ -130,6 +131,28 @@ def test_the_quickstarts_law_has_its_minimum_where_starts_agree():
     assert found.rms_percent < 5
 
 
+@pytest.mark.parametrize(
+    "row, where",
+    [
+        ("width ≤ 64 (96 runs)", "width <= 64"),
+        ("width ≥ 64 (72)", "width >= 64"),
+        ("width ≥ 48, D ≥ 512Ki (64)", "width >= 48 AND D >= 524288"),
+        ("all (144)", "width > 0"),
+    ],
+)
+def test_the_ladders_log_matches_what_compare_gives(row, where):
+    """Residual in sample, and on the largest half decade of compute: rms, then bias; rounded as in the table."""
+    runs = select_rows(scaling.open_runs(RUNS / "ladder", origin="committed"), where)
+    assert f"({len(runs)}" in row
+    laws = [chinchilla, power_mean, kaplan]
+    found = {name: rest for name, _, *rest in scaling.compare(laws, runs).table.rows()}
+    said = [found[law.__name__] for law in laws]
+    cells = [f"{fit:.1f} %; {rms:.1f} %, {bias:+.1f} %".replace("-", "−") for fit, rms, bias in said]
+    lines = (RUNS / "ladder" / "LOG.md").read_text().splitlines()
+    (logged,) = (line for line in lines if line.startswith(f"| {row} |"))
+    assert [cell.strip() for cell in logged.split("|")[3:-1]] == cells
+
+
 def test_errors_share_one_root():
     from scaling import errors
 
@@ -142,3 +165,15 @@ def test_gpu_twins_ask_for_larger_models_than_their_study(file):
     twin, study = read_study(file), read_study(file.parent)
     assert min(t.width for t in twin.trunks) > max(t.width for t in study.trunks)
     assert {t.weight_decay for t in twin.trunks} == {t.weight_decay for t in study.trunks}
+
+
+def test_the_ladders_gpu_twin_spans_what_it_says():
+    """Six sizes from 1 to 124 million weights, a third off at the most for whole heads, and 32 times the tokens."""
+    twin = read_study(RUNS / "ladder" / "gpu.toml")
+    sizes = sorted({count_parameters(t.shape).matrices for t in twin.trunks})
+    assert sizes == pytest.approx([1.33e6, 3.1e6, 8.8e6, 22e6, 49e6, 116e6], rel=0.02)
+    budgets = twin.trunks[0].budgets
+    assert (min(budgets), max(budgets)) == (2**25, 2**30)
+    assert all(t.tokens_per_step == 2**14 for t in twin.trunks)
+    words = (RUNS / "ladder" / "gpu.toml").read_text()
+    assert "needs a GPU and has not been run" in words

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from scaling.errors import BadValue, MissingRuns, StudyError, UnknownKey
+from scaling.flops import ladder
 from scaling.study import Trunk, difference, read_study
 
 GOOD = """
@@ -39,6 +40,16 @@ def test_study_multiplies_lists_and_adds_grids(tmp_path):
     assert all(t.budgets == (65536, 131072) for t in asked.trunks)
     assert asked.trunks[-1].unique_budget == 16384
     assert asked.source.path == str(tmp_path / "mine" / "text")
+
+
+def test_study_turns_sizes_into_the_ladders_widths_and_depths(tmp_path):
+    asked = study(tmp_path / "mine", GOOD.replace("width = [16, 32]", 'N = ["25k", "124M"]\npeak_lr = 0.01'))
+    shapes = {(t.width, t.depth) for t in asked.trunks[:6]}
+    assert shapes == {(s.width, s.depth) for s in (ladder(25e3), ladder(124e6))}
+    wide = study(
+        tmp_path / "wide", GOOD.replace("width = [16, 32]", 'N = "1M"\ndepth = 4\nhead_dim = 64\npeak_lr = 1')
+    )
+    assert (wide.trunks[0].width, wide.trunks[0].depth) == (128, 4)
 
 
 def test_trunk_recovers_from_json():
@@ -90,6 +101,24 @@ def test_run_id_is_invariant_to_other_budgets_and_changes_with_everything_else()
             "head_dim = 5, but it must be even",
         ),
         (("seed = [0, 1, 2]", "depth = 1"), BadValue, "depth = 1, but it must be at least 2"),
+        (("width = 16\nuniq", "uniq"), BadValue, "width = None, but it must be given"),
+        (("width = 16\nuniq", 'width = 16\nN = "1M"\nuniq'), BadValue, "or N in its place"),
+        (
+            ("width = 16\nuniq", 'N = "many"\nuniq'),
+            BadValue,
+            'a whole number of weights, at least 0, e.g. 4096, "124M"',
+        ),
+        (
+            ("width = 16\nuniq", "N = 100\nuniq"),
+            BadValue,
+            "N = 100, but it must be at least 1,536 at head_dim = 16",
+        ),
+        (("width = 16\nuniq", 'N = "1M"\ndepth = 0\nuniq'), BadValue, "depth = 0, but it must be at least 2"),
+        (
+            ("width = 16\nuniq", 'N = "1M"\nhead_dim = 0\nuniq'),
+            BadValue,
+            "head_dim = 0, but it must be at least 2",
+        ),
         (("seed = [0, 1, 2]", "seed = -1"), BadValue, "seed = -1, but it must be at least 0"),
         (("seed = [0, 1, 2]", "seed = inf"), BadValue, "seed = inf, but it must be a whole number"),
         (

@@ -165,7 +165,9 @@ def _build_language(source: CorpusSource) -> Corpus:
             ):
                 text = spoken.sample(tokens, [number, *one.name.encode()])
                 text = text.astype(token_type(source.model_vocabulary))
-                (scratch / token_file(one.name, split)).write_bytes(text)  # tofile hides the system's error
+                (scratch / token_file(one.name, split)).write_bytes(
+                    text.data
+                )  # tofile hides the system's error
         return {
             "bytes": {one.name: source.train_tokens for one in source.languages},
             "versions": {"numpy": np.__version__},

@@ -13,7 +13,7 @@ import polars as pl
 
 from scaling.corpora.text import Corpus, build_corpus
 from scaling.flops import count_flops
-from scaling.store import Store
+from scaling.store import Store, ceiling_share
 from scaling.study import Study, Trunk
 from scaling.train.machine import (
     default_workers,
@@ -146,9 +146,7 @@ class Plan:
         The medians of this study's rows of the same device; without any, a share of the ceiling on a CPU and nothing
         on a GPU, where a step takes as long as its operations and not as its FLOPs.
         """
-        store, device = Store(self.study), device_name(self.device)
-        rows = pl.concat([store.rows("run", origin) for origin in ("local", "committed")])
-        rows = rows.filter(pl.col("device") == device, pl.col("kind") == "annealed", pl.col("seconds") > 0)
+        rows = self._rows
         if rows.is_empty():
             return {} if on_gpu(self.device) else {None: CEILING_SHARE * product_ceiling()}
         per_token = [
@@ -158,6 +156,19 @@ class Plan:
         by_shape = rows.group_by("width", "depth").agg(pl.col("speed").median()).rows()
         overall = float(np.median(rows["speed"].to_numpy()))
         return {None: overall} | {(width, depth): speed for width, depth, speed in by_shape}
+
+    @cached_property
+    def ceiling_share(self) -> float | None:
+        """What this study's rows of the same device reached of a plain product's FLOP/s; None without any."""
+        return ceiling_share(self._rows)
+
+    @cached_property
+    def _rows(self) -> pl.DataFrame:
+        store = Store(self.study)
+        rows = pl.concat([store.rows("run", origin) for origin in ("local", "committed")])
+        return rows.filter(
+            pl.col("device") == device_name(self.device), pl.col("kind") == "annealed", pl.col("seconds") > 0
+        )
 
     def _hours(self, pack: Pack) -> float | None:
         first = pack.trunks[0]
@@ -175,8 +186,10 @@ class Plan:
             rests_on = (
                 f"from {source} {device_name(self.device)}" if self.speeds else "no row of this GPU yet"
             )
+            if self.ceiling_share:
+                rests_on += f", at {self.ceiling_share:.0%} of the ceiling measured"
             lines += [
-                f"time   about {_time(self.hours)} with {_some(self.workers, 'worker')} ({rests_on})",
+                f"time   {_about(self.hours)} with {_some(self.workers, 'worker')} ({rests_on})",
                 f"memory {_bytes(self.memory)} for the largest stack",
                 f"disk   up to {_bytes(self.disk)} for checkpoints and rows",
             ]
@@ -281,6 +294,10 @@ def _time(hours: float | None) -> str:
     if hours < 1 / 60:
         return f"{3600 * hours:.0f} s"
     return f"{60 * hours:.0f} min" if hours < 2 else f"{hours:.1f} h"
+
+
+def _about(hours: float | None) -> str:
+    return "unknown" if hours is None else f"about {_time(hours)}"
 
 
 def _bytes(count: float) -> str:

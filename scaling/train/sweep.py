@@ -226,8 +226,11 @@ class _Launcher:
             self.progress.finish(pack, done=status == 0)
             if status == 0:
                 continue
-            hopeless = status == EXIT_NO_ROOM or self.attempts[pack_id] >= ATTEMPTS
-            if hopeless and status != EXIT_STOPPED:
+            if status == EXIT_STOPPED:
+                self.problems[pack_id] = (
+                    f"something stopped it {self.attempts[pack_id]} times, and not this sweep"
+                )
+            if status == EXIT_NO_ROOM or self.attempts[pack_id] >= ATTEMPTS:
                 self.failed.append(pack)
             else:
                 self.waiting.append(pack)

@@ -46,7 +46,7 @@ from scaling.units import bits_per_byte, print_count
 FINAL_WINDOWS = 256
 """Held-out windows of each domain that a run's loss is the mean of."""
 CURVE_WINDOWS = 16
-"""The same for a point of the trunk's learning curve; with 32, evaluations took up to 5.5 % of the time."""
+"""The same for a point of a learning curve, in trunk or cooldown; with 32, evaluations took up to 5.5 % of the time."""
 CURVE_POINTS_PER_OCTAVE = 2
 CHECKPOINT_SECONDS = 15.0
 PROGRESS_SECONDS = 0.5
@@ -134,8 +134,14 @@ class Worker:
         shape, warmup = self.first.cooldown_shape, self.first.warmup_steps
         kept = self.checkpoints / f"branch-{end}"
         self._resume(kept)
+        ids = {k: self._run_id(k, budget) for k in self._missing(budget)}
         with contextlib.suppress(Diverged):
-            self._advance(end, lambda s: trunk_share(s, warmup) * cooldown_share(s, start, end, shape), kept)
+            for stop in [s for s in (*curve_steps(end - 1), end) if s > start and s >= self.stack.step]:
+                self._advance(
+                    stop, lambda s: trunk_share(s, warmup) * cooldown_share(s, start, end, shape), kept
+                )
+                if stop < end:
+                    self._write_curve(ids)
         self._write_ensembles(budget)
         self._write_runs(budget, "annealed")
         self.stack.restore(trunk, start)
@@ -226,8 +232,11 @@ class Worker:
         return found
 
     def _has_run(self, k: int, budget: int, kind: str = "annealed", members: int = 1) -> bool:
-        run_id = self.trunks[k].run_id(self.corpus.corpus_hash, budget, kind, members)
+        run_id = self._run_id(k, budget, kind, members)
         return any(row["run_id"] == run_id for row in read_rows(self._file(k), "run"))
+
+    def _run_id(self, k: int, budget: int, kind: str = "annealed", members: int = 1) -> str:
+        return self.trunks[k].run_id(self.corpus.corpus_hash, budget, kind, members)
 
     def _missing(self, budget: int, kind: str = "annealed") -> list[int]:
         """The models that are asked for such a run and have none yet."""
@@ -318,7 +327,7 @@ class Worker:
         parameters, flops = count_parameters(trunk.shape), count_flops(trunk.shape, tokens * members)
         of = "" if kind == "annealed" else f" {kind}" + (f" of {members}" if members > 1 else "")
         run = Run(
-            run_id=trunk.run_id(self.corpus.corpus_hash, budget, kind, members),
+            run_id=self._run_id(k, budget, kind, members),
             trunk_id=self.ids[k],
             study=self.study,
             name=f"{trunk.name} tokens {print_count(trunk.steps(budget) * trunk.tokens_per_step)}{of}",
@@ -431,18 +440,17 @@ def curve_windows(final: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def curve_steps(last: int) -> list[int]:
-    """Steps at which a trunk is measured, evenly spaced in the logarithm."""
+    """Steps at which a trunk or a cooldown is measured, evenly spaced in the logarithm."""
     octaves = np.arange(0, np.log2(max(last, 1)) + 1e-9, 1 / CURVE_POINTS_PER_OCTAVE)
     return sorted({round(2**x) for x in octaves if 2**x >= 16})
 
 
 def keep_pages() -> None:
     """Tell the allocator to keep freed memory: a step frees and asks for the same pages again and again."""
-    if sys.platform == "linux":
-        trim_threshold, mmap_max = -1, -4
-        libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 1 << 30)
+    trim_threshold, mmap_max = -1, -4  # as glibc numbers them; other C libraries have no mallopt
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 1 << 30)
 
 
 def main(job_path: str) -> int:

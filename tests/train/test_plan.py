@@ -91,6 +91,8 @@ def test_a_plan_says_what_is_done_and_what_is_left_of_each_shape(study, capsys):
     assert half.disk == half.packs[0].checkpoint_bytes + half.packs[0].row_bytes
     assert str(half).startswith("8 runs, 4 of them done; to train: 18.4k tokens")
     assert "(from this study's rows of " in str(half)
+    assert 0 < half.ceiling_share < 1
+    assert f", at {half.ceiling_share:.0%} of the ceiling measured)" in str(half)
 
 
 def test_expected_hours_deal_the_stacks_out_to_the_workers(study):

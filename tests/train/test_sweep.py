@@ -23,6 +23,7 @@ import scaling
 from scaling.corpora.sampler import held_out_windows
 from scaling.corpora.text import Corpus
 from scaling.errors import BadOption, BudgetBeyondCorpus, DeviceNotFound, StudyChanged, WorkersFailed
+from scaling.leases import Lease
 from scaling.records import append_rows
 from scaling.store import Store
 from scaling.study import Trunk, read_study
@@ -33,6 +34,7 @@ from scaling.train.packs import pack_trunks, tokens_to_train
 from scaling.train.plan import plan_sweep
 from scaling.train.schedule import trunk_share
 from scaling.train.stack import Stack
+from scaling.train.sweep import ATTEMPTS
 from scaling.train.worker import FINAL_WINDOWS
 
 STUDY = """
@@ -254,6 +256,63 @@ def test_sweep_gives_up_a_stack_that_keeps_failing_and_shows_its_log(study):
     assert len(problem.value.names) == 1
     done = {r for pack in plan.packs[1:] for r in pack.run_ids}
     assert set(scaling.open_runs(study)["run_id"]) == done
+
+
+class Disturbed(LocalEngine):
+    """Processes of this machine, each of which gets a signal when it has spoken twice, so many times in all."""
+
+    def __init__(self, sent, times):
+        self.sent, self.left, self.started = sent, times, 0
+
+    def start(self, job, log, hear):
+        self.started += 1
+        heard = []
+
+        def and_disturb(said):
+            hear(said)
+            heard.append(said)
+            if self.left and len(heard) == 2:
+                self.left -= 1
+                task.process.send_signal(self.sent)
+
+        task = super().start(job, log, and_disturb)
+        return task
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_rows_are_invariant_to_a_worker_that_is_killed_under_a_living_launcher(tmp_path, library, sent):
+    text = STUDY.replace("width = [16, 32]", "width = 32")
+    calm, disturbed = (write_study(tmp_path, library, name, text) for name in ("calm", "disturbed"))
+    scaling.sweep(calm, progress=False, workers=1)
+    engine = Disturbed(sent, times=2)
+    scaling.sweep(disturbed, progress=False, workers=1, engine=engine)
+    assert engine.started == 3 and engine.left == 0
+    assert rows(disturbed).equals(rows(calm))
+
+
+def test_sweep_gives_up_a_stack_that_something_keeps_stopping(tmp_path, library):
+    text = STUDY.replace("width = [16, 32]", "width = 32")
+    engine = Disturbed(signal.SIGTERM, times=10)
+    with pytest.raises(WorkersFailed, match="something stopped it 3 times, and not this sweep"):
+        scaling.sweep(
+            write_study(tmp_path, library, "stopped", text), progress=False, workers=1, engine=engine
+        )
+    assert engine.started == ATTEMPTS
+
+
+def test_a_stack_whose_lease_another_launcher_took_is_left_to_it(study, monkeypatch):
+    """As after a long sleep of this machine: the worker is stopped, and what the other one did is not done again."""
+    monkeypatch.setattr("scaling.train.sweep._REFRESH_SECONDS", 0.0)
+    lost = []
+
+    def refresh(lease):
+        lost.append(lease)
+        return len(lost) > 1
+
+    monkeypatch.setattr(Lease, "refresh", refresh)
+    engine = Counting()
+    assert scaling.sweep(study, progress=False, workers=1, engine=engine).height == 12
+    assert sorted(engine.started.values()) == [1, 2]
 
 
 class Counting(LocalEngine):

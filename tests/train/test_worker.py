@@ -1,7 +1,10 @@
 """One worker on its way: stopped or killed where it stands, it goes on from there to the same rows."""
 
+import ctypes
 import multiprocessing
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -132,8 +135,9 @@ def test_worker_says_what_it_found_done_what_it_trains_and_at_which_loss(corpus,
     assert found == stop_after * 128
     assert found + trained == Pack((TRUNK,), corpus.corpus_hash).tokens
     (file,) = (tmp_path / "rows").glob("*.jsonl")
-    curve = [row for row in read_rows(file, "evaluation") if row["run_id"] == file.stem]
-    last = [row["loss"] for row in curve if row["step"] == max(row["step"] for row in curve)]
+    runs = {row["run_id"]: row["steps"] for row in read_rows(file, "run")}
+    curve = [row for row in read_rows(file, "evaluation") if row["step"] != runs.get(row["run_id"])]
+    last = [row["loss"] for row in curve[-2:]]  # of two domains, in the last cooldown
     assert [message["loss"] for message in said if "loss" in message][-1] == pytest.approx(np.mean(last))
 
 
@@ -180,6 +184,24 @@ def test_a_stack_of_different_budgets_writes_the_rows_of_each_model_alone(corpus
             tmp_path / f"alone{k}"
         )
         assert len(with_clock) == len(trunk.budgets) + len(trunk.averages())
+
+
+def test_a_run_has_a_learning_curve_inside_its_cooldown(corpus, tmp_path):
+    """A plain cosine run is nothing but cooldown; its curve falls, and an interruption changes none of it."""
+    cosine = replace(TRUNK, cooldown=1.0, cooldown_shape="cosine")
+    calm, stopped = (worker(corpus, tmp_path / name, cosine) for name in ("calm", "stopped"))
+    calm.run(10**9)
+    with pytest.raises(Stopped):
+        stopped.run(45)  # on a step of the curve, after its checkpoint and before its rows
+    again = worker(corpus, tmp_path / "stopped", cosine)
+    again.run(10**9)
+    curve = read_rows(calm._file(0), "evaluation")
+    assert curve == read_rows(again._file(0), "evaluation")
+    for budget, steps in ((4096, [16, 23, 32]), (8192, [16, 23, 32, 45, 64])):
+        mine = [row for row in curve if row["run_id"] == cosine.run_id(corpus.corpus_hash, budget)]
+        code = {row["step"]: row["loss"] for row in mine if row["domain"] == "code"}
+        assert list(code) == steps
+        assert code[steps[-1]] < code[16]
 
 
 WILD = replace(TRUNK, peak_lr=1e38)
@@ -239,6 +261,33 @@ def test_a_cooldown_that_diverges_ends_alone(corpus, tmp_path, undisturbed, monk
     assert (first["status"], first["steps"]) == ("diverged", 20)
     assert "its weights are not finite at step 20" in first["note"]
     assert second == undisturbed[0][1]
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="this C library has no mallopt")
+def test_freed_pages_stay_with_a_process_that_keeps_them():
+    """Of 64 MiB that are freed, all stay resident, and without the setting none."""
+    code = """
+import sys, numpy
+from pathlib import Path
+from scaling.train.worker import keep_pages
+if sys.argv[1] == "keep":
+    keep_pages()
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+before, block = resident(), numpy.ones(64 << 20, "u1")
+del block
+print(resident() - before)
+"""
+    kept, given_back = (
+        int(subprocess.run([sys.executable, "-c", code, how], capture_output=True, check=True).stdout)
+        for how in ("keep", "give")
+    )
+    assert kept > 60 << 20 > 8 << 20 > given_back
+
+
+def test_a_c_library_without_mallopt_is_passed_over(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    scaling.train.worker.keep_pages()
 
 
 def train_and_tell(corpus_folder, folder, said):
