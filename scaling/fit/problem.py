@@ -54,7 +54,9 @@ class Problem:
     prior_mean: Array | None = None
     """Mean of a Gaussian prior on each free parameter, shape (free,); NaN where there is none."""
     prior_precision: Array | None = None
-    """1/sd² times the objective's temperature, shape (free,); 0 where there is none."""
+    """1/sd², shape (free,); 0 where there is none."""
+    temperature: float = 1.0
+    """What one nat of log-likelihood is worth in the objective, and so in the prior."""
     exact: bool = True
     """Derivatives by dual numbers; False: by central differences, because the law does not let them through."""
     by_factor_first: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
@@ -136,6 +138,10 @@ class Problem:
             cost = penalty @ self.weights if weights is None else np.einsum("bn,bn->b", weights, penalty)
         cost = cost + self._prior(parameters)[0]
         return np.where(np.isfinite(cost), cost, np.inf)
+
+    def prior(self, parameters: Array) -> Array:
+        """Minus the logarithm of the priors' densities, up to a constant, nats, shape (batch,)."""
+        return np.broadcast_to(self._prior(parameters)[0] / self.temperature, len(parameters))
 
     def slice(self, parameters: Array, weights: Array | None = None, prepared: Array | None = None) -> Slice:
         """The objective to second order at each parameter vector.
@@ -219,9 +225,10 @@ class Problem:
     def _prior(self, parameters: Array) -> tuple[Any, Any, Any]:
         if self.prior_mean is None or self.prior_precision is None:
             return 0.0, 0.0, 0.0
-        off = np.where(self.prior_precision > 0, parameters - self.prior_mean, 0.0)
-        pull = off * self.prior_precision
-        return 0.5 * (off * pull).sum(1), pull, self.prior_precision
+        precision = self.temperature * self.prior_precision
+        off = np.where(precision > 0, parameters - self.prior_mean, 0.0)
+        pull = off * precision
+        return 0.5 * (off * pull).sum(1), pull, precision
 
 
 def _full(part: Any, shape: tuple[int, int]) -> Array:

@@ -15,6 +15,7 @@ from worlds import CHINCHILLA, grid, square
 from scaling import laws
 from scaling.errors import BadOption, LawNotSaved, MissingColumns, UnreadableFit
 from scaling.fit import Fit, fit
+from scaling.fit.estimate import minimise, prepare
 from scaling.laws import chinchilla
 
 
@@ -329,6 +330,33 @@ def test_priors_pull_as_much_as_their_width_says(noisy):
     ).params["E"]
     assert (half - free.params["E"]) / error == approx(0.5, abs=0.25)
     assert whole == approx(away, abs=0.01 * error)
+
+
+PENALISED = ["huber_log", "huber_likelihood", "quantile_log", "squares_log", "squares", "gaussian"]
+
+
+@pytest.mark.parametrize("objective", PENALISED)
+def test_priors_recover_the_highest_product_with_the_likelihood(noisy, objective):
+    """A prior one standard deviation away, against fits with E held still on a grid as fine as a tenth of it.
+
+    What one nat is worth comes from the fit without the prior; of a likelihood it is one.
+    """
+    runs, sd = noisy.with_columns(loss_stderr=0.02), 0.05
+    free = fit(chinchilla, runs, objective=objective, bootstrap=0)
+    prior = {"E": (free.params["E"] + sd, sd)}
+    found = fit(chinchilla, runs, objective=objective, priors=prior, bootstrap=20)
+    tau = 1.0
+    if objective not in ("huber_likelihood", "gaussian"):
+        problem, _ = prepare(laws.describe(chinchilla), runs, found.settings)
+        tau = minimise(problem, prior, 0)[0].temperature
+    grid = free.params["E"] + sd * np.arange(-2, 13) / 10
+    held = [fit(chinchilla, runs, objective=objective, fixed={"E": E}, bootstrap=0).objective for E in grid]
+    product = np.array(held) / tau + 0.5 * ((grid - prior["E"][0]) / sd) ** 2
+    assert found.objective / tau <= product.min() + 1e-6
+    assert found.params["E"] == approx(grid[np.argmin(product)], abs=0.1 * sd)
+    assert 0.05 * sd < np.std(found.draws["E"]) < sd
+    there = fit(chinchilla, runs, objective=objective, fixed={"E": found.params["E"]}, bootstrap=0)
+    assert found.log_likelihood == (there.log_likelihood and approx(there.log_likelihood, abs=1e-3))
 
 
 def test_parameter_that_the_runs_do_not_determine_is_reported():

@@ -72,3 +72,18 @@ def test_lmfit_model_carries_names_and_bounds(noisy):
     guess = model.guess(loss, N=N, D=D)
     assert guess["alpha_D"].value == approx(0.103, rel=1e-6)
     np.testing.assert_allclose(model.eval(guess, N=N, D=D), loss, rtol=1e-8)
+
+
+OBJECTIVES = ["huber_log", "quantile_log", "squares_log", "squares", "gaussian"]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("other", [{}, {"beta": (0.4, 0.02)}])
+def test_profile_is_lowest_at_a_fit_with_priors(noisy, objective, other):
+    """Priors that pull: the profile's lowest point is the fit, and nowhere is it below."""
+    runs = noisy.with_columns(loss_stderr=0.02)
+    found = fit(chinchilla, runs, objective=objective, priors={"E": (1.85, 0.02)} | other, bootstrap=0)
+    along = profile(found, runs, "E")
+    assert along.excess.min() == approx(0.0, abs=0.02)
+    assert along.excess.min() > -1e-6
+    assert along.low < along.best < along.high < 1.9
