@@ -239,11 +239,10 @@ class Fit:
     def save(self, path: str | Path) -> None:
         """Write the fit as JSON; numbers come back to the last digit. The runs are not in it, their hash is."""
         path = Path(path)
-        inner = self.law.func if isinstance(self.law, functools.partial) else self.law
         saved = {
             "format": _FORMAT,
             "law": self.name,
-            "ships": _ships(self.name, inner),
+            "ships": _ships(self.law),
             "held": describe(self.law).held,
             "starts": [self.starts.agree, self.starts.total, list(self.starts.excess)],
             "draws": {p: v.tolist() for p, v in self.draws.items()},
@@ -372,12 +371,15 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def _ships(name: str, law: Callable[..., Any]) -> bool:
+def _ships(law: Callable[..., Any]) -> bool:
+    """Whether the suite has this very function under its name; a user's own may go by the same."""
+    described = describe(law)
+    function = described.function
     try:
-        found = laws.get(name)
+        found = laws.get(described.name)
     except LawError:
         return False
-    return found is law or getattr(found, "__qualname__", "") == getattr(law, "__qualname__", None) == name
+    return found is (function.func if isinstance(function, functools.partial) else function)
 
 
 def _tails(level: float) -> tuple[float, float]:

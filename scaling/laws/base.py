@@ -19,7 +19,7 @@ import math
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, ParamSpec
 
 from scaling.errors import NotALaw
 
@@ -142,6 +142,26 @@ def name_of(law: Callable[..., Any] | Law) -> str:
     return getattr(inner, "__name__", type(inner).__name__)
 
 
+P = ParamSpec("P")
+
+
+def made_once(factory: Callable[P, Callable[..., Any]]) -> Callable[P, Callable[..., Any]]:
+    """The same factory, which answers equal arguments with one and the same law, by position, by name or by default.
+
+    So that a law which ships can be told from another of that name by identity.
+    """
+    signature, made = inspect.signature(factory), functools.cache(factory)
+
+    @functools.wraps(factory)
+    def once(*args: P.args, **named: P.kwargs) -> Callable[..., Any]:
+        bound = signature.bind(*args, **named)
+        bound.apply_defaults()
+        return made(*bound.args, **bound.kwargs)
+
+    return once
+
+
+@made_once
 def along(law: Callable[..., Any], column: str) -> Callable[..., Any]:
     """The same law of one scale, reading another column: `along(power_law_floor, "D")`.
 

@@ -451,6 +451,33 @@ def test_saved_fit_of_a_law_that_is_made_finds_it_again(name, tmp_path):
     assert str(Fit.load(tmp_path / "fit.json")) == str(found)
 
 
+def test_saved_fit_names_a_law_of_ones_own_that_goes_by_the_name_of_another(noisy, tmp_path):
+    path = tmp_path / "fit.json"
+    scope: dict = {}
+    exec("def chinchilla(N, D, *, E, A, B, alpha, beta): return E + A / N**alpha + 2 * B / D**beta", scope)
+    for own in (scope["chinchilla"], laws.with_repeats(scope["chinchilla"])):
+        fit(own, noisy.with_columns(unique_tokens=pl.col("D") / 3), bootstrap=0).save(path)
+        with pytest.raises(LawNotSaved, match="is not a law of the suite"):
+            Fit.load(path)
+        assert Fit.load(path, law=own).law is own
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda: laws.along(column="D", law=laws.power_law_floor),
+        lambda: laws.bnsl(breaks=1),
+        lambda: laws.bnsl(),
+        lambda: laws.multi_power(16, waning=False),
+        lambda: laws.with_repeats(laws.kaplan),
+        lambda: laws.mixing("code", "prose"),
+    ],
+)
+def test_law_that_is_made_is_the_one_of_its_name(again):
+    law = again()
+    assert laws.get(law.__name__) is law
+
+
 def test_saved_fit_names_what_it_lacks(noisy, tmp_path):
     def mine(N, D, *, E, A, alpha):
         return E + A / N**alpha
