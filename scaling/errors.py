@@ -442,13 +442,13 @@ class FitError(ScalingError):
 
 
 class TooFewRuns(FitError):
-    """Fewer runs than the law has free parameters."""
+    """No more runs than the law has free parameters: the law goes through every one, and nothing says how sure it is."""
 
     def __init__(self, law: str, free: tuple[str, ...], given: int):
         self.law, self.free, self.given = law, free, given
         super().__init__(
-            f"{law} has {len(free)} free parameters ({', '.join(free)}), but got {given} runs. "
-            f"Train more, or hold parameters still, e.g. fit(..., fixed={{{free[0]!r}: 1.69}})."
+            f"{law} has {len(free)} free parameters ({', '.join(free)}) and needs more runs than that, but got {given} "
+            f"runs. Train more, or hold parameters still, e.g. fit(..., fixed={{{free[0]!r}: 1.69}})."
         )
 
 

@@ -163,21 +163,28 @@ def read(
     )
 
 
-def require_enough(law: Law, data: Data, free: tuple[str, ...], *, loose: int) -> None:
+def spare_runs(data: Data, free: int) -> int:
+    """By how many the runs outnumber the free parameters; a row that is given twice counts once."""
+    read = np.stack([*data.columns.values(), data.target], axis=1)
+    return len(np.unique(read[data.weights > 0], axis=0)) - free
+
+
+def require_enough(law: Law, data: Data, free: tuple[str, ...], *, priors: int, loose: int) -> None:
     """Refuse runs that cannot tell the law's parameters apart.
 
     Args:
         law: to be fitted.
         data: what it reads.
         free: parameters that are fitted.
+        priors: how many of them carry a prior, which counts as a run.
         loose: how many of the law's parameters are fixed or carry a prior; with any, the runs alone need not suffice.
 
     Raises:
         TooFewRuns, TooFewScales, CollinearPredictors.
     """
-    counted = int((data.weights > 0).sum())
-    if counted < len(free):
-        raise TooFewRuns(law.name, free, counted)
+    spare = spare_runs(data, len(free))
+    if spare + priors <= 0:
+        raise TooFewRuns(law.name, free, spare + len(free))
     needed = min(3, len(free)) if not loose else 2
     extent = {name: data.columns[name] for name in scales(law, data)}
     for name, values in extent.items():

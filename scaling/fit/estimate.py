@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from scaling.errors import BadOption, LawReturnsNaN
 from scaling.fit import seeds
-from scaling.fit.data import Array, Data, Table, caveats, read, require_enough
+from scaling.fit.data import Array, Data, Table, caveats, read, require_enough, spare_runs
 from scaling.fit.discrepancy import Discrepancy, look_back
 from scaling.fit.identify import condition, undetermined
 from scaling.fit.objective import Objective, likelihood_scale, likelihood_value, objective
 from scaling.fit.options import bounds_within, free_parameters
 from scaling.fit.problem import Problem
-from scaling.fit.resample import Clusters, bootstrap_weights, clusters, wild_targets
+from scaling.fit.resample import Clusters, bootstrap_weights, clusters, thin_draws, wild_targets
 from scaling.fit.result import Fit, Starts
 from scaling.fit.solve import STEPS, Solution, block_size, solve
 from scaling.fit.text import weighted_rms
@@ -26,6 +26,8 @@ from scaling.laws.base import Argument, Law, describe
 _AGREE = 1e-6  # relative difference of objectives at which two starts have found the same minimum
 _POLISHED = 4096  # rows beyond which starts are solved on a sample first
 _BEYOND = 1e4  # how far beyond the largest run a scale parameter is looked for
+_SPARE = 3  # runs more than free parameters, below which a fit says that it is too sure of itself
+_THIN = 0.01  # share of draws on too few clusters that is worth a word
 _PATIENCE = (
     80  # steps of a refit to the smaller runs: four in ten of a bootstrap's time would go to the last few
 )
@@ -100,7 +102,9 @@ def fit(
     best = solution.parameters[np.argmin(solution.value)]
     draws, unfinished = _bootstrap(found, best, groups, bootstrap, seed, wild=resample == "wild")
     words = groups.words + ", wild" * (resample == "wild")
-    notes += caveats(problem.law, data)
+    notes += caveats(problem.law, data) + _too_sure(
+        data, len(best), groups, 0 if resample == "wild" else bootstrap, seed
+    )
     result = _result(law, found, data, best, solution, draws, unfinished, words, notes, settings)
     return replace(result, discrepancy=_look_back(found, data, best, groups, seed)) if bootstrap else result
 
@@ -121,7 +125,7 @@ def prepare(
         law, runs, target=target, positive=goal.log or target == "loss",
         weights=weights, stderr=settings["stderr"] if goal.stderr else None,
     )  # fmt: skip
-    require_enough(law, data, free, loose=len(fixed) + len(priors) + len(law.held))
+    require_enough(law, data, free, priors=len(priors), loose=len(fixed) + len(priors) + len(law.held))
     return build(law, data, goal, fixed, low, high), data
 
 
@@ -262,6 +266,20 @@ def _bootstrap(
     else:
         parts = [_refit(problem, best, w, None) for w in bootstrap_weights(groups, problem.weights, **how)]
     return np.concatenate([p.parameters for p in parts]), int(sum((~p.converged).sum() for p in parts))
+
+
+def _too_sure(data: Data, free: int, groups: Clusters, draws: int, seed: int) -> tuple[str, ...]:
+    """What makes the intervals narrower than they should be."""
+    found = []
+    if (spare := spare_runs(data, free)) < _SPARE:
+        found.append(
+            f"{spare + free} different runs for {free} free parameters: the intervals are too narrow"
+        )
+    if draws and (thin := thin_draws(groups, free, draws=draws, seed=seed)) >= _THIN:
+        found.append(
+            f"{100 * thin:.0f} % of the draws rest on no more clusters than the {free} free parameters"
+        )
+    return tuple(found)
 
 
 def _look_back(problem: Problem, data: Data, best: Array, groups: Clusters, seed: int) -> Discrepancy | None:

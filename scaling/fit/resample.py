@@ -113,6 +113,14 @@ def bootstrap_weights(
         yield times[:, groups.labels] * weights
 
 
+def thin_draws(groups: Clusters, most: int, *, draws: int, seed: int) -> float:
+    """Share of the draws of `bootstrap_weights` in which at most so many clusters appear."""
+    if groups.count > 10 * most:  # a draw holds some 63 % of the clusters
+        return 0.0
+    picked = np.sort(np.random.default_rng(seed).integers(0, groups.count, (draws, groups.count)))
+    return float(np.mean(1 + (np.diff(picked) > 0).sum(1) <= most))
+
+
 def wild_targets(
     groups: Clusters, fitted: Array, miss: Array, *, draws: int, seed: int, chunk: int
 ) -> Iterator[Array]:

@@ -23,6 +23,22 @@ def test_fit_names_too_few_runs(runs):
     assert (caught.value.given, caught.value.free[0]) == (3, "E")
 
 
+def test_fit_names_runs_that_a_law_goes_through_exactly(runs):
+    """Five runs for five parameters leave no miss to judge by; a run given twice counts once, a prior as one more."""
+    rows = [0, 6, 8, 13, 29, 15]
+    five = runs[rows[:5]]
+    with pytest.raises(errors.TooFewRuns, match="needs more runs than that, but got 5 runs"):
+        fit(chinchilla, five)
+    with pytest.raises(errors.TooFewRuns, match="but got 5 runs"):
+        fit(chinchilla, pl.concat([five, five]), weights=np.full(10, 0.5))
+    found = fit(chinchilla, five, priors={"E": (1.7, 0.1)}, bootstrap=20)
+    assert "5 different runs for 5 free parameters: the intervals are too narrow" in found.notes
+    found = fit(chinchilla, runs[rows], bootstrap=20, cluster="N")
+    assert any(note.startswith("6 different runs") for note in found.notes)
+    assert "100 % of the draws rest on no more clusters than the 5 free parameters" in found.notes
+    assert fit(chinchilla, runs, bootstrap=20, cluster="rows").notes == ()
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -1.0, None])
 def test_fit_names_a_loss_that_is_not_finite_and_positive(runs, bad):
     loss = [bad if i == 7 else v for i, v in enumerate(runs["loss"])]
