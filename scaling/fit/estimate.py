@@ -190,6 +190,7 @@ def minimise(
 _NARROWER = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # bend of the penalty, in mean absolute misses
 
 
+@np.errstate(all="ignore")
 def _maximise_likelihood(
     problem: Problem, priors: Mapping[str, tuple[float, float]], seed: int
 ) -> tuple[Problem, Solution, tuple[str, ...]]:
@@ -250,6 +251,7 @@ def _with_priors(problem: Problem, solution: Solution, priors: Mapping[str, tupl
     return replace(problem, prior_mean=mean, prior_precision=precision, temperature=temperature)
 
 
+@np.errstate(all="ignore")
 def _bootstrap(
     problem: Problem, best: Array, groups: Clusters, draws: int, seed: int, *, wild: bool
 ) -> tuple[Array, int]:
@@ -313,6 +315,7 @@ def _refit(
     return solve(problem, starts, weights, prepared, steps=steps)
 
 
+@np.errstate(all="ignore")
 def _result(
     law: Callable[..., Any], problem: Problem, data: Data, best: Array, solution: Solution, draws: Array,
     unfinished: int, cluster: str, notes: tuple[str, ...], settings: dict[str, Any],

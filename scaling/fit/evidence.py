@@ -127,6 +127,7 @@ def compare(
     return Comparison(table, whole, fitted, words, int((~held).sum()), int(held.sum()), decades)
 
 
+@np.errstate(all="ignore")
 def curve(found: Fit, data: Data) -> NDArray[np.float64]:
     """The fitted curve at each row."""
     return np.broadcast_to(found.law(*data.columns.values(), **found.params), data.target.shape)

@@ -40,7 +40,7 @@ class Problem:
 
     law: Law
     columns: tuple[Array, ...]
-    """What the law reads, in its order, each of shape (rows,)."""
+    """What the law reads, in its order, each of shape (rows,); read-only from here on."""
     target: Array
     """Losses, shape (rows,)."""
     weights: Array
@@ -65,6 +65,8 @@ class Problem:
     """The target as the objective compares it: ln y for a log objective."""
 
     def __post_init__(self) -> None:
+        for column in self.columns:
+            column.flags.writeable = False
         object.__setattr__(self, "prepared", self.objective.prepare(self.target))
         if not len(self.by_factor_first):
             object.__setattr__(self, "by_factor_first", np.zeros(len(self.free), bool))
@@ -101,7 +103,10 @@ class Problem:
                 value = np.asarray(self.law(*self.columns, **named, **self.fixed), float)
             return np.broadcast_to(value, shape)
         except (TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as reason:
-            raise LawFails(self.law.name, f"it raised {type(reason).__name__}: {reason}") from reason
+            found = f"it raised {type(reason).__name__}: {reason}"
+            if "read-only" in str(reason):
+                found = "it changes a column in place, as N /= 1e6 does and N = N / 1e6 does not"
+            raise LawFails(self.law.name, found) from reason
 
     def derivatives(self, parameters: Array) -> tuple[Any, dict[int, Any]]:
         """The law's value and its derivative with respect to each free parameter that matters."""

@@ -23,6 +23,7 @@ _WALKED = 64
 _WALK = 12
 
 
+@np.errstate(all="ignore")
 def starts(problem: Problem, linear: NDArray[np.bool_], *, seed: int = 0, count: int = STARTS) -> Array:
     """Parameter vectors to solve from.
 
@@ -66,6 +67,7 @@ def thinned(problem: Problem, most: int) -> Problem:
     return problem.part(picked)
 
 
+@np.errstate(all="ignore")
 def linear_parameters(problem: Problem, seed: int = 0) -> NDArray[np.bool_]:
     """Which parameters the law is jointly linear in, from second differences at a few random points.
 
@@ -196,10 +198,7 @@ def _solve_linear(problem: Problem, candidates: Array, linear: NDArray[np.bool_]
         solved = np.clip(_weighted(features, wanted, weight), problem.low[index], problem.high[index])
         solved = np.maximum(solved, np.minimum(least, problem.high[index]))
         missed = np.einsum("bkn,bk->bn", features, solved) - wanted
-        with np.errstate(all="ignore"):
-            majorant = problem.objective.majorant(
-                missed / problem.target if problem.objective.log else missed
-            )
+        majorant = problem.objective.majorant(missed / problem.target if problem.objective.log else missed)
         weight = plain if majorant is None else plain * majorant
         weight = np.broadcast_to(weight, wanted.shape)
     base[np.ix_(known, index)] = solved

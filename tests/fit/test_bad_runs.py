@@ -133,6 +133,37 @@ def test_fit_names_a_law_that_does_not_broadcast(runs):
         fit(total, runs)
 
 
+def test_fit_names_a_law_that_changes_its_column(runs):
+    def millions(N, D, *, E, A, alpha):
+        N /= 1e6
+        return E + A / N**alpha
+
+    before = runs["N"].to_list()
+    with pytest.raises(errors.LawFails, match=r"millions .* changes a column in place, as N /= 1e6 does"):
+        fit(millions, runs)
+    assert runs["N"].to_list() == before
+
+
+ORDINARY = [
+    lambda N, *, E, A, alpha: E - A * N**alpha,
+    lambda N, *, E, A, alpha, brk: E + A * np.minimum(N, brk) ** -alpha,
+    lambda N, *, E, A, alpha, brk: E + A * np.log(N / brk) ** alpha,
+    lambda N, *, E, A, alpha, c: E + A * (N - c) ** -alpha,
+    lambda N, *, E, k, mid: E / (1 + np.exp(k * (N - mid))),
+]
+
+
+@pytest.mark.parametrize("law", ORDINARY)
+@pytest.mark.parametrize("objective", ["huber_log", "huber_likelihood"])
+def test_fit_is_silent_where_an_ordinary_law_leaves_the_numbers(law, objective):
+    """Warnings are errors here: a power overflows at some start of every law that says nothing of its parameters."""
+    sizes = square(chinchilla, noise=0.01, sizes=16, budgets=1, **CHINCHILLA)
+    found = fit(law, sizes, objective=objective, bootstrap=20, cluster="rows", resample="wild")
+    assert np.isfinite(found.objective)
+    found.predict(N=[1.0, 1e12])
+    compare([law], sizes, objective=objective)
+
+
 def test_fit_names_bounds_that_leave_nothing_to_start_from(runs):
     with pytest.raises(
         errors.BoundsExcludeStarts, match=r"bounded to \[-3, -1\], but the law allows it in \[0, inf\]"
