@@ -442,7 +442,7 @@ class FitError(ScalingError):
 
 
 class TooFewRuns(FitError):
-    """No more runs than the law has free parameters: the law goes through every one, and nothing says how sure it is."""
+    """No more runs than free parameters: the law goes through every one, and nothing says how sure it is."""
 
     def __init__(self, law: str, free: tuple[str, ...], given: int):
         self.law, self.free, self.given = law, free, given

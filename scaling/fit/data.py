@@ -34,6 +34,8 @@ _SMALL, _APART = (
 )  # a count that small beside one that many times larger, and none between, is another unit
 _LOOKS_LIKE_A_COUNT = 1e3  # an unannotated column of positive values beyond this is taken for a scale
 
+_WEIGHT = "weight of the row"  # name of the column that `with_weights` adds
+
 # Which column says how a predictor was counted.
 _CONVENTIONS = {"N": "n_convention", "C": "flops_convention"}
 
@@ -96,6 +98,19 @@ def as_frame(runs: Table) -> pl.DataFrame:
     if len(lengths) > 1:
         raise BadOption("runs", {k: v.shape for k, v in arrays.items()}, "arrays of one length")
     return pl.DataFrame({name: np.atleast_1d(values) for name, values in arrays.items()})
+
+
+def with_weights(
+    frame: pl.DataFrame, weights: str | Sequence[float] | NDArray | None
+) -> tuple[pl.DataFrame, str | None]:
+    """The runs with what each counts as a column, so that a part of them keeps it, and the name of that column.
+
+    Raises:
+        BadOption: not one number for each run.
+    """
+    if weights is None or isinstance(weights, str):
+        return frame, weights
+    return frame.with_columns(pl.Series(_WEIGHT, _weights(frame, weights))), _WEIGHT
 
 
 def read(

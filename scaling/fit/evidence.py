@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scaling.errors import BadOption, MissingColumns, NothingHeldOut
 from scaling.fit import text
-from scaling.fit.data import Data, Table, as_frame, compute, read
+from scaling.fit.data import Data, Table, as_frame, compute, read, with_weights
 from scaling.fit.estimate import fit
 from scaling.fit.result import Fit
 from scaling.laws.base import describe
@@ -82,7 +82,7 @@ def compare(
         holdout: "top_compute" (the largest half decade of C, or of 6ND where there is no C), the name of a
             true/false column, or an array of true and false, true for what is held out.
         seed: of the starts.
-        **options: passed on to `fit`, e.g. objective="squares_log".
+        **options: passed on to `fit`, e.g. objective="squares_log"; `weights` weigh the held-out misses too.
 
     Returns:
         A `Comparison`; print it.
@@ -94,12 +94,13 @@ def compare(
     chosen = list(laws)
     if not chosen:
         raise BadOption("laws", chosen, "one law or more")
-    frame = as_frame(runs)
+    frame, weights = with_weights(as_frame(runs), options.get("weights"))
     held, words = _held_out(frame, holdout)
-    options = {"bootstrap": 0, **options, "seed": seed}
+    options = {"bootstrap": 0, **options, "seed": seed, "weights": weights}
+    target = options.get("target", "loss")
     described = [describe(law) for law in chosen]
     for law in described:
-        read(law, frame, target=options.get("target", "loss"))
+        read(law, frame, target=target, weights=weights)
     if not held.any() or held.all():
         raise NothingHeldOut(words, int((~held).sum()), int(held.sum()))
     names = distinct_names([law.name for law in described])
@@ -107,17 +108,16 @@ def compare(
     fitted = {name: fit(law, frame.filter(~held), **options) for name, law in zip(names, chosen, strict=True)}
     rows = []
     for name, law in zip(names, described, strict=True):
-        unseen = read(
-            law, frame.filter(held), target=options.get("target", "loss"), weights=np.ones(int(held.sum()))
-        )
+        counted = np.ones(int(held.sum())) if weights is None else weights
+        unseen = read(law, frame.filter(held), target=target, weights=counted)
         miss = 100.0 * (curve(fitted[name], unseen) / unseen.target - 1.0)
         rows.append(
             (
                 name,
                 len(whole[name].free),
                 whole[name].rms_percent,
-                float(np.sqrt(np.mean(miss**2))),
-                float(miss.mean()),
+                text.weighted_rms(miss, unseen.weights),
+                float(np.average(miss, weights=unseen.weights)),
             )
         )
     header = ["law", "free", "rms_percent", "held_out_percent", "held_out_bias_percent"]

@@ -1,5 +1,7 @@
 """Comparisons: the law that made the runs wins where it was not fitted."""
 
+from functools import partial
+
 import numpy as np
 import polars as pl
 import pytest
@@ -51,8 +53,6 @@ def test_compare_takes_a_column_or_an_array():
 
 
 def test_compare_tells_two_of_a_kind_apart():
-    from functools import partial
-
     runs = square(laws.chinchilla, noise=0.003, **CHINCHILLA)
     both = compare([laws.chinchilla, partial(laws.chinchilla, E=1.0)], runs)
     assert set(both.table["law"]) == {"chinchilla", "chinchilla (2)"}
@@ -99,6 +99,22 @@ def test_cross_validation_names_what_it_cannot_do(power_mean_runs):
         cross_validate([laws.power_law], power_mean_runs.drop("D"), how="expanding")
     with pytest.raises(NothingHeldOut):
         cross_validate([laws.chinchilla], power_mean_runs.head(6), cluster="rows")
+
+
+def test_comparisons_are_invariant_to_duplication_with_half_weight(power_mean_runs):
+    """Weights as an array and as a column follow their rows into every part of the runs."""
+    pair = [laws.chinchilla, laws.kaplan]
+    twice = pl.concat([power_mean_runs, power_mean_runs])
+    column = twice.with_columns(half=pl.lit(0.5))
+    for judge in (compare, partial(cross_validate, cluster="N")):
+        once = judge(pair, power_mean_runs).table
+        for again in (
+            judge(pair, twice, weights=np.full(len(twice), 0.5)),
+            judge(pair, column, weights="half"),
+        ):
+            assert again.table["law"].to_list() == once["law"].to_list()
+            for name in ("held_out_percent", "held_out_bias_percent"):
+                np.testing.assert_allclose(again.table[name], once[name], rtol=1e-4)
 
 
 def test_stacking_recovers_the_sharper_of_two_laws():
