@@ -31,8 +31,9 @@ def clusters(data: Data, choice: str = "auto") -> Clusters:
 
     Args:
         data: what is fitted.
-        choice: "rows", "compute", the name of a column, or "auto": `trunk_id` where the table has it (and at least five
-            of them), else quarter-decade bins of compute (at least five), else rows.
+        choice: "rows", "compute", the name of a column (a row without a value is a cluster of its own), or "auto":
+            `trunk_id` where the table has it (and at least five of them), else quarter-decade bins of compute (at least
+            five), else rows.
 
     Raises:
         MissingColumns: neither a word above nor a column of the table.
@@ -63,8 +64,11 @@ def clusters(data: Data, choice: str = "auto") -> Clusters:
             raise MissingColumns(
                 [choice], data.frame.columns, "cluster= takes 'auto', 'rows', 'compute' or a column."
             )
-        labels, count = _number(data.frame[choice].rank("dense").fill_null(0).to_numpy())
-        words = f"{count} values of {choice}"
+        value = data.frame[choice].rank("dense")
+        alone = value.is_null().to_numpy()
+        labels, count = _number(np.where(alone, -np.arange(data.rows), value.fill_null(0)))
+        words = f"{count - alone.sum()} values of {choice}"
+        words += f" and {alone.sum()} rows without" * bool(alone.any())
     if count < 2:
         raise BadOption(
             "cluster", choice, "something that differs between runs; here all fall into one cluster"

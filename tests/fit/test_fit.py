@@ -379,6 +379,12 @@ def test_cluster_auto_prefers_trunks_then_compute_then_rows(noisy):
     assert fit(chinchilla, noisy, cluster="N", bootstrap=5).cluster == "5 values of N"
 
 
+def test_cluster_of_a_run_without_a_trunk_is_its_own(noisy):
+    trunks = [str(i // 3) if i < 12 else None for i in range(len(noisy))]
+    found = fit(chinchilla, noisy.with_columns(trunk_id=pl.Series(trunks)), bootstrap=5)
+    assert found.cluster == "4 values of trunk_id and 18 rows without"
+
+
 def test_predict_covers_the_truth_and_widens_for_a_new_run(noisy):
     found = fit(chinchilla, noisy, bootstrap=400, cluster="rows")
     truth = chinchilla(1e9, 1e10, **CHINCHILLA)
