@@ -14,7 +14,8 @@ from scaling.errors import BadOption, FitError, MissingColumns, NothingHeldOut
 from scaling.fit import text
 from scaling.fit.data import Table, as_frame, compute, read, with_weights
 from scaling.fit.estimate import fit
-from scaling.fit.evidence import curve, distinct_names
+from scaling.fit.evidence import curve, distinct_names, several
+from scaling.fit.options import whole
 from scaling.fit.resample import clusters
 from scaling.laws.base import describe
 
@@ -67,7 +68,7 @@ class CrossValidation:
 
 
 def cross_validate(
-    laws: Iterable[Callable[..., Any]],
+    laws: Callable[..., Any] | Iterable[Callable[..., Any]],
     runs: Table,
     *,
     how: str = "clusters",
@@ -79,7 +80,7 @@ def cross_validate(
     """Laws scored on runs that they were not fitted to, over many splits.
 
     Args:
-        laws: functions, as for `fit`.
+        laws: functions, as for `fit`; or a single one.
         runs: as for `fit`.
         how: "clusters" leaves each cluster out once (how well a law interpolates); "expanding" fits all runs up to an
             origin in compute and predicts the next half decade, for several origins (how well it extrapolates).
@@ -96,11 +97,9 @@ def cross_validate(
         NothingHeldOut: no fold in which every law can be fitted.
         BadOption, MissingColumns: as they say.
     """
-    chosen = list(laws)
+    chosen = several(laws)
     frame, weights = with_weights(as_frame(runs), options.get("weights"))
     target = options.get("target", "loss")
-    if not chosen:
-        raise BadOption("laws", chosen, "one law or more")
     if how == "clusters":
         data = read(describe(chosen[0]), frame, target=target, weights=weights)
         groups = clusters(data, cluster)
@@ -176,8 +175,7 @@ def _windows(frame: pl.DataFrame, origins: int) -> tuple[list[_Fold], str]:
     flops = compute(frame)
     if flops is None:
         raise MissingColumns(["C"], frame.columns, "An expanding window needs C, or N and D.")
-    if not (isinstance(origins, int) and origins >= 1):
-        raise BadOption("origins", origins, "a whole number, 1 or more")
+    origins = whole("origins", origins, "a whole number, 1 or more", least=1)
     log_C, name = np.log10(flops[0]), flops[1]
     low, high = float(log_C.min()), float(log_C.max())
     starts = np.linspace(low + (high - low) / 3.0, high - _AHEAD, origins)

@@ -288,7 +288,10 @@ def _check_duplicates(frame: pl.DataFrame, read: list[str]) -> None:
 
 
 def _weights(frame: pl.DataFrame, weights: str | Sequence[float] | NDArray) -> Array:
-    values = _numbers(frame, weights) if isinstance(weights, str) else np.asarray(weights, float)
+    try:
+        values = _numbers(frame, weights) if isinstance(weights, str) else np.asarray(weights, float)
+    except (TypeError, ValueError):
+        raise BadOption("weights", weights, "a column, or one number for each run") from None
     if values.shape != (len(frame),):
         raise BadOption(
             "weights", f"an array of shape {values.shape}", f"one number for each of {len(frame)} runs"

@@ -15,7 +15,7 @@ from scaling.fit.data import Array, Data, Table, caveats, read, require_enough, 
 from scaling.fit.discrepancy import Discrepancy, look_back
 from scaling.fit.identify import condition, undetermined
 from scaling.fit.objective import Objective, likelihood_scale, likelihood_value, objective
-from scaling.fit.options import bounds_within, free_parameters
+from scaling.fit.options import bounds_within, free_parameters, number, parameter_options, whole
 from scaling.fit.problem import Problem
 from scaling.fit.resample import Clusters, bootstrap_weights, clusters, thin_draws, wild_targets
 from scaling.fit.result import Fit, Starts
@@ -83,22 +83,22 @@ def fit(
         RecordError: a column is missing.
         FitError: these runs cannot be fitted; each kind is named in `scaling.errors`.
     """
-    fixed, bounds, priors = dict(fixed or {}), dict(bounds or {}), dict(priors or {})
-    if not (isinstance(bootstrap, int) and bootstrap >= 0):
-        raise BadOption("bootstrap", bootstrap, "a whole number, 0 to skip it")
+    bootstrap = whole("bootstrap", bootstrap, "a whole number, 0 to skip it")
+    seed = whole("seed", seed, "a whole number from zero")
     if resample not in ("pairs", "wild"):
         raise BadOption("resample", resample, "'pairs' or 'wild'")
     settings = {
-        "objective": objective, "delta": delta, "quantile": quantile, "seed": seed, "resample": resample,
-        "fixed": fixed, "priors": {k: list(v) for k, v in priors.items()},
-        "bounds": {k: list(v) for k, v in bounds.items()}, "target": target, "stderr": stderr,
+        "objective": objective, "delta": number("delta", delta), "quantile": number("quantile", quantile),
+        "seed": seed, "resample": resample, **parameter_options(fixed, bounds, priors),
+        "target": target, "stderr": stderr,
     }  # fmt: skip
+    weighed = settings["priors"]
     problem, data = prepare(describe(law), runs, settings, weights)
     groups = clusters(data, cluster) if bootstrap else Clusters(np.zeros(data.rows, np.int64), 1, "rows")
     if objective == "huber_likelihood":
-        found, solution, notes = _maximise_likelihood(problem, priors, seed)
+        found, solution, notes = _maximise_likelihood(problem, weighed, seed)
     else:
-        found, solution, notes = minimise(problem, priors, seed)
+        found, solution, notes = minimise(problem, weighed, seed)
     best = solution.parameters[np.argmin(solution.value)]
     draws, unfinished = _bootstrap(found, best, groups, bootstrap, seed, wild=resample == "wild")
     words = groups.words + ", wild" * (resample == "wild")

@@ -67,7 +67,7 @@ class Comparison:
 
 
 def compare(
-    laws: Iterable[Callable[..., Any]],
+    laws: Callable[..., Any] | Iterable[Callable[..., Any]],
     runs: Table,
     *,
     holdout: str | NDArray[np.bool_] = "top_compute",
@@ -77,7 +77,7 @@ def compare(
     """Laws fitted to the same runs and judged by runs that none of them saw.
 
     Args:
-        laws: functions, as for `fit`.
+        laws: functions, as for `fit`; or a single one.
         runs: as for `fit`.
         holdout: "top_compute" (the largest half decade of C, or of 6ND where there is no C), the name of a
             true/false column, or an array of true and false, true for what is held out.
@@ -91,9 +91,7 @@ def compare(
         NothingHeldOut: no runs left to fit or to predict.
         FitError: as `fit`, for the law and the runs it concerns.
     """
-    chosen = list(laws)
-    if not chosen:
-        raise BadOption("laws", chosen, "one law or more")
+    chosen = several(laws)
     frame, weights = with_weights(as_frame(runs), options.get("weights"))
     held, words = _held_out(frame, holdout)
     options = {"bootstrap": 0, **options, "seed": seed, "weights": weights}
@@ -125,6 +123,18 @@ def compare(
     flops = compute(frame)
     decades = np.nan if flops is None else float(np.log10(flops[0].max() / flops[0][~held].max()))
     return Comparison(table, whole, fitted, words, int((~held).sum()), int(held.sum()), decades)
+
+
+def several(laws: Callable[..., Any] | Iterable[Callable[..., Any]]) -> list[Callable[..., Any]]:
+    """The laws as a list, where one may come alone.
+
+    Raises:
+        BadOption: none, or something that is no function.
+    """
+    chosen = [laws] if callable(laws) else list(laws) if isinstance(laws, Iterable) else []
+    if not chosen or not all(map(callable, chosen)):
+        raise BadOption("laws", laws if chosen else [], "one law or more, e.g. [chinchilla, kaplan]")
+    return chosen
 
 
 @np.errstate(all="ignore")

@@ -37,8 +37,10 @@ def clusters(data: Data, choice: str = "auto") -> Clusters:
 
     Raises:
         MissingColumns: neither a word above nor a column of the table.
-        BadOption: "compute" for a table without C or N and D, or a single cluster.
+        BadOption: not a word at all, "compute" for a table without C or N and D, or a single cluster.
     """
+    if not isinstance(choice, str):
+        raise BadOption("cluster", choice, "'auto', 'rows', 'compute' or the name of a column")
     if choice == "auto":
         for candidate in ("trunk_id", "compute"):
             if candidate == "trunk_id" and "trunk_id" not in data.frame.columns:

@@ -16,7 +16,8 @@ from scaling import laws
 from scaling.errors import BadOption, LawError, LawNotSaved, MissingColumns, NotALikelihood, UnreadableFit
 from scaling.fit import text
 from scaling.fit.discrepancy import Discrepancy
-from scaling.laws.base import describe
+from scaling.fit.options import number
+from scaling.laws.base import Argument, describe
 
 Array = NDArray[np.float64]
 
@@ -195,7 +196,7 @@ class Fit:
 
         Raises:
             MissingColumns: a column that the law reads was not given.
-            BadOption: a level outside (0, 1), or a name that the law does not read.
+            BadOption: a level outside (0, 1), a name that the law does not read, or values that it cannot be read at.
         """
         law = describe(self.law)
         tails = _tails(level)
@@ -207,8 +208,14 @@ class Fit:
             raise BadOption(
                 unknown[0], columns[unknown[0]], f"left out: {self.name} reads {', '.join(law.column_names)}"
             )
-        given = [np.asarray(columns.get(c.name, c.default), float) for c in law.columns]
-        arrays = np.broadcast_arrays(*given)
+        given = [_points(c, columns.get(c.name, c.default)) for c in law.columns]
+        try:
+            arrays = np.broadcast_arrays(*given)
+        except ValueError:
+            shapes = ", ".join(
+                f"{c.name} of shape {a.shape}" for c, a in zip(law.columns, given, strict=True)
+            )
+            raise BadOption("columns", shapes, "shapes that broadcast") from None
         shape, points = arrays[0].shape, [a.ravel() for a in arrays]
         draws = self.draws if self._drawn else {p: np.array([v]) for p, v in self.params.items()}
         if new_run and not self._drawn:
@@ -243,7 +250,7 @@ class Fit:
             "format": _FORMAT,
             "law": self.name,
             "ships": _ships(self.law),
-            "held": describe(self.law).held,
+            "held": {p: float(v) for p, v in describe(self.law).held.items()},
             "starts": [self.starts.agree, self.starts.total, list(self.starts.excess)],
             "draws": {p: v.tolist() for p, v in self.draws.items()},
             "residuals": self.residuals.tolist(),
@@ -382,7 +389,19 @@ def _ships(law: Callable[..., Any]) -> bool:
     return found is (function.func if isinstance(function, functools.partial) else function)
 
 
+def _points(column: Argument, given: ArrayLike | None) -> Array:
+    """Where a prediction is asked for; an endless scale is a place too."""
+    wanted = "above zero" if column.quantity.log else "not NaN"
+    try:
+        values = np.asarray(given, float)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        values = np.array(np.nan)
+    if isinstance(given, str) or np.any(np.isnan(values) | (column.quantity.log & (values <= 0))):
+        raise BadOption(column.name, given, f"a number or an array of numbers, {wanted}")
+    return values
+
+
 def _tails(level: float) -> tuple[float, float]:
-    if not 0.0 < level < 1.0:
+    if not 0.0 < number("level", level, "between 0 and 1, e.g. 0.8") < 1.0:
         raise BadOption("level", level, "between 0 and 1, e.g. 0.8")
     return (1.0 - level) / 2.0, (1.0 + level) / 2.0

@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import numbers
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -106,7 +107,8 @@ def describe(law: Callable[..., Any] | Law) -> Law:
         law: a function, a `functools.partial` of one, or a `Law`.
 
     Raises:
-        NotALaw: no measured or no fitted argument, or arguments that are collected with * or **.
+        NotALaw: no measured or no fitted argument, arguments that are collected with * or **, or a default that is no
+            number.
     """
     if isinstance(law, Law):
         return law
@@ -124,7 +126,9 @@ def describe(law: Callable[..., Any] | Law) -> Law:
         if argument.name in held:
             continue
         quantity = _quantity(hints.get(argument.name))
-        default = None if argument.default is argument.empty else argument.default
+        default: Any = None if argument.default is argument.empty else argument.default
+        if not isinstance(default, numbers.Real | None):
+            raise NotALaw(name, f"{argument.name} is {default!r} by default, which is no number")
         read = Argument(argument.name, quantity or Quantity(), quantity is not None, default)
         (parameters if argument.kind is argument.KEYWORD_ONLY else columns).append(read)
     if not columns:

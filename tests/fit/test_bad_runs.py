@@ -8,7 +8,7 @@ import pytest
 from worlds import CHINCHILLA, square
 
 from scaling import errors, laws
-from scaling.fit import compare, fit
+from scaling.fit import Fit, compare, cross_validate, fit
 from scaling.laws import chinchilla
 
 
@@ -202,11 +202,68 @@ def test_fit_names_a_law_with_nothing_free(runs):
         ({"priors": {"E": (1.0, 0.0)}}, "standard deviation above zero"),
         ({"bounds": {"E": (1.0,)}}, "None for an open end"),
         ({"cluster": "nothing"}, "cluster= takes"),
+        ({"cluster": 3}, "the name of a column"),
+        ({"bounds": {"E": 3}}, r"bounds\['E'\]=3 .* None for an open end"),
+        ({"bounds": {"E": ("a", None)}}, r"bounds\['E'\]='a'"),
+        ({"bounds": 3}, "a dictionary with the names of parameters"),
+        ({"fixed": {"alpha": "x"}}, r"fixed\['alpha'\]='x' .* a finite number"),
+        ({"fixed": {"alpha": -0.3}}, r"in \[0, 10\], where chinchilla allows it"),
+        ({"priors": {"E": 0.3}}, r"\(mean, standard deviation"),
+        ({"delta": "a"}, "delta='a' .* a number"),
+        ({"seed": -1}, "a whole number from zero"),
+        ({"seed": 1.5}, "a whole number from zero"),
+        ({"bootstrap": True}, "a whole number, 0 to skip it"),
+        ({"weights": ["a"] * 30}, "one number for each run"),
     ],
 )
 def test_fit_names_an_option_that_cannot_be(runs, options, words):
     with pytest.raises(errors.ScalingError, match=words):
         fit(chinchilla, runs, **options)
+
+
+def test_fit_takes_the_numbers_of_numpy_and_saves_them(runs, tmp_path):
+    found = fit(
+        chinchilla, runs, bootstrap=np.int64(5), seed=np.int32(3), delta=np.float32(1e-3),
+        fixed={"beta": np.float64(0.33)}, bounds={"E": np.array([1.0, 2.0])},
+        priors={"alpha": (np.float32(0.34), np.int64(1))},
+    )  # fmt: skip
+    found.save(tmp_path / "fit.json")
+    assert str(Fit.load(tmp_path / "fit.json")) == str(found)
+
+
+def test_predict_names_a_place_that_is_none(runs):
+    found = fit(chinchilla, runs, bootstrap=5)
+    for bad in ("85M", -1, 0.0, np.nan, [1e6, None], ["a"]):
+        with pytest.raises(errors.BadOption, match=r"N=.* a number or an array of numbers, above zero"):
+            found.predict(N=bad, D=1e9)
+    with pytest.raises(
+        errors.BadOption, match=r"N of shape \(2,\), D of shape \(3,\).* shapes that broadcast"
+    ):
+        found.predict(N=[1e6, 1e7], D=[1e9, 1e10, 1e11])
+    with pytest.raises(errors.BadOption, match="between 0 and 1"):
+        found.predict(N=1e6, D=1e9, level="80 %")
+    assert found.predict(N=np.inf, D=1e9).median > found.params["E"]
+
+
+def test_a_law_names_a_default_that_is_no_number(runs):
+    def law(N, D, *, E=1.0, kind="additive"):
+        return E + 0 * N
+
+    with pytest.raises(errors.NotALaw, match="kind is 'additive' by default, which is no number"):
+        fit(law, runs)
+
+
+def test_optimum_names_what_the_law_does_not_have():
+    with pytest.raises(errors.UnknownParameter, match="'foo', which chinchilla does not have"):
+        laws.optimum(laws.HOFFMANN_2022, 1e21, foo=3)
+
+
+def test_compare_takes_a_law_alone_and_names_what_is_none(runs):
+    assert compare(chinchilla, runs).table["law"].to_list() == ["chinchilla"]
+    assert cross_validate(chinchilla, runs, cluster="N").table["law"].to_list() == ["chinchilla"]
+    for none in (3, ["chinchilla"], "chinchilla"):
+        with pytest.raises(errors.BadOption, match=r"one law or more, e.g. \[chinchilla, kaplan\]"):
+            compare(none, runs)
 
 
 def test_fit_names_runs_that_are_no_table():
