@@ -426,13 +426,22 @@ class LawFails(LawError):
 
 
 class LawReturnsNaN(LawError):
-    """A law without a finite value at any start."""
+    """A law without a usable value for every run at any start."""
 
-    def __init__(self, law: str, starts: int, parameters: dict[str, float]):
-        self.law, self.starts, self.parameters = law, starts, parameters
-        tried = ", ".join(f"{k}={v:.3g}" for k, v in parameters.items())
+    def __init__(
+        self,
+        law: str,
+        starts: int,
+        parameters: dict[str, float],
+        run: dict[str, float],
+        value: float,
+        wanted: str,
+    ):
+        self.law, self.starts, self.parameters, self.run, self.value = law, starts, parameters, run, value
+        tried, there = (", ".join(f"{k}={v:.3g}" for k, v in named.items()) for named in (parameters, run))
         super().__init__(
-            f"{law} was tried at {starts} starts and gave NaN or an infinite value at every one, e.g. at {tried}. "
+            f"{law} was tried at {starts} starts, and at none is it {wanted} for every run: e.g. it gave {value:.3g} "
+            f"for the run with {there} at {tried}. "
             "Keep it away from there, e.g. fit(..., bounds={name: (low, high)}), or annotate its parameters."
         )
 

@@ -25,8 +25,9 @@ class Comparison:
     """Laws side by side on the same runs."""
 
     table: pl.DataFrame
-    """One row per law, best held-out error first: law, free (parameters), rms_percent (in sample), held_out_percent
-    (root mean square miss of the held-out runs), held_out_bias_percent (mean of predicted/observed - 1)."""
+    """One row per law, best held-out error first: law, free (parameters), rms_percent (of the fit to all runs),
+    held_out_percent (root mean square miss of the held-out runs), held_out_bias_percent (their mean of
+    predicted/observed - 1)."""
     fits: dict[str, Fit]
     """Each law fitted to all runs."""
     held_out_fits: dict[str, Fit]
@@ -52,7 +53,9 @@ class Comparison:
         return header, rows
 
     def _caption(self) -> str:
-        words = f"fitted to {self.fitted_rows} runs, {self.held_rows} held out: {self.holdout}"
+        every = self.fitted_rows + self.held_rows
+        words = f"in sample: fitted to all {every} runs; held out: fitted to {self.fitted_rows} of them, and judged by "
+        words += f"the other {self.held_rows}, {self.holdout}"
         if np.isfinite(self.decades):
             words += f", {self.decades:.2f} decades of compute beyond the fit"
         return words

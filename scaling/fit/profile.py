@@ -12,6 +12,7 @@ from scaling.errors import BadOption, UnknownParameter
 from scaling.fit import text
 from scaling.fit.data import Table
 from scaling.fit.estimate import minimise, prepare
+from scaling.fit.options import number
 from scaling.fit.problem import Array, Problem
 from scaling.fit.result import Fit
 from scaling.fit.solve import solve
@@ -74,7 +75,7 @@ def profile(
     """
     if parameter not in found.free:
         raise UnknownParameter(found.name, "profile", parameter, found.free, None)
-    if not 0.0 < level < 1.0:
+    if not 0.0 < number("level", level, "between 0 and 1, e.g. 0.95") < 1.0:
         raise BadOption("level", level, "between 0 and 1, e.g. 0.95")
     problem, data = prepare(describe(found.law), runs, found.settings, weights)
     if data.hash != found.data_hash:

@@ -342,9 +342,7 @@ class Fit:
         value = self.params[parameter]
         if parameter not in self.free:
             return f"{value:g} (held)"
-        if not np.isfinite(error):
-            return f"{value:.6g}"
-        return f"{text.rounded(value, error)} ± {text.rounded_error(value, error)}"
+        return text.with_error(value, error)
 
     def _footer(self) -> list[str]:
         drawn = (

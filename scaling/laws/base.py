@@ -126,10 +126,11 @@ def describe(law: Callable[..., Any] | Law) -> Law:
         if argument.name in held:
             continue
         quantity = _quantity(hints.get(argument.name))
-        default: Any = None if argument.default is argument.empty else argument.default
-        if not isinstance(default, numbers.Real | None):
+        default = None if argument.default is argument.empty else argument.default
+        if not (default is None or isinstance(default, numbers.Real)):
             raise NotALaw(name, f"{argument.name} is {default!r} by default, which is no number")
-        read = Argument(argument.name, quantity or Quantity(), quantity is not None, default)
+        start = None if default is None else float(default)
+        read = Argument(argument.name, quantity or Quantity(), quantity is not None, start)
         (parameters if argument.kind is argument.KEYWORD_ONLY else columns).append(read)
     if not columns:
         raise NotALaw(name, "it has no positional argument, so it reads no column")

@@ -36,7 +36,8 @@ def test_compare_holds_out_the_largest_half_decade(found):
 
 def test_compare_prints_one_table(found):
     caption, header, *rows = str(found).splitlines()
-    assert "2 held out: the largest half decade of 6ND" in caption
+    assert "in sample: fitted to all 56 runs; held out: fitted to 54 of them" in caption
+    assert "the other 2, the largest half decade of 6ND" in caption
     assert "decades of compute beyond the fit" in caption
     assert header.split()[0] == "law"
     assert len(rows) == 3

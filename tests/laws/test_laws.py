@@ -226,6 +226,7 @@ def test_law_names_what_its_signature_lacks(function, words):
 
 def test_get_names_the_closest_law():
     assert laws.get("chinchilla") is laws.chinchilla
+    assert (laws.get("m1"), laws.get("m2")) == (laws.power_law, laws.power_law_floor)
     with pytest.raises(UnknownLaw, match="Did you mean 'chinchilla'") as caught:
         laws.get("chinchila")
     assert caught.value.closest == "chinchilla"
