@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -25,7 +26,15 @@ from scaling.errors import (
 from scaling.laws.base import Law
 
 Array = NDArray[np.float64]
-Table = pl.DataFrame | pl.LazyFrame | Mapping[str, ArrayLike]
+
+
+class ArrowTable(Protocol):
+    """A frame of pandas, pyarrow or any other that hands its columns over as Arrow."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+Table = pl.DataFrame | pl.LazyFrame | ArrowTable | Mapping[str, ArrayLike]
 
 _COLLINEAR = 1.0  # percent that one predictor must stray from a power of the others
 _SMALL, _APART = (
@@ -58,17 +67,6 @@ class Data:
     def rows(self) -> int:
         return len(self.target)
 
-    def subset(self, keep: NDArray[np.bool_]) -> Data:
-        """The same data with fewer rows."""
-        return Data(
-            {name: values[keep] for name, values in self.columns.items()},
-            self.target[keep],
-            self.weights[keep],
-            None if self.stderr is None else self.stderr[keep],
-            self.order[keep],
-            self.frame.filter(keep),
-        )
-
     @property
     def hash(self) -> str:
         """SHA-256 of names and numbers; the order of the rows does not matter."""
@@ -85,14 +83,23 @@ def as_frame(runs: Table) -> pl.DataFrame:
     """A polars frame of the runs, whatever they came as.
 
     Raises:
-        BadOption: not a frame and not a mapping of names to arrays of one length.
+        BadOption: neither a frame (of polars, or one that can be read as Arrow: pandas, pyarrow), nor a mapping of
+            names to arrays of one length.
     """
     if isinstance(runs, pl.LazyFrame):
         return runs.collect()
     if isinstance(runs, pl.DataFrame):
         return runs
+    if hasattr(runs, "__arrow_c_stream__"):  # of pandas, pyarrow, duckdb
+        try:
+            return pl.DataFrame(runs)
+        except (ImportError, TypeError, ValueError, pl.exceptions.PolarsError) as reason:
+            wanted = f"readable by polars ({reason}): hand over pl.from_pandas(df) or pl.from_arrow(table)"
+            raise BadOption("runs", type(runs).__name__, wanted) from reason
     if not isinstance(runs, Mapping):
-        raise BadOption("runs", type(runs).__name__, "a polars frame or a dictionary of arrays")
+        raise BadOption(
+            "runs", type(runs).__name__, "a polars frame, a dictionary of arrays, or pl.from_pandas(df)"
+        )
     arrays = {name: np.asarray(values) for name, values in runs.items()}
     lengths = {len(np.atleast_1d(values)) for values in arrays.values()}
     if len(lengths) > 1:

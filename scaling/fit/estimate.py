@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.errors import BadOption, LawReturnsNaN
+from scaling.errors import BadOption
 from scaling.fit import seeds
 from scaling.fit.data import Array, Data, Table, caveats, read, require_enough, spare_runs
 from scaling.fit.discrepancy import Discrepancy, look_back
@@ -56,7 +56,8 @@ def fit(
     Args:
         law: a function whose positional arguments are columns and whose keyword-only arguments are fitted:
             one of `scaling.laws`, or your own (annotations and derivatives are not needed).
-        runs: one row per run, a polars frame or a dictionary of arrays, with the law's columns and `target`.
+        runs: one row per run, a frame (polars, pandas, pyarrow) or a dictionary of arrays, with the law's columns and
+            `target`.
         objective: "huber_log" (Huber on log loss), "huber_likelihood" (its scale free), "quantile_log", "squares_log",
             "squares", or "gaussian" with the column `stderr`.
         delta: where the Huber penalty turns from square to linear, in log loss; 1e-3 is 0.1 %.
@@ -174,9 +175,7 @@ def minimise(
         means = np.where(np.isnan(problem.prior_mean), points, problem.prior_mean)  # type: ignore[arg-type]
         solution = _solve_starts(problem, np.concatenate([solution.parameters, means]))
     if not np.isfinite(solution.value).any():
-        raise LawReturnsNaN(
-            problem.law.name, len(points), dict(zip(problem.names, points[0].tolist(), strict=True))
-        )
+        raise seeds.without_value(problem, points)
     notes = (
         ()
         if problem.exact

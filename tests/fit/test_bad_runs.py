@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import polars as pl
 import pytest
+from pytest import approx
 from worlds import CHINCHILLA, square
 
 from scaling import errors, laws
@@ -114,9 +115,21 @@ def test_fit_names_a_law_that_returns_nan(runs):
     def broken(N, D, *, E, alpha):
         return np.sqrt(-N) + E * D**alpha
 
-    with pytest.raises(errors.LawReturnsNaN, match="gave NaN or an infinite value at every one") as caught:
+    with pytest.raises(
+        errors.LawReturnsNaN, match=r"finite and above zero for every run: .* nan for the run with N=1"
+    ) as caught:
         fit(broken, runs)
     assert set(caught.value.parameters) == {"E", "alpha"}
+    assert np.isfinite(list(caught.value.parameters.values())).all()
+
+    def negative_at_one_size(N, D, *, E, A):
+        return np.abs(E) + np.abs(A) / D - 1e9 * (N > 9e8)
+
+    with pytest.raises(
+        errors.LawReturnsNaN, match=r"-1e\+09 for the run with N=1e\+09, D=3e\+10 at E="
+    ) as caught:
+        fit(negative_at_one_size, runs, bounds={"E": (0, 1), "A": (0, 1)})
+    assert caught.value.run == {"N": approx(1e9), "D": approx(3e10)}
 
 
 def test_fit_names_a_law_that_does_not_broadcast(runs):
@@ -267,8 +280,15 @@ def test_compare_takes_a_law_alone_and_names_what_is_none(runs):
 
 
 def test_fit_names_runs_that_are_no_table():
-    with pytest.raises(errors.BadOption, match="a polars frame or a dictionary"):
+    with pytest.raises(errors.BadOption, match=r"a dictionary of arrays, or pl.from_pandas\(df\)"):
         fit(chinchilla, [1, 2, 3])
+
+    class Broken:
+        def __arrow_c_stream__(self, requested_schema=None):
+            raise ValueError("no such type in Arrow")
+
+    with pytest.raises(errors.BadOption, match=r"no such type in Arrow.*pl.from_pandas\(df\)"):
+        fit(chinchilla, Broken())
     with pytest.raises(errors.BadOption, match="arrays of one length"):
         fit(chinchilla, {"N": [1.0, 2.0], "loss": [1.0]})
 

@@ -14,7 +14,7 @@ from worlds import CHINCHILLA, grid, square
 
 from scaling import laws
 from scaling.errors import BadOption, LawNotSaved, MissingColumns, UnreadableFit
-from scaling.fit import Fit, fit
+from scaling.fit import Fit, fit, text
 from scaling.fit.estimate import minimise, prepare
 from scaling.laws import chinchilla
 
@@ -202,6 +202,11 @@ def test_fit_is_invariant_to_how_runs_are_handed_over(noisy):
     frame = fit(chinchilla, noisy, bootstrap=0)
     for same in (noisy.lazy(), {name: noisy[name].to_numpy() for name in noisy.columns}):
         assert fit(chinchilla, same, bootstrap=0).params == frame.params
+    pandas = pytest.importorskip("pandas")
+    same = pandas.DataFrame(
+        {name: noisy[name].to_numpy() for name in noisy.columns}, index=noisy["loss"].to_list()
+    )
+    assert fit(chinchilla, same, bootstrap=0).params == frame.params
 
 
 def test_fit_is_invariant_to_chunks(noisy, monkeypatch):
@@ -314,6 +319,8 @@ def test_bounds_hold_and_a_bound_that_is_hit_is_reported(noisy):
     found = fit(chinchilla, noisy, bounds={"E": (1.9, None)}, bootstrap=20)
     assert found.params["E"] == approx(1.9)
     assert "lower bound 1.9" in found.undetermined["E"]
+    assert "E = 1.9   " in str(found)
+    assert "± 0.000" not in str(found)
     assert "not determined by these runs: E" in str(found)
 
 
@@ -426,6 +433,14 @@ def test_fit_prints_errors_to_the_digits_they_support(published):
     assert second.strip().startswith("E = 1.817 ± 0.02")
     assert "95 % [1.7" in second
     assert "objective 0.001018; 12 of 12 starts agree; 500 bootstrap draws over rows" in printed
+
+
+def test_an_error_of_the_arithmetic_is_no_error():
+    assert text.with_error(1.9, 2.3e-16) == text.with_error(1.9, 0.0) == text.with_error(1.9, np.nan) == "1.9"
+    assert text.with_error(1e11, 3.1e-5) == "1e+11"
+    assert text.with_error(0.0, 19.0) == "0 ± 19"
+    assert text.with_error(1.81722, 0.0257) == "1.817 ± 0.026"
+    assert text.interval(1.9, 1.9 + 4e-16, 0.95) == "95 % [1.9, 1.9]"
 
 
 def test_fit_as_html_escapes_names(noisy):
