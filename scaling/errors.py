@@ -598,10 +598,11 @@ class DuplicateRuns(FitError):
 class MixedConventions(FitError):
     """Rows that count the same thing in different ways."""
 
-    def __init__(self, column: str, found: tuple[str, ...], predictor: str):
+    def __init__(self, column: str, found: tuple[str | None, ...], predictor: str):
         self.column, self.found, self.predictor = column, found, predictor
+        words = " and ".join("nothing" if one is None else repr(one) for one in found)
         super().__init__(
-            f"{predictor} must mean one thing in a fit, but {column} says {' and '.join(map(repr, found))}. "
+            f"{predictor} must mean one thing in a fit, but {column} says {words}. "
             f"Fit them apart, e.g. runs.filter(pl.col({column!r}) == {found[0]!r}), or convert one."
         )
 

@@ -14,14 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from scaling.errors import (
     BadOption,
     BadPredictor,
-    CollinearPredictors,
     DuplicateRuns,
     MissingColumns,
     MixedConventions,
     MixedUnits,
     NonFiniteLoss,
-    TooFewRuns,
-    TooFewScales,
 )
 from scaling.laws.base import Law
 
@@ -36,7 +33,6 @@ class ArrowTable(Protocol):
 
 Table = pl.DataFrame | pl.LazyFrame | ArrowTable | Mapping[str, ArrayLike]
 
-_COLLINEAR = 1.0  # percent that one predictor must stray from a power of the others
 _SMALL, _APART = (
     1e5,
     1e4,
@@ -45,8 +41,9 @@ _LOOKS_LIKE_A_COUNT = 1e3  # an unannotated column of positive values beyond thi
 
 _WEIGHT = "weight of the row"  # name of the column that `with_weights` adds
 
-# Which column says how a predictor was counted.
-_CONVENTIONS = {"N": "n_convention", "C": "flops_convention"}
+# Which column says how a predictor, or the loss, was counted.
+_CONVENTIONS = {"N": "n_convention", "C": "flops_convention", "loss": "loss_unit"}
+_COUNTS = ("N", "D", "C")  # columns that are counts whatever the law's signature says
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,28 +146,28 @@ def read(
     missing = [name for name in dict.fromkeys(needed) if name not in frame.columns]
     if missing:
         raise MissingColumns(missing, frame.columns, _hint(missing, law))
-    loss = _numbers(frame, target)
+    loss = numbers_of(frame, target)
     bad = ~np.isfinite(loss) | (positive & (loss <= 0.0))
     if bad.any():
         raise NonFiniteLoss(target, int(bad.sum()), int(np.argmax(bad)), float(loss[np.argmax(bad)]))
-    columns = {name: _numbers(frame, name) for name in wanted}
+    columns = {name: numbers_of(frame, name) for name in wanted}
     for argument in law.columns:
         if argument.name in columns:
             _check(argument.name, columns[argument.name], above_zero=argument.quantity.log)
-    for predictor, convention in _CONVENTIONS.items():
-        if predictor in columns and convention in frame.columns:
-            found = frame[convention].drop_nulls().unique().sort()
+    for counted, convention in _CONVENTIONS.items():
+        if counted in (*columns, target) and convention in frame.columns:
+            found = frame[convention].unique().sort(nulls_last=True).to_list()
             if len(found) > 1:
-                raise MixedConventions(convention, tuple(map(str, found)), predictor)
+                raise MixedConventions(convention, tuple(found), counted)
     if weights is None:
         _check_duplicates(frame, [*wanted, target])
         for argument in law.columns:
-            if argument.quantity.count and argument.name in columns:
+            if argument.name in columns and (argument.quantity.count or argument.name in _COUNTS):
                 _check_units(argument.name, columns[argument.name])
     counted = np.ones(len(frame)) if weights is None else _weights(frame, weights)
     spread = None
     if stderr:
-        spread = _numbers(frame, stderr)
+        spread = numbers_of(frame, stderr)
         _check(stderr, spread, above_zero=True)
     order = np.lexsort((counted, *columns.values(), loss))
     for argument in law.columns:  # a column that the table lacks keeps its default
@@ -185,46 +182,6 @@ def read(
     )
 
 
-def spare_runs(data: Data, free: int) -> int:
-    """By how many the runs outnumber the free parameters; a row that is given twice counts once."""
-    read = np.stack([*data.columns.values(), data.target], axis=1)
-    return len(np.unique(read[data.weights > 0], axis=0)) - free
-
-
-def require_enough(law: Law, data: Data, free: tuple[str, ...], *, priors: int, loose: int) -> None:
-    """Refuse runs that cannot tell the law's parameters apart.
-
-    Args:
-        law: to be fitted.
-        data: what it reads.
-        free: parameters that are fitted.
-        priors: how many of them carry a prior, which counts as a run.
-        loose: how many of the law's parameters are fixed or carry a prior; with any, the runs alone need not suffice.
-
-    Raises:
-        TooFewRuns, TooFewScales, CollinearPredictors.
-    """
-    spare = spare_runs(data, len(free))
-    if spare + priors <= 0:
-        raise TooFewRuns(law.name, free, spare + len(free))
-    needed = min(3, len(free)) if not loose else 2
-    extent = {name: data.columns[name] for name in scales(law, data)}
-    for name, values in extent.items():
-        found = np.unique(values)
-        if len(found) < needed:
-            raise TooFewScales(law.name, name, tuple(found.tolist()), needed)
-    if loose or len(extent) < 2 or len(free) <= len(extent):
-        return
-    logs = {name: np.log(values) for name, values in extent.items()}
-    for name, values in logs.items():
-        others = [np.ones_like(values)] + [v for other, v in logs.items() if other != name]
-        design = np.stack(others, axis=1)
-        fitted, *_ = np.linalg.lstsq(design, values, rcond=None)
-        strays = 100.0 * float(np.std(values - design @ fitted))
-        if strays < _COLLINEAR:
-            raise CollinearPredictors(law.name, (name, *(other for other in logs if other != name)), strays)
-
-
 def scales(law: Law, data: Data) -> tuple[str, ...]:
     """Columns that the law extrapolates along: those declared as counts, or undeclared ones that look like it."""
     return tuple(
@@ -234,33 +191,18 @@ def scales(law: Law, data: Data) -> tuple[str, ...]:
     )
 
 
-def caveats(law: Law, data: Data) -> tuple[str, ...]:
-    """What the table says about its runs that the law does not see; printed with the fit."""
-    found = []
-    if "D" in data.columns and "unique_tokens" in data.frame.columns and "unique_tokens" not in data.columns:
-        repeated = int((data.columns["D"] > 1.01 * _numbers(data.frame, "unique_tokens")).sum())
-        if repeated:
-            found.append(
-                f"{repeated} of the runs repeat data, which {law.name} takes for new: "
-                f'keep "epochs = 1", or fit with_repeats({law.name})'
-            )
-    if "corpus_hash" in data.frame.columns and (corpora := data.frame["corpus_hash"].n_unique()) > 1:
-        found.append(f"the runs come from {corpora} corpora, whose losses differ: keep one corpus_hash")
-    return tuple(found)
-
-
 def compute(frame: pl.DataFrame) -> tuple[Array, str] | None:
     """Training FLOPs of each row and the name of what they are: C where the table has it, else 6ND."""
     if "C" in frame.columns:
-        values, name = _numbers(frame, "C"), "C"
+        values, name = numbers_of(frame, "C"), "C"
     elif {"N", "D"} <= set(frame.columns):
-        values, name = 6.0 * _numbers(frame, "N") * _numbers(frame, "D"), "6ND"
+        values, name = 6.0 * numbers_of(frame, "N") * numbers_of(frame, "D"), "6ND"
     else:
         return None
     return (values, name) if np.all(np.isfinite(values) & (values > 0)) else None
 
 
-def _numbers(frame: pl.DataFrame, name: str) -> Array:
+def numbers_of(frame: pl.DataFrame, name: str) -> Array:
     column = frame[name]
     if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
         raise BadPredictor(
@@ -279,7 +221,7 @@ def _check(name: str, values: Array, *, above_zero: bool) -> None:
 
 def _check_units(name: str, values: Array) -> None:
     """Counts below a hundred thousand beside counts ten thousand times as large, and none between."""
-    found = np.unique(values)
+    found = np.unique(values[values > 0])
     gap = int(np.argmax(found[1:] / found[:-1])) if len(found) > 1 else 0
     if len(found) > 1 and found[gap] < _SMALL and found[gap + 1] > _APART * found[gap]:
         raise MixedUnits(name, float(found[gap]), float(found[gap + 1]))
@@ -296,7 +238,7 @@ def _check_duplicates(frame: pl.DataFrame, read: list[str]) -> None:
 
 def _weights(frame: pl.DataFrame, weights: str | Sequence[float] | NDArray) -> Array:
     try:
-        values = _numbers(frame, weights) if isinstance(weights, str) else np.asarray(weights, float)
+        values = numbers_of(frame, weights) if isinstance(weights, str) else np.asarray(weights, float)
     except (TypeError, ValueError):
         raise BadOption("weights", weights, "a column, or one number for each run") from None
     if values.shape != (len(frame),):

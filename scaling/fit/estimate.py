@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from scaling.errors import BadOption
 from scaling.fit import seeds
-from scaling.fit.data import Array, Data, Table, caveats, read, require_enough, spare_runs
+from scaling.fit.data import Array, Data, Table, read
 from scaling.fit.discrepancy import Discrepancy, look_back
+from scaling.fit.enough import caveats, require_enough, spare_runs
 from scaling.fit.identify import condition, undetermined
 from scaling.fit.objective import Objective, likelihood_scale, likelihood_value, objective
 from scaling.fit.options import bounds_within, free_parameters, number, parameter_options, whole
@@ -103,7 +104,7 @@ def fit(
     best = solution.parameters[np.argmin(solution.value)]
     draws, unfinished = _bootstrap(found, best, groups, bootstrap, seed, wild=resample == "wild")
     words = groups.words + ", wild" * (resample == "wild")
-    notes += caveats(problem.law, data) + _too_sure(
+    notes += caveats(problem.law, data, settings["fixed"], weighed) + _too_sure(
         data, len(best), groups, 0 if resample == "wild" else bootstrap, seed
     )
     result = _result(law, found, data, best, solution, draws, unfinished, words, notes, settings)
@@ -126,7 +127,7 @@ def prepare(
         law, runs, target=target, positive=goal.log or target == "loss",
         weights=weights, stderr=settings["stderr"] if goal.stderr else None,
     )  # fmt: skip
-    require_enough(law, data, free, priors=len(priors), loose=len(fixed) + len(priors) + len(law.held))
+    require_enough(law, data, free, fixed=fixed, priors=priors)
     return build(law, data, goal, fixed, low, high), data
 
 

@@ -85,6 +85,26 @@ def test_fit_names_predictors_that_move_together(runs):
     )
 
 
+def test_fit_says_what_only_a_held_parameter_tells(runs):
+    """A parameter held still makes up for a scale of its own column, a floor for one of any; and the fit says so."""
+    two = square(chinchilla, noise=0.01, sizes=2, **CHINCHILLA)
+    for held in ({"fixed": {"beta": 0.33}}, {"priors": {"B": (1200.0, 100.0)}}):
+        with pytest.raises(errors.TooFewScales, match="3 scales of N or more"):
+            fit(chinchilla, two, bootstrap=0, **held)
+    with pytest.raises(errors.TooFewScales, match="3 scales of N or more"):
+        fit(functools.partial(chinchilla, beta=0.33), two, bootstrap=0)
+    for held in ({"fixed": {"alpha": 0.34}}, {"priors": {"A": (400.0, 50.0)}}, {"fixed": {"E": 1.7}}):
+        (name,) = next(iter(held.values()))
+        (note,) = fit(chinchilla, two, bootstrap=0, **held).notes
+        assert note.startswith("chinchilla needs 3 scales of N, and the runs have 2")
+        assert note.endswith(f"the rest of what it says along N is held ({name})")
+    line = runs.with_columns(D=20 * pl.col("N"))
+    with pytest.raises(errors.CollinearPredictors):
+        fit(chinchilla, line, fixed={"E": 1.7}, bootstrap=0)
+    (note,) = fit(chinchilla, line, fixed={"alpha": 0.34}, bootstrap=0).notes
+    assert note.endswith("chinchilla tells them apart only by what is held (alpha)")
+
+
 def test_fit_names_duplicate_runs(runs):
     twice = pl.concat([runs, runs.head(2)])
     with pytest.raises(errors.DuplicateRuns, match=f"2 rows repeat .* first is row {len(runs)}"):
@@ -103,12 +123,33 @@ def test_fit_names_mixed_conventions(runs):
         fit(laws.compute_only, counted)
 
 
+def test_fit_names_a_convention_that_some_rows_do_not_state(runs):
+    some = runs.with_columns(n_convention=pl.Series(["matrices", None] * (len(runs) // 2)))
+    with pytest.raises(errors.MixedConventions, match="n_convention says 'matrices' and nothing"):
+        fit(chinchilla, some)
+    fit(chinchilla, some.with_columns(n_convention=pl.lit(None)), bootstrap=0)
+
+
+def test_fit_names_mixed_units_of_loss(runs):
+    mixed = runs.with_columns(loss_unit=pl.Series(["nats/token", "bits/byte"] * (len(runs) // 2)))
+    with pytest.raises(
+        errors.MixedConventions, match=r"loss must mean one thing .* 'bits/byte' and 'nats/token'"
+    ):
+        fit(chinchilla, mixed)
+
+
 def test_fit_names_mixed_units(runs):
     millions = runs.with_columns(N=pl.when(pl.col("N") < 1e7).then(pl.col("N") / 1e6).otherwise(pl.col("N")))
     with pytest.raises(errors.MixedUnits, match=r"column N has .* two units") as caught:
         fit(chinchilla, millions)
     assert caught.value.column == "N"
     fit(chinchilla, millions, weights=np.ones(30), bootstrap=0)
+
+    def own(N, D, *, E, A, alpha):
+        return E + A / N**alpha
+
+    with pytest.raises(errors.MixedUnits, match="column N has"):
+        fit(own, millions)
 
 
 def test_fit_names_a_law_that_returns_nan(runs):
