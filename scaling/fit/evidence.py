@@ -20,6 +20,9 @@ from scaling.laws.base import describe
 _TOP = 0.5  # decades of compute that "top_compute" holds out
 
 
+_CRITERIA = {"aicc": "AICc", "bic": "BIC"}
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Laws side by side on the same runs."""
@@ -27,7 +30,8 @@ class Comparison:
     table: pl.DataFrame
     """One row per law, best held-out error first: law, free (parameters), rms_percent (of the fit to all runs),
     held_out_percent (root mean square miss of the held-out runs), held_out_bias_percent (their mean of
-    predicted/observed - 1)."""
+    predicted/observed - 1), decades (how far beyond the fit in compute they reach, null where that is not known) and,
+    where the objective is a likelihood, aicc and bic of the fit to all runs."""
     fits: dict[str, Fit]
     """Each law fitted to all runs."""
     held_out_fits: dict[str, Fit]
@@ -46,9 +50,17 @@ class Comparison:
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         header = ["law", "free", "in sample, rms %", "held out, rms %", "held out, bias %"]
+        header += [words for name, words in _CRITERIA.items() if name in self.table.columns]
         rows = [
-            [law, str(free), f"{rms:.3g}", f"{held:.3g}", f"{bias:+.2g}"]
-            for law, free, rms, held, bias in self.table.iter_rows()
+            [
+                law,
+                str(free),
+                f"{rms:.3g}",
+                f"{held:.3g}",
+                f"{bias:+.2g}",
+                *(f"{value:.1f}" for value in criteria),
+            ]
+            for law, free, rms, held, bias, _, *criteria in self.table.iter_rows()
         ]
         return header, rows
 
@@ -107,24 +119,27 @@ def compare(
     names = distinct_names([law.name for law in described])
     whole = {name: fit(law, frame, **options) for name, law in zip(names, chosen, strict=True)}
     fitted = {name: fit(law, frame.filter(~held), **options) for name, law in zip(names, chosen, strict=True)}
+    flops = compute(frame)
+    decades = np.nan if flops is None else float(np.log10(flops[0].max() / flops[0][~held].max()))
     rows = []
     for name, law in zip(names, described, strict=True):
         counted = np.ones(int(held.sum())) if weights is None else weights
         unseen = read(law, frame.filter(held), target=target, weights=counted)
         miss = 100.0 * (curve(fitted[name], unseen) / unseen.target - 1.0)
+        found = whole[name]
+        scored = found.log_likelihood is not None
         rows.append(
-            (
-                name,
-                len(whole[name].free),
-                whole[name].rms_percent,
-                text.weighted_rms(miss, unseen.weights),
-                float(np.average(miss, weights=unseen.weights)),
-            )
+            {
+                "law": name,
+                "free": len(found.free),
+                "rms_percent": found.rms_percent,
+                "held_out_percent": text.weighted_rms(miss, unseen.weights),
+                "held_out_bias_percent": float(np.average(miss, weights=unseen.weights)),
+                "decades": decades if np.isfinite(decades) else None,
+                **({criterion: getattr(found, criterion) for criterion in _CRITERIA} if scored else {}),
+            }
         )
-    header = ["law", "free", "rms_percent", "held_out_percent", "held_out_bias_percent"]
-    table = pl.DataFrame(rows, schema=header, orient="row").sort("held_out_percent")
-    flops = compute(frame)
-    decades = np.nan if flops is None else float(np.log10(flops[0].max() / flops[0][~held].max()))
+    table = pl.DataFrame(rows, schema_overrides={"decades": pl.Float64}).sort("held_out_percent")
     return Comparison(table, whole, fitted, words, int((~held).sum()), int(held.sum()), decades)
 
 

@@ -130,20 +130,22 @@ class Fit:
     def aicc(self) -> float:
         """Akaike's criterion with its small-sample correction: 2k - 2 ln L + 2k(k+1)/(n-k-1); lower is better.
 
+        n is the sum of the weights, which is the number of runs unless weights were given.
+
         Raises:
             NotALikelihood: the objective has no density of the runs to compare.
         """
-        k, n = self._counted(), self.rows
+        k, n = self._counted(), float(self.residual_weights.sum())
         return 2 * k - 2 * self._log_likelihood() + (2 * k * (k + 1) / (n - k - 1) if n > k + 1 else np.inf)
 
     @property
     def bic(self) -> float:
-        """The Bayesian information criterion, k ln n - 2 ln L; lower is better.
+        """The Bayesian information criterion, k ln n - 2 ln L, with n as in `aicc`; lower is better.
 
         Raises:
             NotALikelihood: the objective has no density of the runs to compare.
         """
-        return self._counted() * float(np.log(self.rows)) - 2 * self._log_likelihood()
+        return self._counted() * float(np.log(self.residual_weights.sum())) - 2 * self._log_likelihood()
 
     def _counted(self) -> int:
         return len(self.free) + (self.settings["objective"] == "huber_likelihood")  # its scale is fitted too

@@ -136,6 +136,28 @@ def test_information_criteria_prefer_the_law_that_made_the_runs(power_mean_runs)
     assert right.bic < min(wrong.bic, spare.bic)
 
 
+@pytest.mark.parametrize("objective", ["huber_likelihood", "gaussian"])
+def test_information_criteria_are_invariant_to_duplication_with_half_weight(power_mean_runs, objective):
+    runs = power_mean_runs.with_columns(loss_stderr=0.02)
+    once = fit(laws.chinchilla, runs, objective=objective, bootstrap=0)
+    twice = pl.concat([runs, runs])
+    half = fit(laws.chinchilla, twice, objective=objective, weights=np.full(len(twice), 0.5), bootstrap=0)
+    assert (half.aicc, half.bic) == approx((once.aicc, once.bic), rel=1e-6)
+
+
+def test_comparison_has_the_criteria_of_a_likelihood_and_the_distance(power_mean_runs):
+    pair = [laws.chinchilla, laws.kaplan]
+    plain = compare(pair, power_mean_runs)
+    assert plain.table.columns[-1] == "decades"
+    assert plain.table["decades"].unique().to_list() == [plain.decades]
+    scored = compare(pair, power_mean_runs, objective="huber_likelihood")
+    assert scored.table.filter(law="kaplan")["aicc"][0] == scored.fits["kaplan"].aicc
+    assert scored.table.filter(law="kaplan")["bic"][0] == scored.fits["kaplan"].bic
+    assert str(scored).splitlines()[1].split()[-2:] == ["AICc", "BIC"]
+    unknown = compare(laws.power_law, power_mean_runs.drop("D"), holdout=np.arange(42) > 37)
+    assert unknown.table["decades"].to_list() == [None]
+
+
 def test_gaussian_information_criterion_is_that_of_the_density():
     runs = square(laws.chinchilla, noise=0.01, **CHINCHILLA).with_columns(loss_stderr=0.02)
     found = fit(laws.chinchilla, runs, objective="gaussian", bootstrap=0)
