@@ -47,6 +47,9 @@ class Profile:
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        return f"<pre>{text.escape(str(self))}</pre>"
+
 
 def profile(
     found: Fit, runs: Table, parameter: str, *, level: float = 0.95, weights: NDArray | None = None
