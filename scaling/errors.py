@@ -67,7 +67,7 @@ class MissingColumns(RecordError):
     def __init__(self, missing: list[str], found: list[str], hint: str):
         self.missing, self.found = missing, found
         super().__init__(
-            f"column {', '.join(missing)} asked for, but the table has {', '.join(found)}. {hint}"
+            f"column {', '.join(map(str, missing))} asked for, but the table has {', '.join(found)}. {hint}"
         )
 
 

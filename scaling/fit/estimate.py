@@ -274,9 +274,7 @@ def _too_sure(data: Data, free: int, groups: Clusters, draws: int, seed: int) ->
     """What makes the intervals narrower than they should be."""
     found = []
     if (spare := spare_runs(data, free)) < _SPARE:
-        found.append(
-            f"{spare + free} different runs for {free} free parameters: the intervals are too narrow"
-        )
+        found.append(f"{spare + free} different runs for {free} free parameters: any interval is too narrow")
     if draws and (thin := thin_draws(groups, free, draws=draws, seed=seed)) >= _THIN:
         found.append(
             f"{100 * thin:.0f} % of the draws rest on no more clusters than the {free} free parameters"

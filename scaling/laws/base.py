@@ -161,7 +161,10 @@ def made_once(factory: Callable[P, Callable[..., Any]]) -> Callable[P, Callable[
     def once(*args: P.args, **named: P.kwargs) -> Callable[..., Any]:
         bound = signature.bind(*args, **named)
         bound.apply_defaults()
-        return made(*bound.args, **bound.kwargs)
+        try:
+            return made(*bound.args, **bound.kwargs)
+        except TypeError:  # an argument that cannot be hashed; any other mistake is raised again
+            return factory(*args, **named)
 
     return once
 

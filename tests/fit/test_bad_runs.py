@@ -33,7 +33,7 @@ def test_fit_names_runs_that_a_law_goes_through_exactly(runs):
     with pytest.raises(errors.TooFewRuns, match="but got 5 runs"):
         fit(chinchilla, pl.concat([five, five]), weights=np.full(10, 0.5))
     found = fit(chinchilla, five, priors={"E": (1.7, 0.1)}, bootstrap=20)
-    assert "5 different runs for 5 free parameters: the intervals are too narrow" in found.notes
+    assert "5 different runs for 5 free parameters: any interval is too narrow" in found.notes
     found = fit(chinchilla, runs[rows], bootstrap=20, cluster="N")
     assert any(note.startswith("6 different runs") for note in found.notes)
     assert "100 % of the draws rest on no more clusters than the 5 free parameters" in found.notes
@@ -257,6 +257,7 @@ def test_fit_names_a_law_with_nothing_free(runs):
         ({"bounds": {"E": (1.0,)}}, "None for an open end"),
         ({"cluster": "nothing"}, "cluster= takes"),
         ({"cluster": 3}, "the name of a column"),
+        ({"target": 3}, "column 3 asked for"),
         ({"bounds": {"E": 3}}, r"bounds\['E'\]=3 .* None for an open end"),
         ({"bounds": {"E": ("a", None)}}, r"bounds\['E'\]='a'"),
         ({"bounds": 3}, "a dictionary with the names of parameters"),
