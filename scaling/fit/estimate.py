@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from scaling.fit.enough import caveats, require_enough, spare_runs
 from scaling.fit.identify import condition, undetermined
 from scaling.fit.objective import Objective, likelihood_scale, likelihood_value, objective
 from scaling.fit.options import bounds_within, free_parameters, number, parameter_options, whole
+from scaling.fit.parallel import cores, in_parts
 from scaling.fit.problem import Problem
 from scaling.fit.resample import Clusters, bootstrap_weights, clusters, thin_draws, wild_targets
 from scaling.fit.result import Fit, Starts
@@ -29,9 +31,8 @@ _POLISHED = 4096  # rows beyond which starts are solved on a sample first
 _BEYOND = 1e4  # how far beyond the largest run a scale parameter is looked for
 _SPARE = 3  # runs more than free parameters, below which a fit says that it is too sure of itself
 _THIN = 0.01  # share of draws on too few clusters that is worth a word
-_PATIENCE = (
-    80  # steps of a refit to the smaller runs: four in ten of a bootstrap's time would go to the last few
-)
+_PATIENCE = 80  # steps of a refit to the smaller runs: four in ten of the time would go to the last few
+_WORTH_A_PROCESS = 1 << 17  # draws × rows: a tenth of a second, where starting a process takes a fiftieth
 
 
 def fit(
@@ -102,7 +103,9 @@ def fit(
     else:
         found, solution, notes = minimise(problem, weighed, seed)
     best = solution.parameters[np.argmin(solution.value)]
-    draws, unfinished = _bootstrap(found, best, groups, bootstrap, seed, wild=resample == "wild")
+    refits = bootstrap_draws(found, best, groups, bootstrap, seed, wild=resample == "wild")
+    draws = np.concatenate([np.empty((0, len(best))), *(r.parameters for r in refits)])
+    unfinished = int(sum((~r.converged).sum() for r in refits))
     words = groups.words + ", wild" * (resample == "wild")
     notes += caveats(problem.law, data, settings["fixed"], weighed) + _too_sure(
         data, len(best), groups, 0 if resample == "wild" else bootstrap, seed
@@ -252,22 +255,40 @@ def _with_priors(problem: Problem, solution: Solution, priors: Mapping[str, tupl
 
 
 @np.errstate(all="ignore")
-def _bootstrap(
-    problem: Problem, best: Array, groups: Clusters, draws: int, seed: int, *, wild: bool
-) -> tuple[Array, int]:
-    """Refits to resampled runs, each from the best solution: shape (draws, free), and how many did not converge."""
-    if not draws:
-        return np.empty((0, len(best))), 0
-    how = {"draws": draws, "seed": seed, "chunk": block_size(problem.rows)}
-    if wild:
-        value = problem.call(best[None])[0]
-        fitted = problem.objective.prepare(value)
-        spare = max(1, problem.rows - len(best))
-        miss = (fitted - problem.prepared) * np.sqrt(problem.rows / spare)
-        parts = [_refit(problem, best, None, y) for y in wild_targets(groups, fitted, miss, **how)]
-    else:
-        parts = [_refit(problem, best, w, None) for w in bootstrap_weights(groups, problem.weights, **how)]
-    return np.concatenate([p.parameters for p in parts]), int(sum((~p.converged).sum() for p in parts))
+def bootstrap_draws(
+    problem: Problem, best: Array, groups: Clusters, draws: int, seed: int, *, wild: bool = False,
+    processes: int | None = None,
+) -> list[Solution]:  # fmt: skip
+    """Refits to resampled runs, each from the best solution, in blocks.
+
+    Args:
+        problem, best: what is fitted, and its solution.
+        groups: runs that are drawn together.
+        draws: refits in all.
+        seed: of what is drawn; the refits are the same bit for bit on any number of processes.
+        wild: keep the runs, and turn their misses over by tossed coins.
+        processes: that share the blocks; by default a core each, where that is worth starting them.
+    """
+    worth = min(cores(), draws * problem.rows // _WORTH_A_PROCESS)
+    processes = max(1, min(processes or worth, draws))
+    how = {
+        "draws": draws,
+        "seed": seed,
+        "chunk": max(1, min(block_size(problem.rows), -(-draws // processes))),
+    }
+    fitted = problem.objective.prepare(problem.call(best[None])[0])
+    miss = (fitted - problem.prepared) * np.sqrt(problem.rows / max(1, problem.rows - len(best)))
+
+    def refits(part: int) -> list[Solution]:
+        """Every so many-th block; the others are drawn, and left to whom they belong."""
+        if wild:
+            blocks = ((None, y) for y in wild_targets(groups, fitted, miss, **how))
+        else:
+            blocks = ((w, None) for w in bootstrap_weights(groups, problem.weights, **how))
+        return [_refit(problem, best, w, y) for w, y in itertools.islice(blocks, part, None, processes)]
+
+    parts = in_parts(refits, processes)
+    return [one for blocks in itertools.zip_longest(*parts) for one in blocks if one is not None]
 
 
 def _too_sure(data: Data, free: int, groups: Clusters, draws: int, seed: int) -> tuple[str, ...]:
