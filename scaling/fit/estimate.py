@@ -331,7 +331,8 @@ def _refit(
         return _narrowed(
             problem, starts, weights, problem.objective.delta / _NARROWER[-1], prepared, steps=steps
         )
-    return solve(problem, starts, weights, prepared, steps=steps)
+    metric = problem.slice(best[None]).scale[0]
+    return solve(problem, starts, weights, prepared, steps=steps, metric=metric)
 
 
 @np.errstate(all="ignore")

@@ -56,13 +56,24 @@ class Objective:
         inner = np.minimum(size, self.delta)
         return self._tilted(inner * (size - 0.5 * inner), r)
 
-    def pull(self, r: Array) -> Array:
-        """ρ'(r)."""
-        return r if self.delta is None else self._tilted(np.clip(r, -self.delta, self.delta), r)
+    def to_second_order(self, r: Array) -> tuple[Array, Array, NDArray[np.bool_] | None]:
+        """ρ(r), ρ'(r), and where the penalty is a square, so that ρ'' is one there (or the tilt) and zero elsewhere.
 
-    def curvature(self, r: Array) -> Array | None:
-        """ρ''(r): one where the penalty is a square, else zero; None stands for one everywhere."""
-        return None if self.delta is None else self._tilted((np.abs(r) <= self.delta).astype(float), r)
+        None stands for everywhere. One function, as each pass over the misses of a batch counts.
+        """
+        if self.delta is None:
+            return 0.5 * r * r, r, None
+        size = np.abs(r)
+        inner = np.minimum(size, self.delta)
+        pull = np.copysign(inner, r)
+        square = size <= self.delta
+        size -= 0.5 * inner
+        size *= inner
+        return self._tilted(size, r), self._tilted(pull, r), square
+
+    def tilt(self, r: Array) -> Array | float:
+        """What ρ'' is where the penalty is a square."""
+        return 1.0 if self.quantile == 0.5 else self._tilted(np.ones_like(r), r)
 
     def majorant(self, r: Array) -> Array | None:
         """ρ'(r)/r, the curvature of the parabola that touches ρ at r from above."""

@@ -148,16 +148,23 @@ class Problem:
         """Minus the logarithm of the priors' densities, up to a constant, nats, shape (batch,)."""
         return np.broadcast_to(self._prior(parameters)[0] / self.temperature, len(parameters))
 
-    def slice(self, parameters: Array, weights: Array | None = None, prepared: Array | None = None) -> Slice:
+    def slice(
+        self,
+        parameters: Array,
+        weights: Array | None = None,
+        prepared: Array | None = None,
+        metric: Array | None = None,
+    ) -> Slice:
         """The objective to second order at each parameter vector.
 
         Args:
             parameters: shape (batch, free).
             weights: shape (batch, rows), e.g. how often a bootstrap drew each row; None for the problem's own.
             prepared: targets of each fit as the objective compares them, shape (batch, rows); None for the own ones.
+            metric: what to give as the scale of each parameter, shape (free,), where it is known near enough.
         """
         if self._blocks:
-            return self._add_up(parameters, weights, prepared)
+            return self._add_up(parameters, weights, prepared, metric)
         batch, free = len(parameters), len(self.free)
         shape = (batch, self.rows)
         own = self.weights if weights is None else weights
@@ -168,29 +175,29 @@ class Problem:
             r = np.broadcast_to(miss.value, shape)
             # One contiguous array per parameter: fifteen dot products over rows beat one product of small matrices.
             J = {j: _full(part, shape) for j, part in miss.parts.items()}
-            value = np.vecdot(np.broadcast_to(own, shape), self.objective.penalty(r))
-            pull = own * self.objective.pull(r)
-            bend, bound = self.objective.curvature(r), self.objective.majorant(r)
-            bend = own if bend is None else own * bend
-            bound = None if bound is None else own * bound
-            gradient, scale, curvature = (
-                np.zeros((batch, free)),
-                np.zeros((batch, free)),
-                np.zeros((batch, free, free)),
-            )
+            own = np.broadcast_to(own, shape)
+            penalty, pull, square = self.objective.to_second_order(r)
+            value = np.vecdot(own, penalty)
+            pull = own * pull
+            gradient = np.zeros((batch, free))
             for j, slope in J.items():
                 gradient[:, j] = np.vecdot(slope, pull)
-                bent = slope * bend
-                for k in (k for k in J if k <= j):
-                    curvature[:, j, k] = curvature[:, k, j] = np.vecdot(bent, J[k])
-                scale[:, j] = curvature[:, j, j] if bound is None else np.vecdot(slope * bound, slope)
+            curvature = _products(J, own if square is None else own * self.objective.tilt(r), square, free)
+            scale = self._scale(J, r, own, curvature) if metric is None else np.tile(metric, (batch, 1))
             prior_value, prior_gradient, prior_curvature = self._prior(parameters)
             value = value + prior_value
             gradient += prior_gradient
-            scale += prior_curvature
+            scale += prior_curvature if metric is None else 0.0
             curvature[:, np.arange(free), np.arange(free)] += prior_curvature
             good = np.isfinite(value) & np.isfinite(gradient).all(1) & np.isfinite(curvature).all((1, 2))
         return Slice(np.where(good, value, np.inf), gradient, curvature, scale)
+
+    def _scale(self, J: dict[int, Array], r: Array, own: Array, curvature: Array) -> Array:
+        bound = self.objective.majorant(r)
+        scale = np.zeros(curvature.shape[:2])
+        for j, slope in J.items():
+            scale[:, j] = curvature[:, j, j] if bound is None else np.vecdot(slope * slope, own * bound)
+        return scale
 
     @cached_property
     def _blocks(self) -> list[tuple[slice, Problem]]:
@@ -212,16 +219,21 @@ class Problem:
             prior_precision=None,
         )
 
-    def _add_up(self, parameters: Array, weights: Array | None, prepared: Array | None) -> Slice:
+    def _add_up(
+        self, parameters: Array, weights: Array | None, prepared: Array | None, metric: Array | None
+    ) -> Slice:
         value, gradient, scale = self._prior(parameters)
         free = len(self.free)
         curvature = np.zeros((len(parameters), free, free))
         curvature[:, np.arange(free), np.arange(free)] += scale
+        if metric is not None:
+            scale = 0.0
         for rows, block in self._blocks:
             one = block.slice(
                 parameters,
                 None if weights is None else weights[:, rows],
                 None if prepared is None else prepared[:, rows],
+                None if metric is None else metric / len(self._blocks),
             )
             value, gradient, scale = value + one.value, gradient + one.gradient, scale + one.scale
             curvature += one.curvature
@@ -234,6 +246,33 @@ class Problem:
         off = np.where(precision > 0, parameters - self.prior_mean, 0.0)
         pull = off * precision
         return 0.5 * (off * pull).sum(1), pull, precision
+
+
+def _products(J: dict[int, Array], weights: Array, square: NDArray[np.bool_] | None, free: int) -> Array:
+    """Weighted products of slopes, summed over rows, shape (batch, free, free); only where `square` says so.
+
+    Under a Huber penalty that is one row in six or fewer, so those are gathered first.
+    """
+    batch, rows = weights.shape
+    found = np.zeros((batch, free, free))
+    if square is None:
+        for j, slope in J.items():
+            bent = slope * weights
+            for k in (k for k in J if k <= j):
+                found[:, j, k] = found[:, k, j] = np.vecdot(bent, J[k])
+        return found
+    places = np.flatnonzero(square)
+    first = np.searchsorted(places, rows * np.arange(batch + 1))
+    some = np.flatnonzero(first[:-1] < first[1:])
+    if not len(some):
+        return found
+    first, weights = first[some], weights.ravel()[places]
+    gathered = {j: slope.ravel()[places] for j, slope in J.items()}
+    for j, slope in gathered.items():
+        bent = slope * weights
+        for k in (k for k in J if k <= j):
+            found[some, j, k] = found[some, k, j] = np.add.reduceat(bent * gathered[k], first)
+    return found
 
 
 def _full(part: Any, shape: tuple[int, int]) -> Array:

@@ -72,6 +72,7 @@ def solve(
     prepared: Array | None = None,
     *,
     steps: int = STEPS,
+    metric: Array | None = None,
 ) -> Solution:
     """Every fit of a batch, from its start to the minimum next to it.
 
@@ -81,18 +82,26 @@ def solve(
         weights: shape (batch, rows); None for the problem's own weights in each.
         prepared: targets of each fit as the objective compares them, shape (batch, rows); None for the problem's own.
         steps: most steps of one fit.
+        metric: scale of each parameter, shape (free,), where all fits are near one another; None to find it anew at
+            every step, as is needed from afar.
     """
     x = np.clip(starts, problem.low, problem.high)
     own = _Own(weights, prepared)
     if not problem.by_factor_first.any():
-        return _descend(problem, x, own, problem.log, steps, TOLERANCE)
+        return _descend(problem, x, own, problem.log, steps, TOLERANCE, metric)
     # Whatever sign a parameter ends this first descent with, it may change it in the second.
     first = _descend(problem, x, own, problem.log | problem.by_factor_first, steps, _ROUGH)
-    return _descend(problem, first.parameters, own, problem.log, steps, TOLERANCE)
+    return _descend(problem, first.parameters, own, problem.log, steps, TOLERANCE, metric)
 
 
 def _descend(
-    problem: Problem, x: Array, whole: _Own, log: NDArray[np.bool_], steps: int, tolerance: float
+    problem: Problem,
+    x: Array,
+    whole: _Own,
+    log: NDArray[np.bool_],
+    steps: int,
+    tolerance: float,
+    metric: Array | None = None,
 ) -> Solution:
     """All fits of a batch, as many side by side as a chunk holds; where some have ended, the next take their place."""
     batch, free = x.shape
@@ -114,7 +123,7 @@ def _descend(
         new = np.isinf(here.value)
         at, own = final[rows], whole.rows(rows)
         trial, expected = _step(problem, at, here, damping, log)
-        there = problem.slice(trial, own.weights, own.prepared)
+        there = problem.slice(trial, own.weights, own.prepared, metric)
         taken[rows] += ~new
         with np.errstate(invalid="ignore"):
             gained = here.value - there.value

@@ -55,7 +55,7 @@ class Dual(NDArrayOperatorsMixin):
                 continue
             slope = rule(x, y, value)
             for j, part in operand.parts.items():
-                term = part if slope is None else slope * part
+                term = part if slope is None else slope if _is_one(part) else slope * part
                 parts[j] = parts[j] + term if j in parts else term
         return Dual(value, parts)
 
@@ -73,6 +73,11 @@ class Dual(NDArrayOperatorsMixin):
 
     def __iter__(self) -> NoReturn:
         raise NotTraceable("a parameter as a sequence")
+
+
+def _is_one(part: Any) -> bool:
+    """Whether it is a parameter's derivative with respect to itself: a pass over a batch saved."""
+    return type(part) is float and part == 1.0
 
 
 def _power(x: Any, y: Any) -> Any:
@@ -101,7 +106,7 @@ _RULES: dict[np.ufunc, tuple[Any, ...]] = {
     np.add: (lambda x, y, v: None, lambda x, y, v: None),
     np.subtract: (lambda x, y, v: None, lambda x, y, v: -1.0),
     np.multiply: (lambda x, y, v: y, lambda x, y, v: x),
-    np.divide: (lambda x, y, v: 1.0 / y, lambda x, y, v: -v / y),
+    np.divide: (lambda x, y, v: 1.0 / y, lambda x, y, v: v / -y),
     np.power: (_power_by_base, _power_by_exponent),
     np.minimum: (lambda x, y, v: np.less_equal(x, y) * 1.0, lambda x, y, v: np.greater(x, y) * 1.0),
     np.maximum: (lambda x, y, v: np.greater_equal(x, y) * 1.0, lambda x, y, v: np.less(x, y) * 1.0),
