@@ -6,6 +6,7 @@ Exit status: 0 done, 1 something failed on the way, 2 refused with the reason in
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 try:
@@ -50,13 +51,40 @@ def cli() -> None:
 @cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option(
-    "--workers", type=click.IntRange(1), help="Processes at once.  [default: one for each core; one on a GPU]"
+    "--workers", type=click.IntRange(1), help="Stacks at once.  [default: one for each core, or each GPU]"
 )
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="Of activations and products; auto is bf16 on a GPU.",
+)
+@click.option("--no-graph", is_flag=True, help="On a GPU, do not record steps as CUDA graphs.")
+@click.option("--compile", is_flag=True, help="Fuse element-wise work by torch.compile; pays for long runs.")
+@click.option(
+    "--ranks",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Cores or GPUs that train one stack.",
+)
 @click.option("--here", is_flag=True, help="Train on this machine also what is committed, to compare.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and train nothing.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def sweep(study: Path, workers: int | None, device: str, here: bool, dry_run: bool, quiet: bool) -> None:
+def sweep(
+    study: Path,
+    workers: int | None,
+    device: str,
+    precision: str,
+    no_graph: bool,
+    compile: bool,
+    ranks: int,
+    here: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
     """Train what a STUDY file asks for and the store does not have yet.
 
     Interrupt it whenever you like: the same command goes on where it was.
@@ -66,15 +94,18 @@ def sweep(study: Path, workers: int | None, device: str, here: bool, dry_run: bo
       scaling sweep runs/quickstart/study.toml --dry-run
     """
     from scaling.study import read_study
-    from scaling.train.sweep import plan_sweep
+    from scaling.train.mode import Asked
+    from scaling.train.plan import plan_sweep
     from scaling.train.sweep import sweep as run_sweep
 
-    asked = read_study(study)
+    wanted = read_study(study)
+    how = Asked(precision=precision, graph=not no_graph, compile=compile, ranks=ranks)
+    common = {"workers": workers, "device": device, "here": here, "progress": not quiet}
     if dry_run:
-        click.echo(plan_sweep(asked, workers=workers, device=device, here=here, progress=not quiet))
+        click.echo(plan_sweep(wanted, asked=how, **common))
         return
-    rows = run_sweep(asked, workers=workers, device=device, here=here, progress=not quiet)
-    click.echo(f"{rows.height} runs of {asked.name} in the store")
+    rows = run_sweep(wanted, **common, **asdict(how))
+    click.echo(f"{rows.height} runs of {wanted.name} in the store")
 
 
 @cli.command()

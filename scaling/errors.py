@@ -67,7 +67,7 @@ class MissingColumns(RecordError):
     def __init__(self, missing: list[str], found: list[str], hint: str):
         self.missing, self.found = missing, found
         super().__init__(
-            f"column {', '.join(missing)} asked for, but the table has {', '.join(found)}. {hint}"
+            f"column {', '.join(map(str, missing))} asked for, but the table has {', '.join(found)}. {hint}"
         )
 
 
@@ -341,6 +341,18 @@ class ModelTooLarge(TrainError):
         )
 
 
+class OutOfDeviceMemory(TrainError):
+    """A stack that was planned to fit into a GPU's memory, and did not."""
+
+    def __init__(self, name: str, models: int, passes: int, said: str):
+        self.name, self.models, self.passes = name, models, passes
+        first = said.partition("\n")[0]
+        super().__init__(
+            f"asked to train {models} models ({name} and its like) in {passes} passes a step, but the GPU has no room "
+            f"for them: {first} Lower tokens_per_step, or let what else is on it end; finished rows are kept."
+        )
+
+
 class Diverged(TrainError):
     """A model that cannot learn any more; its rows say so, and training ends where all of a stack have come to it."""
 
@@ -437,13 +449,22 @@ class LawFails(LawError):
 
 
 class LawReturnsNaN(LawError):
-    """A law without a finite value at any start."""
+    """A law without a usable value for every run at any start."""
 
-    def __init__(self, law: str, starts: int, parameters: dict[str, float]):
-        self.law, self.starts, self.parameters = law, starts, parameters
-        tried = ", ".join(f"{k}={v:.3g}" for k, v in parameters.items())
+    def __init__(
+        self,
+        law: str,
+        starts: int,
+        parameters: dict[str, float],
+        run: dict[str, float],
+        value: float,
+        wanted: str,
+    ):
+        self.law, self.starts, self.parameters, self.run, self.value = law, starts, parameters, run, value
+        tried, there = (", ".join(f"{k}={v:.3g}" for k, v in named.items()) for named in (parameters, run))
         super().__init__(
-            f"{law} was tried at {starts} starts and gave NaN or an infinite value at every one, e.g. at {tried}. "
+            f"{law} was tried at {starts} starts, and at none is it {wanted} for every run: e.g. it gave {value:.3g} "
+            f"for the run with {there} at {tried}. "
             "Keep it away from there, e.g. fit(..., bounds={name: (low, high)}), or annotate its parameters."
         )
 
@@ -453,13 +474,13 @@ class FitError(ScalingError):
 
 
 class TooFewRuns(FitError):
-    """Fewer runs than the law has free parameters."""
+    """No more runs than free parameters: the law goes through every one, and nothing says how sure it is."""
 
     def __init__(self, law: str, free: tuple[str, ...], given: int):
         self.law, self.free, self.given = law, free, given
         super().__init__(
-            f"{law} has {len(free)} free parameters ({', '.join(free)}), but got {given} runs. "
-            f"Train more, or hold parameters still, e.g. fit(..., fixed={{{free[0]!r}: 1.69}})."
+            f"{law} has {len(free)} free parameters ({', '.join(free)}) and needs more runs than that, but got {given} "
+            f"runs. Train more, or hold parameters still, e.g. fit(..., fixed={{{free[0]!r}: 1.69}})."
         )
 
 
@@ -600,10 +621,11 @@ class DuplicateRuns(FitError):
 class MixedConventions(FitError):
     """Rows that count the same thing in different ways."""
 
-    def __init__(self, column: str, found: tuple[str, ...], predictor: str):
+    def __init__(self, column: str, found: tuple[str | None, ...], predictor: str):
         self.column, self.found, self.predictor = column, found, predictor
+        words = " and ".join("nothing" if one is None else repr(one) for one in found)
         super().__init__(
-            f"{predictor} must mean one thing in a fit, but {column} says {' and '.join(map(repr, found))}. "
+            f"{predictor} must mean one thing in a fit, but {column} says {words}. "
             f"Fit them apart, e.g. runs.filter(pl.col({column!r}) == {found[0]!r}), or convert one."
         )
 

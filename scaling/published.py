@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from scaling.download import download
-from scaling.errors import MissingPublished, UnknownPublished, UnreadableTable
+from scaling.errors import MissingPackage, MissingPublished, UnknownPublished, UnreadableTable
 from scaling.published_sources import SOURCES, Reader, Source, read_csv
 
 __all__ = ["SOURCES", "Source", "catalogue", "fetch_published", "open_published"]
@@ -44,6 +47,7 @@ def fetch_published(name: str, *, progress: bool = True, timeout: float = 30.0) 
     """The folder with the raw files of a source, downloaded where they are not there yet, each checked by its hash.
 
     Raises:
+        MissingPackage: progress was asked for, and rich is not installed; `progress=False` does without.
         UnknownPublished: no such source.
         MissingPublished: a source that can only be read from a local folder.
         DownloadFailed: a file that did not come as promised; those that did are kept.
@@ -55,17 +59,25 @@ def fetch_published(name: str, *, progress: bool = True, timeout: float = 30.0) 
     wanted = [file for file in source.raw if not (folder / file.path).exists()]
     if not wanted:
         return folder
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not progress) as bar:
-        task = bar.add_task(name, total=sum(file.bytes for file in wanted))
+    with _bar(name, sum(file.bytes for file in wanted)) if progress else nullcontext() as advance:
         for file in wanted:
             download(
-                file.url, folder / file.path, sha256=file.sha256, size=file.bytes, timeout=timeout,
-                advance=lambda count: bar.advance(task, count),
+                file.url, folder / file.path, sha256=file.sha256, size=file.bytes, timeout=timeout, advance=advance
             )  # fmt: skip
     return folder
+
+
+@contextmanager
+def _bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on the terminal; what it gives moves it on by so many bytes."""
+    try:
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    except ImportError:
+        raise MissingPackage("rich", "cli") from None
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    ) as bar:
+        yield partial(bar.advance, bar.add_task(name, total=total))
 
 
 def catalogue() -> pl.DataFrame:

@@ -124,6 +124,8 @@ class Run:
     versions: dict[str, str]
     """Versions of Python and of the packages that computed this row."""
     device: str
+    precision: str | None = None
+    """Of activations and products, "fp32" or "bf16"; older rows, all of them fp32, leave it out."""
     seconds: float
     """Wall time of this run's steps from the first, its trunk's included; of a stack, an equal share each."""
     flops_per_second: float | None = None

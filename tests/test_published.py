@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import hashlib
 import http.server
+import sys
 import threading
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from scaling import published as room
 from scaling.download import download
-from scaling.errors import DownloadFailed, MissingPublished, UnknownPublished, UnreadableTable
+from scaling.errors import DownloadFailed, MissingPackage, MissingPublished, UnknownPublished, UnreadableTable
 from scaling.published import SOURCES, catalogue, fetch_published, open_published
 from scaling.published_files import RemoteFile
 
@@ -159,6 +160,13 @@ def test_fetched_scores_name_a_source_that_the_tidy_table_lost(from_server, tidy
     lost = both.filter(pl.col("source_right").fill_null("") == "")
     assert set(lost["benchmark"]) == {"Balrog"}
     assert set(lost["source"]) == {"Balrog Leaderboard"}
+
+
+def test_fetch_needs_rich_for_its_bar_only(from_server, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich.progress", None)
+    with pytest.raises(MissingPackage, match=r"needs rich, .* 'scaling\[cli\]'"):
+        fetch_published("benchmarks")
+    assert fetch_published("benchmarks", progress=False).is_dir()
 
 
 @pytest.fixture(scope="module")

@@ -164,8 +164,10 @@ def _build_language(source: CorpusSource) -> Corpus:
                 zip(SPLITS, (source.train_tokens, source.heldout_tokens), strict=True)
             ):
                 text = spoken.sample(tokens, [number, *one.name.encode()])
-                data = text.astype(token_type(source.model_vocabulary)).data
-                (scratch / token_file(one.name, split)).write_bytes(data)  # tofile hides the system's error
+                text = text.astype(token_type(source.model_vocabulary))
+                (scratch / token_file(one.name, split)).write_bytes(
+                    text.data
+                )  # tofile hides the system's error
         return {
             "bytes": {one.name: source.train_tokens for one in source.languages},
             "versions": {"numpy": np.__version__},

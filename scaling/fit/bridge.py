@@ -4,6 +4,14 @@
     start = model.guess(loss, N=N, D=D)
     print(model.fit(loss, start, N=N, D=D).ci_report())
 
+Draws of the posterior, with flat priors within the law's bounds and the standard error of each loss known (pip install
+emcee; without `weights` lmfit samples the scatter too, given fit_kws={"is_weighted": False}):
+
+    best = model.fit(loss, start, weights=1 / stderr, N=N, D=D)
+    how = {"steps": 2000, "burn": 500, "thin": 10, "seed": 0}
+    chain = model.fit(loss, best.params, method="emcee", fit_kws=how, weights=1 / stderr, N=N, D=D)
+    chain.flatchain["alpha"]
+
 lmfit takes 0.9 s to import, so it is imported when this is called and not before.
 """
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from scaling.errors import BadOption, FitError, MissingColumns, NothingHeldOut
 from scaling.fit import text
-from scaling.fit.data import Table, as_frame, compute, read
+from scaling.fit.data import Table, as_frame, compute, read, with_weights
 from scaling.fit.estimate import fit
-from scaling.fit.evidence import curve, distinct_names
+from scaling.fit.evidence import curve, distinct_names, several
+from scaling.fit.options import whole
 from scaling.fit.resample import clusters
 from scaling.laws.base import describe
 
@@ -67,7 +68,7 @@ class CrossValidation:
 
 
 def cross_validate(
-    laws: Iterable[Callable[..., Any]],
+    laws: Callable[..., Any] | Iterable[Callable[..., Any]],
     runs: Table,
     *,
     how: str = "clusters",
@@ -79,14 +80,14 @@ def cross_validate(
     """Laws scored on runs that they were not fitted to, over many splits.
 
     Args:
-        laws: functions, as for `fit`.
+        laws: functions, as for `fit`; or a single one.
         runs: as for `fit`.
         how: "clusters" leaves each cluster out once (how well a law interpolates); "expanding" fits all runs up to an
             origin in compute and predicts the next half decade, for several origins (how well it extrapolates).
         cluster: as for `fit`.
         origins: of the expanding window, evenly spaced in log compute over the upper two thirds of its range.
         seed: of the starts.
-        **options: passed on to `fit`.
+        **options: passed on to `fit`; `weights` weigh the held-out misses too.
 
     Returns:
         A `CrossValidation`; print it. Its weights maximise the mean log density of the held-out runs under a mixture
@@ -96,13 +97,11 @@ def cross_validate(
         NothingHeldOut: no fold in which every law can be fitted.
         BadOption, MissingColumns: as they say.
     """
-    chosen = list(laws)
-    frame = as_frame(runs)
+    chosen = several(laws)
+    frame, weights = with_weights(as_frame(runs), options.get("weights"))
     target = options.get("target", "loss")
-    if not chosen:
-        raise BadOption("laws", chosen, "one law or more")
     if how == "clusters":
-        data = read(describe(chosen[0]), frame, target=target)
+        data = read(describe(chosen[0]), frame, target=target, weights=weights)
         groups = clusters(data, cluster)
         labels = np.empty(data.rows, np.int64)
         labels[data.order] = groups.labels
@@ -115,60 +114,60 @@ def cross_validate(
     else:
         raise BadOption("how", how, "'clusters' or 'expanding'")
     names = distinct_names([describe(law).name for law in chosen])
-    options = {"bootstrap": 0, **options, "seed": seed}
+    options = {"bootstrap": 0, **options, "seed": seed, "weights": weights}
+    counted: list[Array] = []
     misses: dict[str, list[Array]] = {name: [] for name in names}
     free: dict[str, int] = {}
     used = 0
     for fold in folds:
+        held = frame.filter(fold.held)
+        own = np.ones(len(held)) if weights is None else weights
         try:
             found = [fit(law, frame.filter(fold.fitted), **options) for law in chosen]
+            unseen = [read(describe(law), held, target=target, weights=own) for law in chosen]
         except FitError:
             continue
         used += 1
-        for name, one in zip(names, found, strict=True):
-            unseen = read(
-                describe(one.law),
-                frame.filter(fold.held),
-                target=target,
-                weights=np.ones(int(fold.held.sum())),
-            )
-            misses[name].append(np.log(curve(one, unseen) / unseen.target))
+        counted.append(unseen[0].weights)
+        for name, one, there in zip(names, found, unseen, strict=True):
+            misses[name].append(np.log(curve(one, there) / there.target))
             free[name] = len(one.free)
     if not used:
         raise NothingHeldOut(
             words, int(folds[0].fitted.sum()) if folds else 0, int(folds[0].held.sum()) if folds else 0
         )
     together = {name: np.concatenate(parts) for name, parts in misses.items()}
-    weights = stacking_weights(np.stack(list(together.values())))
+    rows_count = np.concatenate(counted)
+    shares = stacking_weights(np.stack(list(together.values())), rows_count)
     rows = []
-    for name, weight in zip(names, weights, strict=True):
+    for name, share in zip(names, shares, strict=True):
         percent = 100.0 * np.expm1(together[name])
-        rows.append(
-            (name, free[name], float(np.sqrt(np.mean(percent**2))), float(percent.mean()), float(weight))
-        )
+        rms, bias = text.weighted_rms(percent, rows_count), float(np.average(percent, weights=rows_count))
+        rows.append((name, free[name], rms, bias, float(share)))
     header = ["law", "free", "held_out_percent", "held_out_bias_percent", "weight"]
     table = pl.DataFrame(rows, schema=header, orient="row").sort("held_out_percent")
     held = len(next(iter(together.values())))
     return CrossValidation(table, together, used, held, words, len(folds) - used)
 
 
-def stacking_weights(misses: Array) -> Array:
+def stacking_weights(misses: Array, counted: Array | None = None) -> Array:
     """Weights of the laws in the mixture with the highest likelihood of held-out misses.
 
     Args:
         misses: shape (laws, rows).
+        counted: what each row counts, shape (rows,); one unless given.
 
     Returns:
         Shape (laws,), summing to one: the fixed point of expectation maximisation from equal weights, with a Laplace
         density for each law whose scale is the mean absolute miss.
     """
-    scale = np.abs(misses).mean(axis=1, keepdims=True) + 1e-300
+    scale = np.average(np.abs(misses), axis=1, weights=counted)[:, None] + 1e-300
     log_density = -np.abs(misses) / scale - np.log(2.0 * scale)
     density = np.exp(log_density - log_density.max(axis=0))
     weights = np.full(len(misses), 1.0 / len(misses))
     for _ in range(_ROUNDS):
         share = weights[:, None] * density
-        weights = (share / share.sum(axis=0)).mean(axis=1)
+        weights = np.average(share / share.sum(axis=0), axis=1, weights=counted)
     return weights
 
 
@@ -176,8 +175,7 @@ def _windows(frame: pl.DataFrame, origins: int) -> tuple[list[_Fold], str]:
     flops = compute(frame)
     if flops is None:
         raise MissingColumns(["C"], frame.columns, "An expanding window needs C, or N and D.")
-    if not (isinstance(origins, int) and origins >= 1):
-        raise BadOption("origins", origins, "a whole number, 1 or more")
+    origins = whole("origins", origins, "a whole number, 1 or more", least=1)
     log_C, name = np.log10(flops[0]), flops[1]
     low, high = float(log_C.min()), float(log_C.max())
     starts = np.linspace(low + (high - low) / 3.0, high - _AHEAD, origins)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -13,29 +14,36 @@ from numpy.typing import ArrayLike, NDArray
 from scaling.errors import (
     BadOption,
     BadPredictor,
-    CollinearPredictors,
     DuplicateRuns,
     MissingColumns,
     MixedConventions,
     MixedUnits,
     NonFiniteLoss,
-    TooFewRuns,
-    TooFewScales,
 )
 from scaling.laws.base import Law
 
 Array = NDArray[np.float64]
-Table = pl.DataFrame | pl.LazyFrame | Mapping[str, ArrayLike]
 
-_COLLINEAR = 1.0  # percent that one predictor must stray from a power of the others
+
+class ArrowTable(Protocol):
+    """A frame of pandas, pyarrow or any other that hands its columns over as Arrow."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+Table = pl.DataFrame | pl.LazyFrame | ArrowTable | Mapping[str, ArrayLike]
+
 _SMALL, _APART = (
     1e5,
     1e4,
 )  # a count that small beside one that many times larger, and none between, is another unit
 _LOOKS_LIKE_A_COUNT = 1e3  # an unannotated column of positive values beyond this is taken for a scale
 
-# Which column says how a predictor was counted.
-_CONVENTIONS = {"N": "n_convention", "C": "flops_convention"}
+_WEIGHT = "weight of the row"  # name of the column that `with_weights` adds
+
+# Which column says how a predictor, or the loss, was counted.
+_CONVENTIONS = {"N": "n_convention", "C": "flops_convention", "loss": "loss_unit"}
+_COUNTS = ("N", "D", "C")  # columns that are counts whatever the law's signature says
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +64,6 @@ class Data:
     def rows(self) -> int:
         return len(self.target)
 
-    def subset(self, keep: NDArray[np.bool_]) -> Data:
-        """The same data with fewer rows."""
-        return Data(
-            {name: values[keep] for name, values in self.columns.items()},
-            self.target[keep],
-            self.weights[keep],
-            None if self.stderr is None else self.stderr[keep],
-            self.order[keep],
-            self.frame.filter(keep),
-        )
-
     @property
     def hash(self) -> str:
         """SHA-256 of names and numbers; the order of the rows does not matter."""
@@ -83,19 +80,41 @@ def as_frame(runs: Table) -> pl.DataFrame:
     """A polars frame of the runs, whatever they came as.
 
     Raises:
-        BadOption: not a frame and not a mapping of names to arrays of one length.
+        BadOption: neither a frame (of polars, or one that can be read as Arrow: pandas, pyarrow), nor a mapping of
+            names to arrays of one length.
     """
     if isinstance(runs, pl.LazyFrame):
         return runs.collect()
     if isinstance(runs, pl.DataFrame):
         return runs
+    if hasattr(runs, "__arrow_c_stream__"):  # of pandas, pyarrow, duckdb
+        try:
+            return pl.DataFrame(runs)
+        except (ImportError, TypeError, ValueError, pl.exceptions.PolarsError) as reason:
+            wanted = f"readable by polars ({reason}): hand over pl.from_pandas(df) or pl.from_arrow(table)"
+            raise BadOption("runs", type(runs).__name__, wanted) from reason
     if not isinstance(runs, Mapping):
-        raise BadOption("runs", type(runs).__name__, "a polars frame or a dictionary of arrays")
+        raise BadOption(
+            "runs", type(runs).__name__, "a polars frame, a dictionary of arrays, or pl.from_pandas(df)"
+        )
     arrays = {name: np.asarray(values) for name, values in runs.items()}
     lengths = {len(np.atleast_1d(values)) for values in arrays.values()}
     if len(lengths) > 1:
         raise BadOption("runs", {k: v.shape for k, v in arrays.items()}, "arrays of one length")
     return pl.DataFrame({name: np.atleast_1d(values) for name, values in arrays.items()})
+
+
+def with_weights(
+    frame: pl.DataFrame, weights: str | Sequence[float] | NDArray | None
+) -> tuple[pl.DataFrame, str | None]:
+    """The runs with what each counts as a column, so that a part of them keeps it, and the name of that column.
+
+    Raises:
+        BadOption: not one number for each run.
+    """
+    if weights is None or isinstance(weights, str):
+        return frame, weights
+    return frame.with_columns(pl.Series(_WEIGHT, _weights(frame, weights))), _WEIGHT
 
 
 def read(
@@ -127,28 +146,28 @@ def read(
     missing = [name for name in dict.fromkeys(needed) if name not in frame.columns]
     if missing:
         raise MissingColumns(missing, frame.columns, _hint(missing, law))
-    loss = _numbers(frame, target)
+    loss = numbers_of(frame, target)
     bad = ~np.isfinite(loss) | (positive & (loss <= 0.0))
     if bad.any():
         raise NonFiniteLoss(target, int(bad.sum()), int(np.argmax(bad)), float(loss[np.argmax(bad)]))
-    columns = {name: _numbers(frame, name) for name in wanted}
+    columns = {name: numbers_of(frame, name) for name in wanted}
     for argument in law.columns:
         if argument.name in columns:
             _check(argument.name, columns[argument.name], above_zero=argument.quantity.log)
-    for predictor, convention in _CONVENTIONS.items():
-        if predictor in columns and convention in frame.columns:
-            found = frame[convention].drop_nulls().unique().sort()
+    for counted, convention in _CONVENTIONS.items():
+        if counted in (*columns, target) and convention in frame.columns:
+            found = frame[convention].unique().sort(nulls_last=True).to_list()
             if len(found) > 1:
-                raise MixedConventions(convention, tuple(map(str, found)), predictor)
+                raise MixedConventions(convention, tuple(found), counted)
     if weights is None:
         _check_duplicates(frame, [*wanted, target])
         for argument in law.columns:
-            if argument.quantity.count and argument.name in columns:
+            if argument.name in columns and (argument.quantity.count or argument.name in _COUNTS):
                 _check_units(argument.name, columns[argument.name])
     counted = np.ones(len(frame)) if weights is None else _weights(frame, weights)
     spread = None
     if stderr:
-        spread = _numbers(frame, stderr)
+        spread = numbers_of(frame, stderr)
         _check(stderr, spread, above_zero=True)
     order = np.lexsort((counted, *columns.values(), loss))
     for argument in law.columns:  # a column that the table lacks keeps its default
@@ -163,39 +182,6 @@ def read(
     )
 
 
-def require_enough(law: Law, data: Data, free: tuple[str, ...], *, loose: int) -> None:
-    """Refuse runs that cannot tell the law's parameters apart.
-
-    Args:
-        law: to be fitted.
-        data: what it reads.
-        free: parameters that are fitted.
-        loose: how many of the law's parameters are fixed or carry a prior; with any, the runs alone need not suffice.
-
-    Raises:
-        TooFewRuns, TooFewScales, CollinearPredictors.
-    """
-    counted = int((data.weights > 0).sum())
-    if counted < len(free):
-        raise TooFewRuns(law.name, free, counted)
-    needed = min(3, len(free)) if not loose else 2
-    extent = {name: data.columns[name] for name in scales(law, data)}
-    for name, values in extent.items():
-        found = np.unique(values)
-        if len(found) < needed:
-            raise TooFewScales(law.name, name, tuple(found.tolist()), needed)
-    if loose or len(extent) < 2 or len(free) <= len(extent):
-        return
-    logs = {name: np.log(values) for name, values in extent.items()}
-    for name, values in logs.items():
-        others = [np.ones_like(values)] + [v for other, v in logs.items() if other != name]
-        design = np.stack(others, axis=1)
-        fitted, *_ = np.linalg.lstsq(design, values, rcond=None)
-        strays = 100.0 * float(np.std(values - design @ fitted))
-        if strays < _COLLINEAR:
-            raise CollinearPredictors(law.name, (name, *(other for other in logs if other != name)), strays)
-
-
 def scales(law: Law, data: Data) -> tuple[str, ...]:
     """Columns that the law extrapolates along: those declared as counts, or undeclared ones that look like it."""
     return tuple(
@@ -205,33 +191,18 @@ def scales(law: Law, data: Data) -> tuple[str, ...]:
     )
 
 
-def caveats(law: Law, data: Data) -> tuple[str, ...]:
-    """What the table says about its runs that the law does not see; printed with the fit."""
-    found = []
-    if "D" in data.columns and "unique_tokens" in data.frame.columns and "unique_tokens" not in data.columns:
-        repeated = int((data.columns["D"] > 1.01 * _numbers(data.frame, "unique_tokens")).sum())
-        if repeated:
-            found.append(
-                f"{repeated} of the runs repeat data, which {law.name} takes for new: "
-                f'keep "epochs = 1", or fit with_repeats({law.name})'
-            )
-    if "corpus_hash" in data.frame.columns and (corpora := data.frame["corpus_hash"].n_unique()) > 1:
-        found.append(f"the runs come from {corpora} corpora, whose losses differ: keep one corpus_hash")
-    return tuple(found)
-
-
 def compute(frame: pl.DataFrame) -> tuple[Array, str] | None:
     """Training FLOPs of each row and the name of what they are: C where the table has it, else 6ND."""
     if "C" in frame.columns:
-        values, name = _numbers(frame, "C"), "C"
+        values, name = numbers_of(frame, "C"), "C"
     elif {"N", "D"} <= set(frame.columns):
-        values, name = 6.0 * _numbers(frame, "N") * _numbers(frame, "D"), "6ND"
+        values, name = 6.0 * numbers_of(frame, "N") * numbers_of(frame, "D"), "6ND"
     else:
         return None
     return (values, name) if np.all(np.isfinite(values) & (values > 0)) else None
 
 
-def _numbers(frame: pl.DataFrame, name: str) -> Array:
+def numbers_of(frame: pl.DataFrame, name: str) -> Array:
     column = frame[name]
     if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
         raise BadPredictor(
@@ -250,7 +221,7 @@ def _check(name: str, values: Array, *, above_zero: bool) -> None:
 
 def _check_units(name: str, values: Array) -> None:
     """Counts below a hundred thousand beside counts ten thousand times as large, and none between."""
-    found = np.unique(values)
+    found = np.unique(values[values > 0])
     gap = int(np.argmax(found[1:] / found[:-1])) if len(found) > 1 else 0
     if len(found) > 1 and found[gap] < _SMALL and found[gap + 1] > _APART * found[gap]:
         raise MixedUnits(name, float(found[gap]), float(found[gap + 1]))
@@ -266,7 +237,10 @@ def _check_duplicates(frame: pl.DataFrame, read: list[str]) -> None:
 
 
 def _weights(frame: pl.DataFrame, weights: str | Sequence[float] | NDArray) -> Array:
-    values = _numbers(frame, weights) if isinstance(weights, str) else np.asarray(weights, float)
+    try:
+        values = numbers_of(frame, weights) if isinstance(weights, str) else np.asarray(weights, float)
+    except (TypeError, ValueError):
+        raise BadOption("weights", weights, "a column, or one number for each run") from None
     if values.shape != (len(frame),):
         raise BadOption(
             "weights", f"an array of shape {values.shape}", f"one number for each of {len(frame)} runs"

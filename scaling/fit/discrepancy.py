@@ -135,6 +135,7 @@ class Misses:
     """Of that mean: the scatter of clusters of runs, and the doubt about the parameters."""
 
 
+@np.errstate(all="ignore")
 def look_back(
     problem: Problem, data: Data, best: Array, groups: Clusters, *, seed: int, refit: Refit
 ) -> Discrepancy | None:
@@ -210,8 +211,7 @@ def _missed(
     entries: list[Array] = []
     if windows:
         weights = np.concatenate([_weights(problem, groups, seen, seed) for seen in windows])
-        with np.errstate(all="ignore"):
-            predicted = problem.objective.prepare(problem.call(refit(problem, best, weights)))
+        predicted = problem.objective.prepare(problem.call(refit(problem, best, weights)))
         misses = (problem.prepared - predicted).reshape(len(windows), 1 + _DRAWS, problem.rows)
     for origin, seen in enumerate(windows):
         distance = Support.of({c: v[seen] for c, v in columns.items()}).distance(columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,15 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.errors import BadOption, LawReturnsNaN
+from scaling.errors import BadOption
 from scaling.fit import seeds
-from scaling.fit.data import Array, Data, Table, caveats, read, require_enough
+from scaling.fit.data import Array, Data, Table, read
 from scaling.fit.discrepancy import Discrepancy, look_back
+from scaling.fit.enough import caveats, require_enough, spare_runs
 from scaling.fit.identify import condition, undetermined
 from scaling.fit.objective import Objective, likelihood_scale, likelihood_value, objective
-from scaling.fit.options import bounds_within, free_parameters
+from scaling.fit.options import bounds_within, free_parameters, number, parameter_options, whole
+from scaling.fit.parallel import cores, in_parts
 from scaling.fit.problem import Problem
-from scaling.fit.resample import Clusters, bootstrap_weights, clusters, wild_targets
+from scaling.fit.resample import Clusters, bootstrap_weights, clusters, thin_draws, wild_targets
 from scaling.fit.result import Fit, Starts
 from scaling.fit.solve import STEPS, Solution, block_size, solve
 from scaling.fit.text import weighted_rms
@@ -26,9 +29,10 @@ from scaling.laws.base import Argument, Law, describe
 _AGREE = 1e-6  # relative difference of objectives at which two starts have found the same minimum
 _POLISHED = 4096  # rows beyond which starts are solved on a sample first
 _BEYOND = 1e4  # how far beyond the largest run a scale parameter is looked for
-_PATIENCE = (
-    80  # steps of a refit to the smaller runs: four in ten of a bootstrap's time would go to the last few
-)
+_SPARE = 3  # runs more than free parameters, below which a fit says that it is too sure of itself
+_THIN = 0.01  # share of draws on too few clusters that is worth a word
+_PATIENCE = 80  # steps of a refit to the smaller runs: four in ten of the time would go to the last few
+_WORTH_A_PROCESS = 1 << 17  # draws × rows: a tenth of a second, where starting a process takes a fiftieth
 
 
 def fit(
@@ -54,7 +58,8 @@ def fit(
     Args:
         law: a function whose positional arguments are columns and whose keyword-only arguments are fitted:
             one of `scaling.laws`, or your own (annotations and derivatives are not needed).
-        runs: one row per run, a polars frame or a dictionary of arrays, with the law's columns and `target`.
+        runs: one row per run, a frame (polars, pandas, pyarrow) or a dictionary of arrays, with the law's columns and
+            `target`.
         objective: "huber_log" (Huber on log loss), "huber_likelihood" (its scale free), "quantile_log", "squares_log",
             "squares", or "gaussian" with the column `stderr`.
         delta: where the Huber penalty turns from square to linear, in log loss; 1e-3 is 0.1 %.
@@ -81,26 +86,30 @@ def fit(
         RecordError: a column is missing.
         FitError: these runs cannot be fitted; each kind is named in `scaling.errors`.
     """
-    fixed, bounds, priors = dict(fixed or {}), dict(bounds or {}), dict(priors or {})
-    if not (isinstance(bootstrap, int) and bootstrap >= 0):
-        raise BadOption("bootstrap", bootstrap, "a whole number, 0 to skip it")
+    bootstrap = whole("bootstrap", bootstrap, "a whole number, 0 to skip it")
+    seed = whole("seed", seed, "a whole number from zero")
     if resample not in ("pairs", "wild"):
         raise BadOption("resample", resample, "'pairs' or 'wild'")
     settings = {
-        "objective": objective, "delta": delta, "quantile": quantile, "seed": seed, "resample": resample,
-        "fixed": fixed, "priors": {k: list(v) for k, v in priors.items()},
-        "bounds": {k: list(v) for k, v in bounds.items()}, "target": target, "stderr": stderr,
+        "objective": objective, "delta": number("delta", delta), "quantile": number("quantile", quantile),
+        "seed": seed, "resample": resample, **parameter_options(fixed, bounds, priors),
+        "target": target, "stderr": stderr,
     }  # fmt: skip
+    weighed = settings["priors"]
     problem, data = prepare(describe(law), runs, settings, weights)
     groups = clusters(data, cluster) if bootstrap else Clusters(np.zeros(data.rows, np.int64), 1, "rows")
     if objective == "huber_likelihood":
-        found, solution, notes = _maximise_likelihood(problem, priors, seed)
+        found, solution, notes = _maximise_likelihood(problem, weighed, seed)
     else:
-        found, solution, notes = minimise(problem, priors, seed)
+        found, solution, notes = minimise(problem, weighed, seed)
     best = solution.parameters[np.argmin(solution.value)]
-    draws, unfinished = _bootstrap(found, best, groups, bootstrap, seed, wild=resample == "wild")
+    refits = bootstrap_draws(found, best, groups, bootstrap, seed, wild=resample == "wild")
+    draws = np.concatenate([np.empty((0, len(best))), *(r.parameters for r in refits)])
+    unfinished = int(sum((~r.converged).sum() for r in refits))
     words = groups.words + ", wild" * (resample == "wild")
-    notes += caveats(problem.law, data)
+    notes += caveats(problem.law, data, settings["fixed"], weighed) + _too_sure(
+        data, len(best), groups, 0 if resample == "wild" else bootstrap, seed
+    )
     result = _result(law, found, data, best, solution, draws, unfinished, words, notes, settings)
     return replace(result, discrepancy=_look_back(found, data, best, groups, seed)) if bootstrap else result
 
@@ -121,7 +130,7 @@ def prepare(
         law, runs, target=target, positive=goal.log or target == "loss",
         weights=weights, stderr=settings["stderr"] if goal.stderr else None,
     )  # fmt: skip
-    require_enough(law, data, free, loose=len(fixed) + len(priors) + len(law.held))
+    require_enough(law, data, free, fixed=fixed, priors=priors)
     return build(law, data, goal, fixed, low, high), data
 
 
@@ -170,9 +179,7 @@ def minimise(
         means = np.where(np.isnan(problem.prior_mean), points, problem.prior_mean)  # type: ignore[arg-type]
         solution = _solve_starts(problem, np.concatenate([solution.parameters, means]))
     if not np.isfinite(solution.value).any():
-        raise LawReturnsNaN(
-            problem.law.name, len(points), dict(zip(problem.names, points[0].tolist(), strict=True))
-        )
+        raise seeds.without_value(problem, points)
     notes = (
         ()
         if problem.exact
@@ -186,6 +193,7 @@ def minimise(
 _NARROWER = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # bend of the penalty, in mean absolute misses
 
 
+@np.errstate(all="ignore")
 def _maximise_likelihood(
     problem: Problem, priors: Mapping[str, tuple[float, float]], seed: int
 ) -> tuple[Problem, Solution, tuple[str, ...]]:
@@ -193,7 +201,8 @@ def _maximise_likelihood(
 
     The best s is about delta times the mean absolute miss, so the bend is that times delta squared: this is a fit of
     least absolute errors in all but the last digits. It is approached by narrowing the bend step by step, as from afar
-    hardly any row would bend the objective. Refits to resampled runs stop at a thousandth of the mean miss.
+    hardly any row would bend the objective. Refits to resampled runs stop at a thousandth of the mean miss. One nat of
+    log-likelihood, by which priors are weighed, is worth s² with the bend at s delta, else bend times mean miss.
     """
     delta = problem.objective.delta or 1e-3
     plain = replace(problem, objective=replace(problem.objective, likelihood=False))
@@ -201,14 +210,14 @@ def _maximise_likelihood(
     best = solution.parameters[[np.argmin(solution.value)]]
     mean_miss = float(np.average(np.abs(found.misses(best)[0]), weights=found.weights))
     solution = _narrowed(found, solution.parameters, None, mean_miss)
-    refits = replace(found, objective=replace(problem.objective, delta=_NARROWER[-1] * mean_miss))
+    refits = _bent(replace(found, objective=problem.objective), _NARROWER[-1] * mean_miss, mean_miss)
     scale = 0.0
     for _ in range(4):
         best = solution.parameters[[np.argmin(solution.value)]]
         scale = likelihood_scale(found.misses(best)[0], found.weights, delta)
-        solution = solve(_bent(found, delta * scale), solution.parameters)
+        solution = solve(_bent(found, delta * scale, scale / delta), solution.parameters)
     value = [likelihood_value(r, found.weights, scale, delta) for r in found.misses(solution.parameters)]
-    value = np.where(np.isfinite(solution.value), value, np.inf)
+    value = np.where(np.isfinite(solution.value), value + found.prior(solution.parameters), np.inf)
     return refits, replace(solution, value=value), notes
 
 
@@ -217,15 +226,17 @@ def _narrowed(
     *, steps: int = STEPS,
 ) -> Solution:  # fmt: skip
     """Fits with the bend of the penalty narrowed step by step, each from the one before."""
-    solution = solve(_bent(problem, _NARROWER[0] * mean_miss), starts, weights, prepared, steps=steps)
+    bent = _bent(problem, _NARROWER[0] * mean_miss, mean_miss)
+    solution = solve(bent, starts, weights, prepared, steps=steps)
     for share in _NARROWER[1:]:
-        bent = _bent(problem, share * mean_miss)
+        bent = _bent(problem, share * mean_miss, mean_miss)
         solution = solve(bent, solution.parameters, weights, prepared, steps=steps)
     return solution
 
 
-def _bent(problem: Problem, delta: float) -> Problem:
-    return replace(problem, objective=replace(problem.objective, delta=delta))
+def _bent(problem: Problem, delta: float, mean_miss: float) -> Problem:
+    objective = replace(problem.objective, delta=delta)
+    return replace(problem, objective=objective, temperature=delta * mean_miss)
 
 
 def _solve_starts(problem: Problem, points: Array) -> Solution:
@@ -239,28 +250,57 @@ def _with_priors(problem: Problem, solution: Solution, priors: Mapping[str, tupl
     best = solution.parameters[np.argmin(solution.value)]
     temperature = problem.objective.temperature(problem.misses(best[None])[0], problem.weights)
     mean = np.array([priors.get(name, (np.nan, np.inf))[0] for name in problem.names])
-    precision = np.array(
-        [temperature / priors[name][1] ** 2 if name in priors else 0.0 for name in problem.names]
-    )
-    return replace(problem, prior_mean=mean, prior_precision=precision)
+    precision = np.array([priors[name][1] ** -2.0 if name in priors else 0.0 for name in problem.names])
+    return replace(problem, prior_mean=mean, prior_precision=precision, temperature=temperature)
 
 
-def _bootstrap(
-    problem: Problem, best: Array, groups: Clusters, draws: int, seed: int, *, wild: bool
-) -> tuple[Array, int]:
-    """Refits to resampled runs, each from the best solution: shape (draws, free), and how many did not converge."""
-    if not draws:
-        return np.empty((0, len(best))), 0
-    how = {"draws": draws, "seed": seed, "chunk": block_size(problem.rows)}
-    if wild:
-        value = problem.call(best[None])[0]
-        fitted = problem.objective.prepare(value)
-        spare = max(1, problem.rows - len(best))
-        miss = (fitted - problem.prepared) * np.sqrt(problem.rows / spare)
-        parts = [_refit(problem, best, None, y) for y in wild_targets(groups, fitted, miss, **how)]
-    else:
-        parts = [_refit(problem, best, w, None) for w in bootstrap_weights(groups, problem.weights, **how)]
-    return np.concatenate([p.parameters for p in parts]), int(sum((~p.converged).sum() for p in parts))
+@np.errstate(all="ignore")
+def bootstrap_draws(
+    problem: Problem, best: Array, groups: Clusters, draws: int, seed: int, *, wild: bool = False,
+    processes: int | None = None,
+) -> list[Solution]:  # fmt: skip
+    """Refits to resampled runs, each from the best solution, in blocks.
+
+    Args:
+        problem, best: what is fitted, and its solution.
+        groups: runs that are drawn together.
+        draws: refits in all.
+        seed: of what is drawn; the refits are the same bit for bit on any number of processes.
+        wild: keep the runs, and turn their misses over by tossed coins.
+        processes: that share the blocks; by default a core each, where that is worth starting them.
+    """
+    worth = min(cores(), draws * problem.rows // _WORTH_A_PROCESS)
+    processes = max(1, min(processes or worth, draws))
+    how = {
+        "draws": draws,
+        "seed": seed,
+        "chunk": max(1, min(block_size(problem.rows), -(-draws // processes))),
+    }
+    fitted = problem.objective.prepare(problem.call(best[None])[0])
+    miss = (fitted - problem.prepared) * np.sqrt(problem.rows / max(1, problem.rows - len(best)))
+
+    def refits(part: int) -> list[Solution]:
+        """Every so many-th block; the others are drawn, and left to whom they belong."""
+        if wild:
+            blocks = ((None, y) for y in wild_targets(groups, fitted, miss, **how))
+        else:
+            blocks = ((w, None) for w in bootstrap_weights(groups, problem.weights, **how))
+        return [_refit(problem, best, w, y) for w, y in itertools.islice(blocks, part, None, processes)]
+
+    parts = in_parts(refits, processes)
+    return [one for blocks in itertools.zip_longest(*parts) for one in blocks if one is not None]
+
+
+def _too_sure(data: Data, free: int, groups: Clusters, draws: int, seed: int) -> tuple[str, ...]:
+    """What makes the intervals narrower than they should be."""
+    found = []
+    if (spare := spare_runs(data, free)) < _SPARE:
+        found.append(f"{spare + free} different runs for {free} free parameters: any interval is too narrow")
+    if draws and (thin := thin_draws(groups, free, draws=draws, seed=seed)) >= _THIN:
+        found.append(
+            f"{100 * thin:.0f} % of the draws rest on no more clusters than the {free} free parameters"
+        )
+    return tuple(found)
 
 
 def _look_back(problem: Problem, data: Data, best: Array, groups: Clusters, seed: int) -> Discrepancy | None:
@@ -276,7 +316,7 @@ def _log_likelihood(problem: Problem, best: Array, lowest: float) -> float | Non
     if not goal.likelihood:
         return None
     if goal.name == "huber_likelihood":
-        return -lowest
+        return float(problem.prior(best[None])[0]) - lowest
     spread = problem.stderr if problem.stderr is not None else np.ones(problem.rows)
     normaliser = problem.weights @ np.log(spread * np.sqrt(2 * np.pi))
     return -float(problem.weights @ goal.penalty(problem.misses(best[None])[0]) + normaliser)
@@ -294,6 +334,7 @@ def _refit(
     return solve(problem, starts, weights, prepared, steps=steps)
 
 
+@np.errstate(all="ignore")
 def _result(
     law: Callable[..., Any], problem: Problem, data: Data, best: Array, solution: Solution, draws: Array,
     unfinished: int, cluster: str, notes: tuple[str, ...], settings: dict[str, Any],

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scaling.errors import BadOption, MissingColumns, NothingHeldOut
 from scaling.fit import text
-from scaling.fit.data import Data, Table, as_frame, compute, read
+from scaling.fit.data import Data, Table, as_frame, compute, read, with_weights
 from scaling.fit.estimate import fit
 from scaling.fit.result import Fit
 from scaling.laws.base import describe
@@ -20,13 +20,18 @@ from scaling.laws.base import describe
 _TOP = 0.5  # decades of compute that "top_compute" holds out
 
 
+_CRITERIA = {"aicc": "AICc", "bic": "BIC"}
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Laws side by side on the same runs."""
 
     table: pl.DataFrame
-    """One row per law, best held-out error first: law, free (parameters), rms_percent (in sample), held_out_percent
-    (root mean square miss of the held-out runs), held_out_bias_percent (mean of predicted/observed - 1)."""
+    """One row per law, best held-out error first: law, free (parameters), rms_percent (of the fit to all runs),
+    held_out_percent (root mean square miss of the held-out runs), held_out_bias_percent (their mean of
+    predicted/observed - 1), decades (how far beyond the fit in compute they reach, null where that is not known) and,
+    where the objective is a likelihood, aicc and bic of the fit to all runs."""
     fits: dict[str, Fit]
     """Each law fitted to all runs."""
     held_out_fits: dict[str, Fit]
@@ -45,14 +50,24 @@ class Comparison:
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         header = ["law", "free", "in sample, rms %", "held out, rms %", "held out, bias %"]
+        header += [words for name, words in _CRITERIA.items() if name in self.table.columns]
         rows = [
-            [law, str(free), f"{rms:.3g}", f"{held:.3g}", f"{bias:+.2g}"]
-            for law, free, rms, held, bias in self.table.iter_rows()
+            [
+                law,
+                str(free),
+                f"{rms:.3g}",
+                f"{held:.3g}",
+                f"{bias:+.2g}",
+                *(f"{value:.1f}" for value in criteria),
+            ]
+            for law, free, rms, held, bias, _, *criteria in self.table.iter_rows()
         ]
         return header, rows
 
     def _caption(self) -> str:
-        words = f"fitted to {self.fitted_rows} runs, {self.held_rows} held out: {self.holdout}"
+        every = self.fitted_rows + self.held_rows
+        words = f"in sample: fitted to all {every} runs; held out: fitted to {self.fitted_rows} of them, and judged by "
+        words += f"the other {self.held_rows}, {self.holdout}"
         if np.isfinite(self.decades):
             words += f", {self.decades:.2f} decades of compute beyond the fit"
         return words
@@ -67,7 +82,7 @@ class Comparison:
 
 
 def compare(
-    laws: Iterable[Callable[..., Any]],
+    laws: Callable[..., Any] | Iterable[Callable[..., Any]],
     runs: Table,
     *,
     holdout: str | NDArray[np.bool_] = "top_compute",
@@ -77,12 +92,12 @@ def compare(
     """Laws fitted to the same runs and judged by runs that none of them saw.
 
     Args:
-        laws: functions, as for `fit`.
+        laws: functions, as for `fit`; or a single one.
         runs: as for `fit`.
         holdout: "top_compute" (the largest half decade of C, or of 6ND where there is no C), the name of a
             true/false column, or an array of true and false, true for what is held out.
         seed: of the starts.
-        **options: passed on to `fit`, e.g. objective="squares_log".
+        **options: passed on to `fit`, e.g. objective="squares_log"; `weights` weigh the held-out misses too.
 
     Returns:
         A `Comparison`; print it.
@@ -91,42 +106,56 @@ def compare(
         NothingHeldOut: no runs left to fit or to predict.
         FitError: as `fit`, for the law and the runs it concerns.
     """
-    chosen = list(laws)
-    if not chosen:
-        raise BadOption("laws", chosen, "one law or more")
-    frame = as_frame(runs)
+    chosen = several(laws)
+    frame, weights = with_weights(as_frame(runs), options.get("weights"))
     held, words = _held_out(frame, holdout)
-    options = {"bootstrap": 0, **options, "seed": seed}
+    options = {"bootstrap": 0, **options, "seed": seed, "weights": weights}
+    target = options.get("target", "loss")
     described = [describe(law) for law in chosen]
     for law in described:
-        read(law, frame, target=options.get("target", "loss"))
+        read(law, frame, target=target, weights=weights)
     if not held.any() or held.all():
         raise NothingHeldOut(words, int((~held).sum()), int(held.sum()))
     names = distinct_names([law.name for law in described])
     whole = {name: fit(law, frame, **options) for name, law in zip(names, chosen, strict=True)}
     fitted = {name: fit(law, frame.filter(~held), **options) for name, law in zip(names, chosen, strict=True)}
-    rows = []
-    for name, law in zip(names, described, strict=True):
-        unseen = read(
-            law, frame.filter(held), target=options.get("target", "loss"), weights=np.ones(int(held.sum()))
-        )
-        miss = 100.0 * (curve(fitted[name], unseen) / unseen.target - 1.0)
-        rows.append(
-            (
-                name,
-                len(whole[name].free),
-                whole[name].rms_percent,
-                float(np.sqrt(np.mean(miss**2))),
-                float(miss.mean()),
-            )
-        )
-    header = ["law", "free", "rms_percent", "held_out_percent", "held_out_bias_percent"]
-    table = pl.DataFrame(rows, schema=header, orient="row").sort("held_out_percent")
     flops = compute(frame)
     decades = np.nan if flops is None else float(np.log10(flops[0].max() / flops[0][~held].max()))
+    rows = []
+    for name, law in zip(names, described, strict=True):
+        counted = np.ones(int(held.sum())) if weights is None else weights
+        unseen = read(law, frame.filter(held), target=target, weights=counted)
+        miss = 100.0 * (curve(fitted[name], unseen) / unseen.target - 1.0)
+        found = whole[name]
+        scored = found.log_likelihood is not None
+        rows.append(
+            {
+                "law": name,
+                "free": len(found.free),
+                "rms_percent": found.rms_percent,
+                "held_out_percent": text.weighted_rms(miss, unseen.weights),
+                "held_out_bias_percent": float(np.average(miss, weights=unseen.weights)),
+                "decades": decades if np.isfinite(decades) else None,
+                **({criterion: getattr(found, criterion) for criterion in _CRITERIA} if scored else {}),
+            }
+        )
+    table = pl.DataFrame(rows, schema_overrides={"decades": pl.Float64}).sort("held_out_percent")
     return Comparison(table, whole, fitted, words, int((~held).sum()), int(held.sum()), decades)
 
 
+def several(laws: Callable[..., Any] | Iterable[Callable[..., Any]]) -> list[Callable[..., Any]]:
+    """The laws as a list, where one may come alone.
+
+    Raises:
+        BadOption: none, or something that is no function.
+    """
+    chosen = [laws] if callable(laws) else list(laws) if isinstance(laws, Iterable) else []
+    if not chosen or not all(map(callable, chosen)):
+        raise BadOption("laws", laws if chosen else [], "one law or more, e.g. [chinchilla, kaplan]")
+    return chosen
+
+
+@np.errstate(all="ignore")
 def curve(found: Fit, data: Data) -> NDArray[np.float64]:
     """The fitted curve at each row."""
     return np.broadcast_to(found.law(*data.columns.values(), **found.params), data.target.shape)

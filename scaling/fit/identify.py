@@ -12,6 +12,7 @@ _WIDE = 100.0  # ratio of the ends of a 95 % interval beyond which a positive pa
 _AT_BOUND = 0.1  # share of draws at a bound beyond which a parameter is not determined
 
 
+@np.errstate(all="ignore")
 def condition(problem: Problem, best: Array) -> tuple[float, NDArray[np.bool_]]:
     """Condition number of the Gauss-Newton matrix with unit diagonal, and what its flattest direction moves.
 

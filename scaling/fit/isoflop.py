@@ -104,7 +104,7 @@ class IsoFlop:
     skipped: int
     """Budgets left out, as their lowest point is the smallest or the largest size."""
 
-    def __str__(self) -> str:
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
         header = ["C, FLOPs", "best N", "± %", "tokens per parameter", "loss"]
         rows = [
             [
@@ -116,12 +116,20 @@ class IsoFlop:
             ]
             for C, N, D, loss, spread, _ in self.table.iter_rows()
         ]
-        error = text.rounded_error(self.exponent, self.stderr)
-        power = f"N = G C^a with a = {text.rounded(self.exponent, self.stderr)} ± {error}"
+        return header, rows
+
+    def _caption(self) -> str:
+        power = f"N = G C^a with a = {text.with_error(self.exponent, self.stderr)}"
         left = f"; {self.skipped} budgets left out, their minimum at an end" if self.skipped else ""
-        return f"{power}, the {self.form} of {len(self.table)} budgets{left}\n{text.table(header, rows)}"
+        return f"{power}, the {self.form} of {len(self.table)} budgets{left}"
+
+    def __str__(self) -> str:
+        return f"{self._caption()}\n{text.table(*self._cells())}"
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return text.html_table(*self._cells(), self._caption())
 
 
 def isoflop(runs: Table, *, form: str = "parabola", within: float = 8.0) -> IsoFlop:

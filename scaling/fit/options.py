@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +15,60 @@ from scaling.fit.problem import Array
 from scaling.laws.base import Law
 
 
+def number(option: str, given: Any, wanted: str = "a number") -> float:
+    """A number as Python's own, so that it can be saved; NaN, text and true or false are none.
+
+    Raises:
+        BadOption: anything else.
+    """
+    if isinstance(given, np.ndarray) and given.ndim == 0:
+        given = given.item()
+    if not isinstance(given, numbers.Real) or isinstance(given, bool) or math.isnan(given):
+        raise BadOption(option, given, wanted)
+    return float(given)
+
+
+def whole(option: str, given: Any, wanted: str, *, least: int = 0) -> int:
+    """A whole number from `least` on as Python's own; true and false are none.
+
+    Raises:
+        BadOption: anything else.
+    """
+    if not isinstance(given, numbers.Integral) or isinstance(given, bool) or given < least:
+        raise BadOption(option, given, wanted)
+    return int(given)
+
+
+def parameter_options(fixed: Any, bounds: Any, priors: Any) -> dict[str, dict[str, Any]]:
+    """What is asked of single parameters, with numbers of Python's own.
+
+    Raises:
+        BadOption: no dictionary, or a value that is not the number or the pair of numbers it should be.
+    """
+    given = {"fixed": fixed, "bounds": bounds, "priors": priors}
+    for option, named in given.items():
+        if not isinstance(named, Mapping | None):
+            raise BadOption(option, named, "a dictionary with the names of parameters")
+    wanted = "(low, high), None for an open end"
+    return {
+        "fixed": {p: number(f"fixed[{p!r}]", v, "a finite number") for p, v in (fixed or {}).items()},
+        "bounds": {p: _pair("bounds", p, v, wanted, open_ends=True) for p, v in (bounds or {}).items()},
+        "priors": {
+            p: _pair("priors", p, v, "(mean, standard deviation above zero)")
+            for p, v in (priors or {}).items()
+        },
+    }
+
+
+def _pair(
+    option: str, parameter: str, given: Any, wanted: str, *, open_ends: bool = False
+) -> list[float | None]:
+    option = f"{option}[{parameter!r}]"
+    if isinstance(given, str) or not hasattr(given, "__len__") or len(given) != 2:
+        raise BadOption(option, given, wanted)
+    return [None if open_ends and end is None else number(option, end, wanted) for end in given]
+
+
 def free_parameters(
     law: Law, fixed: Mapping[str, float], bounds: Mapping[str, Any], priors: Mapping[str, Any]
 ) -> tuple[str, ...]:
@@ -20,11 +76,15 @@ def free_parameters(
     known = law.parameter_names
     for option, given in (("fixed", fixed), ("bounds", bounds), ("priors", priors)):
         _check_names(law, option, given, known)
+    allowed = {p.name: (p.quantity.low, p.quantity.high) for p in law.parameters}
     for name, value in fixed.items():
         if not np.isfinite(value):
             raise BadOption(f"fixed[{name!r}]", value, "a finite number")
+        low, high = allowed[name]
+        if not low <= value <= high:
+            raise BadOption(f"fixed[{name!r}]", value, f"in [{low:g}, {high:g}], where {law.name} allows it")
     for name, prior in priors.items():
-        if not (len(prior) == 2 and np.isfinite(prior).all() and prior[1] > 0):
+        if not (np.isfinite(prior).all() and prior[1] > 0):
             raise BadOption(f"priors[{name!r}]", prior, "(mean, standard deviation above zero)")
     for name in fixed:
         for option, given in (("bounds", bounds), ("priors", priors)):
@@ -51,10 +111,8 @@ def bounds_within(
     for p in (p for p in law.parameters if p.name in free):
         allowed = (p.quantity.low, p.quantity.high)
         given = bounds.get(p.name, (None, None))
-        if len(given) != 2:
-            raise BadOption(f"bounds[{p.name!r}]", given, "(low, high), None for an open end")
-        first = -np.inf if given[0] is None else float(given[0])
-        last = np.inf if given[1] is None else float(given[1])
+        first = -np.inf if given[0] is None else given[0]
+        last = np.inf if given[1] is None else given[1]
         inner = max(first, allowed[0]), min(last, allowed[1])
         if not inner[0] < inner[1]:
             raise BoundsExcludeStarts(law.name, p.name, first, last, allowed)

@@ -40,7 +40,7 @@ class Problem:
 
     law: Law
     columns: tuple[Array, ...]
-    """What the law reads, in its order, each of shape (rows,)."""
+    """What the law reads, in its order, each of shape (rows,); read-only from here on."""
     target: Array
     """Losses, shape (rows,)."""
     weights: Array
@@ -54,7 +54,9 @@ class Problem:
     prior_mean: Array | None = None
     """Mean of a Gaussian prior on each free parameter, shape (free,); NaN where there is none."""
     prior_precision: Array | None = None
-    """1/sd² times the objective's temperature, shape (free,); 0 where there is none."""
+    """1/sd², shape (free,); 0 where there is none."""
+    temperature: float = 1.0
+    """What one nat of log-likelihood is worth in the objective, and so in the prior."""
     exact: bool = True
     """Derivatives by dual numbers; False: by central differences, because the law does not let them through."""
     by_factor_first: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
@@ -63,6 +65,8 @@ class Problem:
     """The target as the objective compares it: ln y for a log objective."""
 
     def __post_init__(self) -> None:
+        for column in self.columns:
+            column.flags.writeable = False
         object.__setattr__(self, "prepared", self.objective.prepare(self.target))
         if not len(self.by_factor_first):
             object.__setattr__(self, "by_factor_first", np.zeros(len(self.free), bool))
@@ -99,7 +103,10 @@ class Problem:
                 value = np.asarray(self.law(*self.columns, **named, **self.fixed), float)
             return np.broadcast_to(value, shape)
         except (TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as reason:
-            raise LawFails(self.law.name, f"it raised {type(reason).__name__}: {reason}") from reason
+            found = f"it raised {type(reason).__name__}: {reason}"
+            if "read-only" in str(reason):
+                found = "it changes a column in place, as N /= 1e6 does and N = N / 1e6 does not"
+            raise LawFails(self.law.name, found) from reason
 
     def derivatives(self, parameters: Array) -> tuple[Any, dict[int, Any]]:
         """The law's value and its derivative with respect to each free parameter that matters."""
@@ -136,6 +143,10 @@ class Problem:
             cost = penalty @ self.weights if weights is None else np.einsum("bn,bn->b", weights, penalty)
         cost = cost + self._prior(parameters)[0]
         return np.where(np.isfinite(cost), cost, np.inf)
+
+    def prior(self, parameters: Array) -> Array:
+        """Minus the logarithm of the priors' densities, up to a constant, nats, shape (batch,)."""
+        return np.broadcast_to(self._prior(parameters)[0] / self.temperature, len(parameters))
 
     def slice(self, parameters: Array, weights: Array | None = None, prepared: Array | None = None) -> Slice:
         """The objective to second order at each parameter vector.
@@ -219,9 +230,10 @@ class Problem:
     def _prior(self, parameters: Array) -> tuple[Any, Any, Any]:
         if self.prior_mean is None or self.prior_precision is None:
             return 0.0, 0.0, 0.0
-        off = np.where(self.prior_precision > 0, parameters - self.prior_mean, 0.0)
-        pull = off * self.prior_precision
-        return 0.5 * (off * pull).sum(1), pull, self.prior_precision
+        precision = self.temperature * self.prior_precision
+        off = np.where(precision > 0, parameters - self.prior_mean, 0.0)
+        pull = off * precision
+        return 0.5 * (off * pull).sum(1), pull, precision
 
 
 def _full(part: Any, shape: tuple[int, int]) -> Array:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scaling.errors import BadOption, UnknownParameter
 from scaling.fit import text
 from scaling.fit.data import Table
-from scaling.fit.estimate import prepare
+from scaling.fit.estimate import minimise, prepare
+from scaling.fit.options import number
 from scaling.fit.problem import Array, Problem
 from scaling.fit.result import Fit
 from scaling.fit.solve import solve
@@ -46,6 +47,9 @@ class Profile:
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        return f"<pre>{text.escape(str(self))}</pre>"
+
 
 def profile(
     found: Fit, runs: Table, parameter: str, *, level: float = 0.95, weights: NDArray | None = None
@@ -57,8 +61,9 @@ def profile(
         (objective(v) - objective(best)) / τ  ≤  z² / 2
 
     with z the two-sided normal quantile of `level` and τ what one nat of log-likelihood is worth in this objective
-    (1 for a likelihood; else that of the density which makes the misses likeliest). Unlike a percentile interval it
-    finds a parameter that runs off to infinity. It takes the runs as independent; a clustered bootstrap does not.
+    (1 for a likelihood; else that of the density which makes the misses likeliest). Priors of the fit are part of the
+    objective, that of the parameter itself too. Unlike a percentile interval it finds a parameter that runs off to
+    infinity. It takes the runs as independent; a clustered bootstrap does not.
 
     Args:
         found: the fit.
@@ -73,7 +78,7 @@ def profile(
     """
     if parameter not in found.free:
         raise UnknownParameter(found.name, "profile", parameter, found.free, None)
-    if not 0.0 < level < 1.0:
+    if not 0.0 < number("level", level, "between 0 and 1, e.g. 0.95") < 1.0:
         raise BadOption("level", level, "between 0 and 1, e.g. 0.95")
     problem, data = prepare(describe(found.law), runs, found.settings, weights)
     if data.hash != found.data_hash:
@@ -85,7 +90,11 @@ def profile(
         raise BadOption(
             "profile", "huber_likelihood", "a fit with another objective: its scale moves along the profile"
         )
-    tau = problem.objective.temperature(problem.misses(best[None])[0], problem.weights)
+    if priors := found.settings["priors"]:  # weighed as they were in the fit
+        problem, _, _ = minimise(problem, priors, found.settings["seed"])
+        tau = problem.temperature
+    else:
+        tau = problem.objective.temperature(problem.misses(best[None])[0], problem.weights)
     at = problem.names.index(parameter)
     path = _Path(problem, at, best, tau)
     limit = 0.5 * NormalDist().inv_cdf(0.5 * (1.0 + level)) ** 2
@@ -115,7 +124,10 @@ class _Path:
         self.problem = replace(
             problem, free=free, low=problem.low[keep], high=problem.high[keep],
             by_factor_first=problem.by_factor_first[keep],
+            prior_mean=None if problem.prior_mean is None else problem.prior_mean[keep],
+            prior_precision=None if problem.prior_precision is None else problem.prior_precision[keep],
         )  # fmt: skip
+        self.whole = problem
         self.least = float(problem.value(best[None])[0])
         self.near = self.others
 
@@ -132,7 +144,8 @@ class _Path:
         lowest = int(np.argmin(solution.value))
         if np.isfinite(solution.value[lowest]):
             self.near = solution.parameters[lowest]
-        return float((solution.value[lowest] - self.least) / self.tau)
+        whole = np.insert(solution.parameters[[lowest]], self.at, value, axis=1)
+        return float((self.whole.value(whole)[0] - self.least) / self.tau)
 
     def crossing(self, side: float, limit: float) -> tuple[float, bool]:
         """Where the profile passes the limit on one side, and whether it never does."""

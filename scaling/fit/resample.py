@@ -31,13 +31,16 @@ def clusters(data: Data, choice: str = "auto") -> Clusters:
 
     Args:
         data: what is fitted.
-        choice: "rows", "compute", the name of a column, or "auto": `trunk_id` where the table has it (and at least five
-            of them), else quarter-decade bins of compute (at least five), else rows.
+        choice: "rows", "compute", the name of a column (a row without a value is a cluster of its own), or "auto":
+            `trunk_id` where the table has it (and at least five of them), else quarter-decade bins of compute (at least
+            five), else rows.
 
     Raises:
         MissingColumns: neither a word above nor a column of the table.
-        BadOption: "compute" for a table without C or N and D, or a single cluster.
+        BadOption: not a word at all, "compute" for a table without C or N and D, or a single cluster.
     """
+    if not isinstance(choice, str):
+        raise BadOption("cluster", choice, "'auto', 'rows', 'compute' or the name of a column")
     if choice == "auto":
         for candidate in ("trunk_id", "compute"):
             if candidate == "trunk_id" and "trunk_id" not in data.frame.columns:
@@ -63,8 +66,11 @@ def clusters(data: Data, choice: str = "auto") -> Clusters:
             raise MissingColumns(
                 [choice], data.frame.columns, "cluster= takes 'auto', 'rows', 'compute' or a column."
             )
-        labels, count = _number(data.frame[choice].rank("dense").fill_null(0).to_numpy())
-        words = f"{count} values of {choice}"
+        value = data.frame[choice].rank("dense")
+        alone = value.is_null().to_numpy()
+        labels, count = _number(np.where(alone, -np.arange(data.rows), value.fill_null(0)))
+        words = f"{count - alone.sum()} values of {choice}"
+        words += f" and {alone.sum()} rows without" * bool(alone.any())
     if count < 2:
         raise BadOption(
             "cluster", choice, "something that differs between runs; here all fall into one cluster"
@@ -111,6 +117,14 @@ def bootstrap_weights(
         picked += groups.count * np.arange(batch)[:, None]
         times = np.bincount(picked.ravel(), minlength=batch * groups.count).reshape(batch, groups.count)
         yield times[:, groups.labels] * weights
+
+
+def thin_draws(groups: Clusters, most: int, *, draws: int, seed: int) -> float:
+    """Share of the draws of `bootstrap_weights` in which at most so many clusters appear."""
+    if groups.count > 10 * most:  # a draw holds some 63 % of the clusters
+        return 0.0
+    picked = np.sort(np.random.default_rng(seed).integers(0, groups.count, (draws, groups.count)))
+    return float(np.mean(1 + (np.diff(picked) > 0).sum(1) <= most))
 
 
 def wild_targets(

@@ -16,7 +16,8 @@ from scaling import laws
 from scaling.errors import BadOption, LawError, LawNotSaved, MissingColumns, NotALikelihood, UnreadableFit
 from scaling.fit import text
 from scaling.fit.discrepancy import Discrepancy
-from scaling.laws.base import describe
+from scaling.fit.options import number
+from scaling.laws.base import Argument, describe
 
 Array = NDArray[np.float64]
 
@@ -129,20 +130,22 @@ class Fit:
     def aicc(self) -> float:
         """Akaike's criterion with its small-sample correction: 2k - 2 ln L + 2k(k+1)/(n-k-1); lower is better.
 
+        n is the sum of the weights, which is the number of runs unless weights were given.
+
         Raises:
             NotALikelihood: the objective has no density of the runs to compare.
         """
-        k, n = self._counted(), self.rows
+        k, n = self._counted(), float(self.residual_weights.sum())
         return 2 * k - 2 * self._log_likelihood() + (2 * k * (k + 1) / (n - k - 1) if n > k + 1 else np.inf)
 
     @property
     def bic(self) -> float:
-        """The Bayesian information criterion, k ln n - 2 ln L; lower is better.
+        """The Bayesian information criterion, k ln n - 2 ln L, with n as in `aicc`; lower is better.
 
         Raises:
             NotALikelihood: the objective has no density of the runs to compare.
         """
-        return self._counted() * float(np.log(self.rows)) - 2 * self._log_likelihood()
+        return self._counted() * float(np.log(self.residual_weights.sum())) - 2 * self._log_likelihood()
 
     def _counted(self) -> int:
         return len(self.free) + (self.settings["objective"] == "huber_likelihood")  # its scale is fitted too
@@ -195,7 +198,7 @@ class Fit:
 
         Raises:
             MissingColumns: a column that the law reads was not given.
-            BadOption: a level outside (0, 1), or a name that the law does not read.
+            BadOption: a level outside (0, 1), a name that the law does not read, or values that it cannot be read at.
         """
         law = describe(self.law)
         tails = _tails(level)
@@ -207,8 +210,14 @@ class Fit:
             raise BadOption(
                 unknown[0], columns[unknown[0]], f"left out: {self.name} reads {', '.join(law.column_names)}"
             )
-        given = [np.asarray(columns.get(c.name, c.default), float) for c in law.columns]
-        arrays = np.broadcast_arrays(*given)
+        given = [_points(c, columns.get(c.name, c.default)) for c in law.columns]
+        try:
+            arrays = np.broadcast_arrays(*given)
+        except ValueError:
+            shapes = ", ".join(
+                f"{c.name} of shape {a.shape}" for c, a in zip(law.columns, given, strict=True)
+            )
+            raise BadOption("columns", shapes, "shapes that broadcast") from None
         shape, points = arrays[0].shape, [a.ravel() for a in arrays]
         draws = self.draws if self._drawn else {p: np.array([v]) for p, v in self.params.items()}
         if new_run and not self._drawn:
@@ -239,12 +248,11 @@ class Fit:
     def save(self, path: str | Path) -> None:
         """Write the fit as JSON; numbers come back to the last digit. The runs are not in it, their hash is."""
         path = Path(path)
-        inner = self.law.func if isinstance(self.law, functools.partial) else self.law
         saved = {
             "format": _FORMAT,
             "law": self.name,
-            "ships": _ships(self.name, inner),
-            "held": describe(self.law).held,
+            "ships": _ships(self.law),
+            "held": {p: float(v) for p, v in describe(self.law).held.items()},
             "starts": [self.starts.agree, self.starts.total, list(self.starts.excess)],
             "draws": {p: v.tolist() for p, v in self.draws.items()},
             "residuals": self.residuals.tolist(),
@@ -336,9 +344,7 @@ class Fit:
         value = self.params[parameter]
         if parameter not in self.free:
             return f"{value:g} (held)"
-        if not np.isfinite(error):
-            return f"{value:.6g}"
-        return f"{text.rounded(value, error)} ± {text.rounded_error(value, error)}"
+        return text.with_error(value, error)
 
     def _footer(self) -> list[str]:
         drawn = (
@@ -372,15 +378,30 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def _ships(name: str, law: Callable[..., Any]) -> bool:
+def _ships(law: Callable[..., Any]) -> bool:
+    """Whether the suite has this very function under its name; a user's own may go by the same."""
+    described = describe(law)
+    function = described.function
     try:
-        found = laws.get(name)
+        found = laws.get(described.name)
     except LawError:
         return False
-    return found is law or getattr(found, "__qualname__", "") == getattr(law, "__qualname__", None) == name
+    return found is (function.func if isinstance(function, functools.partial) else function)
+
+
+def _points(column: Argument, given: ArrayLike | None) -> Array:
+    """Where a prediction is asked for; an endless scale is a place too."""
+    wanted = "above zero" if column.quantity.log else "not NaN"
+    try:
+        values = np.asarray(given, float)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        values = np.array(np.nan)
+    if isinstance(given, str) or np.any(np.isnan(values) | (column.quantity.log & (values <= 0))):
+        raise BadOption(column.name, given, f"a number or an array of numbers, {wanted}")
+    return values
 
 
 def _tails(level: float) -> tuple[float, float]:
-    if not 0.0 < level < 1.0:
+    if not 0.0 < number("level", level, "between 0 and 1, e.g. 0.8") < 1.0:
         raise BadOption("level", level, "between 0 and 1, e.g. 0.8")
     return (1.0 - level) / 2.0, (1.0 + level) / 2.0

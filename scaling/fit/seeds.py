@@ -23,6 +23,7 @@ _WALKED = 64
 _WALK = 12
 
 
+@np.errstate(all="ignore")
 def starts(problem: Problem, linear: NDArray[np.bool_], *, seed: int = 0, count: int = STARTS) -> Array:
     """Parameter vectors to solve from.
 
@@ -45,9 +46,7 @@ def starts(problem: Problem, linear: NDArray[np.bool_], *, seed: int = 0, count:
     candidates = np.concatenate([_defaults(sample), candidates])
     cost = _values(sample, candidates)
     if not np.isfinite(cost).any():
-        raise LawReturnsNaN(
-            problem.law.name, len(candidates), dict(zip(problem.names, candidates[0].tolist(), strict=True))
-        )
+        raise without_value(problem, candidates)
     nonlinear = int((~linear).sum())
     if nonlinear <= 2:
         return candidates[_valleys(candidates[:, ~linear], cost, count)]
@@ -55,6 +54,22 @@ def starts(problem: Problem, linear: NDArray[np.bool_], *, seed: int = 0, count:
     walked = solve(sample, candidates[_valleys(candidates[:, ~linear], cost, _WALKED)], steps=_WALK)
     order = np.argsort(walked.value, kind="stable")
     return walked.parameters[order[np.isfinite(walked.value[order])][:count]]
+
+
+@np.errstate(all="ignore")
+def without_value(problem: Problem, points: Array) -> LawReturnsNaN:
+    """What to raise when no start is any good: one that was tried, and a run that it gives no usable value."""
+    usable = points[np.isfinite(points).all(1)]
+    point = usable[:1] if len(usable) else spread(problem, 1, 0)
+    value = problem.call(point)[0]
+    row = int(np.argmin(np.isfinite(problem.objective.prepare(value))))
+    run = {
+        name: float(column[row])
+        for name, column in zip(problem.law.column_names, problem.columns, strict=True)
+    }
+    wanted = "finite and above zero" if problem.objective.log else "finite"
+    tried = dict(zip(problem.names, point[0].tolist(), strict=True))
+    return LawReturnsNaN(problem.law.name, len(points), tried, run, float(value[row]), wanted)
 
 
 def thinned(problem: Problem, most: int) -> Problem:
@@ -66,6 +81,7 @@ def thinned(problem: Problem, most: int) -> Problem:
     return problem.part(picked)
 
 
+@np.errstate(all="ignore")
 def linear_parameters(problem: Problem, seed: int = 0) -> NDArray[np.bool_]:
     """Which parameters the law is jointly linear in, from second differences at a few random points.
 
@@ -196,10 +212,7 @@ def _solve_linear(problem: Problem, candidates: Array, linear: NDArray[np.bool_]
         solved = np.clip(_weighted(features, wanted, weight), problem.low[index], problem.high[index])
         solved = np.maximum(solved, np.minimum(least, problem.high[index]))
         missed = np.einsum("bkn,bk->bn", features, solved) - wanted
-        with np.errstate(all="ignore"):
-            majorant = problem.objective.majorant(
-                missed / problem.target if problem.objective.log else missed
-            )
+        majorant = problem.objective.majorant(missed / problem.target if problem.objective.log else missed)
         weight = plain if majorant is None else plain * majorant
         weight = np.broadcast_to(weight, wanted.shape)
     base[np.ix_(known, index)] = solved

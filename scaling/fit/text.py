@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+_ROUNDING = 1e-12  # of a value; an error below is that of the arithmetic
+
 
 def decimals_for(error: float) -> int:
     """Decimals that show two digits of an error, none for errors of ten and more."""
@@ -19,7 +21,7 @@ def rounded(value: float, error: float) -> str:
     """A value to the digits its error supports: 1.817 for ± 0.026, 8.9e12 for ± 1.3e12."""
     if not math.isfinite(value):
         return f"{value:g}"
-    if not (math.isfinite(error) and error > 0):
+    if not (math.isfinite(error) and error > _ROUNDING * abs(value)):
         return f"{value:.6g}"
     if _plain(value, error):
         return f"{value:.{decimals_for(error)}f}"
@@ -34,6 +36,12 @@ def rounded_error(value: float, error: float) -> str:
     if _plain(value, error):
         return f"{float(f'{error:.3g}'):.0f}" if error >= 99.5 else f"{error:.{decimals_for(error)}f}"
     return _short(f"{error:.1e}")
+
+
+def with_error(value: float, error: float) -> str:
+    """ "1.817 ± 0.026"; the value alone where the error is unknown, or no more than rounding: then it does not vary."""
+    known = math.isfinite(error) and error > _ROUNDING * abs(value)
+    return f"{rounded(value, error)} ± {rounded_error(value, error)}" if known else f"{value:.6g}"
 
 
 def interval(low: float, high: float, level: float) -> str:

@@ -91,6 +91,9 @@ LAWS: dict[str, Callable[..., Any]] = {
 IMPLICIT: dict[str, Callable[..., Any]] = {"m4": m4}
 """Laws that solve an equation step by step: fitted like the others, but too long a formula for a browser."""
 
+ALIASES: dict[str, Callable[..., Any]] = {"m1": power_law, "m2": power_law_floor}
+"""Names of Alabdulmohsin et al. 2022 for laws that go by another here, as `m3` and `m4` do not; `get` knows them."""
+
 _MADE_WITH = {
     " with repeats": with_repeats,
     " with fading": with_fading,
@@ -104,8 +107,8 @@ _MIXING = re.compile(r"mixing\(([\w, ]+)\)")
 def get(name: str) -> Callable[..., Any]:
     """The law of that name.
 
-    Names of functions, "chinchilla", and of laws that are made: "bnsl(breaks=2)", "mixing(code, prose)",
-    "power_law_floor along D", "kaplan with repeats".
+    Names of functions, "chinchilla"; "m1" and "m2" for `power_law` and `power_law_floor`; and of laws that are made:
+    "bnsl(breaks=2)", "mixing(code, prose)", "power_law_floor along D", "kaplan with repeats".
 
     Raises:
         UnknownLaw: there is none; the message lists those there are.
@@ -116,7 +119,7 @@ def get(name: str) -> Callable[..., Any]:
     for suffix, made_with in _MADE_WITH.items():
         if name.endswith(suffix):
             return made_with(get(name.removesuffix(suffix)))
-    known = LAWS | IMPLICIT
+    known = LAWS | IMPLICIT | ALIASES
     if name in known:
         return known[name]
     if made := _BNSL.fullmatch(name):
@@ -136,6 +139,7 @@ def get(name: str) -> Callable[..., Any]:
 __all__ = [
     "LAWS",
     "IMPLICIT",
+    "ALIASES",
     "get",
     "describe",
     "power_law",

@@ -16,10 +16,11 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import numbers
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, ParamSpec
 
 from scaling.errors import NotALaw
 
@@ -106,7 +107,8 @@ def describe(law: Callable[..., Any] | Law) -> Law:
         law: a function, a `functools.partial` of one, or a `Law`.
 
     Raises:
-        NotALaw: no measured or no fitted argument, or arguments that are collected with * or **.
+        NotALaw: no measured or no fitted argument, arguments that are collected with * or **, or a default that is no
+            number.
     """
     if isinstance(law, Law):
         return law
@@ -125,7 +127,10 @@ def describe(law: Callable[..., Any] | Law) -> Law:
             continue
         quantity = _quantity(hints.get(argument.name))
         default = None if argument.default is argument.empty else argument.default
-        read = Argument(argument.name, quantity or Quantity(), quantity is not None, default)
+        if not (default is None or isinstance(default, numbers.Real)):
+            raise NotALaw(name, f"{argument.name} is {default!r} by default, which is no number")
+        start = None if default is None else float(default)
+        read = Argument(argument.name, quantity or Quantity(), quantity is not None, start)
         (parameters if argument.kind is argument.KEYWORD_ONLY else columns).append(read)
     if not columns:
         raise NotALaw(name, "it has no positional argument, so it reads no column")
@@ -142,6 +147,29 @@ def name_of(law: Callable[..., Any] | Law) -> str:
     return getattr(inner, "__name__", type(inner).__name__)
 
 
+P = ParamSpec("P")
+
+
+def made_once(factory: Callable[P, Callable[..., Any]]) -> Callable[P, Callable[..., Any]]:
+    """The same factory, which answers equal arguments with one and the same law, by position, by name or by default.
+
+    So that a law which ships can be told from another of that name by identity.
+    """
+    signature, made = inspect.signature(factory), functools.cache(factory)
+
+    @functools.wraps(factory)
+    def once(*args: P.args, **named: P.kwargs) -> Callable[..., Any]:
+        bound = signature.bind(*args, **named)
+        bound.apply_defaults()
+        try:
+            return made(*bound.args, **bound.kwargs)
+        except TypeError:  # an argument that cannot be hashed; any other mistake is raised again
+            return factory(*args, **named)
+
+    return once
+
+
+@made_once
 def along(law: Callable[..., Any], column: str) -> Callable[..., Any]:
     """The same law of one scale, reading another column: `along(power_law_floor, "D")`.
 

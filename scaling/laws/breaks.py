@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import NotALaw
-from scaling.laws.base import Count, Exponent, Nats, Scale, Sharpness, Signed, declared
+from scaling.laws.base import Count, Exponent, Nats, Scale, Sharpness, Signed, declared, made_once
 
 _NEWTON = 8  # steps of the implicit law; the last changes its value by less than 1e-12
 
@@ -109,7 +108,7 @@ def plateau(C: Count, *, E: Nats, A: Scale, alpha: Exponent, C_stop: Count, q: S
     return E + A * (C ** (-alpha * q) + C_stop ** (-alpha * q)) ** (1.0 / q)
 
 
-@functools.cache
+@made_once
 def bnsl(breaks: int = 1) -> Callable[..., NDArray]:
     """A smoothly broken power law with that many breaks, as a law of its own.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import NotALaw
-from scaling.laws.base import Count, Exponent, Nats, Scale, Share, Signed, declared
+from scaling.laws.base import Count, Exponent, Nats, Scale, Share, Signed, declared, made_once
 
 
-@functools.cache
+@made_once
 def mixing(*domains: str) -> Callable[..., NDArray]:
     """Loss on one domain as a function of the blend, as a law of its own.
 

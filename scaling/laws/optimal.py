@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.errors import NotALaw
+from scaling.errors import NotALaw, UnknownParameter
 from scaling.laws.base import Law, describe
 from scaling.laws.dual import Dual
 from scaling.laws.loss import chinchilla
@@ -72,6 +73,7 @@ def optimum(
 
     Raises:
         NotALaw: the law does not read both N and D, or a parameter is missing.
+        UnknownParameter: a name that is neither a parameter nor a further column.
 
     Source:
         Hoffmann et al. 2022, arXiv:2203.15556, equation 4.
@@ -91,6 +93,11 @@ def optimum(
         name: _against(value, budgets) for name, value in given.items() if name in law.parameter_names
     }
     columns = {name: np.asarray(value, float) for name, value in given.items() if name in law.column_names}
+    known = tuple(a.name for a in law.parameters + law.columns if a.name not in ("N", "D"))
+    for name in given:
+        if name not in known:
+            closest = difflib.get_close_matches(name, known, n=1)
+            raise UnknownParameter(law.name, "optimum", name, known, closest[0] if closest else None)
     tokens_times_parameters = budgets / flops_per_parameter_token
     inner = law.function.func if isinstance(law.function, functools.partial) else law.function
     if inner is chinchilla:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import NotALaw
-from scaling.laws.base import Count, Epochs, Exponent, Nats, Pool, Scale, declared, describe
+from scaling.laws.base import Count, Epochs, Exponent, Nats, Pool, Scale, declared, describe, made_once
 
 
 def effective_data(D: Any, unique_tokens: Any, R_D: Any) -> Any:
@@ -37,7 +36,7 @@ def effective_data(D: Any, unique_tokens: Any, R_D: Any) -> Any:
     return U + U * R_D * (1.0 - np.exp(-(D / U - 1.0) / R_D))
 
 
-@functools.cache
+@made_once
 def with_repeats(law: Callable[..., Any]) -> Callable[..., Any]:
     """A law of N and D as a law of N, D and unique_tokens, in which repeats fade.
 
@@ -64,7 +63,7 @@ def with_repeats(law: Callable[..., Any]) -> Callable[..., Any]:
     return _of_a_pool(law, repeating, "with repeats", with_repeats.__doc__, {"R_D": Epochs})
 
 
-@functools.cache
+@made_once
 def with_fading(law: Callable[..., Any]) -> Callable[..., Any]:
     """A law of N and D as a law of N, D and unique_tokens, in which each pass moves the loss by a smaller power.
 
@@ -92,7 +91,7 @@ def with_fading(law: Callable[..., Any]) -> Callable[..., Any]:
     return _of_a_pool(law, fading, "with fading", with_fading.__doc__, {"half_life": Epochs})
 
 
-@functools.cache
+@made_once
 def with_overfitting(law: Callable[..., Any]) -> Callable[..., Any]:
     """A law of N and D, or of those and unique_tokens, with a price on repeats that grows with the model.
 

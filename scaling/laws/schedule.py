@@ -6,7 +6,6 @@ laws themselves stay formulas of columns like any other.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scaling.errors import NotALaw
-from scaling.laws.base import Exponent, Nats, Quantity, Scale, declared, type_of_value
+from scaling.laws.base import Exponent, Nats, Quantity, Scale, declared, made_once, type_of_value
 
 Area = Annotated[type_of_value, Quantity("steps × rate", low=0.0)]
 """An area under, or swept by, the learning-rate curve; zero before any annealing."""
@@ -86,7 +85,7 @@ FALLS = 16
 """Into how many steps down a learning-rate curve is cut for the multi-power law."""
 
 
-@functools.cache
+@made_once
 def multi_power(falls: int = FALLS, *, waning: bool = False) -> Callable[..., NDArray]:
     """Loss at a step of a run under any learning-rate schedule, every fall of the rate with a response of its own.
 

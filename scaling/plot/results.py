@@ -47,7 +47,7 @@ def comparison(found: Comparison) -> alt.LayerChart:
     """How far each law misses: the runs that it was fitted to (hollow), and those held out (filled), rms in percent."""
     rows = [
         {"law": law, "miss": miss, "kind": kind, "words": f"{miss:.1f} %"}
-        for law, _, seen, unseen, _ in found.table.iter_rows()
+        for law, seen, unseen in found.table.select("law", "rms_percent", "held_out_percent").iter_rows()
         for kind, miss in (("in sample", seen), ("held out", unseen))
     ]
     data, order = alt.InlineData(values=rows), found.table["law"].to_list()

@@ -106,5 +106,5 @@ def _checksum(tensors: dict[str, Tensor], facts: str) -> str:
     digest = hashlib.sha256(facts.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"\n{name} {tensor.dtype} {[*tensor.shape]}\n".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().data)  # bytes: numpy lacks some types
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)  # of types, too, that numpy lacks
     return digest.hexdigest()

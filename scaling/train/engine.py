@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -19,8 +20,8 @@ Hear = Callable[[dict[str, Any]], None]
 """Takes what a worker says, a dictionary at a time; called from any thread."""
 EXIT_STOPPED = 3
 """A worker was asked to stop, or its launcher is gone; everything is resumable."""
-EXIT_DISK_FULL = 4
-"""A worker had no room for a row or a checkpoint, and said so; everything is resumable."""
+EXIT_NO_ROOM = 4
+"""A worker had no room on the disk or in the memory, and said so; everything is resumable, but not as it is."""
 
 
 class Task(Protocol):
@@ -48,27 +49,45 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """Processes of this machine, one thread each."""
+    """Processes of this machine, one thread each; on GPUs, a GPU each."""
+
+    def __init__(self, ranks: int = 1, gpus: int = 0):
+        self.ranks, self.gpus = ranks, range(gpus)
+        self.tasks: list[_LocalTask] = []
 
     def start(self, job: Path, log: Path, hear: Hear) -> Task:
         """A process in a session of its own: Ctrl-C reaches the launcher alone, which then asks the workers to stop."""
+        gpus = self._least_busy()
+        only = {"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))} if gpus else {}
         with log.open("a") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-m", "scaling.train.worker", str(job)],
+                [sys.executable, *self._ranks(), "-m", "scaling.train.worker", str(job)],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+                env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} | only,
                 start_new_session=True,
             )
-        return _LocalTask(process, hear)
+        self.tasks.append(_LocalTask(process, hear, gpus))
+        return self.tasks[-1]
+
+    def _ranks(self) -> list[str]:
+        """Through torchrun, where a stack has several processes."""
+        if self.ranks == 1:
+            return []
+        return ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={self.ranks}"]
+
+    def _least_busy(self) -> list[int]:
+        """A GPU for each rank; with more workers than GPUs some are shared."""
+        busy = Counter(gpu for task in self.tasks if task.process.poll() is None for gpu in task.gpus)
+        return sorted(self.gpus, key=lambda gpu: busy[gpu])[: self.ranks]
 
 
 class _LocalTask:
     """A process, and the thread that reads what it says."""
 
-    def __init__(self, process: subprocess.Popen[str], hear: Hear):
-        self.process, self.hear = process, hear
+    def __init__(self, process: subprocess.Popen[str], hear: Hear, gpus: list[int]):
+        self.process, self.hear, self.gpus = process, hear, gpus
         self.reader = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)
         self.reader.start()
 

@@ -21,7 +21,9 @@ class Gpu:
 
     name: str
     memory: int
-    """Bytes."""
+    """Bytes of one."""
+    count: int
+    """How many there are."""
 
 
 def on_gpu(device: str) -> bool:
@@ -43,17 +45,17 @@ def find_gpu() -> Gpu | None:
         return None
     question = (
         "import json, torch; found = torch.cuda.get_device_properties(0)\n"
-        "print(json.dumps([found.name, found.total_memory]))"
+        "print(json.dumps([found.name, found.total_memory, torch.cuda.device_count()]))"
     )
     answer = subprocess.run([sys.executable, "-c", question], capture_output=True, text=True, check=False)
     return Gpu(*json.loads(answer.stdout)) if answer.returncode == 0 else None
 
 
-def default_workers(device: str) -> int:
-    """One process for each core this process may use; one on a GPU."""
-    if on_gpu(device):
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def default_workers(device: str, ranks: int = 1) -> int:
+    """One process for each core this process may use; one for each GPU, or for each `ranks` of them."""
+    gpu = find_gpu() if on_gpu(device) else None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, (gpu.count if gpu else cores) // ranks)
 
 
 def device_name(device: str) -> str:

@@ -15,12 +15,14 @@ zero, so the first prediction is uniform. With s = 2 / depth the update of a blo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from scaling.flops import Shape, count_parameters
+from scaling.train.attention import at_once, at_once_back, few_scores, in_blocks, in_blocks_back
 
 BASE_WIDTH = 64
 """Width at which every rate multiplier is one."""
@@ -120,16 +122,22 @@ def matrix_views(buffer: Tensor, shape: Shape) -> dict[str, Tensor]:
 
 
 class Transformer:
-    """The forward pass of K models of one shape on a buffer of their weights."""
+    """K models of one shape on a buffer of their weights: losses forward, gradients back, no graph in between.
+
+    The backward pass is written out below each forward one: on a CPU, models this small spend more time on autograd's
+    bookkeeping and its many small passes than on products. It is held to autograd's own answer by a test.
+    """
 
     def __init__(self, shape: Shape, device: torch.device):
         self.shape = shape
+        self.scale = BASE_DEPTH / shape.depth
         angles = torch.outer(
             torch.arange(shape.context, dtype=torch.float64),
             ROTARY_BASE ** (-torch.arange(0, shape.head_dim, 2, dtype=torch.float64) / shape.head_dim),
         )
-        self.cos = angles.cos().float().to(device)
-        self.sin = angles.sin().float().to(device)
+        length = torch.full_like(angles, (ATTENTION_LOGIT_BOUND / shape.head_dim) ** 0.5)
+        self.turn = torch.polar(length, angles).to(torch.complex64).to(device)
+        self.earlier = torch.ones(shape.context, shape.context, device=device).tril()
 
     def token_losses(self, weights: dict[str, Tensor], tokens: Tensor) -> Tensor:
         """Cross-entropy of every next token.
@@ -141,46 +149,130 @@ class Transformer:
         Returns:
             `[K, windows, context]`, nats.
         """
-        stack, windows, _ = tokens.shape
-        width, context = self.shape.width, self.shape.context
-        inputs = tokens[:, :, :-1].reshape(stack, windows * context)
-        x = _norm(torch.gather(weights["embedding"], 1, inputs[..., None].expand(-1, -1, width)))
-        scale = BASE_DEPTH / self.shape.depth
+        x = _norm(self._embed(weights, tokens))[0]
         for block in range(self.shape.depth):
-            x = torch.add(x, self._attention(_norm(x), weights, block), alpha=scale)
-            hidden = self._activate(torch.bmm(_norm(x), weights[f"{block}.up"]))
-            x = torch.add(x, torch.bmm(hidden, weights[f"{block}.down"]), alpha=scale)
-        logits = torch.bmm(_norm(x), weights["head"])
+            x = self._block(x, weights, block, keep=False)[0]
+        logits = torch.bmm(_norm(x)[0], weights["head"])
         losses = F.cross_entropy(
             logits.view(-1, self.shape.vocabulary).float(), tokens[:, :, 1:].reshape(-1), reduction="none"
         )
-        return losses.view(stack, windows, context)
+        return losses.view(len(tokens), -1, self.shape.context)
 
-    def _activate(self, x: Tensor) -> Tensor:
+    def gradient(self, weights: dict[str, Tensor], tokens: Tensor, into: dict[str, Tensor]) -> None:
+        """Gradient of each model's mean loss, written over what `into` holds: `matrix_views` of a second buffer."""
+        kept = []
+        first, first_size = _norm(self._embed(weights, tokens))
+        x = first
+        for block in range(self.shape.depth):
+            x, saved = self._block(x, weights, block, keep=True)
+            kept.append(saved)
+        last, last_size = _norm(x)
+        targets = tokens[:, :, 1:].reshape(len(tokens), -1, 1)
+        error = torch.bmm(last, weights["head"]).float().softmax(-1)
+        error.scatter_add_(2, targets, error.new_full((), -1.0).expand(targets.shape))
+        error = error.to(last.dtype)
+        mean = 1.0 / targets.shape[1]
+        _product(last, error, into["head"]).mul_(mean)
+        d = _norm_back(torch.bmm(error, weights["head"].mT), last, last_size).mul_(mean)
+        for block in reversed(range(self.shape.depth)):
+            d = self._block_back(d, kept.pop(), weights, into, block)
+        index = tokens[:, :, :-1].reshape(len(tokens), -1, 1).expand(d.shape)
+        into["embedding"].zero_().scatter_add_(1, index, _norm_back(d, first, first_size))
+
+    def _embed(self, weights: dict[str, Tensor], tokens: Tensor) -> Tensor:
+        inputs = tokens[:, :, :-1].reshape(len(tokens), -1, 1)
+        return torch.gather(weights["embedding"], 1, inputs.expand(-1, -1, self.shape.width))
+
+    def _block(
+        self, x: Tensor, weights: dict[str, Tensor], block: int, *, keep: bool
+    ) -> tuple[Tensor, tuple[Any, ...]]:
+        """The residual stream past one block, and what the way back needs."""
+        y, y_size = _norm(x)
+        mixed, attention = self._attention(torch.bmm(y, weights[f"{block}.qkv"]), keep=keep)
+        x = torch.baddbmm(x, mixed, weights[f"{block}.out"], alpha=self.scale)
+        z, z_size = _norm(x)
+        hidden, gates = self._activation(torch.bmm(z, weights[f"{block}.up"]))
+        x = torch.baddbmm(x, hidden, weights[f"{block}.down"], alpha=self.scale)
+        return x, (y, y_size, attention, mixed, z, z_size, gates, hidden)
+
+    def _block_back(
+        self,
+        d: Tensor,
+        kept: tuple[Any, ...],
+        weights: dict[str, Tensor],
+        into: dict[str, Tensor],
+        block: int,
+    ) -> Tensor:
+        y, y_size, attention, mixed, z, z_size, gates, hidden = kept
+        part = d * self.scale
+        _product(hidden, part, into[f"{block}.down"])
+        part = self._activation_back(torch.bmm(part, weights[f"{block}.down"].mT), gates)
+        _product(z, part, into[f"{block}.up"])
+        d = d + _norm_back(torch.bmm(part, weights[f"{block}.up"].mT), z, z_size)
+        part = d * self.scale
+        _product(mixed, part, into[f"{block}.out"])
+        part = self._attention_back(torch.bmm(part, weights[f"{block}.out"].mT), attention)
+        _product(y, part, into[f"{block}.qkv"])
+        return d + _norm_back(torch.bmm(part, weights[f"{block}.qkv"].mT), y, y_size)
+
+    def _activation(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         if self.shape.activation == "relu2":
-            return F.relu(x).square()
+            positive = F.relu(x)
+            return positive * positive, (positive,)
         gate, value = x.chunk(2, dim=-1)
-        return F.silu(gate) * value
+        share = torch.sigmoid(gate)
+        return gate * share * value, (gate, share, value)
 
-    def _attention(self, x: Tensor, weights: dict[str, Tensor], block: int) -> Tensor:
-        stack = x.shape[0]
+    def _activation_back(self, d: Tensor, gates: tuple[Tensor, ...]) -> Tensor:
+        if self.shape.activation == "relu2":
+            return d.mul_(gates[0]).mul_(2.0)
+        gate, share, value = gates
+        swish = gate * share
+        return torch.cat((d * value * (share + swish * (1.0 - share)), d * swish), dim=-1)
+
+    def _attention(self, qkv: Tensor, *, keep: bool) -> tuple[Tensor, tuple[Any, ...]]:
+        """Causal attention `[K, tokens, width]`; queries and keys are normed, turned by their place and scaled."""
+        stack, tokens, _ = qkv.shape
         heads, size, context = self.shape.heads, self.shape.head_dim, self.shape.context
-        qkv = torch.bmm(x, weights[f"{block}.qkv"]).view(-1, context, 3, heads, size)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(
-            self._rotate(_norm(q)),
-            self._rotate(_norm(k)),
-            v,
-            is_causal=True,
-            scale=ATTENTION_LOGIT_BOUND / size,
-        )
-        mixed = mixed.transpose(1, 2).reshape(stack, -1, self.shape.width)
-        return torch.bmm(mixed, weights[f"{block}.out"])
+        apart = qkv.view(-1, context, 3, heads, size).permute(2, 0, 3, 1, 4).contiguous()
+        straight, length = _norm(apart[:2])
+        q, k = _turned(straight, self.turn)
+        if few_scores(tokens, heads, context, qkv.device):
+            out, kept = at_once(q, k, apart[2], self.earlier)
+        else:
+            out, kept = in_blocks(q, k, apart[2], keep=keep)
+        return out.transpose(1, 2).reshape(stack, tokens, -1), (straight, length, kept)
 
-    def _rotate(self, x: Tensor) -> Tensor:
-        a, b = x.chunk(2, dim=-1)
-        return torch.cat((a * self.cos - b * self.sin, a * self.sin + b * self.cos), dim=-1)
+    def _attention_back(self, d: Tensor, saved: tuple[Any, ...]) -> Tensor:
+        stack, tokens, width = d.shape
+        heads, size, context = self.shape.heads, self.shape.head_dim, self.shape.context
+        straight, length, kept = saved
+        d = d.view(-1, context, heads, size).transpose(1, 2)
+        back = at_once_back if few_scores(tokens, heads, context, d.device) else in_blocks_back
+        q, k, v = back(d, kept)
+        bent = _turned(torch.stack((q, k)), self.turn.conj())
+        apart = torch.stack((*_norm_back(bent, straight, length), v))
+        return apart.permute(1, 3, 0, 2, 4).reshape(stack, tokens, 3 * width)
 
 
-def _norm(x: Tensor) -> Tensor:
-    return F.rms_norm(x, (x.shape[-1],), eps=NORM_EPSILON)
+def _norm(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors of mean square one, and what each was multiplied by."""
+    size = x.float().square().mean(-1, keepdim=True).add_(NORM_EPSILON).rsqrt_()
+    return (x * size).to(x.dtype), size
+
+
+def _norm_back(d: Tensor, y: Tensor, size: Tensor) -> Tensor:
+    """(d - y mean(d y)) size, with y and size from `_norm`."""
+    along = (d * y).sum(-1, keepdim=True)
+    return torch.addcmul(d, y, along, value=-1.0 / y.shape[-1]).mul_(size)
+
+
+def _turned(x: Tensor, turn: Tensor) -> Tensor:
+    """Neighbouring entries as complex numbers, multiplied by `[context, size / 2]` of them."""
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turn).flatten(-2).to(x.dtype)
+
+
+def _product(a: Tensor, b: Tensor, into: Tensor) -> Tensor:
+    """The gradient of a matrix from its inputs and the gradient of its outputs, `[K, rows, columns]`."""
+    return torch.bmm(a.mT, b, out=into)

@@ -13,6 +13,8 @@ BETA1 = 0.8
 EPSILON = 1e-8
 MOMENTUM = 0.95
 """Of Muon, as its authors set it."""
+PART = 2**16
+"""Weights of all models that a CPU moves at once: a third of the time of whole buffers at width 128."""
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
 
@@ -35,29 +37,42 @@ class AdamW:
         self.multipliers = multipliers
         self.beta2 = beta2
         self.weight_decay = weight_decay if bool(weight_decay.any()) else None
+        self.first_scale, self.root_scale = weights.new_ones(()), weights.new_ones(())
 
-    def step(self, weights: Tensor, gradient: Tensor, rate: Tensor, count: int) -> None:
+    def count(self, steps: int) -> None:
+        """Correct the moments' bias as of so many steps, the next one included."""
+        self.first_scale.fill_(1 / (1 - BETA1**steps))
+        self.root_scale.fill_((1 - self.beta2**steps) ** -0.5)
+
+    def step(self, weights: Tensor, gradient: Tensor, rate: Tensor) -> None:
         """Move the weights `[K, P]` in place.
 
         Args:
             weights, gradient: `[K, P]`.
             rate: `[K, 1]`, this step's learning rate of each model.
-            count: steps taken, this one included.
         """
-        update = self._direction(gradient, count)
-        if self.weight_decay is not None:
-            update.addcmul_(weights, self.weight_decay)
-        weights.sub_(update.mul_(self.multipliers).mul_(rate))
+        for at in self._parts(weights):
+            update = self._direction(gradient, at)
+            if self.weight_decay is not None:
+                update.addcmul_(weights[:, at], self.weight_decay)
+            weights[:, at].sub_(update.mul_(self.multipliers[at]).mul_(rate))
 
     def state(self) -> dict[str, Tensor]:
         """What a resumed run needs."""
         return {"first": self.first, "second": self.second}
 
-    def _direction(self, gradient: Tensor, count: int) -> Tensor:
-        self.first.lerp_(gradient, 1 - BETA1)
-        self.second.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
-        root = self.second.sqrt().mul_((1 - self.beta2**count) ** -0.5).add_(EPSILON)
-        return torch.div(self.first, root).mul_(1 / (1 - BETA1**count))
+    def _direction(self, gradient: Tensor, at: slice) -> Tensor:
+        first, second, gradient = self.first[:, at], self.second[:, at], gradient[:, at]
+        first.lerp_(gradient, 1 - BETA1)
+        second.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
+        root = second.sqrt().mul_(self.root_scale).add_(EPSILON)
+        return torch.div(first, root).mul_(self.first_scale)
+
+    def _parts(self, weights: Tensor) -> list[slice]:
+        """Columns of the buffer that are moved together: on a CPU few enough for a dozen passes inside its caches."""
+        models, size = weights.shape
+        width = max(64, PART // models // 64 * 64) if weights.device.type == "cpu" else size
+        return [slice(start, start + width) for start in range(0, size, width)]
 
 
 class Muon(AdamW):
@@ -85,8 +100,11 @@ class Muon(AdamW):
         """What a resumed run needs."""
         return super().state() | {"momentum": self.momentum}
 
-    def _direction(self, gradient: Tensor, count: int) -> Tensor:
-        update = super()._direction(gradient, count)
+    def _parts(self, weights: Tensor) -> list[slice]:
+        return [slice(0, weights.shape[1])]
+
+    def _direction(self, gradient: Tensor, at: slice) -> Tensor:
+        update = super()._direction(gradient, at)
         self.momentum.lerp_(gradient, 1 - MOMENTUM)
         ahead = matrix_views(gradient.lerp(self.momentum, MOMENTUM), self.shape)
         found = matrix_views(update, self.shape)

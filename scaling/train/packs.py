@@ -11,13 +11,13 @@ from scaling.errors import ModelTooLarge
 from scaling.flops import Shape, count_flops, count_parameters
 from scaling.study import Trunk, digest
 
+CPU_STEP = 2**15
+"""Width × tokens of what a CPU takes through one step at once: beyond it activations leave the caches, and a model in a
+stack of 8 takes 1.25 (width 16) to 1.4 times (width 32) as long as in one of 4 or 2."""
 CPU_STACK = 8
-"""Most models in one stack on a CPU: beyond it nothing is gained."""
 GPU_STACK = 64
 CPU_UNASKED, GPU_UNASKED = 0.1, 1.0
 """Most steps that a model takes for the budgets of others in its stack, over those for its own. Stacking saves more."""
-CPU_STACK_TOKENS = 2_048
-"""Tokens a step of one model above which stacking does not pay on a CPU."""
 
 _FLOAT = 4
 _PROCESS_BYTES = 300e6
@@ -95,9 +95,8 @@ def pack_trunks(
 ) -> list[Pack]:
     """Stacks of trunks that can train together, the longest first.
 
-    On a CPU every worker gets a share of each shape, in stacks of up to `CPU_STACK` where a step is short enough for
-    stacking to pay, of budgets so alike that no model takes many steps for the others; on a GPU a step costs the same
-    whatever the stack, so stacks are as large as they can be.
+    On a CPU every worker gets a share of each shape, in stacks of `models_at_once`, of budgets so alike that none takes
+    many steps for the others; on a GPU small models leave most of it idle, so stacks are as large as they can be.
 
     Args:
         trunks: what is to be trained.
@@ -112,28 +111,29 @@ def pack_trunks(
     """
     packs, left = [], dict.fromkeys(trunks)
     for pack in begun:
-        fits = stack_bytes(pack.trunks[0], len(pack.trunks), gpu=gpu) <= memory / workers
-        if fits and left.keys() >= set(pack.trunks):
+        _, needed = passes_and_bytes(pack.trunks[0], len(pack.trunks), memory / workers, gpu=gpu)
+        if needed <= memory / workers and left.keys() >= set(pack.trunks):
             packs.append(pack)
             left = {trunk: None for trunk in left if trunk not in pack.trunks}
     groups: dict[Trunk, list[Trunk]] = defaultdict(list)
     for trunk in left:
         groups[trunk.stack_key].append(trunk)
     for key, group in groups.items():
-        if gpu:
-            size = GPU_STACK
-        elif key.tokens_per_step > CPU_STACK_TOKENS:
-            size = 1
-        else:
-            size = min(CPU_STACK, -(-len(group) // workers))
+        size = GPU_STACK if gpu else min(models_at_once(key), -(-len(group) // workers))
         while size > 1 and stack_bytes(key, size, gpu=gpu) > memory / workers:
             size -= 1
         for stack in _stacks(group, size, GPU_UNASKED if gpu else CPU_UNASKED):
-            needed = stack_bytes(key, len(stack), gpu=gpu)
-            if len(stack) >= size and needed > memory / workers:
+            _, needed = passes_and_bytes(key, len(stack), memory / workers, gpu=gpu)
+            if needed > memory / workers:
                 raise ModelTooLarge(stack[0].name, len(stack), needed, memory, workers)
             packs.append(Pack(tuple(stack), corpus_hash))
     return sorted(packs, key=lambda p: p.cost, reverse=True)
+
+
+def models_at_once(trunk: Trunk) -> int:
+    """How many models of this shape a CPU trains fastest at once: each pass over several saves calls, until the
+    activations of a step leave the caches."""
+    return max(1, min(CPU_STACK, CPU_STEP // (trunk.width * trunk.tokens_per_step)))
 
 
 def run_ids(trunks: Iterable[Trunk], corpus_hash: str) -> set[str]:
@@ -187,15 +187,29 @@ def cost_per_token(flops: float, width: int, depth: int) -> float:
     return flops + 12_000 * width * depth / 2  # of 58 GFLOP/s, measured at widths 16 to 128
 
 
-def stack_bytes(trunk: Trunk, models: int, *, gpu: bool = False) -> float:
+def passes_and_bytes(trunk: Trunk, models: int, room: float, *, gpu: bool = False) -> tuple[int, float]:
+    """The fewest parts of a batch with which a stack fits into so many bytes, and what it takes then.
+
+    Where it never fits, a pass of each window, and what that takes.
+    """
+    windows = trunk.tokens_per_step // trunk.context
+    for passes in (p for p in range(1, windows + 1) if windows % p == 0):
+        needed = stack_bytes(trunk, models, gpu=gpu, passes=passes)
+        if needed <= room:
+            break
+    return passes, needed
+
+
+def stack_bytes(trunk: Trunk, models: int, *, gpu: bool = False, passes: int = 1) -> float:
     """Memory of a process that trains a stack of models of one shape.
 
-        process + 4 K P (2 s + 3) + 4 max(K t (4 V + 40 w d), e (3 V + 24 w))
+        process + 4 K P (2 s + 3) + 4 max(K' t (4 V + 40 w d), e (3 V + 24 w))
 
     With P weights in each of K models, the state is s of them: weights, two moments, Muon's momentum, the average. A
     branch keeps a second one, and a step needs the gradient and two temporary buffers. A training step keeps, for each
-    of its t tokens, what the backward pass reads in d blocks of width w, and the logits of V tokens four times over; a
-    pass of an evaluation has e tokens (`evaluation_tokens`), and keeps less of each.
+    of its t tokens in a pass, what the way back reads in d blocks of width w, and the logits of V tokens four times
+    over, for the K' models that are trained at once; a pass of an evaluation has e tokens (`evaluation_tokens`), and
+    keeps less of each.
 
     Measured on a CPU at widths 16 to 512, 512 to 16,384 tokens a step, either optimizer and activation: 1 % below the
     peak to 22 % above; 18 % above at a vocabulary of 50,257.
@@ -204,13 +218,16 @@ def stack_bytes(trunk: Trunk, models: int, *, gpu: bool = False) -> float:
         trunk: one of the stack.
         models: K.
         gpu: whether the device's memory is meant.
+        passes: parts of a batch.
 
     Returns:
         Bytes.
     """
     shape = trunk.shape
     weights = models * count_parameters(shape).total * (2 * _state_floats(trunk) + 3)
-    training = models * trunk.tokens_per_step * (4 * shape.vocabulary + 40 * shape.width * shape.depth)
+    at_once = models if gpu else min(models, models_at_once(trunk))
+    tokens = at_once * trunk.tokens_per_step / passes
+    training = tokens * (4 * shape.vocabulary + 40 * shape.width * shape.depth)
     evaluated = min(evaluation_tokens(shape, models, gpu=gpu), _WINDOWS * models * (shape.context + 1))
     evaluation = evaluated * (3 * shape.vocabulary + 24 * shape.width)
     process = _GPU_PROCESS_BYTES if gpu else _PROCESS_BYTES

@@ -23,16 +23,18 @@ from scaling.train.machine import (
     product_ceiling,
     total_memory,
 )
+from scaling.train.mode import Asked, Mode
 from scaling.train.packs import (
     Pack,
     cost_per_token,
     pack_trunks,
+    passes_and_bytes,
     run_ids,
-    stack_bytes,
     unfinished,
 )
 from scaling.units import print_count
 
+DEFAULT = Asked()
 MEMORY_SHARE = 0.8
 """Part of the memory that workers may plan with; the rest is for everything else."""
 CEILING_SHARE = 0.75
@@ -68,6 +70,7 @@ class Plan:
     corpus: Corpus
     workers: int
     device: str
+    asked: Asked = DEFAULT
 
     @property
     def runs(self) -> int:
@@ -92,8 +95,15 @@ class Plan:
     @property
     def memory(self) -> float:
         """Bytes that the largest stack takes while it trains."""
-        gpu = on_gpu(self.device)
-        return max((stack_bytes(p.trunks[0], len(p.trunks), gpu=gpu) for p in self.packs), default=0.0)
+        return max((self._passes_and_bytes(p)[1] for p in self.packs), default=0.0)
+
+    def mode(self, pack: Pack) -> Mode:
+        """How the steps of a stack are computed."""
+        return self.asked.mode(self._passes_and_bytes(pack)[0], gpu=on_gpu(self.device))
+
+    def _passes_and_bytes(self, pack: Pack) -> tuple[int, float]:
+        room = room_of(self.device, self.workers, self.asked.ranks)
+        return passes_and_bytes(pack.trunks[0], len(pack.trunks), room, gpu=on_gpu(self.device))
 
     @property
     def disk(self) -> int:
@@ -218,6 +228,7 @@ def plan_sweep(
     device: str = "auto",
     here: bool = False,
     progress: bool = True,
+    asked: Asked = DEFAULT,
 ) -> Plan:
     """What `sweep` would do, every refusal included, without doing it.
 
@@ -230,23 +241,31 @@ def plan_sweep(
     corpus = build_corpus(study.source, progress=progress)
     for trunk in study.trunks:
         trunk.sampler(corpus).check_budget(trunk.steps(max(trunk.budgets)), trunk.max_epochs)
-    workers = workers or default_workers(device)
-    gpu = find_gpu() if on_gpu(device) else None
-    memory = MEMORY_SHARE * (gpu.memory if gpu else total_memory())
-    asked = frozenset(run_ids(study.trunks, corpus.corpus_hash))
-    finished = asked & store.finished(here=here)
+    workers = workers or default_workers(device, asked.ranks)
+    wanted = frozenset(run_ids(study.trunks, corpus.corpus_hash))
+    finished = wanted & store.finished(here=here)
     left = unfinished(study.trunks, corpus.corpus_hash, finished)
     begun = stacks_begun(store, corpus.corpus_hash)
-    packs = pack_trunks(left, corpus.corpus_hash, workers, gpu is not None, memory, begun)
+    memory = workers * room_of(device, workers, asked.ranks)
+    packs = pack_trunks(left, corpus.corpus_hash, workers, on_gpu(device), memory, begun)
     return Plan(
         study=study,
         packs=tuple(packs),
-        run_ids=asked,
+        run_ids=wanted,
         finished=finished,
         corpus=corpus,
         workers=workers,
         device=device,
+        asked=asked,
     )
+
+
+def room_of(device: str, workers: int, ranks: int) -> float:
+    """Bytes that one process may plan with, of so many workers of so many ranks."""
+    gpu = find_gpu() if on_gpu(device) else None
+    if gpu:
+        return MEMORY_SHARE * gpu.memory / -(-workers * ranks // gpu.count)
+    return MEMORY_SHARE * total_memory() / (workers * ranks)
 
 
 def stacks_begun(store: Store, corpus_hash: str) -> list[Pack]:

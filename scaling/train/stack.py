@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,19 +12,22 @@ from torch import Tensor
 
 from scaling.corpora.text import Corpus
 from scaling.study import Trunk
+from scaling.train.gradient import Gradient
+from scaling.train.mode import Mode
 from scaling.train.model import Transformer, initial_weights, matrix_views, rate_multipliers
 from scaling.train.optim import AdamW, Muon
 from scaling.train.packs import evaluation_tokens
 
-# Leaves of a stack lie apart in memory, and so do their gradients; torch would rather have them adjacent, and says so.
-warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout", UserWarning)
+DEFAULT_MODE = Mode()
 
 
 class Stack:
     """Weights, moments and step of K trunks; `fork` starts a branch from here without touching them."""
 
-    def __init__(self, trunks: Sequence[Trunk], corpus: Corpus, device: torch.device):
-        self.trunks, self.corpus, self.device = trunks, corpus, device
+    def __init__(
+        self, trunks: Sequence[Trunk], corpus: Corpus, device: torch.device, mode: Mode = DEFAULT_MODE
+    ):
+        self.trunks, self.corpus, self.device, self.mode = trunks, corpus, device, mode
         first = trunks[0]
         self.shape = first.shape
         self.samplers = [t.sampler(corpus) for t in trunks]
@@ -41,18 +43,12 @@ class Stack:
         )
         self.average = self.weights.clone() if first.average_gamma else None
         self.step = 0
-        self._bind()
-
-    def _bind(self) -> None:
-        """Leaves for autograd that share memory with the flat buffers, so that a backward pass fills one gradient."""
-        self.gradient = torch.zeros_like(self.weights)
-        gradients = matrix_views(self.gradient, self.shape)
-        self.leaves = {
-            name: view.detach().requires_grad_()
-            for name, view in matrix_views(self.weights, self.shape).items()
-        }
-        for name, leaf in self.leaves.items():
-            leaf.grad = gradients[name]
+        self.views = matrix_views(self.weights, self.shape)
+        self.gradient = Gradient(self.net, self.weights, first, mode)
+        self.tokens = self._batch(0)
+        self.rate = torch.zeros_like(self.peak)
+        self.fresh = torch.zeros((), device=device)
+        self.recorded: torch.cuda.CUDAGraph | None = None
 
     def state(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs beside the step."""
@@ -61,9 +57,8 @@ class Stack:
 
     def restore(self, state: dict[str, Tensor], step: int) -> None:
         """Take over a saved state."""
-        with torch.no_grad():
-            for name, mine in self.state().items():
-                mine.copy_(state[name])
+        for name, mine in self.state().items():
+            mine.copy_(state[name])
         self.step = step
 
     def advance(
@@ -71,19 +66,46 @@ class Stack:
     ) -> None:
         """Train up to step `to`; `share` gives the rate as a part of its peak, `each` is called after every step."""
         while self.step < to:
-            batch = np.stack([sampler.batch(self.step) for sampler in self.samplers])
-            tokens = torch.from_numpy(batch).to(self.device, non_blocking=True)
-            self.gradient.zero_()
-            self.net.token_losses(self.leaves, tokens).mean((1, 2)).sum().backward()
-            with torch.no_grad():
-                rate = self.peak * share(self.step)
-                self.optimizer.step(self.weights, self.gradient, rate, self.step + 1)
-                self.step += 1
-                if self.average is not None:
-                    self.average.lerp_(
-                        self.weights, 1 - average_decay(self.step, self.trunks[0].average_gamma)
-                    )
+            self.tokens.copy_(self._batch(self.step))
+            torch.mul(self.peak, share(self.step), out=self.rate)
+            self.optimizer.count(self.step + 1)
+            if self.average is not None:
+                self.fresh.fill_(1 - average_decay(self.step + 1, self.trunks[0].average_gamma))
+            if self.mode.graph:
+                self._replay()
+            else:
+                self._move()
+            self.step += 1
             each()
+
+    def follow(self) -> None:
+        """Compute a rank's share of every gradient until the process that trains has ended."""
+        self.gradient.follow(self._batch)
+
+    def _batch(self, step: int) -> Tensor:
+        return torch.from_numpy(np.stack([s.batch(step) for s in self.samplers])).to(self.device)
+
+    def _move(self) -> None:
+        """One step from what lies in fixed places on the device, so that a graph can hold it."""
+        gradient = self.gradient.fill(self.tokens, self.step)
+        self.optimizer.step(self.weights, gradient, self.rate)
+        if self.average is not None:
+            self.average.lerp_(self.weights, self.fresh)
+
+    def _replay(self) -> None:
+        """`_move` from a graph, recorded at the first step; what the trial runs before it move is put back."""
+        if self.recorded is None:
+            before, aside = self.fork(), torch.cuda.Stream()
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(3):
+                    self._move()
+            torch.cuda.current_stream().wait_stream(aside)
+            self.recorded = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.recorded):
+                self._move()
+            self.restore(before, self.step)
+        self.recorded.replay()
 
     def fork(self) -> dict[str, Tensor]:
         """A copy of the state, to come back to after a branch."""
@@ -107,21 +129,18 @@ class Stack:
 
         return self._window_means(windows, together)
 
-    @torch.no_grad()
     def _window_means(
         self, windows: NDArray[np.int64], of: Callable[[Tensor], Tensor], *, average: bool = False
     ) -> NDArray[np.float64]:
         """Mean over each window of something made of the token losses `[K, windows, context]`."""
         models = len(self.trunks)
-        leaves = (
-            matrix_views(self.average, self.shape) if average and self.average is not None else self.leaves
-        )
+        views = matrix_views(self.average, self.shape) if average and self.average is not None else self.views
         tokens_at_once = evaluation_tokens(self.shape, models, gpu=self.device.type == "cuda")
         chunk = tokens_at_once // (windows.shape[1] * models)
         parts = []
         for start in range(0, len(windows), chunk):
             tokens = torch.from_numpy(windows[start : start + chunk]).to(self.device)
-            losses = of(self.net.token_losses(leaves, tokens.expand(models, -1, -1)))
+            losses = of(self.net.token_losses(views, tokens.expand(models, -1, -1)))
             parts.append(losses.mean(2).double().cpu().numpy())
         return np.concatenate(parts, axis=1)
 

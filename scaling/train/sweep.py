@@ -26,8 +26,9 @@ from scaling.leases import Lease
 from scaling.records import naming_a_full_disk
 from scaling.store import Store, open_runs
 from scaling.study import Study, read_study
-from scaling.train.engine import EXIT_DISK_FULL, EXIT_STOPPED, Engine, LocalEngine, Task
-from scaling.train.machine import on_gpu
+from scaling.train.engine import EXIT_NO_ROOM, EXIT_STOPPED, Engine, LocalEngine, Task
+from scaling.train.machine import find_gpu, on_gpu
+from scaling.train.mode import Asked
 from scaling.train.packs import Pack
 from scaling.train.plan import Plan, plan_sweep
 from scaling.train.progress import Progress
@@ -47,16 +48,24 @@ def sweep(
     device: str = "auto",
     here: bool = False,
     progress: bool = True,
+    precision: str = "auto",
+    graph: bool = True,
+    compile: bool = False,
+    ranks: int = 1,
     engine: Engine | None = None,
 ) -> pl.DataFrame:
     """Train what the store does not have yet, and return the study's runs.
 
     Args:
         study: a study file, its folder, or a `Study`.
-        workers: processes at once; one for each core by default, one on a GPU.
+        workers: stacks at once; one for each core, or each GPU, by default.
         device: "auto", "cpu" or "cuda".
         here: train on this machine also what is committed already, to compare.
         progress: show a live table: each stack at work, runs done, tokens/s, time left.
+        precision: "fp32", "bf16" or "auto", which is bf16 on a GPU; of activations and products alone.
+        graph: record steps as CUDA graphs on a GPU.
+        compile: fuse element-wise work by torch.compile, which takes ten seconds and more for each shape.
+        ranks: processes, each with a core or a GPU of its own, that train one stack together.
         engine: where the workers run; processes of this machine by default.
 
     Returns:
@@ -66,6 +75,7 @@ def sweep(
         StudyChanged: the study file is not the one that the store's rows were made from.
         BudgetBeyondCorpus, EmptyDomain, MissingFolder, PackageNotInstalled: the corpus cannot give what is asked.
         DeviceNotFound: CUDA was asked for and is absent.
+        BadOption: a precision that there is not, or no rank.
         ModelTooLarge: a model does not fit into a worker's share of the memory.
         WorkersFailed: a stack failed `ATTEMPTS` times, or once for want of room on the disk; the others were finished
             first.
@@ -73,12 +83,13 @@ def sweep(
         KeyboardInterrupt: Ctrl-C; workers have saved their state.
     """
     study = study if isinstance(study, Study) else read_study(study)
-    plan = plan_sweep(study, workers=workers, device=device, here=here, progress=progress)
+    asked = Asked(precision=precision, graph=graph, compile=compile, ranks=ranks)
+    plan = plan_sweep(study, workers=workers, device=device, here=here, progress=progress, asked=asked)
     if plan.packs:
-        store = Store(study)
+        store, gpu = Store(study), find_gpu() if on_gpu(device) else None
         store.remember_study()
         with naming_a_full_disk("the working files of a sweep", store.local):
-            _Launcher(plan, here, progress, engine or LocalEngine()).run()
+            _Launcher(plan, here, progress, engine or LocalEngine(ranks, gpu.count if gpu else 0)).run()
     return open_runs(study)
 
 
@@ -175,6 +186,7 @@ class _Launcher:
             "pack": pack.id,
             "corpus": str(self.plan.corpus.folder.resolve()),
             "device": "cuda" if on_gpu(self.plan.device) else "cpu",
+            "mode": asdict(self.plan.mode(pack)),
             "trunks": [asdict(t) for t in pack.trunks],
         }
         path = self.store.local / "jobs" / f"{pack.id}.json"
@@ -218,7 +230,7 @@ class _Launcher:
                 self.problems[pack_id] = (
                     f"something stopped it {self.attempts[pack_id]} times, and not this sweep"
                 )
-            if status == EXIT_DISK_FULL or self.attempts[pack_id] >= ATTEMPTS:
+            if status == EXIT_NO_ROOM or self.attempts[pack_id] >= ATTEMPTS:
                 self.failed.append(pack)
             else:
                 self.waiting.append(pack)

@@ -26,19 +26,21 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 
 from scaling.corpora.sampler import held_out_windows
 from scaling.corpora.text import Corpus
-from scaling.errors import DiskFull, Diverged, ScalingError
+from scaling.errors import DiskFull, Diverged, OutOfDeviceMemory, ScalingError
 from scaling.flops import count_flops, count_parameters
 from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows
 from scaling.study import Trunk
 from scaling.train import checkpoint, machine
-from scaling.train.engine import EXIT_DISK_FULL, EXIT_STOPPED
+from scaling.train.engine import EXIT_NO_ROOM, EXIT_STOPPED
+from scaling.train.mode import Mode
 from scaling.train.packs import together
 from scaling.train.schedule import cooldown_share, trunk_share
-from scaling.train.stack import Stack
+from scaling.train.stack import DEFAULT_MODE, Stack
 from scaling.units import bits_per_byte, print_count
 
 FINAL_WINDOWS = 256
@@ -68,6 +70,7 @@ class Worker:
         folder: Path,
         pack: str,
         device: torch.device,
+        mode: Mode = DEFAULT_MODE,
         say: Callable[[dict[str, Any]], None] = lambda _: None,
     ):
         self.trunks, self.corpus, self.study, self.say = trunks, corpus, study, say
@@ -76,7 +79,7 @@ class Worker:
         self.rows.mkdir(parents=True, exist_ok=True)
         self.device = device
         self.ids = [t.trunk_id(corpus.corpus_hash) for t in trunks]
-        self.stack = Stack(trunks, corpus, device)
+        self.stack = Stack(trunks, corpus, device, mode)
         self.final = {
             d: held_out_windows(corpus, d, self.first.context, FINAL_WINDOWS) for d in self._domains()
         }
@@ -86,7 +89,7 @@ class Worker:
             self.ensembles[trunks[k].ensemble_key].append(k)
         self.optimal = {blend: self._optimal(dict(blend)) for blend in {t.blend for t in trunks}}
         self.seconds = 0.0
-        self.ceiling = product_ceiling(device)
+        self.ceiling = product_ceiling(device, mode.precision)
         self.diverged: dict[int, str] = {}
         self.stop = False
         self._said = self._saved = time.monotonic()
@@ -374,6 +377,7 @@ class Worker:
             corpus_versions=dict(self.corpus.versions),
             versions=versions(),
             device=device_name(self.device),
+            precision=self.stack.mode.precision,
             seconds=self.seconds * members / len(self.trunks),
             flops_per_second=flops.total * len(self.trunks) / members / self.seconds,
             ceiling=self.ceiling,
@@ -407,10 +411,11 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else machine.device_name("cpu")
 
 
-def product_ceiling(device: torch.device) -> float:
+def product_ceiling(device: torch.device, precision: str = "fp32") -> float:
     """FLOP/s of the product of two square matrices, the best of a few: what no training step can exceed."""
     size = 4096 if device.type == "cuda" else 512
-    a, best = torch.randn(size, size, device=device), 0.0
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, best = torch.randn(size, size, device=device, dtype=dtype), 0.0
     for _ in range(8):
         started = time.perf_counter()
         float(torch.mm(a, a)[0, 0])  # waits for a GPU
@@ -456,10 +461,18 @@ def keep_pages() -> None:
 def main(job_path: str) -> int:
     """Carry out one job file.
 
+    Under torchrun, which sets WORLD_SIZE, rank 0 trains and writes, the others compute their shares of gradients.
+
     Returns:
-        The exit status: 0 when done, `EXIT_STOPPED`, `EXIT_DISK_FULL`, 1 on any other error.
+        The exit status: 0 when done, `EXIT_STOPPED`, `EXIT_NO_ROOM`, 1 on any other error.
     """
     job = json.loads(Path(job_path).read_text())
+    trunks, mode = [Trunk.from_json(t) for t in job["trunks"]], Mode(**job["mode"])
+    device = torch.device(job["device"])
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if device.type == "cuda":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     keep_pages()
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("high")  # TF32 on a GPU; nothing changes on a CPU
@@ -468,25 +481,40 @@ def main(job_path: str) -> int:
         print(json.dumps(message), flush=True)
 
     try:
+        corpus = Corpus.load(job["corpus"])
+        if int(os.environ.get("RANK", "0")) > 0:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # rank 0 stops, and then lets the others go
+            Stack(trunks, corpus, device, mode).follow()
+            return 0
         worker = Worker(
-            [Trunk.from_json(t) for t in job["trunks"]],
-            Corpus.load(job["corpus"]),
+            trunks,
+            corpus,
             study=job["study"],
             folder=Path(job["folder"]),
             pack=job["pack"],
-            device=torch.device(job["device"]),
+            device=device,
+            mode=mode,
             say=say,
         )
         signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "stop", True))
-        worker.train()
+        try:
+            worker.train()
+        finally:
+            worker.stack.gradient.end()
     except (Stopped, BrokenPipeError):
         return EXIT_STOPPED
     except DiskFull as problem:
         say({"problem": str(problem)})  # not into the log: there may be no room for that either
-        return EXIT_DISK_FULL
+        return EXIT_NO_ROOM
+    except torch.OutOfMemoryError as problem:
+        say({"problem": str(OutOfDeviceMemory(trunks[0].name, len(trunks), mode.passes, str(problem)))})
+        return EXIT_NO_ROOM
     except ScalingError as problem:
         print(problem, file=sys.stderr)
         return 1
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
     return 0
 
 

@@ -5,10 +5,11 @@ import functools
 import numpy as np
 import polars as pl
 import pytest
+from pytest import approx
 from worlds import CHINCHILLA, square
 
 from scaling import errors, laws
-from scaling.fit import compare, fit
+from scaling.fit import Fit, compare, cross_validate, fit
 from scaling.laws import chinchilla
 
 
@@ -21,6 +22,22 @@ def test_fit_names_too_few_runs(runs):
     with pytest.raises(errors.TooFewRuns, match=r"5 free parameters .* but got 3 runs") as caught:
         fit(chinchilla, runs.head(3))
     assert (caught.value.given, caught.value.free[0]) == (3, "E")
+
+
+def test_fit_names_runs_that_a_law_goes_through_exactly(runs):
+    """Five runs for five parameters leave no miss to judge by; a run given twice counts once, a prior as one more."""
+    rows = [0, 6, 8, 13, 29, 15]
+    five = runs[rows[:5]]
+    with pytest.raises(errors.TooFewRuns, match="needs more runs than that, but got 5 runs"):
+        fit(chinchilla, five)
+    with pytest.raises(errors.TooFewRuns, match="but got 5 runs"):
+        fit(chinchilla, pl.concat([five, five]), weights=np.full(10, 0.5))
+    found = fit(chinchilla, five, priors={"E": (1.7, 0.1)}, bootstrap=20)
+    assert "5 different runs for 5 free parameters: any interval is too narrow" in found.notes
+    found = fit(chinchilla, runs[rows], bootstrap=20, cluster="N")
+    assert any(note.startswith("6 different runs") for note in found.notes)
+    assert "100 % of the draws rest on no more clusters than the 5 free parameters" in found.notes
+    assert fit(chinchilla, runs, bootstrap=20, cluster="rows").notes == ()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -1.0, None])
@@ -68,6 +85,26 @@ def test_fit_names_predictors_that_move_together(runs):
     )
 
 
+def test_fit_says_what_only_a_held_parameter_tells(runs):
+    """A parameter held still makes up for a scale of its own column, a floor for one of any; and the fit says so."""
+    two = square(chinchilla, noise=0.01, sizes=2, **CHINCHILLA)
+    for held in ({"fixed": {"beta": 0.33}}, {"priors": {"B": (1200.0, 100.0)}}):
+        with pytest.raises(errors.TooFewScales, match="3 scales of N or more"):
+            fit(chinchilla, two, bootstrap=0, **held)
+    with pytest.raises(errors.TooFewScales, match="3 scales of N or more"):
+        fit(functools.partial(chinchilla, beta=0.33), two, bootstrap=0)
+    for held in ({"fixed": {"alpha": 0.34}}, {"priors": {"A": (400.0, 50.0)}}, {"fixed": {"E": 1.7}}):
+        (name,) = next(iter(held.values()))
+        (note,) = fit(chinchilla, two, bootstrap=0, **held).notes
+        assert note.startswith("chinchilla needs 3 scales of N, and the runs have 2")
+        assert note.endswith(f"the rest of what it says along N is held ({name})")
+    line = runs.with_columns(D=20 * pl.col("N"))
+    with pytest.raises(errors.CollinearPredictors):
+        fit(chinchilla, line, fixed={"E": 1.7}, bootstrap=0)
+    (note,) = fit(chinchilla, line, fixed={"alpha": 0.34}, bootstrap=0).notes
+    assert note.endswith("chinchilla tells them apart only by what is held (alpha)")
+
+
 def test_fit_names_duplicate_runs(runs):
     twice = pl.concat([runs, runs.head(2)])
     with pytest.raises(errors.DuplicateRuns, match=f"2 rows repeat .* first is row {len(runs)}"):
@@ -86,6 +123,21 @@ def test_fit_names_mixed_conventions(runs):
         fit(laws.compute_only, counted)
 
 
+def test_fit_names_a_convention_that_some_rows_do_not_state(runs):
+    some = runs.with_columns(n_convention=pl.Series(["matrices", None] * (len(runs) // 2)))
+    with pytest.raises(errors.MixedConventions, match="n_convention says 'matrices' and nothing"):
+        fit(chinchilla, some)
+    fit(chinchilla, some.with_columns(n_convention=pl.lit(None)), bootstrap=0)
+
+
+def test_fit_names_mixed_units_of_loss(runs):
+    mixed = runs.with_columns(loss_unit=pl.Series(["nats/token", "bits/byte"] * (len(runs) // 2)))
+    with pytest.raises(
+        errors.MixedConventions, match=r"loss must mean one thing .* 'bits/byte' and 'nats/token'"
+    ):
+        fit(chinchilla, mixed)
+
+
 def test_fit_names_mixed_units(runs):
     millions = runs.with_columns(N=pl.when(pl.col("N") < 1e7).then(pl.col("N") / 1e6).otherwise(pl.col("N")))
     with pytest.raises(errors.MixedUnits, match=r"column N has .* two units") as caught:
@@ -93,14 +145,32 @@ def test_fit_names_mixed_units(runs):
     assert caught.value.column == "N"
     fit(chinchilla, millions, weights=np.ones(30), bootstrap=0)
 
+    def own(N, D, *, E, A, alpha):
+        return E + A / N**alpha
+
+    with pytest.raises(errors.MixedUnits, match="column N has"):
+        fit(own, millions)
+
 
 def test_fit_names_a_law_that_returns_nan(runs):
     def broken(N, D, *, E, alpha):
         return np.sqrt(-N) + E * D**alpha
 
-    with pytest.raises(errors.LawReturnsNaN, match="gave NaN or an infinite value at every one") as caught:
+    with pytest.raises(
+        errors.LawReturnsNaN, match=r"finite and above zero for every run: .* nan for the run with N=1"
+    ) as caught:
         fit(broken, runs)
     assert set(caught.value.parameters) == {"E", "alpha"}
+    assert np.isfinite(list(caught.value.parameters.values())).all()
+
+    def negative_at_one_size(N, D, *, E, A):
+        return np.abs(E) + np.abs(A) / D - 1e9 * (N > 9e8)
+
+    with pytest.raises(
+        errors.LawReturnsNaN, match=r"-1e\+09 for the run with N=1e\+09, D=3e\+10 at E="
+    ) as caught:
+        fit(negative_at_one_size, runs, bounds={"E": (0, 1), "A": (0, 1)})
+    assert caught.value.run == {"N": approx(1e9), "D": approx(3e10)}
 
 
 def test_fit_names_a_law_that_does_not_broadcast(runs):
@@ -115,6 +185,37 @@ def test_fit_names_a_law_that_does_not_broadcast(runs):
 
     with pytest.raises(errors.LawFails, match="total"):
         fit(total, runs)
+
+
+def test_fit_names_a_law_that_changes_its_column(runs):
+    def millions(N, D, *, E, A, alpha):
+        N /= 1e6
+        return E + A / N**alpha
+
+    before = runs["N"].to_list()
+    with pytest.raises(errors.LawFails, match=r"millions .* changes a column in place, as N /= 1e6 does"):
+        fit(millions, runs)
+    assert runs["N"].to_list() == before
+
+
+ORDINARY = [
+    lambda N, *, E, A, alpha: E - A * N**alpha,
+    lambda N, *, E, A, alpha, brk: E + A * np.minimum(N, brk) ** -alpha,
+    lambda N, *, E, A, alpha, brk: E + A * np.log(N / brk) ** alpha,
+    lambda N, *, E, A, alpha, c: E + A * (N - c) ** -alpha,
+    lambda N, *, E, k, mid: E / (1 + np.exp(k * (N - mid))),
+]
+
+
+@pytest.mark.parametrize("law", ORDINARY)
+@pytest.mark.parametrize("objective", ["huber_log", "huber_likelihood"])
+def test_fit_is_silent_where_an_ordinary_law_leaves_the_numbers(law, objective):
+    """Warnings are errors here: a power overflows at some start of every law that says nothing of its parameters."""
+    sizes = square(chinchilla, noise=0.01, sizes=16, budgets=1, **CHINCHILLA)
+    found = fit(law, sizes, objective=objective, bootstrap=20, cluster="rows", resample="wild")
+    assert np.isfinite(found.objective)
+    found.predict(N=[1.0, 1e12])
+    compare([law], sizes, objective=objective)
 
 
 def test_fit_names_bounds_that_leave_nothing_to_start_from(runs):
@@ -155,6 +256,19 @@ def test_fit_names_a_law_with_nothing_free(runs):
         ({"priors": {"E": (1.0, 0.0)}}, "standard deviation above zero"),
         ({"bounds": {"E": (1.0,)}}, "None for an open end"),
         ({"cluster": "nothing"}, "cluster= takes"),
+        ({"cluster": 3}, "the name of a column"),
+        ({"target": 3}, "column 3 asked for"),
+        ({"bounds": {"E": 3}}, r"bounds\['E'\]=3 .* None for an open end"),
+        ({"bounds": {"E": ("a", None)}}, r"bounds\['E'\]='a'"),
+        ({"bounds": 3}, "a dictionary with the names of parameters"),
+        ({"fixed": {"alpha": "x"}}, r"fixed\['alpha'\]='x' .* a finite number"),
+        ({"fixed": {"alpha": -0.3}}, r"in \[0, 10\], where chinchilla allows it"),
+        ({"priors": {"E": 0.3}}, r"\(mean, standard deviation"),
+        ({"delta": "a"}, "delta='a' .* a number"),
+        ({"seed": -1}, "a whole number from zero"),
+        ({"seed": 1.5}, "a whole number from zero"),
+        ({"bootstrap": True}, "a whole number, 0 to skip it"),
+        ({"weights": ["a"] * 30}, "one number for each run"),
     ],
 )
 def test_fit_names_an_option_that_cannot_be(runs, options, words):
@@ -162,9 +276,61 @@ def test_fit_names_an_option_that_cannot_be(runs, options, words):
         fit(chinchilla, runs, **options)
 
 
+def test_fit_takes_the_numbers_of_numpy_and_saves_them(runs, tmp_path):
+    found = fit(
+        chinchilla, runs, bootstrap=np.int64(5), seed=np.int32(3), delta=np.float32(1e-3),
+        fixed={"beta": np.float64(0.33)}, bounds={"E": np.array([1.0, 2.0])},
+        priors={"alpha": (np.float32(0.34), np.int64(1))},
+    )  # fmt: skip
+    found.save(tmp_path / "fit.json")
+    assert str(Fit.load(tmp_path / "fit.json")) == str(found)
+
+
+def test_predict_names_a_place_that_is_none(runs):
+    found = fit(chinchilla, runs, bootstrap=5)
+    for bad in ("85M", -1, 0.0, np.nan, [1e6, None], ["a"]):
+        with pytest.raises(errors.BadOption, match=r"N=.* a number or an array of numbers, above zero"):
+            found.predict(N=bad, D=1e9)
+    with pytest.raises(
+        errors.BadOption, match=r"N of shape \(2,\), D of shape \(3,\).* shapes that broadcast"
+    ):
+        found.predict(N=[1e6, 1e7], D=[1e9, 1e10, 1e11])
+    with pytest.raises(errors.BadOption, match="between 0 and 1"):
+        found.predict(N=1e6, D=1e9, level="80 %")
+    assert found.predict(N=np.inf, D=1e9).median > found.params["E"]
+
+
+def test_a_law_names_a_default_that_is_no_number(runs):
+    def law(N, D, *, E=1.0, kind="additive"):
+        return E + 0 * N
+
+    with pytest.raises(errors.NotALaw, match="kind is 'additive' by default, which is no number"):
+        fit(law, runs)
+
+
+def test_optimum_names_what_the_law_does_not_have():
+    with pytest.raises(errors.UnknownParameter, match="'foo', which chinchilla does not have"):
+        laws.optimum(laws.HOFFMANN_2022, 1e21, foo=3)
+
+
+def test_compare_takes_a_law_alone_and_names_what_is_none(runs):
+    assert compare(chinchilla, runs).table["law"].to_list() == ["chinchilla"]
+    assert cross_validate(chinchilla, runs, cluster="N").table["law"].to_list() == ["chinchilla"]
+    for none in (3, ["chinchilla"], "chinchilla"):
+        with pytest.raises(errors.BadOption, match=r"one law or more, e.g. \[chinchilla, kaplan\]"):
+            compare(none, runs)
+
+
 def test_fit_names_runs_that_are_no_table():
-    with pytest.raises(errors.BadOption, match="a polars frame or a dictionary"):
+    with pytest.raises(errors.BadOption, match=r"a dictionary of arrays, or pl.from_pandas\(df\)"):
         fit(chinchilla, [1, 2, 3])
+
+    class Broken:
+        def __arrow_c_stream__(self, requested_schema=None):
+            raise ValueError("no such type in Arrow")
+
+    with pytest.raises(errors.BadOption, match=r"no such type in Arrow.*pl.from_pandas\(df\)"):
+        fit(chinchilla, Broken())
     with pytest.raises(errors.BadOption, match="arrays of one length"):
         fit(chinchilla, {"N": [1.0, 2.0], "loss": [1.0]})
 

@@ -1,5 +1,7 @@
 """Comparisons: the law that made the runs wins where it was not fitted."""
 
+from functools import partial
+
 import numpy as np
 import polars as pl
 import pytest
@@ -34,7 +36,8 @@ def test_compare_holds_out_the_largest_half_decade(found):
 
 def test_compare_prints_one_table(found):
     caption, header, *rows = str(found).splitlines()
-    assert "2 held out: the largest half decade of 6ND" in caption
+    assert "in sample: fitted to all 56 runs; held out: fitted to 54 of them" in caption
+    assert "the other 2, the largest half decade of 6ND" in caption
     assert "decades of compute beyond the fit" in caption
     assert header.split()[0] == "law"
     assert len(rows) == 3
@@ -51,8 +54,6 @@ def test_compare_takes_a_column_or_an_array():
 
 
 def test_compare_tells_two_of_a_kind_apart():
-    from functools import partial
-
     runs = square(laws.chinchilla, noise=0.003, **CHINCHILLA)
     both = compare([laws.chinchilla, partial(laws.chinchilla, E=1.0)], runs)
     assert set(both.table["law"]) == {"chinchilla", "chinchilla (2)"}
@@ -101,6 +102,22 @@ def test_cross_validation_names_what_it_cannot_do(power_mean_runs):
         cross_validate([laws.chinchilla], power_mean_runs.head(6), cluster="rows")
 
 
+def test_comparisons_are_invariant_to_duplication_with_half_weight(power_mean_runs):
+    """Weights as an array and as a column follow their rows into every part of the runs."""
+    pair = [laws.chinchilla, laws.kaplan]
+    twice = pl.concat([power_mean_runs, power_mean_runs])
+    column = twice.with_columns(half=pl.lit(0.5))
+    for judge in (compare, partial(cross_validate, cluster="N")):
+        once = judge(pair, power_mean_runs).table
+        for again in (
+            judge(pair, twice, weights=np.full(len(twice), 0.5)),
+            judge(pair, column, weights="half"),
+        ):
+            assert again.table["law"].to_list() == once["law"].to_list()
+            for name in ("held_out_percent", "held_out_bias_percent"):
+                np.testing.assert_allclose(again.table[name], once[name], rtol=1e-4)
+
+
 def test_stacking_recovers_the_sharper_of_two_laws():
     """Misses a third as large on every row take nearly all the weight; equal ones share it."""
     rng = np.random.default_rng(0)
@@ -117,6 +134,28 @@ def test_information_criteria_prefer_the_law_that_made_the_runs(power_mean_runs)
     )
     assert right.aicc < min(wrong.aicc, spare.aicc)
     assert right.bic < min(wrong.bic, spare.bic)
+
+
+@pytest.mark.parametrize("objective", ["huber_likelihood", "gaussian"])
+def test_information_criteria_are_invariant_to_duplication_with_half_weight(power_mean_runs, objective):
+    runs = power_mean_runs.with_columns(loss_stderr=0.02)
+    once = fit(laws.chinchilla, runs, objective=objective, bootstrap=0)
+    twice = pl.concat([runs, runs])
+    half = fit(laws.chinchilla, twice, objective=objective, weights=np.full(len(twice), 0.5), bootstrap=0)
+    assert (half.aicc, half.bic) == approx((once.aicc, once.bic), rel=1e-6)
+
+
+def test_comparison_has_the_criteria_of_a_likelihood_and_the_distance(power_mean_runs):
+    pair = [laws.chinchilla, laws.kaplan]
+    plain = compare(pair, power_mean_runs)
+    assert plain.table.columns[-1] == "decades"
+    assert plain.table["decades"].unique().to_list() == [plain.decades]
+    scored = compare(pair, power_mean_runs, objective="huber_likelihood")
+    assert scored.table.filter(law="kaplan")["aicc"][0] == scored.fits["kaplan"].aicc
+    assert scored.table.filter(law="kaplan")["bic"][0] == scored.fits["kaplan"].bic
+    assert str(scored).splitlines()[1].split()[-2:] == ["AICc", "BIC"]
+    unknown = compare(laws.power_law, power_mean_runs.drop("D"), holdout=np.arange(42) > 37)
+    assert unknown.table["decades"].to_list() == [None]
 
 
 def test_gaussian_information_criterion_is_that_of_the_density():

@@ -66,6 +66,8 @@ def test_isoflop_recovers_the_exponent_of_the_law(form):
     assert found.table["N"].to_numpy() == pytest.approx(best.N, rel=0.05)
     assert found.table["D"].to_numpy() == pytest.approx(best.D, rel=0.05)
     assert f"the {form} of 7 budgets" in str(found)
+    assert f"the {form} of 7 budgets" in found._repr_html_()
+    assert "<th>best N</th>" in found._repr_html_()
 
 
 def test_curve_vertex_cubic_recovers_what_a_parabola_misses():

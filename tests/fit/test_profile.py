@@ -34,6 +34,7 @@ def test_profile_matches_the_interval_that_lmfit_finds(noisy, squares, parameter
     assert ours.flat == ()
     assert f"{parameter} = " in str(ours)
     assert "95 % [" in str(ours)
+    assert ours._repr_html_() == f"<pre>{ours}</pre>"
 
 
 def test_profile_passes_its_limit_at_both_ends(noisy, squares):
@@ -72,3 +73,33 @@ def test_lmfit_model_carries_names_and_bounds(noisy):
     guess = model.guess(loss, N=N, D=D)
     assert guess["alpha_D"].value == approx(0.103, rel=1e-6)
     np.testing.assert_allclose(model.eval(guess, N=N, D=D), loss, rtol=1e-8)
+
+
+OBJECTIVES = ["huber_log", "quantile_log", "squares_log", "squares", "gaussian"]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("other", [{}, {"beta": (0.4, 0.02)}])
+def test_profile_is_lowest_at_a_fit_with_priors(noisy, objective, other):
+    """Priors that pull: the profile's lowest point is the fit, and nowhere is it below."""
+    runs = noisy.with_columns(loss_stderr=0.02)
+    found = fit(chinchilla, runs, objective=objective, priors={"E": (1.85, 0.02)} | other, bootstrap=0)
+    along = profile(found, runs, "E")
+    assert along.excess.min() == approx(0.0, abs=0.02)
+    assert along.excess.min() > -1e-6
+    assert along.low < along.best < along.high < 1.9
+
+
+def test_emcee_matches_the_errors_of_least_squares():
+    """Near a well-determined minimum the posterior is the normal one; 400 steps of 12 walkers know its spread to some
+    15 %."""
+    law, N = laws.power_law_floor, np.geomspace(1e6, 1e10, 24)
+    loss = law(N, E=1.7, A=60.0, alpha=0.25) + 0.004 * np.random.default_rng(0).normal(size=24)
+    model, weights = as_lmfit(law), np.full(24, 1 / 0.004)
+    best = model.fit(loss, model.guess(loss, N=N), weights=weights, scale_covar=False, N=N)
+    how = {"steps": 500, "burn": 100, "thin": 2, "nwalkers": 12, "seed": 0, "progress": False}
+    chain = model.fit(loss, best.params, method="emcee", fit_kws=how, weights=weights, N=N)
+    draws = chain.chain.reshape(-1, 3)
+    for j, name in enumerate(chain.var_names):
+        assert np.std(draws[:, j]) == approx(best.params[name].stderr, rel=0.3)
+        assert np.mean(draws[:, j]) == approx(best.params[name].value, abs=best.params[name].stderr)

@@ -224,8 +224,19 @@ def test_law_names_what_its_signature_lacks(function, words):
         describe(function)
 
 
+def test_along_takes_a_law_that_cannot_be_hashed():
+    class Law:
+        __hash__ = None
+
+        def __call__(self, N, *, E):
+            return E + 0 * N
+
+    assert describe(laws.along(Law(), "D")).column_names == ("D",)
+
+
 def test_get_names_the_closest_law():
     assert laws.get("chinchilla") is laws.chinchilla
+    assert (laws.get("m1"), laws.get("m2")) == (laws.power_law, laws.power_law_floor)
     with pytest.raises(UnknownLaw, match="Did you mean 'chinchilla'") as caught:
         laws.get("chinchila")
     assert caught.value.closest == "chinchilla"

@@ -46,7 +46,7 @@ def test_ensemble_predicts_with_the_mean_of_the_probabilities(corpus):
     windows = held_out_windows(corpus, "code", 32, 5)
     with torch.no_grad():
         batch = torch.from_numpy(windows).expand(4, -1, -1)
-        each = stack.net.token_losses(stack.leaves, batch).double().exp().reciprocal()
+        each = stack.net.token_losses(stack.views, batch).double().exp().reciprocal()
     wanted = -(each[[0, 2]].mean(0)).log().mean(1).numpy()
     pair, whole = stack.evaluate_ensembles(windows, [[0, 2], [0, 1, 2, 3]])
     assert pair == pytest.approx(wanted, rel=1e-5)

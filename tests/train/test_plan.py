@@ -108,12 +108,21 @@ def test_packing_is_invariant_to_a_memory_limit_of_24_gb(file):
 
 
 def test_stacks_are_as_large_as_memory_allows():
-    trunks = tuple(Trunk(width=64, seed=s, budgets=(8192,), context=512) for s in range(8))
+    trunks = tuple(Trunk(width=16, seed=s, budgets=(8192,), tokens_per_step=256) for s in range(8))
     room = stack_bytes(trunks[0], 3)
     assert [len(p.trunks) for p in pack_trunks(trunks, "c", 1, False, room)] == [3, 3, 2]
     members = tuple(replace(trunks[0], member=m) for m in range(4))
     with pytest.raises(ModelTooLarge, match=r"4 models together .* one worker has"):
-        pack_trunks(members, "c", 1, False, room)
+        pack_trunks(members, "c", 1, False, packs.passes_and_bytes(trunks[0], 4, 0)[1] - 1)
+
+
+def test_a_batch_goes_through_in_the_fewest_passes_that_fit():
+    trunk = Trunk(width=512, budgets=(2**20,), tokens_per_step=2**15)
+    whole, halves = stack_bytes(trunk, 1), stack_bytes(trunk, 1, passes=2)
+    assert packs.passes_and_bytes(trunk, 1, whole) == (1, whole)
+    assert packs.passes_and_bytes(trunk, 1, whole - 1) == (2, halves)
+    assert packs.passes_and_bytes(trunk, 1, 0)[0] == 2**15 // 128
+    assert [p.trunks for p in pack_trunks((trunk,), "c", 1, False, whole - 1)] == [(trunk,)]
 
 
 def test_budgets_that_differ_share_a_stack_where_few_steps_are_for_nothing():
@@ -128,7 +137,7 @@ def test_budgets_that_differ_share_a_stack_where_few_steps_are_for_nothing():
 
 
 def test_a_stack_that_was_begun_stays_as_it_is_where_it_fits():
-    trunks = tuple(Trunk(width=64, seed=s, budgets=(8192,)) for s in range(6))
+    trunks = tuple(Trunk(width=16, seed=s, budgets=(8192,), tokens_per_step=256) for s in range(6))
     begun = [Pack(trunks[:4], "c"), Pack(trunks[3:5], "c"), Pack((replace(trunks[0], seed=9),), "c")]
     asked = pack_trunks(trunks, "c", 3, False, begun=begun)
     assert [p.trunks for p in asked] == [trunks[:4], trunks[4:5], trunks[5:]]

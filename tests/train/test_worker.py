@@ -253,9 +253,9 @@ def test_a_cooldown_that_diverges_ends_alone(corpus, tmp_path, undisturbed, monk
     def spoiled(budget):
         each, mine.stop_at = mine.stack.optimizer.step, mine.stack.step + 2
 
-        def step(weights, gradient, rate, count):
-            each(weights, gradient, rate, count)
-            if budget == 4096 and count == mine.stop_at:
+        def step(weights, gradient, rate):
+            each(weights, gradient, rate)
+            if budget == 4096 and mine.stack.step + 1 == mine.stop_at:
                 weights[0, 3] = float("nan")
 
         mine.stack.optimizer.step = step
