@@ -145,7 +145,8 @@ def test_the_ladders_log_matches_what_compare_gives(row, where):
     runs = select_rows(scaling.open_runs(RUNS / "ladder", origin="committed"), where)
     assert f"({len(runs)}" in row
     laws = [chinchilla, power_mean, kaplan]
-    found = {name: rest for name, _, *rest in scaling.compare(laws, runs).table.rows()}
+    columns = ["law", "rms_percent", "held_out_percent", "held_out_bias_percent"]
+    found = {name: rest for name, *rest in scaling.compare(laws, runs).table.select(columns).rows()}
     said = [found[law.__name__] for law in laws]
     cells = [f"{fit:.1f} %; {rms:.1f} %, {bias:+.1f} %".replace("-", "−") for fit, rms, bias in said]
     lines = (RUNS / "ladder" / "LOG.md").read_text().splitlines()

@@ -136,7 +136,7 @@ class Worker:
         self._resume(kept)
         ids = {k: self._run_id(k, budget) for k in self._missing(budget)}
         with contextlib.suppress(Diverged):
-            for stop in [s for s in (*curve_steps(end - 1), end) if s > start and s >= self.stack.step]:
+            for stop in [s for s in cooldown_steps(start, end) if s >= self.stack.step]:
                 self._advance(
                     stop, lambda s: trunk_share(s, warmup) * cooldown_share(s, start, end, shape), kept
                 )
@@ -440,9 +440,14 @@ def curve_windows(final: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def curve_steps(last: int) -> list[int]:
-    """Steps at which a trunk or a cooldown is measured, evenly spaced in the logarithm."""
+    """Steps at which a trunk is measured, evenly spaced in the logarithm."""
     octaves = np.arange(0, np.log2(max(last, 1)) + 1e-9, 1 / CURVE_POINTS_PER_OCTAVE)
     return sorted({round(2**x) for x in octaves if 2**x >= 16})
+
+
+def cooldown_steps(start: int, end: int) -> list[int]:
+    """The same inside a cooldown, and its middle and its end: a short one of 2^n steps would have no other point."""
+    return sorted({s for s in (*curve_steps(end - 1), (start + end) // 2, end) if s > start})
 
 
 def keep_pages() -> None:

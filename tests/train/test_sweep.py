@@ -262,6 +262,7 @@ class Disturbed(LocalEngine):
     """Processes of this machine, each of which gets a signal when it has spoken twice, so many times in all."""
 
     def __init__(self, sent, times):
+        super().__init__()
         self.sent, self.left, self.started = sent, times, 0
 
     def start(self, job, log, hear):

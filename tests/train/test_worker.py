@@ -17,7 +17,7 @@ from scaling.corpora.text import Corpus
 from scaling.records import read_rows
 from scaling.study import Trunk
 from scaling.train.packs import Pack
-from scaling.train.worker import Stopped, Worker
+from scaling.train.worker import Stopped, Worker, cooldown_steps
 
 TRUNK = Trunk(
     width=16, budgets=(4096, 8192), context=32, tokens_per_step=128, warmup_tokens=512, cooldown=0.5
@@ -184,6 +184,13 @@ def test_a_stack_of_different_budgets_writes_the_rows_of_each_model_alone(corpus
             tmp_path / f"alone{k}"
         )
         assert len(with_clock) == len(trunk.budgets) + len(trunk.averages())
+
+
+def test_a_cooldown_has_a_point_in_its_middle_and_where_the_trunk_would():
+    assert cooldown_steps(205, 256) == [230, 256]
+    assert cooldown_steps(0, 64) == [16, 23, 32, 45, 64]
+    assert cooldown_steps(80, 100) == [90, 91, 100]
+    assert cooldown_steps(0, 1) == [1]
 
 
 def test_a_run_has_a_learning_curve_inside_its_cooldown(corpus, tmp_path):
