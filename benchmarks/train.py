@@ -34,13 +34,15 @@ from torch import Tensor, nn
 
 from scaling.corpora.sampler import held_out_windows
 from scaling.corpora.text import Corpus, build_corpus
-from scaling.flops import MLP_RATIO, Shape, count_flops
+from scaling.flops import MLP_RATIO, Shape, count_flops, count_parameters, ladder
 from scaling.study import Trunk, read_study
-from scaling.train.packs import models_at_once, pack_trunks, tokens_to_train
+from scaling.train.mode import Mode
+from scaling.train.packs import models_at_once, pack_trunks, passes_and_bytes, tokens_to_train
 from scaling.train.stack import Stack
 from scaling.train.sweep import sweep
 from scaling.train.worker import (
     FINAL_WINDOWS,
+    cooldown_steps,
     curve_steps,
     curve_windows,
     device_name,
@@ -240,7 +242,9 @@ def grid_hours(turns: int) -> list[tuple[str, str, str]]:
 
         def spent(trunk: Trunk, models: int) -> tuple[float, float]:
             """Seconds of training, and of evaluation, of a stack."""
-            curve = len(curve_steps(max(map(trunk.branch_step, trunk.budgets))))
+            curve = len(curve_steps(trunk, trunk.last_step))
+            for budget in trunk.budgets:  # the end of a cooldown is measured as the run itself
+                curve += len(cooldown_steps(trunk, trunk.branch_step(budget), trunk.steps(budget))) - 1
             looks = len(trunk.budgets) * evaluate[str(models)] + curve * point[str(models)]  # noqa: B023
             return tokens_to_train(trunk) // trunk.tokens_per_step * step[str(models)], looks  # noqa: B023
 
@@ -329,6 +333,87 @@ def speeds(turns: int) -> list[tuple[str, str, str]]:
     return rows
 
 
+# --- on a GPU -----------------------------------------------------------------------------------------
+
+
+def gpu_rows(
+    device: torch.device,
+    turns: int,
+    *,
+    stacked: tuple[float, ...] = (1e6, 3e6, 10e6),
+    models: int = 16,
+    large: float = 124e6,
+    large_tokens: int = 2**16,
+) -> list[tuple[str, str, str]]:
+    """Models of 1M to 10M weights in one stack and one after another; how well 124M fills the chip, and its memory."""
+    corpus = build_corpus(read_study(STUDY).source, progress=False)
+    rows, graph = [], device.type == "cuda"
+    mode = Mode(precision="bf16", graph=graph)
+    for N in stacked:
+        shape = ladder(N)
+        tokens = 8192
+
+        def trunk(seed: int, shape: Shape = shape, tokens: int = tokens) -> Trunk:
+            return Trunk(
+                width=shape.width, depth=shape.depth, seed=seed, budgets=(2**24,), tokens_per_step=tokens
+            )
+
+        alone = Stack([trunk(0)], corpus, device, mode)
+        together = Stack([trunk(seed) for seed in range(models)], corpus, device, mode)
+        seconds = {
+            k: median(synchronised_step(s) for _ in range(turns)) for k, s in ((1, alone), (models, together))
+        }
+        ratio = models * seconds[1] / seconds[models]
+        count = count_parameters(shape).matrices
+        words = f"{models} models of {count / 1e6:.3g}M: one after another, stacked"
+        rows.append(
+            (
+                words,
+                f"{models * seconds[1] * 1e3:.1f} ms, {seconds[models] * 1e3:.1f} ms",
+                f"{ratio:.1f}× (asked: ≥ 5×)",
+            )
+        )
+        del alone, together
+    shape = ladder(large)
+    trunk_large = Trunk(
+        width=shape.width,
+        depth=shape.depth,
+        budgets=(2**30,),
+        tokens_per_step=large_tokens,
+        context=1024,
+        head_dim=64,
+    )
+    room = 0.8 * torch.cuda.get_device_properties(device).total_memory if graph else 8e9
+    passes, planned = passes_and_bytes(trunk_large, 1, room, gpu=True)
+    stack = Stack([trunk_large], corpus, device, replace(mode, passes=passes))
+    step = median(synchronised_step(stack) for _ in range(turns))
+    flops, top = count_flops(trunk_large.shape, large_tokens).total, product_ceiling(device, "bf16")
+    count = count_parameters(trunk_large.shape).matrices / 1e6
+    share = f"{100 * flops / step / top:.0f} % of {top / 1e12:.3g} TFLOP/s"
+    peak = torch.cuda.max_memory_allocated(device) if graph else float("nan")
+    return [
+        *rows,
+        (f"share of the bf16 product ceiling, {count:.3g}M, {passes} passes", share, "(asked: ≥ 45 %)"),
+        (
+            f"memory, {count:.3g}M, {large_tokens:,} tokens a step: peak, planned",
+            f"{peak / 1e9:.1f} GB, {planned / 1e9:.1f} GB",
+            "",
+        ),
+    ]
+
+
+def synchronised_step(stack: Stack) -> float:
+    """Seconds of a step, over a few after two that warm up and record."""
+    stack.advance(stack.step + 2, lambda _: 0.1)
+    if stack.device.type == "cuda":
+        torch.cuda.synchronize(stack.device)
+    started, steps = time.perf_counter(), 5
+    stack.advance(stack.step + steps, lambda _: 0.1)
+    if stack.device.type == "cuda":
+        torch.cuda.synchronize(stack.device)
+    return (time.perf_counter() - started) / steps
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -349,6 +434,9 @@ def main() -> None:
     )
     print(f"Python {platform.python_version()}, torch {torch.__version__}\n")
     print("| what | measured | against |\n|---|---|---|")
+    if torch.cuda.is_available():
+        for row in gpu_rows(torch.device("cuda"), turns):
+            print("| " + " | ".join(row) + " |", flush=True)
     rows = itertools.chain(speeds(turns), grid_hours(turns), () if options.quick else whole_sweep())
     for row in rows:
         print("| " + " | ".join(row) + " |", flush=True)

@@ -104,6 +104,8 @@ class Run:
     schedule: str
     peak_lr: float
     weight_decay: float
+    decay_half_life: int | None = None
+    """Tokens over which weights alone would halve at the peak rate; None where there is no such decay."""
     beta2: float
     optimizer: str | None = None
     """Of the matrices inside the blocks; older rows leave it out, and are AdamW's."""

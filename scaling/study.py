@@ -50,7 +50,9 @@ from scaling.errors import (
 from scaling.flops import Shape, ladder
 from scaling.units import parse_count, print_count
 
-_COUNTS = {"budgets", "tokens_per_step", "warmup_tokens", "beta2_half_life", "unique_budget"}
+_COUNTS = {
+    "budgets", "tokens_per_step", "warmup_tokens", "beta2_half_life", "decay_half_life", "unique_budget",
+}  # fmt: skip
 _WHOLE = {"width", "depth", "head_dim", "context", "seed", "member", "vocabulary"}
 _WORDS = {"cooldown_shape", "activation", "optimizer"}
 COOLDOWNS = ("linear", "1-sqrt", "cosine")
@@ -59,6 +61,7 @@ _LATER = frozenset(
     {
         "average_gamma",
         "activation",
+        "decay_half_life",
         "optimizer",
         "member",
         "vocabulary",
@@ -105,6 +108,9 @@ class Trunk:
     cooldown_shape: str = "1-sqrt"
     weight_decay: float = 0.0
     """Pull of each step towards zero, as a share of the rate (decoupled)."""
+    decay_half_life: int | None = None
+    """The same by tokens, whatever rate, width and batch: at the peak rate weights alone would halve over so
+    many; less as the rate is let down. None is no such pull."""
     beta2_half_life: int = 16_384
     """Tokens after which a squared gradient counts half in Adam's second moment."""
     unique_budget: int | None = None
@@ -140,6 +146,15 @@ class Trunk:
         _check(self.warmup_tokens >= 0, "warmup_tokens", self.warmup_tokens, "at least 0")
         _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
         _check(self.beta2_half_life > 0, "beta2_half_life", self.beta2_half_life, "above 0")
+        half_life = self.decay_half_life
+        _check(half_life is None or half_life > 0, "decay_half_life", half_life, "above 0")
+        both = half_life is not None and self.weight_decay > 0
+        _check(
+            not both,
+            "decay_half_life",
+            half_life,
+            "left out, or weight_decay be 0: each is a decay of its own",
+        )
         _check(self.seed >= 0, "seed", self.seed, "at least 0")
         _check(self.member >= 0, "member", self.member, "at least 0")
         _check(self.average_gamma >= 0, "average_gamma", self.average_gamma, "at least 0")
@@ -178,6 +193,12 @@ class Trunk:
     def beta2(self) -> float:
         """Adam's second-moment decay for each step: half after `beta2_half_life` tokens."""
         return 0.5 ** (self.tokens_per_step / self.beta2_half_life)
+
+    @property
+    def shrinkage(self) -> float:
+        """Share of the weights that a step at the peak rate takes off, by `decay_half_life`."""
+        half_life = self.decay_half_life
+        return 1 - 0.5 ** (self.tokens_per_step / half_life) if half_life else 0.0
 
     @property
     def warmup_steps(self) -> int:
@@ -222,6 +243,7 @@ class Trunk:
             member=0,
             peak_lr=1.0,
             weight_decay=0.0,
+            decay_half_life=None,
             unique_budget=None,
             max_epochs=1.0,
             blend=(("code", 1.0),),
@@ -256,6 +278,8 @@ class Trunk:
         optimizer = "" if self.optimizer == "adamw" else f" {self.optimizer}"
         member = f" member {self.member}" if self.member else ""
         decay = f" decay {self.weight_decay:g}" if self.weight_decay else ""
+        if self.decay_half_life:
+            decay = f" decay half-life {print_count(self.decay_half_life)}"
         shape = f"width {self.width} depth {self.depth}"
         return f"{shape} lr {self.peak_lr:g}{optimizer}{decay}{unique} seed {self.seed}{member}"
 

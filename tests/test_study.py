@@ -94,6 +94,8 @@ def test_run_id_is_invariant_to_other_budgets_and_changes_with_everything_else()
             "none of its lists may be empty",
         ),
         (("seed = [0, 1, 2]", 'seed = "zero"'), BadValue, "a whole number"),
+        (("max_epochs = 8", 'decay_half_life = "0"\nmax_epochs = 8'), BadValue, "above 0"),
+        (("max_epochs = 8", 'decay_half_life = "1M"\nweight_decay = 0.1'), BadValue, "or weight_decay be 0"),
         (("max_epochs = 8", "max_epochs = 0.5"), BadValue, "at least 1"),
         (
             ("width = 16\nuniq", "width = 15\nhead_dim = 5\npeak_lr = 1\nuniq"),

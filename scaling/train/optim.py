@@ -23,20 +23,30 @@ class AdamW:
     """Adam with decoupled weight decay; every model of the stack has its own rate and decay.
 
         m = β₁ m + (1 − β₁) g,   v = β₂ v + (1 − β₂) g²
-        θ = θ − η r (m̂ / (√v̂ + ε) + λ θ)
+        θ = θ (1 − η κ) − η r (m̂ / (√v̂ + ε) + λ θ)
 
-    with the bias-corrected m̂ and v̂, the rate η of the model at this step and the multiplier r of the matrix.
+    with the bias-corrected m̂ and v̂, the rate η of the model at this step and the multiplier r of the matrix. λ is the
+    usual weight decay, which weakens with r as models widen; κ is one by tokens, the same for every matrix.
 
     Source:
         Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2.
     """
 
-    def __init__(self, weights: Tensor, multipliers: Tensor, *, beta2: float, weight_decay: Tensor):
+    def __init__(
+        self,
+        weights: Tensor,
+        multipliers: Tensor,
+        *,
+        beta2: float,
+        weight_decay: Tensor,
+        shrinkage: Tensor | None = None,
+    ):
         self.first = torch.zeros_like(weights)
         self.second = torch.zeros_like(weights)
         self.multipliers = multipliers
         self.beta2 = beta2
         self.weight_decay = weight_decay if bool(weight_decay.any()) else None
+        self.shrinkage = shrinkage if shrinkage is not None and bool(shrinkage.any()) else None
         self.first_scale, self.root_scale = weights.new_ones(()), weights.new_ones(())
 
     def count(self, steps: int) -> None:
@@ -55,6 +65,8 @@ class AdamW:
             update = self._direction(gradient, at)
             if self.weight_decay is not None:
                 update.addcmul_(weights[:, at], self.weight_decay)
+            if self.shrinkage is not None:
+                weights[:, at].mul_(1 - rate * self.shrinkage)
             weights[:, at].sub_(update.mul_(self.multipliers[at]).mul_(rate))
 
     def state(self) -> dict[str, Tensor]:
@@ -79,7 +91,7 @@ class Muon(AdamW):
     """Momentum made orthogonal for the matrices inside the blocks, AdamW for embedding and head.
 
         m = μ m + (1 − μ) g,   O = NewtonSchulz((1 − μ) g + μ m)
-        θ = θ − η r (O + λ θ)
+        θ = θ (1 − η κ) − η r (O + λ θ)
 
     O is near the orthogonal matrix closest to the momentum; queries, keys and values are three matrices. With
     r ∝ √(fan out / fan in) the spectral norm of an update is what every width can take, so the rate transfers.
@@ -90,9 +102,10 @@ class Muon(AdamW):
     """
 
     def __init__(
-        self, weights: Tensor, multipliers: Tensor, shape: Shape, *, beta2: float, weight_decay: Tensor
-    ):
-        super().__init__(weights, multipliers, beta2=beta2, weight_decay=weight_decay)
+        self, weights: Tensor, multipliers: Tensor, shape: Shape, *, beta2: float, weight_decay: Tensor,
+        shrinkage: Tensor | None = None,
+    ):  # fmt: skip
+        super().__init__(weights, multipliers, beta2=beta2, weight_decay=weight_decay, shrinkage=shrinkage)
         self.shape = shape
         self.momentum = torch.zeros_like(weights)
 

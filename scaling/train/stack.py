@@ -35,11 +35,14 @@ class Stack:
         self.peak = torch.tensor([[t.peak_lr] for t in trunks], device=device)
         self.weights = initial_weights(self.shape, [t.weight_seed for t in trunks]).to(device)
         rates = rate_multipliers(self.shape, first.optimizer).to(device)
-        decay = torch.tensor([[t.weight_decay] for t in trunks], device=device)
+        pulls = {
+            "weight_decay": torch.tensor([[t.weight_decay] for t in trunks], device=device),
+            "shrinkage": torch.tensor([[t.shrinkage / t.peak_lr] for t in trunks], device=device),
+        }
         self.optimizer = (
-            Muon(self.weights, rates, self.shape, beta2=first.beta2, weight_decay=decay)
+            Muon(self.weights, rates, self.shape, beta2=first.beta2, **pulls)
             if first.optimizer == "muon"
-            else AdamW(self.weights, rates, beta2=first.beta2, weight_decay=decay)
+            else AdamW(self.weights, rates, beta2=first.beta2, **pulls)
         )
         self.average = self.weights.clone() if first.average_gamma else None
         self.step = 0

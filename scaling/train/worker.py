@@ -118,7 +118,7 @@ class Worker:
 
     def _trunk_to(self, step: int) -> None:
         warmup = self.first.warmup_steps
-        curve, averages = curve_steps(step), self.first.averages()
+        curve, averages = curve_steps(self.first, step), self.first.averages()
         stops = {s for s in (*curve, *map(self.first.steps, averages), step) if self.stack.step <= s <= step}
         for stop in sorted(stops):  # the first may be here: a kill comes between a checkpoint and its rows
             self._advance(stop, lambda s: trunk_share(s, warmup))
@@ -136,7 +136,7 @@ class Worker:
         self._resume(kept)
         ids = {k: self._run_id(k, budget) for k in self._missing(budget)}
         with contextlib.suppress(Diverged):
-            for stop in [s for s in cooldown_steps(start, end) if s >= self.stack.step]:
+            for stop in [s for s in cooldown_steps(self.first, start, end) if s >= self.stack.step]:
                 self._advance(
                     stop, lambda s: trunk_share(s, warmup) * cooldown_share(s, start, end, shape), kept
                 )
@@ -366,6 +366,7 @@ class Worker:
             schedule=_schedule(trunk, kind),
             peak_lr=trunk.peak_lr,
             weight_decay=trunk.weight_decay,
+            decay_half_life=trunk.decay_half_life,
             beta2=trunk.beta2,
             optimizer=trunk.optimizer,
             member=trunk.member,
@@ -439,15 +440,15 @@ def curve_windows(final: NDArray[np.int64]) -> NDArray[np.int64]:
     return final[:: max(1, len(final) // CURVE_WINDOWS)][:CURVE_WINDOWS]
 
 
-def curve_steps(last: int) -> list[int]:
-    """Steps at which a trunk is measured, evenly spaced in the logarithm."""
+def curve_steps(trunk: Trunk, last: int) -> list[int]:
+    """Steps at which a trunk is measured, evenly spaced in the logarithm, from the end of its warm-up on."""
     octaves = np.arange(0, np.log2(max(last, 1)) + 1e-9, 1 / CURVE_POINTS_PER_OCTAVE)
-    return sorted({round(2**x) for x in octaves if 2**x >= 16})
+    return sorted({round(2**x) for x in octaves if 2**x >= max(16, trunk.warmup_steps)})
 
 
-def cooldown_steps(start: int, end: int) -> list[int]:
+def cooldown_steps(trunk: Trunk, start: int, end: int) -> list[int]:
     """The same inside a cooldown, and its middle and its end: a short one of 2^n steps would have no other point."""
-    return sorted({s for s in (*curve_steps(end - 1), (start + end) // 2, end) if s > start})
+    return sorted({s for s in (*curve_steps(trunk, end - 1), (start + end) // 2, end) if s > start})
 
 
 def keep_pages() -> None:

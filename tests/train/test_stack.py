@@ -124,6 +124,25 @@ def test_adamw_matches_torchs_own():
     assert torch.allclose(weights, torch.stack([r.detach() for r in rows]), rtol=1e-9)
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("width, tokens_per_step", [(16, 128), (16, 512), (64, 128)])
+def test_half_life_of_the_weights_is_invariant_to_width_batch_and_rate(
+    corpus, optimizer, width, tokens_per_step
+):
+    """Without a gradient, weights that have seen one half-life of tokens are half of what they were."""
+    trunks = [
+        Trunk(width=width, context=32, budgets=(8192,), tokens_per_step=tokens_per_step, peak_lr=rate, seed=1,
+              optimizer=optimizer, decay_half_life=4096)
+        for rate in (0.001, 0.02)
+    ]  # fmt: skip
+    stack = Stack(trunks, corpus, CPU)
+    before = stack.weights.clone()
+    for _ in range(4096 // tokens_per_step):
+        stack.optimizer.count(1)
+        stack.optimizer.step(stack.weights, torch.zeros_like(before), stack.peak)
+    assert torch.allclose(stack.weights, before / 2, rtol=1e-4)
+
+
 @pytest.mark.parametrize("rows, columns", [(8, 8), (8, 24), (24, 8)])
 def test_orthogonal_keeps_the_singular_vectors_and_moves_the_values_to_about_one(rows, columns):
     torch.manual_seed(0)

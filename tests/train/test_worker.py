@@ -187,10 +187,12 @@ def test_a_stack_of_different_budgets_writes_the_rows_of_each_model_alone(corpus
 
 
 def test_a_cooldown_has_a_point_in_its_middle_and_where_the_trunk_would():
-    assert cooldown_steps(205, 256) == [230, 256]
-    assert cooldown_steps(0, 64) == [16, 23, 32, 45, 64]
-    assert cooldown_steps(80, 100) == [90, 91, 100]
-    assert cooldown_steps(0, 1) == [1]
+    soon, late = (Trunk(width=16, budgets=(2**20,), warmup_tokens=t) for t in (0, 2**15))
+    assert cooldown_steps(soon, 205, 256) == [230, 256]
+    assert cooldown_steps(soon, 0, 64) == [16, 23, 32, 45, 64]
+    assert cooldown_steps(late, 0, 128) == [64, 91, 128]
+    assert cooldown_steps(soon, 80, 100) == [90, 91, 100]
+    assert cooldown_steps(soon, 0, 1) == [1]
 
 
 def test_a_run_has_a_learning_curve_inside_its_cooldown(corpus, tmp_path):
