@@ -36,6 +36,7 @@ from scaling.flops import count_flops, count_parameters
 from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows
 from scaling.study import Trunk
 from scaling.train import checkpoint, machine
+from scaling.train.curve import cooldown_steps, curve_steps, curve_windows
 from scaling.train.engine import EXIT_NO_ROOM, EXIT_STOPPED
 from scaling.train.mode import Mode
 from scaling.train.packs import together
@@ -45,9 +46,6 @@ from scaling.units import bits_per_byte, print_count
 
 FINAL_WINDOWS = 256
 """Held-out windows of each domain that a run's loss is the mean of."""
-CURVE_WINDOWS = 16
-"""The same for a point of a learning curve, in trunk or cooldown; with 32, evaluations took up to 5.5 % of the time."""
-CURVE_POINTS_PER_OCTAVE = 2
 CHECKPOINT_SECONDS = 15.0
 PROGRESS_SECONDS = 0.5
 DIVERGENCE_STEPS = 50
@@ -433,22 +431,6 @@ def _schedule(trunk: Trunk, kind: str) -> str:
 
 def _stderr(per_window: NDArray[np.float64]) -> float:
     return float(per_window.std(ddof=1) / len(per_window) ** 0.5) if len(per_window) > 1 else float("nan")
-
-
-def curve_windows(final: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Those of a domain's held-out windows, evenly spaced, that a point of the learning curve is the mean of."""
-    return final[:: max(1, len(final) // CURVE_WINDOWS)][:CURVE_WINDOWS]
-
-
-def curve_steps(trunk: Trunk, last: int) -> list[int]:
-    """Steps at which a trunk is measured, evenly spaced in the logarithm, from the end of its warm-up on."""
-    octaves = np.arange(0, np.log2(max(last, 1)) + 1e-9, 1 / CURVE_POINTS_PER_OCTAVE)
-    return sorted({round(2**x) for x in octaves if 2**x >= max(16, trunk.warmup_steps)})
-
-
-def cooldown_steps(trunk: Trunk, start: int, end: int) -> list[int]:
-    """The same inside a cooldown, and its middle and its end: a short one of 2^n steps would have no other point."""
-    return sorted({s for s in (*curve_steps(trunk, end - 1), (start + end) // 2, end) if s > start})
 
 
 def keep_pages() -> None:

@@ -16,8 +16,9 @@ import scaling.train.worker
 from scaling.corpora.text import Corpus
 from scaling.records import read_rows
 from scaling.study import Trunk
+from scaling.train.curve import cooldown_steps
 from scaling.train.packs import Pack
-from scaling.train.worker import Stopped, Worker, cooldown_steps
+from scaling.train.worker import Stopped, Worker
 
 TRUNK = Trunk(
     width=16, budgets=(4096, 8192), context=32, tokens_per_step=128, warmup_tokens=512, cooldown=0.5
