@@ -276,6 +276,7 @@ def bootstrap_draws(
         "seed": seed,
         "chunk": max(1, min(block_size(problem.rows), -(-draws // processes))),
     }
+    metric = problem.slice(best[None]).scale[0]
     fitted = problem.objective.prepare(problem.call(best[None])[0])
     miss = (fitted - problem.prepared) * np.sqrt(problem.rows / max(1, problem.rows - len(best)))
 
@@ -285,7 +286,10 @@ def bootstrap_draws(
             blocks = ((None, y) for y in wild_targets(groups, fitted, miss, **how))
         else:
             blocks = ((w, None) for w in bootstrap_weights(groups, problem.weights, **how))
-        return [_refit(problem, best, w, y) for w, y in itertools.islice(blocks, part, None, processes)]
+        return [
+            _refit(problem, best, w, y, metric=metric)
+            for w, y in itertools.islice(blocks, part, None, processes)
+        ]
 
     parts = in_parts(refits, processes)
     return [one for blocks in itertools.zip_longest(*parts) for one in blocks if one is not None]
@@ -323,15 +327,15 @@ def _log_likelihood(problem: Problem, best: Array, lowest: float) -> float | Non
 
 
 def _refit(
-    problem: Problem, best: Array, weights: Array | None, prepared: Array | None, *, steps: int = STEPS
-) -> Solution:
+    problem: Problem, best: Array, weights: Array | None, prepared: Array | None, *, steps: int = STEPS,
+    metric: Array | None = None,
+) -> Solution:  # fmt: skip
     count = len(weights if weights is not None else prepared)  # type: ignore[arg-type]
     starts = np.tile(best, (count, 1))
     if problem.objective.name == "huber_likelihood" and problem.objective.delta:
         return _narrowed(
             problem, starts, weights, problem.objective.delta / _NARROWER[-1], prepared, steps=steps
         )
-    metric = problem.slice(best[None]).scale[0]
     return solve(problem, starts, weights, prepared, steps=steps, metric=metric)
 
 

@@ -237,7 +237,7 @@ class Transformer:
         apart = qkv.view(-1, context, 3, heads, size).permute(2, 0, 3, 1, 4).contiguous()
         straight, length = _norm(apart[:2])
         q, k = _turned(straight, self.turn)
-        if few_scores(tokens, heads, context, qkv.device):
+        if keep and few_scores(tokens, heads, context, qkv.device):
             out, kept = at_once(q, k, apart[2], self.earlier)
         else:
             out, kept = in_blocks(q, k, apart[2], keep=keep)
