@@ -190,7 +190,8 @@ def minimise(
     return problem, solution, notes
 
 
-_NARROWER = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # bend of the penalty, in mean absolute misses
+_NARROWER = (0.3, 0.1, 0.03, 0.01, 0.003)  # bend of the penalty on the way, in mean absolute misses
+_NARROWEST = 0.001  # where refits stop, if the scale of the fit does not bend the penalty before
 
 
 @np.errstate(all="ignore")
@@ -199,18 +200,18 @@ def _maximise_likelihood(
 ) -> tuple[Problem, Solution, tuple[str, ...]]:
     """The Huber likelihood with free scale s: for a given s it is the Huber fit with its bend at s delta.
 
-    The best s is about delta times the mean absolute miss, so the bend is that times delta squared: this is a fit of
-    least absolute errors in all but the last digits. It is approached by narrowing the bend step by step, as from afar
-    hardly any row would bend the objective. Refits to resampled runs stop at a thousandth of the mean miss. One nat of
-    log-likelihood, by which priors are weighed, is worth s² with the bend at s delta, else bend times mean miss.
+    For a small delta the best s is about delta times the mean absolute miss, so the bend is that times delta squared:
+    this is a fit of least absolute errors in all but the last digits. It is approached by narrowing the bend step by
+    step, as from afar hardly any row would bend the objective. Refits to resampled runs keep the s of the fit, which
+    moves them to second order only, and stop at a thousandth of the mean miss. One nat of log-likelihood, by which
+    priors are weighed, is worth s² with the bend at s delta, else bend times s / delta.
     """
     delta = problem.objective.delta or 1e-3
     plain = replace(problem, objective=replace(problem.objective, likelihood=False))
     found, solution, notes = minimise(plain, priors, seed)
     best = solution.parameters[[np.argmin(solution.value)]]
     mean_miss = float(np.average(np.abs(found.misses(best)[0]), weights=found.weights))
-    solution = _narrowed(found, solution.parameters, None, mean_miss)
-    refits = _bent(replace(found, objective=problem.objective), _NARROWER[-1] * mean_miss, mean_miss)
+    solution = _narrowed(_bent(found, _NARROWEST * mean_miss, mean_miss), solution.parameters)
     scale = 0.0
     for _ in range(4):
         best = solution.parameters[[np.argmin(solution.value)]]
@@ -218,20 +219,21 @@ def _maximise_likelihood(
         solution = solve(_bent(found, delta * scale, scale / delta), solution.parameters)
     value = [likelihood_value(r, found.weights, scale, delta) for r in found.misses(solution.parameters)]
     value = np.where(np.isfinite(solution.value), value + found.prior(solution.parameters), np.inf)
+    bend = max(_NARROWEST * mean_miss, delta * scale)
+    refits = _bent(replace(found, objective=problem.objective), bend, scale / delta)
     return refits, replace(solution, value=value), notes
 
 
 def _narrowed(
-    problem: Problem, starts: Array, weights: Array | None, mean_miss: float, prepared: Array | None = None,
+    problem: Problem, starts: Array, weights: Array | None = None, prepared: Array | None = None,
     *, steps: int = STEPS,
 ) -> Solution:  # fmt: skip
-    """Fits with the bend of the penalty narrowed step by step, each from the one before."""
-    bent = _bent(problem, _NARROWER[0] * mean_miss, mean_miss)
-    solution = solve(bent, starts, weights, prepared, steps=steps)
-    for share in _NARROWER[1:]:
-        bent = _bent(problem, share * mean_miss, mean_miss)
-        solution = solve(bent, solution.parameters, weights, prepared, steps=steps)
-    return solution
+    """Fits with the bend of the penalty narrowed step by step to the problem's own, each from the one before."""
+    last = problem.objective.delta or 1e-3
+    mean_miss = problem.temperature / last
+    for bend in (share * mean_miss for share in _NARROWER if share * mean_miss > last):
+        starts = solve(_bent(problem, bend, mean_miss), starts, weights, prepared, steps=steps).parameters
+    return solve(problem, starts, weights, prepared, steps=steps)
 
 
 def _bent(problem: Problem, delta: float, mean_miss: float) -> Problem:
@@ -327,10 +329,8 @@ def _refit(
 ) -> Solution:
     count = len(weights if weights is not None else prepared)  # type: ignore[arg-type]
     starts = np.tile(best, (count, 1))
-    if problem.objective.name == "huber_likelihood" and problem.objective.delta:
-        return _narrowed(
-            problem, starts, weights, problem.objective.delta / _NARROWER[-1], prepared, steps=steps
-        )
+    if problem.objective.name == "huber_likelihood":
+        return _narrowed(problem, starts, weights, prepared, steps=steps)
     metric = problem.slice(best[None]).scale[0]
     return solve(problem, starts, weights, prepared, steps=steps, metric=metric)
 
