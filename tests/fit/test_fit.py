@@ -309,6 +309,15 @@ def test_huber_likelihood_draws_are_fits_to_the_drawn_runs(noisy, delta):
         assert np.sqrt(np.mean(apart**2)) < 0.2 * np.std(found.draws[p])
 
 
+def test_refits_end_where_a_parameter_is_hardly_determined():
+    """Another law made these 25 runs, so that some draws move a term far; all but 3 % of the refits follow it there.
+
+    With the scales of the fit alone 6 % stop short, and 13 % on the published model ladder.
+    """
+    runs = square(laws.power_mean, noise=0.003, sizes=5, budgets=5, **CHINCHILLA, q=2.5)
+    assert fit(chinchilla, runs, bootstrap=300, cluster="rows").draws_unfinished <= 9
+
+
 def test_quantile_leaves_its_share_below(noisy):
     """The better runs: a tenth of 30 lies below the 0.1 curve, give or take the five parameters that touch it."""
     found = fit(chinchilla, noisy, objective="quantile_log", quantile=0.1, delta=1e-5, bootstrap=0)
