@@ -7,7 +7,6 @@ find a lease expired the first gets it, and the second sees the new one.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -98,6 +97,8 @@ def _holder(path: Path) -> dict[str, Any]:
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     """Only one process at a time: the system lets go of the lock when its holder dies."""
+    import fcntl  # not on Windows, where rows can be read and fitted all the same
+
     with folder.with_name(f"{folder.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
