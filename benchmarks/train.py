@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import itertools
 import json
 import os
 import platform
@@ -432,11 +431,10 @@ def main() -> None:
     )
     print(f"Python {platform.python_version()}, torch {torch.__version__}\n")
     print("| what | measured | against |\n|---|---|---|")
+    parts = [lambda: speeds(turns), lambda: grid_hours(turns), *([] if options.quick else [whole_sweep])]
     if torch.cuda.is_available():
-        for row in gpu_rows(torch.device("cuda"), turns):
-            print("| " + " | ".join(row) + " |", flush=True)
-    rows = itertools.chain(speeds(turns), grid_hours(turns), () if options.quick else whole_sweep())
-    for row in rows:
+        parts.append(lambda: gpu_rows(torch.device("cuda"), turns))
+    for row in (row for part in parts for row in part()):
         print("| " + " | ".join(row) + " |", flush=True)
 
 
