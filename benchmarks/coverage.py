@@ -1,6 +1,6 @@
 """How often prediction intervals hold what was held out, and how wide they are for it.
 
-    SCALING_PUBLISHED=DIR python benchmarks/coverage.py              # about three minutes
+    SCALING_PUBLISHED=DIR python benchmarks/coverage.py              # about two minutes
     SCALING_PUBLISHED=DIR python benchmarks/coverage.py --worlds 40  # fewer simulated worlds
 
 Over simulated worlds whose runs share trunks and whose noise is shared within a trunk, half of them of another law than
