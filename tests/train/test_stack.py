@@ -45,11 +45,11 @@ def constant(step):
     return 1.0
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("optimizer", "fused_size"), [("adamw", 0), ("adamw", 2**30), ("muon", 2**30)])
 def test_each_stacked_run_is_bit_identical_to_the_run_alone_and_resumed(
-    corpus, tmp_path, optimizer, monkeypatch
+    corpus, tmp_path, monkeypatch, optimizer, fused_size
 ):
-    monkeypatch.setattr("scaling.train.optim.PART", 2**12)  # a stack's parts are other than a model's
+    monkeypatch.setattr("scaling.train.optim.FUSED_SIZE", fused_size)
     trunks = [replace(t, optimizer=optimizer) for t in TRUNKS]
     together = Stack(trunks, corpus, CPU)
     together.advance(100, constant)
@@ -104,7 +104,9 @@ def test_training_beats_the_unigram_entropy_of_its_text(corpus, activation):
     assert stack.evaluate(windows).mean() < unigram - 0.3
 
 
-def test_adamw_matches_torchs_own():
+@pytest.mark.parametrize("fused", [True, False])
+def test_adamw_matches_torchs_own(monkeypatch, fused):
+    monkeypatch.setattr("scaling.train.optim.FUSED_SIZE", 0 if fused else 2**30)
     torch.manual_seed(0)
     weights, multipliers = torch.randn(2, 50, dtype=torch.float64), torch.ones(50, dtype=torch.float64)
     gradients = torch.randn(8, 2, 50, dtype=torch.float64)
