@@ -266,7 +266,7 @@ def runs(ctx: click.Context, root: Path) -> None:
     from scaling.store import Store, ceiling_share, studies
 
     columns = ("study", "asked", "committed", "local", "diverged", "corpora", "machines", "of ceiling")
-    table = Table(*columns, box=None, pad_edge=False)
+    table = Table(*columns, box=None, pad_edge=False, padding=(0, 1, 0, 0))  # 80 columns hold it
     table.columns[0].no_wrap = True
     for study in studies(root):
         store = Store(study)
