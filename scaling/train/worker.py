@@ -247,10 +247,7 @@ class Worker:
         """The trunk's first step at which a row is missing: a state beyond it cannot make that row."""
         at = [(self.first.branch_step(b), b, "annealed") for b in self.first.budgets]
         at += [(self.first.steps(b), b, "average") for b in self.first.averages()]
-        missing = (
-            s for s, b, kind in at if not all(self._has_run(k, b, kind) for k in range(len(self.trunks)))
-        )
-        return min(missing, default=math.inf)
+        return min((s for s, b, kind in at if self._missing(b, kind)), default=math.inf)
 
     def _file(self, k: int) -> Path:
         return self.rows / f"{self.ids[k]}.jsonl"

@@ -58,11 +58,11 @@ def plain_losses(weights, shape, tokens):
 @pytest.mark.parametrize("depth", [2, 3])
 @pytest.mark.parametrize("few_scores", [0, 2**30])
 def test_losses_and_gradient_match_a_plain_model(monkeypatch, activation, depth, few_scores):
-    """Sums in another order alone: 1e-5 of the largest entry of each matrix's gradient, measured 2e-7 to 3e-6."""
+    """Sums in another order alone: 1e-5 of the largest entry of each matrix's gradient, measured 2e-7 to 1.3e-6."""
     monkeypatch.setattr("scaling.train.attention.FEW_SCORES", few_scores)
     shape = Shape(width=32, depth=depth, context=24, vocabulary=50, activation=activation)
     torch.manual_seed(0)
-    weights = torch.randn(2, count_parameters(shape).total) * 0.2  # nothing starts at zero, every term counts
+    weights = torch.randn(2, count_parameters(shape).total) * 0.1  # nothing starts at zero, every term counts
     tokens = torch.randint(50, (2, 3, 25))
     net, gradient = Transformer(shape, CPU), torch.full_like(weights, torch.nan)
     views, found = matrix_views(weights, shape), matrix_views(gradient, shape)

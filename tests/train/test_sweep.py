@@ -385,7 +385,7 @@ def test_sweep_by_two_ranks_matches_one(study, tmp_path, library):
 
 
 def test_sweep_in_bf16_says_so_and_lands_near_fp32(study, tmp_path, library):
-    """Measured 0.6 % at most after 16 to 64Ki tokens, where seeds differ by 2 %."""
+    """Measured 1.0 % at most after 16 to 64Ki tokens, on losses of 2.3 to 2.8."""
     exact = scaling.sweep(study, progress=False).sort("run_id")
     other = write_study(tmp_path, library, "rounded", STUDY)
     rounded = scaling.sweep(other, progress=False, precision="bf16").sort("run_id")

@@ -78,6 +78,17 @@ def test_stopped_worker_goes_on_where_it_was(corpus, tmp_path, undisturbed, stop
     assert not any((folder / "checkpoints").iterdir())
 
 
+def test_stopped_stack_of_different_budgets_goes_on_where_it_was(corpus, tmp_path):
+    """The second model is not asked for the first budget: that it has no such row is no gap."""
+    trunks = TRUNK, replace(TRUNK, seed=1, budgets=(8192,))
+    calm, first, second = (worker(corpus, tmp_path / name, *trunks) for name in ("calm", "mixed", "mixed"))
+    calm.run(10**9)
+    with pytest.raises(Stopped):
+        first.run(45)
+    second.run(10**9)
+    assert len(first.steps) + len(second.steps) == len(calm.steps)
+
+
 def test_branch_is_resumed_from_its_own_checkpoint(corpus, tmp_path, undisturbed):
     folder = tmp_path / "branch"
     first = worker(corpus, folder)
