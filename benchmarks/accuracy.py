@@ -22,8 +22,7 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 import polars as pl  # noqa: E402
 
-from scaling.fit import extrapolate, fit  # noqa: E402
-from scaling.fit.text import table  # noqa: E402
+from scaling.fitting import extrapolate, fit  # noqa: E402
 from scaling.laws import (  # noqa: E402
     MUENNIGHOFF_2023,
     along,
@@ -48,6 +47,7 @@ from scaling.reproduce import (  # noqa: E402
     repetition_r2,
     schedule_table,
 )
+from scaling.show import table  # noqa: E402
 
 LEVELS = (0.5, 0.8, 0.95)
 RIVALS = {

@@ -24,8 +24,7 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 import polars as pl  # noqa: E402
 
-from scaling.fit import fit  # noqa: E402
-from scaling.fit.text import table  # noqa: E402
+from scaling.fitting import fit  # noqa: E402
 from scaling.laws import (  # noqa: E402
     along,
     bnsl,
@@ -44,9 +43,10 @@ from scaling.laws import (  # noqa: E402
 from scaling.published import open_published  # noqa: E402
 from scaling.reproduce import PUBLISHED_R2, schedule_points  # noqa: E402
 from scaling.reproduce.isoflop import SWEEP  # noqa: E402
+from scaling.show import table  # noqa: E402
 
 LEVELS = (0.5, 0.8, 0.95)
-FIRST = 40_000  # number of the first reported world; `scaling.fit.discrepancy` took its prior from worlds 0 to 199
+FIRST = 40_000  # number of the first reported world; `scaling.fitting.discrepancy` took its prior from worlds 0 to 199
 DRAWS = 300
 Row = list[str]
 Law = Callable[..., Any]

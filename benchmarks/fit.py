@@ -28,12 +28,12 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 import polars as pl  # noqa: E402
 
-from scaling.fit.data import read  # noqa: E402
-from scaling.fit.estimate import bootstrap_draws, fit, minimise, prepare  # noqa: E402
-from scaling.fit.parallel import cores  # noqa: E402
-from scaling.fit.resample import bootstrap_weights, clusters  # noqa: E402
-from scaling.fit.text import table  # noqa: E402
+from scaling.fitting.data import read  # noqa: E402
+from scaling.fitting.estimate import bootstrap_draws, fit, minimise, prepare  # noqa: E402
+from scaling.fitting.parallel import cores  # noqa: E402
+from scaling.fitting.resample import bootstrap_weights, clusters  # noqa: E402
 from scaling.laws import chinchilla, describe  # noqa: E402
+from scaling.show import table  # noqa: E402
 
 DELTA = 1e-3
 DRAWS = 4000
@@ -277,12 +277,12 @@ def child(count: int) -> None:
 
 
 def bench_import() -> list[list[str]]:
-    code = "import time; t = time.perf_counter(); import scaling.fit; print(time.perf_counter() - t)"
+    code = "import time; t = time.perf_counter(); import scaling.fitting; print(time.perf_counter() - t)"
     runs = [
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
         for _ in range(3)
     ]
-    return [["import scaling.fit", f"{min(runs):.2f}", "", "no torch, lmfit, scipy.stats or matplotlib"]]
+    return [["import scaling.fitting", f"{min(runs):.2f}", "", "no torch, lmfit, scipy.stats or matplotlib"]]
 
 
 def main() -> None:

@@ -35,11 +35,11 @@ from scaling.corpora.sampler import held_out_windows
 from scaling.corpora.text import Corpus, build_corpus
 from scaling.flops import MLP_RATIO, Shape, count_flops, count_parameters, ladder
 from scaling.study import Trunk, read_study
+from scaling.sweeps.job import Mode
+from scaling.sweeps.launch import sweep
+from scaling.sweeps.pack import models_at_once, pack_trunks, passes_and_bytes, tokens_to_train
 from scaling.train.curve import cooldown_steps, curve_steps, curve_windows
-from scaling.train.mode import Mode
-from scaling.train.packs import models_at_once, pack_trunks, passes_and_bytes, tokens_to_train
 from scaling.train.stack import Stack
-from scaling.train.sweep import sweep
 from scaling.train.worker import (
     FINAL_WINDOWS,
     device_name,

@@ -14,8 +14,6 @@ Names are imported when they are first used, so that a fit does not pay for torc
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -25,21 +23,21 @@ _HOME = {
     "open_evaluations": "scaling.store",
     "read_runs": "scaling.store",
     "read_study": "scaling.study",
-    "sweep": "scaling.train.sweep",
-    "fit": "scaling.fit",
-    "compare": "scaling.fit",
-    "cross_validate": "scaling.fit",
-    "profile": "scaling.fit",
-    "extrapolate": "scaling.fit",
-    "as_lmfit": "scaling.fit",
-    "Fit": "scaling.fit",
-    "Prediction": "scaling.fit",
-    "Comparison": "scaling.fit",
-    "forecast": "scaling.fit",
-    "ComputePath": "scaling.fit",
-    "Forecast": "scaling.fit",
-    "plot": "scaling.plot",
-    "report": "scaling.report",
+    "sweep": "scaling.sweeps.launch",
+    "fit": "scaling.fitting",
+    "compare": "scaling.fitting",
+    "cross_validate": "scaling.fitting",
+    "profile": "scaling.fitting",
+    "extrapolate": "scaling.fitting",
+    "as_lmfit": "scaling.fitting",
+    "Fit": "scaling.fitting",
+    "Prediction": "scaling.fitting",
+    "Comparison": "scaling.fitting",
+    "forecast": "scaling.fitting",
+    "ComputePath": "scaling.fitting",
+    "Forecast": "scaling.fitting",
+    "plot": "scaling.charts",
+    "report": "scaling.reports",
     "ScalingError": "scaling.errors",
 }
 
@@ -67,8 +65,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from scaling.charts import plot
     from scaling.errors import ScalingError
-    from scaling.fit import (
+    from scaling.fitting import (
         Comparison,
         ComputePath,
         Fit,
@@ -82,11 +81,10 @@ if TYPE_CHECKING:
         forecast,
         profile,
     )
-    from scaling.plot import plot
-    from scaling.report import report
+    from scaling.reports import report
     from scaling.store import open_evaluations, open_runs, read_runs
     from scaling.study import read_study
-    from scaling.train.sweep import sweep
+    from scaling.sweeps.launch import sweep
 
 
 def __getattr__(name: str) -> Any:
@@ -99,15 +97,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
-
-
-class _Face(ModuleType):
-    """Keeps `scaling.fit` the function: importing the room of that name would otherwise put the module in its place."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _HOME and isinstance(value, ModuleType):
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Face

@@ -15,7 +15,8 @@ except ImportError:
     sys.exit("scaling: the command line needs click and rich. Add them with pip install 'scaling[cli]'.")
 
 from scaling import __version__
-from scaling.errors import MissingPackage, ScalingError, WorkersFailed
+from scaling.errors import MissingPackage, ScalingError
+from scaling.sweeps.launch import WorkersFailed
 
 EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -94,9 +95,9 @@ def sweep(
       scaling sweep runs/quickstart/study.toml --dry-run
     """
     from scaling.study import read_study
-    from scaling.train.mode import Asked
-    from scaling.train.plan import plan_sweep
-    from scaling.train.sweep import sweep as run_sweep
+    from scaling.sweeps.job import Asked
+    from scaling.sweeps.launch import sweep as run_sweep
+    from scaling.sweeps.plan import plan_sweep
 
     wanted = read_study(study)
     how = Asked(precision=precision, graph=not no_graph, compile=compile, ranks=ranks)
@@ -148,7 +149,7 @@ def fit(
       scaling fit runs/quickstart --where "epochs = 1" --law power_mean
     """
     from scaling import laws, open_runs
-    from scaling.fit import fit as fit_law
+    from scaling.fitting import fit as fit_law
     from scaling.store import select_rows
 
     held = dict(_assignment(text) for text in fixed)
@@ -176,7 +177,7 @@ def report(name: str, out: Path) -> None:
     Example:
       scaling report quickstart
     """
-    from scaling.report import report as write_report
+    from scaling.reports import report as write_report
     from scaling.study import read_study
 
     study = Path("runs") / name / "study.toml"
@@ -208,7 +209,7 @@ def wall(
     Example:
       scaling wall published-2024 --by 2030
     """
-    from scaling.fit import Fit
+    from scaling.fitting import Fit
     from scaling.questions import read_inputs
     from scaling.questions import wall as find_wall
 
@@ -217,8 +218,8 @@ def wall(
     click.echo(found.describe(by))
     if no_report:
         return
-    from scaling.questions.inputs import scenarios
-    from scaling.report import report as write_report
+    from scaling.questions._wall.inputs import scenarios
+    from scaling.reports import report as write_report
 
     where = inputs if inputs in scenarios() else str(Path(inputs).resolve())
     fit_there = f", law=Fit.load({str(fitted.resolve())!r})" if fitted else ""
@@ -226,7 +227,7 @@ def wall(
     _write_notebook(
         out.with_suffix(".ipynb"),
         "# When is the data wall?",
-        "from scaling.fit import Fit\nfrom scaling.plot import live\nfrom scaling.plot.wall import data_wall\n"
+        "from scaling.fitting import Fit\nfrom scaling.charts import live\nfrom scaling.charts.wall import data_wall\n"
         "from scaling.questions import read_inputs, wall\n\nlive.enable()\n"
         f"inputs = read_inputs({where!r})\n"
         f"found = wall(inputs, draws={draws}, seed={seed}{fit_there})\nverdict = found.verdict(by={by:g})",

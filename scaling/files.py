@@ -12,7 +12,34 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scaling.errors import DownloadFailed
+from scaling.errors import RecordError, TrainError
+
+
+class DownloadFailed(RecordError):
+    """A file that did not come from the network as promised."""
+
+    url: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.url} was not fetched: {self.reason}. Nothing was kept of it; try again, or get it by hand."
+
+
+class DiskFull(TrainError):
+    """A file that the disk, a quota or a size limit had no room for."""
+
+    what: str
+    path: str | Path
+    reason: str
+    free: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} had to be written to {self.path}, but there was no room ({self.reason}; "
+            f"{self.free / 1e9:.3g} GB free). What was there before is whole. Free some space and type the same "
+            "command again; it goes on from there."
+        )
+
 
 _PIECE = 1 << 16
 

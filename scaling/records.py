@@ -17,7 +17,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scaling.errors import DiskFull
+from scaling.errors import RecordError
+from scaling.files import DiskFull
+
+
+class MissingRuns(RecordError):
+    """Nothing to open where runs were expected."""
+
+    where: object
+    hint: str
+
+    def __str__(self) -> str:
+        return f"asked for runs at {self.where}, but found none there. {self.hint}"
+
+
+class UnreadableTable(RecordError):
+    """A file that is cut short, or not the format its name says."""
+
+    path: str | Path
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} cannot be read as a table ({self.reason}). "
+            "Restore it, or delete it and run the sweep again to rebuild it."
+        )
+
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

@@ -23,19 +23,50 @@ from typing import Any
 
 import polars as pl
 
-from scaling.errors import (
-    BadCondition,
-    MissingColumns,
-    MissingRuns,
-    RecordError,
-    StudyChanged,
-    UnknownUnit,
-    UnreadableTable,
-)
+from scaling.errors import MissingColumns, RecordError, StudyError
 from scaling.leases import Lease, claim
-from scaling.records import DomainLoss, Evaluation, Run, read_rows
+from scaling.records import DomainLoss, Evaluation, MissingRuns, Run, UnreadableTable, read_rows
 from scaling.study import Study, difference, read_study
-from scaling.units import nats_per_token, parse_count
+from scaling.units import UnknownUnit, nats_per_token, parse_count
+
+
+class NotWritten(RecordError):
+    """A file that could not be written whole; what was there before is."""
+
+    path: str | Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path} could not be written ({self.reason}). Free some space and try again."
+
+
+class BadCondition(RecordError):
+    """A condition on rows that cannot be carried out."""
+
+    where: str
+    reason: str
+    columns: list[str]
+
+    def __str__(self) -> str:
+        return (
+            f"asked for rows where {self.where!r}, but that is no condition on these columns ({self.reason}). "
+            f'Write SQL with the columns {", ".join(self.columns)}, e.g. "epochs = 1".'
+        )
+
+
+class StudyChanged(StudyError):
+    """A study file edited after it has run."""
+
+    name: str
+    difference: str
+
+    def __str__(self) -> str:
+        return (
+            f"study {self.name!r} has rows that were made from another study file; the difference is\n"
+            f"{self.difference}\n"
+            "Undo the edit, or give the changed study a name (and folder) of its own."
+        )
+
 
 _TABLES = {"run": "runs.parquet", "evaluation": "evaluations.parquet"}
 _POLARS = {
@@ -377,9 +408,7 @@ def _write_aside(path: Path, write: typing.Callable[[Path], Any]) -> None:
         write(scratch)
         scratch.rename(path)
     except OSError as problem:
-        raise RecordError(
-            f"{path} could not be written ({problem}). Free some space and try again."
-        ) from problem
+        raise NotWritten(path, str(problem)) from problem
     finally:
         scratch.unlink(missing_ok=True)
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import math
 import re
 
-from scaling.errors import UnknownUnit
+from scaling.errors import RecordError
+
+
+class UnknownUnit(RecordError):
+    """A unit or a quantity that cannot be understood."""
+
+    given: str
+    known: str
+
+    def __str__(self) -> str:
+        return f"cannot understand {self.given!r}; known are {self.known}."
+
 
 _SUFFIX = {
     "": 1.0,

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from scaling.fit import text
+from scaling import show
 from scaling.units import print_count
 
 GPT2_PARAMETERS = 124e6
@@ -46,8 +46,8 @@ class Estimate:
         if self.value >= 1e4:
             ends = f"{100 * self.level:.3g} % [{print_count(self.low)}, {print_count(self.high)}]"
             return f"{print_count(self.value)} {self.unit}, {ends}"
-        within = text.interval(self.low, self.high, self.level)
-        return f"{text.rounded(self.value, (self.high - self.low) / 2)} {self.unit}, {within}"
+        within = show.interval(self.low, self.high, self.level)
+        return f"{show.rounded(self.value, (self.high - self.low) / 2)} {self.unit}, {within}"
 
 
 @dataclass(frozen=True)

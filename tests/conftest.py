@@ -16,7 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from scaling.corpora.text import Corpus, CorpusSource, build_corpus
 from scaling.flops import Shape, count_flops, count_parameters
 from scaling.laws import chinchilla
-from scaling.report import report
+from scaling.reports import report
 
 
 @pytest.fixture(scope="session")
@@ -79,10 +79,10 @@ def ladder() -> pl.DataFrame:
 
 _CELLS = """\
 import polars as pl
-from scaling.fit import compare, fit
+from scaling.fitting import compare, fit
 from scaling.laws import chinchilla, kaplan
-from scaling.plot import live, plot, results
-from scaling.plot import print as paper
+from scaling.charts import live, plot, results
+from scaling.charts import print as paper
 runs = pl.read_parquet("ladder.parquet")
 found = fit(chinchilla, runs, bootstrap=200)
 live.enable()

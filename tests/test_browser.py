@@ -16,10 +16,10 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from scaling.fit import compare, fit
+from scaling.charts import live, plot
+from scaling.charts.wall import data_wall
+from scaling.fitting import compare, fit
 from scaling.laws import chinchilla, kaplan
-from scaling.plot import live, plot
-from scaling.plot.wall import data_wall
 from scaling.questions import read_inputs, wall
 from scaling.units import power_of_ten
 

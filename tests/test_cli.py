@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import scaling.store
 import scaling.study
 from scaling.__main__ import cli
-from scaling.questions.inputs import SCENARIOS
+from scaling.questions._wall.inputs import SCENARIOS
 
 RUNS = Path(__file__).parents[1] / "runs"
 

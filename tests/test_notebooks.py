@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scaling.report import report
+from scaling.reports import report
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 ASKS_FOR_TRAINING = {"quickstart"}  # its own test trains first

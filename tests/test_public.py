@@ -1,7 +1,11 @@
 """The public face: what `import scaling` offers, and what it does not cost."""
 
+import importlib
+import pkgutil
 import subprocess
 import sys
+
+import pytest
 
 import scaling
 
@@ -22,9 +26,9 @@ def test_import_scaling_is_light():
 
 
 def test_only_the_training_room_imports_torch():
-    rooms = ("store", "fit", "laws", "plot", "report", "train.sweep", "__main__")
+    rooms = ("store", "fitting", "laws", "charts", "reports", "sweeps.launch", "__main__")
     assert "torch" not in modules_after("; ".join(f"import scaling.{room}" for room in rooms))
-    assert not modules_after("import scaling.fit") & {"lmfit", "matplotlib", "altair"}
+    assert not modules_after("import scaling.fitting") & {"lmfit", "matplotlib", "altair"}
 
 
 def test_workers_need_numpy_and_torch_alone():
@@ -32,9 +36,9 @@ def test_workers_need_numpy_and_torch_alone():
 
 
 def test_public_names_stay_callable_beside_the_rooms_of_the_same_name():
-    import scaling.fit.resample
-    import scaling.plot.theme
-    import scaling.report
+    import scaling.charts.theme
+    import scaling.fitting.resample
+    import scaling.reports
 
     assert callable(scaling.fit)
     assert callable(scaling.plot)
@@ -49,3 +53,12 @@ def test_an_unknown_name_is_named():
         assert "scaling has no 'fitt'" in str(problem)
     else:
         raise AssertionError("no error")
+
+
+@pytest.mark.parametrize("module", [m.name for m in pkgutil.walk_packages(scaling.__path__, "scaling.")])
+def test_no_room_bears_the_name_of_a_public_function(module):
+    """`import scaling.fitting.profiles as p` binds the module: no face puts a function over it."""
+    if not module.endswith("__main__"):
+        importlib.import_module(module)
+        room, _, name = module.rpartition(".")
+        assert getattr(sys.modules[room], name) is sys.modules[module]

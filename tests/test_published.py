@@ -12,11 +12,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scaling import published as room
-from scaling.download import download
-from scaling.errors import DownloadFailed, MissingPackage, MissingPublished, UnknownPublished, UnreadableTable
+from scaling.errors import MissingPackage
+from scaling.files import DownloadFailed, download
 from scaling.published import SOURCES, catalogue, fetch_published, open_published
-from scaling.published_files import RemoteFile
+from scaling.published import access as room
+from scaling.published.access import MissingPublished, UnknownPublished
+from scaling.published.files import RemoteFile
+from scaling.records import UnreadableTable
 
 RAW_FOLDERS = {
     "chinchilla": "",
@@ -291,7 +293,7 @@ def test_open_published_names_a_file_that_is_no_table(monkeypatch, tmp_path):
 
 
 def test_published_runs_are_fitted_as_they_are(tidy):
-    from scaling.fit import fit
+    from scaling.fitting import fit
     from scaling.laws import chinchilla
 
     runs = open_published("chinchilla").filter(pl.col("loss") < 4.0)

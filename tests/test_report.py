@@ -12,8 +12,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from scaling.errors import FailedCell, MissingNotebook, UnreadableNotebook
-from scaling.report import align_numbers, markdown, report
+from scaling.reports import report
+from scaling.reports.render import FailedCell, MissingNotebook, UnreadableNotebook, align_numbers, markdown
 
 
 def write(folder: Path, name: str, *cells: str) -> None:

@@ -8,18 +8,12 @@ import polars as pl
 import pytest
 
 import scaling
-from scaling.errors import (
-    DiskFull,
-    MissingColumns,
-    MissingRuns,
-    RecordError,
-    StudyChanged,
-    UnknownUnit,
-    UnreadableTable,
-)
-from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows
-from scaling.store import Store, open_evaluations, open_runs, read_runs
+from scaling.errors import MissingColumns, RecordError
+from scaling.files import DiskFull
+from scaling.records import DomainLoss, Evaluation, MissingRuns, Run, UnreadableTable, append_rows, read_rows
+from scaling.store import Store, StudyChanged, open_evaluations, open_runs, read_runs
 from scaling.study import read_study
+from scaling.units import UnknownUnit
 
 STUDY = """
 [defaults]

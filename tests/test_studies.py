@@ -7,8 +7,7 @@ import polars as pl
 import pytest
 
 import scaling
-from scaling.errors import ScalingError
-from scaling.fit.vertex import vertex
+from scaling.fitting.vertex import vertex
 from scaling.flops import count_parameters
 from scaling.laws import chinchilla, kaplan, power_mean
 from scaling.store import Store, select_rows, studies
@@ -152,13 +151,6 @@ def test_the_ladders_log_matches_what_compare_gives(row, where):
     lines = (RUNS / "ladder" / "LOG.md").read_text().splitlines()
     (logged,) = (line for line in lines if line.startswith(f"| {row} |"))
     assert [cell.strip() for cell in logged.split("|")[3:-1]] == cells
-
-
-def test_errors_share_one_root():
-    from scaling import errors
-
-    kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, Exception)]
-    assert all(issubclass(kind, ScalingError) for kind in kinds)
 
 
 @pytest.mark.parametrize("file", sorted(RUNS.glob("*/gpu.toml")), ids=lambda file: file.parent.name)

@@ -3,8 +3,9 @@ import json
 
 import pytest
 
-from scaling.errors import BadValue, MissingRuns, StudyError, UnknownKey
+from scaling.errors import BadValue, StudyError, UnknownKey
 from scaling.flops import ladder
+from scaling.records import MissingRuns
 from scaling.study import Trunk, difference, read_study
 
 GOOD = """

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaling.errors import UnknownUnit
-from scaling.units import bits_per_byte, nats_per_token, parse_count, print_count
+from scaling.units import UnknownUnit, bits_per_byte, nats_per_token, parse_count, print_count
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pictures of results: `plot` for the screen, `scaling.plot.print` for paper.
+"""Pictures of results: `plot` for the screen, `scaling.charts.print` for paper.
 
 Nothing here imports altair or matplotlib before something is drawn.
 """
@@ -7,10 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scaling.errors import MissingPackage, UnknownResult
+from scaling.errors import MissingPackage, PlotError
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+class UnknownResult(PlotError):
+    """An object that no figure is made for."""
+
+    given: object
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"asked to draw a {type(self.given).__name__}, but figures are made for {', '.join(self.known)}. "
+            "Pass one of these, e.g. plot(fit(chinchilla, runs))."
+        )
+
 
 __all__ = ["plot"]
 
@@ -34,13 +48,13 @@ def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:
         UnknownResult: something else.
         MissingPackage: the extra "plot" is not installed.
     """
-    from scaling.budget import Allocation
-    from scaling.fit import Comparison, Fit, Forecast
+    from scaling.design.allocation import Allocation
+    from scaling.fitting import Comparison, Fit, Forecast
 
     if not isinstance(result, Fit | Comparison | Allocation | Forecast):
         raise UnknownResult(result, ("Fit", "Comparison", "Allocation", "Forecast"))
     try:
-        from scaling.plot import live, offline, results
+        from scaling.charts import live, offline, results
     except ImportError as reason:
         raise MissingPackage(reason.name or "altair", "plot") from None
     offline.enable_alone()

@@ -13,12 +13,12 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scaling.budget import allocate, flops_per_token, parameter_draws, with_unique_tokens
-from scaling.fit import Fit
-from scaling.plot import theme, words
-from scaling.plot.offline import Bundle, embed, enable
-from scaling.plot.optimum import optimum, quantiles
-from scaling.plot.series import check_columns, repeated, size_names, tooltips
+from scaling.charts import theme, words
+from scaling.charts.offline import Bundle, embed, enable
+from scaling.charts.optimum import optimum, quantiles
+from scaling.charts.series import check_columns, repeated, size_names, tooltips
+from scaling.design.allocation import allocate, flops_per_token, parameter_draws, with_unique_tokens
+from scaling.fitting import Fit
 from scaling.verdict import PLACES
 
 __all__ = ["Bundle", "embed", "enable", "loss_against_compute"]

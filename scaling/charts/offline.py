@@ -15,7 +15,7 @@ import altair
 import vl_convert
 
 _CHART = """\
-<div class="scaling-chart"><p>Run <code>from scaling.plot import live; live.enable()</code> in a cell of this page \
+<div class="scaling-chart"><p>Run <code>from scaling.charts import live; live.enable()</code> in a cell of this page \
 to draw this chart.</p></div>
 <script>(() => {
   const here = document.currentScript.previousElementSibling;
@@ -107,7 +107,7 @@ def embed(spec: dict[str, Any]) -> str:
 def enable() -> Bundle:
     """Draw altair charts without a network from here on; show what this returns in the same cell.
 
-    from scaling.plot import live
+    from scaling.charts import live
     live.enable()
     """
     _use(alone=False)

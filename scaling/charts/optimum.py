@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from scaling.plot.vega import trace
+from scaling.charts.vega import trace
 
 STRIDES = (3.0, 1.5, 0.75, 0.4, 0.2)
 """In ln N: together they reach from 1/350 to 350 times the size that they start from."""

@@ -16,10 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from scaling.budget import allocate
-from scaling.fit import Fit, Forecast
-from scaling.plot import theme, words
-from scaling.plot.series import check_columns, repeated, residual_percent, size_names
+from scaling.charts import theme, words
+from scaling.charts.series import check_columns, repeated, residual_percent, size_names
+from scaling.design.allocation import allocate
+from scaling.fitting import Fit, Forecast
 
 WIDTH = 7.0
 """Inches: the text width of a page with ordinary margins."""

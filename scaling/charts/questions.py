@@ -10,11 +10,11 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scaling.fit import Fit
+from scaling.charts import theme, words
+from scaling.charts.live import Runs, finish
+from scaling.charts.series import check_columns, size_names
+from scaling.fitting import Fit
 from scaling.laws.base import describe
-from scaling.plot import theme, words
-from scaling.plot.live import Runs, finish
-from scaling.plot.series import check_columns, size_names
 
 __all__ = ["bayes_factors", "error_rates", "frontier", "levers", "passes", "replayed"]
 

@@ -8,11 +8,11 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scaling.budget import Allocation, parameter_draws
-from scaling.fit import Comparison, Fit, Forecast
-from scaling.plot import theme, words
-from scaling.plot.live import Runs, finish
-from scaling.plot.series import check_columns, residual_percent
+from scaling.charts import theme, words
+from scaling.charts.live import Runs, finish
+from scaling.charts.series import check_columns, residual_percent
+from scaling.design.allocation import Allocation, parameter_draws
+from scaling.fitting import Comparison, Fit, Forecast
 
 
 def residuals(found: Fit, runs: pl.DataFrame) -> alt.LayerChart:

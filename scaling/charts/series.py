@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from scaling.charts import words
 from scaling.errors import MissingColumns
-from scaling.fit import Fit
+from scaling.fitting import Fit
 from scaling.laws.base import describe
-from scaling.plot import words
 from scaling.verdict import PLACES
 
 

@@ -6,8 +6,22 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scaling.errors import MissingColumns, NothingToDraw
-from scaling.plot import offline, theme
+from scaling.charts import offline, theme
+from scaling.errors import MissingColumns, PlotError
+
+
+class NothingToDraw(PlotError):
+    """A figure without a single mark."""
+
+    figure: str
+    found: str
+
+    def __str__(self) -> str:
+        return (
+            f"asked to draw {self.figure}, but there are {self.found}. Look at the table itself, or add runs until "
+            "some do."
+        )
+
 
 _MOST = 240  # specifications that a reader can tell apart as columns of ticks
 _WIDTH = 620

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from scaling.errors import NotTraceable
+from scaling.laws.dual import NotTraceable
 
 _EXPM1 = "(abs({0})>0.5?exp({0})-1:exp({0})==1?{0}:(exp({0})-1)*{0}/log(exp({0})))"
 _LOG1P = "(abs({0})>0.5?log(1+{0}):(1+{0})==1?{0}:log(1+{0})*{0}/((1+{0})-1))"

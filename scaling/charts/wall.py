@@ -15,14 +15,14 @@ import altair as alt
 import numpy as np
 import polars as pl
 
+from scaling.charts import theme, words
+from scaling.charts.live import Chart
+from scaling.charts.optimum import optimum, quantiles
+from scaling.charts.vega import trace
 from scaling.laws.base import describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
 from scaling.laws.repetition import MUENNIGHOFF_2023, with_repeats
 from scaling.laws.wall import text_on_offer, wall_year, worth_of_repeats
-from scaling.plot import theme, words
-from scaling.plot.live import Chart
-from scaling.plot.optimum import optimum, quantiles
-from scaling.plot.vega import trace
 
 __all__ = ["DRAWS", "data_wall"]
 

@@ -15,10 +15,25 @@ from numpy.typing import NDArray
 
 from scaling.corpora.text import Corpus, token_type
 from scaling.corpora.write import SPLITS, put_in_place, token_file
-from scaling.errors import MissingPackage, VocabularyBeyondText
+from scaling.errors import CorpusError, MissingPackage
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+
+class VocabularyBeyondText(CorpusError):
+    """More tokens than can be learned from the text."""
+
+    asked: int
+    found: int
+    size: int
+
+    def __str__(self) -> str:
+        return (
+            f"asked for a vocabulary of {self.asked:,}, but {self.size:,} bytes of training text give {self.found:,} "
+            f"tokens that occur twice. Lower it to {self.found:,} or less, or add text."
+        )
+
 
 TOKENIZER_FILE = "tokenizer.json"
 """Stored beside the tokens; `tokenizers.Tokenizer.from_file` reads it."""

@@ -12,7 +12,29 @@ from pathlib import Path
 from scaling.corpora.source import ONE_DOMAIN, CorpusSource
 from scaling.corpora.split import SPLITTER, split_python
 from scaling.corpora.write import HELD_OUT_EVERY, Document, is_held_out
-from scaling.errors import MissingFolder, PackageNotInstalled
+from scaling.errors import CorpusError
+
+
+class MissingFolder(CorpusError):
+    """A folder or file of text that is not there."""
+
+    path: str | Path
+
+    def __str__(self) -> str:
+        return f"asked for text in {self.path}, but there is no such file or folder. Check the path in the study file."
+
+
+class PackageNotInstalled(CorpusError):
+    """A package named as a source of text that is not installed."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return (
+            f"asked for the text of the package {self.name!r}, but it is not installed here. "
+            f"Install it (pip install {self.name}), or take it out of corpus.packages."
+        )
+
 
 UNREADABLE = "not readable as Python or text"
 

@@ -321,7 +321,7 @@ def language(kind: str, parameters: tuple[tuple[str, int | float], ...] = ()) ->
     known = inspect.signature(KINDS[kind]).parameters
     for key, value in parameters:
         if key not in known:
-            raise UnknownKey(f"language {kind!r}", key, sorted(known), None)
+            raise UnknownKey(f"language {kind!r}", key, sorted(known))
         whole = known[key].annotation == "int"
         fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
         _check(key, value, fits, "a whole number" if whole else "a number")

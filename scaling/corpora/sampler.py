@@ -16,7 +16,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.text import Corpus
-from scaling.errors import BadValue, BudgetBeyondCorpus, EmptyDomain
+from scaling.errors import BadValue, CorpusError, StudyError
+
+
+class BudgetBeyondCorpus(StudyError):
+    """A token budget larger than the tokens on offer, with no epochs allowed."""
+
+    domain: str
+    asked: int
+    available: int
+    max_epochs: float
+
+    def __str__(self) -> str:
+        return (
+            f"the study asks for {self.asked:,} tokens of {self.domain!r}, but {self.available:,} distinct ones are on "
+            f"offer and max_epochs is {self.max_epochs:g}. Lower the budget, or allow repeats with max_epochs = "
+            f"{-(-self.asked // self.available)}."
+        )
+
+
+class EmptyDomain(CorpusError):
+    """A domain with too little text to train or to test on."""
+
+    domain: str
+    split: str
+    found: int
+    needed: int
+
+    def __str__(self) -> str:
+        return (
+            f"asked for {self.needed:,} tokens of {self.domain!r} ({self.split}), but the corpus has {self.found:,}. "
+            "Add files to the corpus, or take the domain out of the blend."
+        )
+
 
 _SUBSET_STREAM = 2**32 - 1
 """Epoch number set aside for choosing which windows a unique-token budget keeps."""

@@ -25,11 +25,24 @@ kind = "nested"
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, fields
 
 from scaling.corpora.languages import language
-from scaling.errors import BadValue, UnknownSource
+from scaling.errors import BadValue, CorpusError, did_you_mean
+
+
+class UnknownSource(CorpusError):
+    """A kind of source that there is not."""
+
+    given: object
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"asked for text from the source {self.given!r}, which there is not. "
+            f"{did_you_mean(self.given, self.known)}Known: {', '.join(self.known)}."
+        )
+
 
 DOMAINS = ("code", "prose")
 """What files are split into: what runs, and what explains it."""
@@ -115,8 +128,7 @@ class CorpusSource:
 
     def __post_init__(self) -> None:
         if self.source not in _READS:
-            close = difflib.get_close_matches(str(self.source), _READS, 1)
-            raise UnknownSource(self.source, tuple(_READS), close[0] if close else None)
+            raise UnknownSource(self.source, tuple(_READS))
         for key in ("path", "name", "subset", "split", "text_column", "domain_column"):
             value = getattr(self, key)
             _check(key, value, value is None or (isinstance(value, str) and value != ""), "text")

@@ -9,15 +9,51 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from scaling.corpora.files import MissingFolder
 from scaling.corpora.source import ONE_DOMAIN, CorpusSource
 from scaling.corpora.write import HELD_OUT_EVERY, Document, is_held_out
-from scaling.errors import (
-    DatasetNotFound,
-    MissingFolder,
-    MissingPackage,
-    MissingTextColumn,
-    UnreadableText,
-)
+from scaling.errors import CorpusError, MissingPackage
+
+
+class UnreadableText(CorpusError):
+    """A row of a table that is not what it should be."""
+
+    path: str | Path
+    row: int | None
+    reason: str
+
+    def __str__(self) -> str:
+        where = self.path if self.row is None else f"row {self.row} of {self.path}"
+        return f"{where} cannot be read as text ({self.reason}). Mend it, or take it out; no row is left out unsaid."
+
+
+class MissingTextColumn(CorpusError):
+    """A table without the column of text or of domains that was asked for."""
+
+    where: str
+    column: str
+    found: list[str]
+
+    def __str__(self) -> str:
+        return (
+            f"asked for the column {self.column!r}, but {self.where} has {', '.join(map(repr, self.found)) or 'none'}. "
+            "Name one of these as text_column (or domain_column) in the study file."
+        )
+
+
+class DatasetNotFound(CorpusError):
+    """A Hugging Face dataset that cannot be had."""
+
+    name: str
+    split: str
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"asked for the split {self.split!r} of the dataset {self.name!r}, but it cannot be had ({self.reason}). "
+            "Check name, subset, split and the network, or give a folder of files as the name."
+        )
+
 
 EMPTY = "empty text"
 _ROWS_AT_ONCE = 1 << 17

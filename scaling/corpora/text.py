@@ -22,7 +22,21 @@ from scaling.corpora.languages import GENERATOR, blend_losses, language
 from scaling.corpora.source import BYTES, CorpusSource
 from scaling.corpora.tables import EMPTY, Table
 from scaling.corpora.write import SPLITS, Document, put_in_place, token_file, write_documents
-from scaling.errors import UnknownDomain
+from scaling.errors import CorpusError
+
+
+class UnknownDomain(CorpusError):
+    """A domain that the corpus has no text of."""
+
+    domain: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"asked for text of the domain {self.domain!r}, but the corpus has {', '.join(map(repr, self.known))}. "
+            "Name these in the blend, e.g. blend = { "
+            + f'"{self.known[0] if self.known else "text"}" = 1.0 }}.'
+        )
 
 
 @dataclass(frozen=True)

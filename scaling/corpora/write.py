@@ -13,8 +13,37 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from scaling.errors import NoText, TooManyDomains
+from scaling.errors import CorpusError
 from scaling.records import naming_a_full_disk
+
+
+class NoText(CorpusError):
+    """A source without anything to train on."""
+
+    asked: str
+    documents: int
+    left_out: dict[str, int]
+
+    def __str__(self) -> str:
+        why = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items() if count)
+        return (
+            f"asked for text to train on in {self.asked}, but its {self.documents} documents give none"
+            f"{f' ({why})' if why else ''}. Add documents; one in twenty is held out."
+        )
+
+
+class TooManyDomains(CorpusError):
+    """A column of domains that is no such thing."""
+
+    most: int
+    asked: str
+
+    def __str__(self) -> str:
+        return (
+            f"asked to split {self.asked} into domains, but its column has more than {self.most} different values. "
+            "Name a column with a few, or none."
+        )
+
 
 HELD_OUT_EVERY = 20
 """One document in so many is held out, chosen by the hash of what it says."""

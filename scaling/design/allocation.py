@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from scaling import show
 from scaling.errors import MissingColumns
-from scaling.fit import Fit, text
+from scaling.fitting import Fit
 from scaling.laws.base import Law, describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
 from scaling.laws.repetition import MUENNIGHOFF_2023, with_repeats
@@ -119,12 +120,12 @@ class Allocation:
         return words.replace("e+", "e")
 
     def __str__(self) -> str:
-        return f"{self._caption()}\n{text.table(*self._cells())}"
+        return f"{self._caption()}\n{show.table(*self._cells())}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return text.html_table(*self._cells(), self._caption())
+        return show.html_table(*self._cells(), self._caption())
 
 
 def parameter_draws(found: Fit) -> dict[str, Any]:

@@ -1,19 +1,19 @@
 """Fits: a law and a table of runs in, parameters with honest errors out.
 
-from scaling.fit import fit
+from scaling.fitting import fit
 from scaling.laws import chinchilla
 print(fit(chinchilla, runs))
 """
 
-from scaling.fit.bridge import as_lmfit
-from scaling.fit.crossval import CrossValidation, cross_validate
-from scaling.fit.estimate import fit
-from scaling.fit.evidence import Comparison, compare
-from scaling.fit.extrapolate import extrapolate
-from scaling.fit.forecast import ComputePath, Forecast, forecast
-from scaling.fit.isoflop import IsoFlop, isoflop
-from scaling.fit.profile import Profile, profile
-from scaling.fit.result import Fit, Prediction, Starts
+from scaling.fitting.bridge import as_lmfit
+from scaling.fitting.crossval import CrossValidation, cross_validate
+from scaling.fitting.estimate import fit
+from scaling.fitting.evidence import Comparison, compare
+from scaling.fitting.extrapolation import extrapolate
+from scaling.fitting.forecasting import ComputePath, Forecast, forecast
+from scaling.fitting.isoflops import IsoFlop, isoflop
+from scaling.fitting.profiles import Profile, profile
+from scaling.fitting.result import Fit, Prediction, Starts
 
 __all__ = [
     "fit",

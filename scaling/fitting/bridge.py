@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scaling.fit.estimate import fit
+from scaling.fitting.estimate import fit
 from scaling.laws.base import Law, describe
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.errors import BadOption, FitError, MissingColumns, NothingHeldOut
-from scaling.fit import text
-from scaling.fit.data import Table, as_frame, compute, read, with_weights
-from scaling.fit.estimate import fit
-from scaling.fit.evidence import curve, distinct_names, several
-from scaling.fit.options import whole
-from scaling.fit.resample import clusters
+from scaling import show
+from scaling.errors import BadOption, FitError, MissingColumns
+from scaling.fitting.data import Table, as_frame, compute, read, with_weights
+from scaling.fitting.estimate import fit
+from scaling.fitting.evidence import NothingHeldOut, curve, distinct_names, several
+from scaling.fitting.options import whole
+from scaling.fitting.resample import clusters
 from scaling.laws.base import describe
 
 Array = NDArray[np.float64]
@@ -59,12 +59,12 @@ class CrossValidation:
         return f"{self.folds} folds, {self.held_rows} runs predicted unseen: {self.words}{lost}"
 
     def __str__(self) -> str:
-        return f"{self._caption()}\n{text.table(*self._cells())}"
+        return f"{self._caption()}\n{show.table(*self._cells())}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return text.html_table(*self._cells(), self._caption())
+        return show.html_table(*self._cells(), self._caption())
 
 
 def cross_validate(
@@ -142,7 +142,7 @@ def cross_validate(
     rows = []
     for name, share in zip(names, shares, strict=True):
         percent = 100.0 * np.expm1(together[name])
-        rms, bias = text.weighted_rms(percent, rows_count), float(np.average(percent, weights=rows_count))
+        rms, bias = show.weighted_rms(percent, rows_count), float(np.average(percent, weights=rows_count))
         rows.append((name, free[name], rms, bias, float(share)))
     header = ["law", "free", "held_out_percent", "held_out_bias_percent", "weight"]
     table = pl.DataFrame(rows, schema=header, orient="row").sort("held_out_percent")

@@ -11,16 +11,102 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.errors import (
-    BadOption,
-    BadPredictor,
-    DuplicateRuns,
-    MissingColumns,
-    MixedConventions,
-    MixedUnits,
-    NonFiniteLoss,
-)
+from scaling.errors import BadOption, FitError, MissingColumns
 from scaling.laws.base import Law
+
+
+class NonFiniteLoss(FitError):
+    """A loss that is NaN, infinite, zero or negative."""
+
+    column: str
+    rows: int
+    first: int
+    value: float
+
+    def __str__(self) -> str:
+        return (
+            f"a fit needs a finite {self.column} above zero, but {self.rows} of the runs have none (row {self.first}: "
+            f"{self.value:g}). Leave them out and say so, e.g. runs.filter(pl.col({self.column!r}).is_finite() & "
+            f"(pl.col({self.column!r}) > 0))."
+        )
+
+
+class BadPredictor(FitError):
+    """A column that a law reads with values it cannot be read at."""
+
+    column: str
+    rows: int
+    first: int
+    value: object
+    wanted: str
+
+    def __str__(self) -> str:
+        return (
+            f"column {self.column} must be {self.wanted}, but {self.rows} of the runs are not (row {self.first}: "
+            f"{self.value}). Correct the column, or leave those runs out."
+        )
+
+
+class TooFewScales(FitError):
+    """Too few distinct values of a predictor to tell a floor from a slope."""
+
+    law: str
+    column: str
+    found: tuple[float, ...]
+    needed: int
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{v:g}" for v in self.found)
+        return (
+            f"{self.law} needs {self.needed} scales of {self.column} or more, but the runs have {len(self.found)} "
+            f"({values}). Train at more values of {self.column}, or hold a parameter still, e.g. fit(..., "
+            "fixed={...})."
+        )
+
+
+class DuplicateRuns(FitError):
+    """The same run more than once."""
+
+    rows: int
+    first: int
+    by: str
+
+    def __str__(self) -> str:
+        return (
+            f"every run counts once, but {self.rows} rows repeat an earlier one in {self.by} (the first is row "
+            f"{self.first}). Drop them with runs.unique(), or say what each row counts with fit(..., weights=...)."
+        )
+
+
+class MixedConventions(FitError):
+    """Rows that count the same thing in different ways."""
+
+    column: str
+    found: tuple[str | None, ...]
+    predictor: str
+
+    def __str__(self) -> str:
+        words = " and ".join("nothing" if one is None else repr(one) for one in self.found)
+        return (
+            f"{self.predictor} must mean one thing in a fit, but {self.column} says {words}. "
+            f"Fit them apart, e.g. runs.filter(pl.col({self.column!r}) == {self.found[0]!r}), or convert one."
+        )
+
+
+class MixedUnits(FitError):
+    """A count that seems to be in one unit in some rows and in another in the rest."""
+
+    column: str
+    small: float
+    large: float
+
+    def __str__(self) -> str:
+        return (
+            f"column {self.column} has {self.small:g} in some rows and {self.large:g} in others, with nothing between: "
+            "this looks like two units (millions beside single ones). Bring them to one, or pass weights= if they are "
+            "meant."
+        )
+
 
 Array = NDArray[np.float64]
 

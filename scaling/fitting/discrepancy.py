@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.fit import text
-from scaling.fit.data import Data, scales
-from scaling.fit.problem import Array, Problem
-from scaling.fit.resample import Clusters, bootstrap_weights
+from scaling import show
+from scaling.fitting.data import Data, scales
+from scaling.fitting.problem import Array, Problem
+from scaling.fitting.resample import Clusters, bootstrap_weights
 
 # Prior of the miss a decade beyond the runs: median and spread of its standard deviation, in units of the scatter of
 # the fitted runs, and the correlation of misses from one origin to the next. Chosen by log score and coverage on the
@@ -111,13 +111,13 @@ class Discrepancy:
     def __str__(self) -> str:
         unit, percent = (100.0, " %") if self.relative else (1.0, "")
         shift, scale = unit * self.shift, unit * self.scale
-        size = f"± {text.rounded_error(shift, scale)}{percent}"
+        size = f"± {show.rounded_error(shift, scale)}{percent}"
         if not self.origins:
             return (
                 f"too few runs to see how the law misses beyond them; predictions allow {size} at one decade"
             )
         return (
-            f"a decade beyond these runs predictions are moved by {text.rounded(shift, scale)} {size}, as "
+            f"a decade beyond these runs predictions are moved by {show.rounded(shift, scale)} {size}, as "
             f"{self.origins} fits to the smaller runs missed the larger"
         )
 
@@ -155,7 +155,7 @@ def look_back(
     columns = {c: data.columns[c] for c in names}
     predicted = problem.objective.prepare(problem.call(best[None]))[0]
     spare = max(1, problem.rows - len(best))
-    noise = text.weighted_rms(problem.prepared - predicted, problem.weights) * np.sqrt(problem.rows / spare)
+    noise = show.weighted_rms(problem.prepared - predicted, problem.weights) * np.sqrt(problem.rows / spare)
     noise = max(noise, 1e-12)
     missed = _missed(problem, columns, best, groups, noise, seed, refit)
     shift, scale, spread = expected(missed, noise)

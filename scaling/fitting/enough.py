@@ -8,9 +8,41 @@ from typing import Any
 
 import numpy as np
 
-from scaling.errors import CollinearPredictors, FitError, TooFewRuns, TooFewScales
-from scaling.fit.data import Array, Data, numbers_of, scales
+from scaling.errors import FitError
+from scaling.fitting.data import Array, Data, TooFewScales, numbers_of, scales
 from scaling.laws.base import Argument, Law
+
+
+class TooFewRuns(FitError):
+    """No more runs than free parameters: the law goes through every one, and nothing says how sure it is."""
+
+    law: str
+    free: tuple[str, ...]
+    given: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.law} has {len(self.free)} free parameters ({', '.join(self.free)}) and needs more runs than that, "
+            f"but got {self.given} runs. Train more, or hold parameters still, e.g. fit(..., fixed={{{self.free[0]!r}: "
+            "1.69})."
+        )
+
+
+class CollinearPredictors(FitError):
+    """Predictors that move together, so that their effects cannot be told apart."""
+
+    law: str
+    columns: tuple[str, ...]
+    spread: float
+
+    def __str__(self) -> str:
+        names = " and ".join(self.columns)
+        return (
+            f"{self.law} tells {names} apart, but in these runs one follows from the other to within {self.spread:.2g} "
+            "% (a power law between them). Add runs off that line, or hold a parameter still, e.g. fit(..., "
+            "fixed={...})."
+        )
+
 
 _COLLINEAR = 1.0  # percent that one predictor must stray from a power of the others
 

@@ -11,20 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import BadOption
-from scaling.fit import seeds
-from scaling.fit.data import Array, Data, Table, read
-from scaling.fit.discrepancy import Discrepancy, look_back
-from scaling.fit.enough import caveats, require_enough, spare_runs
-from scaling.fit.identify import condition, undetermined
-from scaling.fit.objective import Objective, likelihood_scale, likelihood_value, objective
-from scaling.fit.options import bounds_within, free_parameters, number, parameter_options, whole
-from scaling.fit.parallel import cores, in_parts
-from scaling.fit.problem import Problem
-from scaling.fit.resample import Clusters, bootstrap_weights, clusters, thin_draws, wild_targets
-from scaling.fit.result import Fit, Starts
-from scaling.fit.solve import STEPS, Solution, block_size, solve
-from scaling.fit.text import weighted_rms
+from scaling.fitting import seeds
+from scaling.fitting.data import Array, Data, Table, read
+from scaling.fitting.discrepancy import Discrepancy, look_back
+from scaling.fitting.enough import caveats, require_enough, spare_runs
+from scaling.fitting.identify import condition, undetermined
+from scaling.fitting.objective import Objective, likelihood_scale, likelihood_value, objective
+from scaling.fitting.options import bounds_within, free_parameters, number, parameter_options, whole
+from scaling.fitting.parallel import cores, in_parts
+from scaling.fitting.problem import Problem
+from scaling.fitting.resample import Clusters, bootstrap_weights, clusters, thin_draws, wild_targets
+from scaling.fitting.result import Fit, Starts
+from scaling.fitting.solve import STEPS, Solution, block_size, solve
 from scaling.laws.base import Argument, Law, describe
+from scaling.show import weighted_rms
 
 _AGREE = 1e-6  # relative difference of objectives at which two starts have found the same minimum
 _POLISHED = 4096  # rows beyond which starts are solved on a sample first

@@ -10,12 +10,27 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.errors import BadOption, MissingColumns, NothingHeldOut
-from scaling.fit import text
-from scaling.fit.data import Data, Table, as_frame, compute, read, with_weights
-from scaling.fit.estimate import fit
-from scaling.fit.result import Fit
+from scaling import show
+from scaling.errors import BadOption, FitError, MissingColumns
+from scaling.fitting.data import Data, Table, as_frame, compute, read, with_weights
+from scaling.fitting.estimate import fit
+from scaling.fitting.result import Fit
 from scaling.laws.base import describe
+
+
+class NothingHeldOut(FitError):
+    """A held-out check with nothing to fit or nothing to predict."""
+
+    asked: str
+    fitted: int
+    held: int
+
+    def __str__(self) -> str:
+        return (
+            f"holding out {self.asked} leaves {self.fitted} runs to fit and {self.held} to predict. "
+            "Add runs over more than half a decade of compute, or name a column of true and false as holdout=."
+        )
+
 
 _TOP = 0.5  # decades of compute that "top_compute" holds out
 
@@ -73,12 +88,12 @@ class Comparison:
         return words
 
     def __str__(self) -> str:
-        return f"{self._caption()}\n{text.table(*self._cells())}"
+        return f"{self._caption()}\n{show.table(*self._cells())}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return text.html_table(*self._cells(), self._caption())
+        return show.html_table(*self._cells(), self._caption())
 
 
 def compare(
@@ -133,7 +148,7 @@ def compare(
                 "law": name,
                 "free": len(found.free),
                 "rms_percent": found.rms_percent,
-                "held_out_percent": text.weighted_rms(miss, unseen.weights),
+                "held_out_percent": show.weighted_rms(miss, unseen.weights),
                 "held_out_bias_percent": float(np.average(miss, weights=unseen.weights)),
                 "decades": decades if np.isfinite(decades) else None,
                 **({criterion: getattr(found, criterion) for criterion in _CRITERIA} if scored else {}),

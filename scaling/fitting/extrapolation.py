@@ -10,15 +10,32 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
-from scaling.errors import BadOption, CurveTooShort, LawReturnsNaN
-from scaling.fit import seeds
-from scaling.fit.curve import SHAPES, Array, Model
-from scaling.fit.data import Table, as_frame, read
-from scaling.fit.estimate import prepare
-from scaling.fit.result import Prediction
-from scaling.fit.solve import solve
+from scaling.errors import BadOption, FitError
+from scaling.fitting import seeds
+from scaling.fitting.curve import SHAPES, Array, Model
+from scaling.fitting.data import Table, as_frame, read
+from scaling.fitting.estimate import prepare
+from scaling.fitting.result import Prediction
+from scaling.fitting.seeds import LawReturnsNaN
+from scaling.fitting.solve import solve
 from scaling.laws.base import Argument, Law, Quantity, describe
 from scaling.laws.breaks import bnsl, m3, m4
+
+
+class CurveTooShort(FitError):
+    """A learning curve with too few points to say where it goes."""
+
+    column: str
+    found: tuple[float, ...]
+    needed: int
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{v:g}" for v in self.found)
+        return (
+            f"asked to extrapolate along {self.column}, which takes {self.needed} values of it or more, but the runs "
+            f"have {len(self.found)} ({values}). Add points at other values of {self.column}."
+        )
+
 
 _NEEDED = 4  # distinct values of the predictor
 _POINTS = 48  # more are averaged within bins of ln x

@@ -11,12 +11,52 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.errors import BadOption, BadPath, NoDraws, NotALaw, PathBeforeRuns
-from scaling.fit import text
-from scaling.fit.result import Fit
-from scaling.laws.base import describe
+from scaling import show
+from scaling.errors import BadOption, FitError
+from scaling.fitting.result import Fit
+from scaling.laws.base import NotALaw, describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
 from scaling.units import power_of_ten
+
+
+class NoDraws(FitError):
+    """A forecast from a fit that knows no uncertainty."""
+
+    law: str
+
+    def __str__(self) -> str:
+        return (
+            f"asked for a forecast of {self.law}, but its fit has no bootstrap draws, so nothing says how sure it is. "
+            "Fit it again with bootstrap=1000."
+        )
+
+
+class BadPath(FitError):
+    """A path of compute that no compute can take."""
+
+    what: str
+    given: object
+    wanted: str
+
+    def __str__(self) -> str:
+        return (
+            f"asked for a path of compute with {self.what}={self.given!r}, but it must be {self.wanted}. "
+            "For example ComputePath(start_year=2025, start_flops=1e20, growth=(4, 5))."
+        )
+
+
+class PathBeforeRuns(FitError):
+    """A path of compute that starts below the smallest run."""
+
+    start: float
+    smallest: float
+
+    def __str__(self) -> str:
+        return (
+            f"asked for a path from {self.start:.3g} FLOPs, but the runs begin at {self.smallest:.3g}, and a law says "
+            "nothing below them. Start the path there or later, or add smaller runs."
+        )
+
 
 Array = NDArray[np.float64]
 
@@ -141,13 +181,13 @@ class Forecast:
         rows = []
         for i, year in enumerate(self.years):
             spread = (self.high[i] - self.low[i]) / 2
-            loss = f"{text.rounded(self.median[i], spread)} [{text.rounded(self.low[i], spread)}, "
+            loss = f"{show.rounded(self.median[i], spread)} [{show.rounded(self.low[i], spread)}, "
             rows.append(
                 [
                     f"{year:g}",
                     f"{power_of_ten(self.compute[i])} [{power_of_ten(self.compute_low[i])}, "
                     f"{power_of_ten(self.compute_high[i])}]",
-                    f"{loss}{text.rounded(self.high[i], spread)}]",
+                    f"{loss}{show.rounded(self.high[i], spread)}]",
                     f"{self.decades[i]:.1f}",
                     f"{100 * self.law_share[i]:.0f} %",
                 ]
@@ -166,12 +206,12 @@ class Forecast:
         return f"{words}; {when}, which end at {power_of_ten(self.edge)} FLOPs"
 
     def __str__(self) -> str:
-        return f"{self._caption()}\n{text.table(*self._cells())}"
+        return f"{self._caption()}\n{show.table(*self._cells())}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return text.html_table(*self._cells(), self._caption())
+        return show.html_table(*self._cells(), self._caption())
 
 
 def forecast(

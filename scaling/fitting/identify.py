@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.fit.problem import Array, Problem
+from scaling.fitting.problem import Array, Problem
 
 _FLAT = 1e10  # condition number beyond which some direction is not determined
 _WIDE = 100.0  # ratio of the ends of a 95 % interval beyond which a positive parameter is not determined

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.errors import BadOption, MissingColumns, TooFewScales
-from scaling.fit import text
-from scaling.fit.data import Table, as_frame
+from scaling import show
+from scaling.errors import BadOption, MissingColumns
+from scaling.fitting.data import Table, TooFewScales, as_frame
 from scaling.units import print_count
 
 Array = NDArray[np.float64]
@@ -119,17 +119,17 @@ class IsoFlop:
         return header, rows
 
     def _caption(self) -> str:
-        power = f"N = G C^a with a = {text.with_error(self.exponent, self.stderr)}"
+        power = f"N = G C^a with a = {show.with_error(self.exponent, self.stderr)}"
         left = f"; {self.skipped} budgets left out, their minimum at an end" if self.skipped else ""
         return f"{power}, the {self.form} of {len(self.table)} budgets{left}"
 
     def __str__(self) -> str:
-        return f"{self._caption()}\n{text.table(*self._cells())}"
+        return f"{self._caption()}\n{show.table(*self._cells())}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return text.html_table(*self._cells(), self._caption())
+        return show.html_table(*self._cells(), self._caption())
 
 
 def isoflop(runs: Table, *, form: str = "parabola", within: float = 8.0) -> IsoFlop:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import numbers
 from collections.abc import Iterable, Mapping
@@ -10,9 +9,39 @@ from typing import Any
 
 import numpy as np
 
-from scaling.errors import BadOption, BoundsExcludeStarts, NothingToFit, UnknownParameter
-from scaling.fit.problem import Array
-from scaling.laws.base import Law
+from scaling.errors import BadOption, FitError
+from scaling.fitting.problem import Array
+from scaling.laws.base import Law, UnknownParameter
+
+
+class NothingToFit(FitError):
+    """Every parameter of the law is held still."""
+
+    law: str
+    held: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.law} was to be fitted, but all its parameters are held still ({', '.join(self.held)}). "
+            "Free one, or call the law itself."
+        )
+
+
+class BoundsExcludeStarts(FitError):
+    """Bounds between which there is no value to start from."""
+
+    law: str
+    parameter: str
+    low: float
+    high: float
+    allowed: tuple[float, float]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.parameter} of {self.law} was bounded to [{self.low:g}, {self.high:g}], but the law allows it in "
+            f"[{self.allowed[0]:g}, {self.allowed[1]:g}], which leaves nothing to start from. Give bounds=(low, high) "
+            "with low < high that overlap it."
+        )
 
 
 def number(option: str, given: Any, wanted: str = "a number") -> float:
@@ -99,8 +128,7 @@ def free_parameters(
 def _check_names(law: Law, option: str, given: Iterable[str], known: tuple[str, ...]) -> None:
     for name in given:
         if name not in known:
-            closest = difflib.get_close_matches(name, known, n=1)
-            raise UnknownParameter(law.name, option, name, known, closest[0] if closest else None)
+            raise UnknownParameter(law.name, option, name, known)
 
 
 def bounds_within(

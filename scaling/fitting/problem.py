@@ -9,10 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.errors import LawFails, NotTraceable
-from scaling.fit.objective import Objective
+from scaling.errors import LawError
+from scaling.fitting.objective import Objective
 from scaling.laws.base import Argument, Law
-from scaling.laws.dual import Dual, duals
+from scaling.laws.dual import Dual, NotTraceable, duals
+
+
+class LawFails(LawError):
+    """A law that raises, or that does not return one value for each row."""
+
+    law: str
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.law} was called with columns of shape (rows,) and parameters of shape (fits, 1), but "
+            f"{self.reason}. Write it with operators and numpy functions that broadcast."
+        )
+
 
 Array = NDArray[np.float64]
 

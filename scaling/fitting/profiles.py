@@ -8,15 +8,15 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.errors import BadOption, UnknownParameter
-from scaling.fit import text
-from scaling.fit.data import Table
-from scaling.fit.estimate import minimise, prepare
-from scaling.fit.options import number
-from scaling.fit.problem import Array, Problem
-from scaling.fit.result import Fit
-from scaling.fit.solve import solve
-from scaling.laws.base import describe
+from scaling import show
+from scaling.errors import BadOption
+from scaling.fitting.data import Table
+from scaling.fitting.estimate import minimise, prepare
+from scaling.fitting.options import number
+from scaling.fitting.problem import Array, Problem
+from scaling.fitting.result import Fit
+from scaling.fitting.solve import solve
+from scaling.laws.base import UnknownParameter, describe
 
 _DOUBLINGS = 60
 _HALVINGS = 30
@@ -41,14 +41,14 @@ class Profile:
     """"below", "above", both or neither: on which side no value is ruled out within the law's bounds."""
 
     def __str__(self) -> str:
-        words = f"{self.parameter} = {text.rounded(self.best, (self.high - self.low) / 4)}"
-        words += f", {text.interval(self.low, self.high, self.level)} by profile likelihood"
+        words = f"{self.parameter} = {show.rounded(self.best, (self.high - self.low) / 4)}"
+        words += f", {show.interval(self.low, self.high, self.level)} by profile likelihood"
         return words + "".join(f"; flat {side}" for side in self.flat)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<pre>{text.escape(str(self))}</pre>"
+        return f"<pre>{show.escape(str(self))}</pre>"
 
 
 def profile(
@@ -77,7 +77,7 @@ def profile(
         BadOption: other runs than the fit was made from, or a level outside (0, 1).
     """
     if parameter not in found.free:
-        raise UnknownParameter(found.name, "profile", parameter, found.free, None)
+        raise UnknownParameter(found.name, "profile", parameter, found.free)
     if not 0.0 < number("level", level, "between 0 and 1, e.g. 0.95") < 1.0:
         raise BadOption("level", level, "between 0 and 1, e.g. 0.95")
     problem, data = prepare(describe(found.law), runs, found.settings, weights)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import BadOption, MissingColumns
-from scaling.fit.data import Array, Data, compute
+from scaling.fitting.data import Array, Data, compute
 
 _FEWEST = 5  # clusters below which a bootstrap over them says little
 _BINS_PER_DECADE = 4

@@ -12,12 +12,51 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling import laws
-from scaling.errors import BadOption, LawError, LawNotSaved, MissingColumns, NotALikelihood, UnreadableFit
-from scaling.fit import text
-from scaling.fit.discrepancy import Discrepancy
-from scaling.fit.options import number
+from scaling import laws, show
+from scaling.errors import BadOption, FitError, LawError, MissingColumns
+from scaling.fitting.discrepancy import Discrepancy
+from scaling.fitting.options import number
 from scaling.laws.base import Argument, describe
+
+
+class NotALikelihood(FitError):
+    """An information criterion of a fit whose objective is no likelihood."""
+
+    law: str
+    method: str
+
+    def __str__(self) -> str:
+        return (
+            f"AICc and BIC compare likelihoods, but {self.law} was fitted by {self.method}, which is none. Use "
+            "objective='huber_likelihood' or 'gaussian', or compare held-out errors with scaling.compare."
+        )
+
+
+class UnreadableFit(FitError):
+    """A file that is not a saved fit."""
+
+    path: str | Path
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} cannot be read as a saved fit ({self.reason}). Save it again with Fit.save, or restore the "
+            "file."
+        )
+
+
+class LawNotSaved(FitError):
+    """A saved fit whose law is not one of the suite's."""
+
+    path: str | Path
+    law: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} holds a fit of {self.law}, which is not a law of the suite, so its formula is not there. "
+            f"Pass the function, e.g. Fit.load({self.path!r}, law={self.law})."
+        )
+
 
 Array = NDArray[np.float64]
 
@@ -65,7 +104,7 @@ class Prediction:
             what += ", what the law may miss beyond its runs included"
         low, middle, high = (np.atleast_1d(a).ravel() for a in (self.low, self.median, self.high))
         lines = [
-            f"{text.rounded(center, (b - a) / 2)}, {text.interval(a, b, self.level)} {what}"
+            f"{show.rounded(center, (b - a) / 2)}, {show.interval(a, b, self.level)} {what}"
             for a, center, b in zip(low[:_LINES], middle[:_LINES], high[:_LINES], strict=True)
         ]
         if len(middle) > _LINES:
@@ -75,7 +114,7 @@ class Prediction:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<pre>{text.escape(str(self))}</pre>"
+        return f"<pre>{show.escape(str(self))}</pre>"
 
 
 _LINES = 8
@@ -188,7 +227,7 @@ class Fit:
             level: share of the two-sided interval.
             new_run: add the scatter of single runs around the law, resampled from the residuals and widened by
                 sqrt(n / (n - p)) for the p parameters that were fitted to them.
-            discrepancy: allow for what the law may miss beyond the runs, see `scaling.fit.discrepancy`; False: as if it
+            discrepancy: allow for what the law may miss beyond the runs, see `fitting.discrepancy`; False: as if it
                 held for ever.
             **columns: what the law reads, e.g. N=70e9, D=1.4e12; numbers or arrays that broadcast.
 
@@ -315,7 +354,7 @@ class Fit:
         for p in self.params:
             line = f"{p:>{width + 2}} = {values[p]:<{column}}"
             if self._drawn and p in self.free:
-                line += f"  {text.interval(*bounds[p], 0.95)}"
+                line += f"  {show.interval(*bounds[p], 0.95)}"
             lines.append(line.rstrip())
         return "\n".join([*lines, *self._footer()])
 
@@ -327,12 +366,12 @@ class Fit:
         rows = []
         for p in self.params:
             drawn = self._drawn and p in self.free
-            within = text.interval(*bounds[p], 0.95) if drawn else ""
+            within = show.interval(*bounds[p], 0.95) if drawn else ""
             rows.append([p, self._value(p, errors.get(p, np.nan)), within, units.get(p, "")])
         caption = f"{self.name} fitted to {self.rows} runs, {self.method}"
-        footer = "".join(f"<div>{text.escape(line)}</div>" for line in self._footer())
+        footer = "".join(f"<div>{show.escape(line)}</div>" for line in self._footer())
         return (
-            text.html_table(["parameter", "value ± standard error", "interval", "unit"], rows, caption)
+            show.html_table(["parameter", "value ± standard error", "interval", "unit"], rows, caption)
             + footer
         )
 
@@ -344,7 +383,7 @@ class Fit:
         value = self.params[parameter]
         if parameter not in self.free:
             return f"{value:g} (held)"
-        return text.with_error(value, error)
+        return show.with_error(value, error)
 
     def _footer(self) -> list[str]:
         drawn = (

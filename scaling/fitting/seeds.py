@@ -10,10 +10,32 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.errors import LawReturnsNaN
-from scaling.fit.problem import Array, Problem
-from scaling.fit.solve import solve
+from scaling.errors import LawError
+from scaling.fitting.problem import Array, Problem
+from scaling.fitting.solve import solve
 from scaling.laws.base import Argument, Quantity
+
+
+class LawReturnsNaN(LawError):
+    """A law without a usable value for every run at any start."""
+
+    law: str
+    starts: int
+    parameters: dict[str, float]
+    run: dict[str, float]
+    value: float
+    wanted: str
+
+    def __str__(self) -> str:
+        tried, there = (
+            ", ".join(f"{k}={v:.3g}" for k, v in named.items()) for named in (self.parameters, self.run)
+        )
+        return (
+            f"{self.law} was tried at {self.starts} starts, and at none is it {self.wanted} for every run: e.g. it "
+            f"gave {self.value:.3g} for the run with {there} at {tried}. Keep it away from there, e.g. fit(..., "
+            "bounds={name: (low, high)}), or annotate its parameters."
+        )
+
 
 STARTS = 12
 _SAMPLE = 512  # rows that candidates are judged on

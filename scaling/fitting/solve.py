@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.fit.problem import Array, Problem, Slice
+from scaling.fitting.problem import Array, Problem, Slice
 
 TOLERANCE = 1e-13
 """Relative decrease of the objective below which an undamped step is the last."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scaling.errors import TooFewScales
+from scaling.fitting.data import TooFewScales
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ A constant in capitals is a law with the parameters of one paper: `HOFFMANN_2022
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from typing import Any
 
-from scaling.errors import UnknownLaw
+from scaling.errors import LawError, did_you_mean
 from scaling.laws.base import (
     Argument,
     Count,
@@ -60,6 +59,20 @@ from scaling.laws.repetition import (
 )
 from scaling.laws.schedule import annealing, annealing_areas, falling_columns, multi_power
 from scaling.laws.serving import Serving, cheapest
+
+
+class UnknownLaw(LawError):
+    """A name that no law of the suite has."""
+
+    given: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"asked for the law {self.given!r}, which does not exist. {did_you_mean(self.given, self.known)}Known: "
+            f"{', '.join(self.known)}."
+        )
+
 
 LAWS: dict[str, Callable[..., Any]] = {
     law.__name__: law
@@ -128,11 +141,9 @@ def get(name: str) -> Callable[..., Any]:
         return multi_power(int(made[1]), waning=True) if made[2] else multi_power(int(made[1]))
     if made := _MIXING.fullmatch(name):
         return mixing(*made[1].split(", "))
-    closest = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
     raise UnknownLaw(
         name,
         (*known, "bnsl(breaks=1)", "mixing(code, prose)", "multi_power(falls=16)"),
-        closest[0] if closest else None,
     )
 
 

@@ -22,7 +22,35 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ParamSpec
 
-from scaling.errors import NotALaw
+from scaling.errors import FitError, LawError, did_you_mean
+
+
+class NotALaw(LawError):
+    """A function whose signature does not say what is measured and what is fitted."""
+
+    law: str
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.law} was given as a law, but {self.reason}. A law takes its columns by position and its parameters "
+            "by keyword, e.g. def law(N, D, *, E, A, alpha)."
+        )
+
+
+class UnknownParameter(FitError):
+    """A parameter that the law does not have."""
+
+    law: str
+    option: str
+    given: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.option} names the parameter {self.given!r}, which {self.law} does not have. "
+            f"{did_you_mean(self.given, self.known)}It has {', '.join(self.known)}."
+        )
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.errors import NotALaw
-from scaling.laws.base import Count, Exponent, Nats, Scale, Sharpness, Signed, declared, made_once
+from scaling.laws.base import Count, Exponent, Nats, NotALaw, Scale, Sharpness, Signed, declared, made_once
 
 _NEWTON = 8  # steps of the implicit law; the last changes its value by less than 1e-12
 

@@ -17,7 +17,20 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
-from scaling.errors import NotTraceable
+from scaling.errors import LawError
+
+
+class NotTraceable(LawError):
+    """A law whose body asks for a value, where its formula or its derivatives are wanted."""
+
+    used: str
+
+    def __str__(self) -> str:
+        return (
+            f"a law was traced for its formula, but its body uses {self.used}, which leaves no formula behind. "
+            "Write it with operators and ufuncs (np.exp, np.log1p, np.minimum, ...)."
+        )
+
 
 Partial = Callable[[Any, Any, Any], Any]
 

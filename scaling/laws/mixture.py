@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.errors import NotALaw
-from scaling.laws.base import Count, Exponent, Nats, Scale, Share, Signed, declared, made_once
+from scaling.laws.base import Count, Exponent, Nats, NotALaw, Scale, Share, Signed, declared, made_once
 
 
 @made_once

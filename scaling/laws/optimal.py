@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.errors import NotALaw, UnknownParameter
-from scaling.laws.base import Law, describe
+from scaling.laws.base import Law, NotALaw, UnknownParameter, describe
 from scaling.laws.dual import Dual
 from scaling.laws.loss import chinchilla
 
@@ -96,8 +94,7 @@ def optimum(
     known = tuple(a.name for a in law.parameters + law.columns if a.name not in ("N", "D"))
     for name in given:
         if name not in known:
-            closest = difflib.get_close_matches(name, known, n=1)
-            raise UnknownParameter(law.name, "optimum", name, known, closest[0] if closest else None)
+            raise UnknownParameter(law.name, "optimum", name, known)
     tokens_times_parameters = budgets / flops_per_parameter_token
     inner = law.function.func if isinstance(law.function, functools.partial) else law.function
     if inner is chinchilla:

@@ -9,8 +9,18 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.errors import NotALaw
-from scaling.laws.base import Count, Epochs, Exponent, Nats, Pool, Scale, declared, describe, made_once
+from scaling.laws.base import (
+    Count,
+    Epochs,
+    Exponent,
+    Nats,
+    NotALaw,
+    Pool,
+    Scale,
+    declared,
+    describe,
+    made_once,
+)
 
 
 def effective_data(D: Any, unique_tokens: Any, R_D: Any) -> Any:

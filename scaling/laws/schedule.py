@@ -12,8 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.errors import NotALaw
-from scaling.laws.base import Exponent, Nats, Quantity, Scale, declared, made_once, type_of_value
+from scaling.laws.base import Exponent, Nats, NotALaw, Quantity, Scale, declared, made_once, type_of_value
 
 Area = Annotated[type_of_value, Quantity("steps × rate", low=0.0)]
 """An area under, or swept by, the learning-rate curve; zero before any annealing."""

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.errors import NotALaw
-from scaling.laws.base import Law, describe
+from scaling.laws.base import Law, NotALaw, describe
 
 _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 _HALVINGS = 100

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import polars as pl
 
-from scaling import published_files as files
-from scaling.errors import UnreadableTable
-from scaling.published_files import RemoteFile
-from scaling.published_scores import benchmark_scores, time_horizons
+from scaling.published import files
+from scaling.published.files import RemoteFile
+from scaling.published.scores import benchmark_scores, time_horizons
+from scaling.records import UnreadableTable
 
 Reader = Callable[[Path], pl.DataFrame]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from scaling.errors import MissingRuns
-from scaling.fit import text
+from scaling import show
+from scaling.records import MissingRuns
 from scaling.store import open_runs
 from scaling.units import print_count
 from scaling.verdict import PLACES, Prose, percent
@@ -86,12 +86,12 @@ class Origins:
         return ["rows", "trained on", "with torch", "corpus", "runs"], rows
 
     def __str__(self) -> str:
-        return f"{text.table(*self._cells())}\n{self._sentence()}"
+        return f"{show.table(*self._cells())}\n{self._sentence()}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return text.html_table(*self._cells(), self._sentence())
+        return show.html_table(*self._cells(), self._sentence())
 
 
 def origins(where: str | Path) -> Origins:

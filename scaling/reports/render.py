@@ -19,7 +19,53 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from scaling.errors import FailedCell, MissingNotebook, MissingPackage, UnreadableNotebook
+from scaling.errors import MissingPackage, ReportError
+
+
+class MissingNotebook(ReportError):
+    """No notebook of that name."""
+
+    name: str
+    folder: str | Path
+    found: list[str]
+
+    def __str__(self) -> str:
+        there = f"there are {', '.join(self.found)}" if self.found else "there is none"
+        return (
+            f"asked for a report of {self.name!r}, but in {self.folder} {there}. Name one of these, or add "
+            f"{self.name}.ipynb."
+        )
+
+
+class UnreadableNotebook(ReportError):
+    """A file that is not a notebook."""
+
+    path: str | Path
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} cannot be read as a notebook ({self.reason}). Restore it from version control."
+        )
+
+
+class FailedCell(ReportError):
+    """A cell of a notebook that raised."""
+
+    path: str | Path
+    number: int
+    cells: int
+    source: str
+    error: str
+
+    def __str__(self) -> str:
+        first = next((line for line in self.source.splitlines() if line.strip()), "")
+        return (
+            f"code cell {self.number} of {self.cells} in {self.path}, which begins {first.strip()!r}, failed with "
+            f"{self.error}. Run it in JupyterLab to see the whole trace; the last report was left as it is."
+        )
+
+
 
 _MATH = re.compile(
     r"\$\$(?P<block>.+?)\$\$|(?<![\\$\w])\$(?!\s)(?P<inline>[^$\n]+?)(?<!\s)\$(?!\d)", re.DOTALL
@@ -32,7 +78,7 @@ def report(name: str, *, notebooks: str | Path = "notebooks", out: str | Path = 
     """Path of the HTML made from `notebooks/NAME.ipynb`, its print figures beside it.
 
     The notebook runs in its own folder, with the interpreter that called this, whatever kernels are installed. A
-    figure that it shows as SVG and PDF at once (`scaling.plot.print`) is also saved as NAME.svg and NAME.pdf; the
+    figure that it shows as SVG and PDF at once (`scaling.charts.print`) is also saved as NAME.svg and NAME.pdf; the
     second such figure as NAME-2, and so on. What cells tagged "terminal" show is printed too, and where the page is.
 
     Args:

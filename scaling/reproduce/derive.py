@@ -17,14 +17,14 @@ from typing import Any
 
 import polars as pl
 
-from scaling.errors import MissingPublished
-from scaling.fit import Fit
+from scaling.fitting import Fit
 from scaling.laws import multi_power, power_mean
 from scaling.published import SOURCES, open_published
-from scaling.questions.audit import chain
-from scaling.questions.index import index_as_of, month_ends, replay
-from scaling.questions.multiverse import multiverse
-from scaling.questions.repetition import judge
+from scaling.published.access import MissingPublished
+from scaling.questions._audit.answer import chain
+from scaling.questions._audit.multiverse import multiverse
+from scaling.questions._index.answer import index_as_of, month_ends, replay
+from scaling.questions._repetition.answer import judge
 from scaling.reproduce.fits import (
     chinchilla_fit,
     chinchilla_points,

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from scaling.fit import Fit, fit
+from scaling.fitting import Fit, fit
 from scaling.laws import chinchilla, mixing, overtraining
 from scaling.published import open_published
 

@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.errors import MissingColumns, TooFewScales
-from scaling.fit.isoflop import isoflop
+from scaling.errors import MissingColumns
+from scaling.fitting.data import TooFewScales
+from scaling.fitting.isoflops import isoflop
 from scaling.published import open_published
 
 Array = NDArray[np.float64]
@@ -59,7 +60,7 @@ def isoflop_exponent(
         ln N* = ln k + a ln C    by least squares weighted with 1 / s²
 
     A budget counts where the undisturbed curve and at least half of the draws have their minimum inside. A spline goes
-    through every point; `scaling.fit.isoflop` fits a parabola or a cubic instead, and on the published sweeps that
+    through every point; `scaling.fitting.isoflops` fits a parabola or a cubic instead, and on the published sweeps that
     moves the exponent by up to 0.04.
 
     Args:
@@ -129,7 +130,7 @@ def isoflop_sweeps(*, draws: int = 1000, seed: int = 0) -> pl.DataFrame:
 
     Returns:
         The columns of `SWEEP`, budgets, a and a_stderr by `isoflop_exponent`, a_parabola and a_cubic by
-        `scaling.fit.isoflop` from the same points, and published_a.
+        `scaling.fitting.isoflops` from the same points, and published_a.
 
     Raises:
         MissingPublished: the points or the published fits are not on this machine.

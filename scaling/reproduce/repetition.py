@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from scaling.fit import Fit, fit
+from scaling.fitting import Fit, fit
 from scaling.laws import MUENNIGHOFF_2023, data_constrained, describe
 from scaling.published import open_published
 

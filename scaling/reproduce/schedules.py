@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.fit import Fit, fit
+from scaling.fitting import Fit, fit
 from scaling.laws import annealing, annealing_areas, describe, falling_columns, multi_power
 from scaling.published import open_published
 

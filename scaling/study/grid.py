@@ -39,16 +39,34 @@ import numpy as np
 from scaling.corpora.sampler import Sampler
 from scaling.corpora.source import BYTES, CorpusSource, LanguageSource
 from scaling.corpora.text import Corpus
-from scaling.errors import (
-    BadValue,
-    MissingRuns,
-    StudyError,
-    UnknownKey,
-    UnknownUnit,
-    VocabularyMismatch,
-)
+from scaling.errors import BadValue, CorpusError, StudyError, UnknownKey
 from scaling.flops import Shape, ladder
-from scaling.units import parse_count, print_count
+from scaling.records import MissingRuns
+from scaling.units import UnknownUnit, parse_count, print_count
+
+
+class NotToml(StudyError):
+    """A study file that is not TOML."""
+
+    path: str | Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path} is not a TOML file ({self.reason}). Mend that line."
+
+
+class VocabularyMismatch(CorpusError):
+    """A model and a corpus that do not have the same tokens."""
+
+    model: int
+    corpus: int
+
+    def __str__(self) -> str:
+        return (
+            f"asked for a model of {self.model:,} tokens, but the corpus is written in {self.corpus:,}. "
+            "Give vocabulary under [corpus] only, and models follow it."
+        )
+
 
 _COUNTS = {
     "budgets", "tokens_per_step", "warmup_tokens", "beta2_half_life", "decay_half_life", "unique_budget",
@@ -348,7 +366,7 @@ def read_study(path: str | Path) -> Study:
     try:
         table = tomllib.loads(file.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise StudyError(f"{file} is not a TOML file ({problem}). Mend that line.") from None
+        raise NotToml(file, str(problem)) from None
     _known(str(file), table, {"question", "notebook", "corpus", "defaults", "grid"})
     grids = table.get("grid", [{}])
     for key in ("corpus", "defaults"):
@@ -507,8 +525,7 @@ def _language(name: str, table: Mapping[str, Any]) -> LanguageSource:
 def _known(where: str, table: Mapping[str, Any], known: set[str]) -> None:
     for key in table:
         if key not in known:
-            close = difflib.get_close_matches(key, known, 1)
-            raise UnknownKey(where, key, sorted(known), close[0] if close else None)
+            raise UnknownKey(where, key, sorted(known))
 
 
 def _text(file: Path, key: str, value: object) -> str:

@@ -21,17 +21,33 @@ from typing import Any
 
 import polars as pl
 
-from scaling.errors import WorkersFailed
+from scaling.errors import TrainError
 from scaling.leases import Lease
 from scaling.records import naming_a_full_disk
 from scaling.store import Store, open_runs
 from scaling.study import Study, read_study
-from scaling.train.engine import EXIT_NO_ROOM, EXIT_STOPPED, Engine, LocalEngine, Task
-from scaling.train.machine import find_gpu, on_gpu
-from scaling.train.mode import Asked
-from scaling.train.packs import Pack
-from scaling.train.plan import Plan, plan_sweep
-from scaling.train.progress import Progress
+from scaling.sweeps.engines.local import EXIT_NO_ROOM, EXIT_STOPPED, Engine, LocalEngine, Task
+from scaling.sweeps.job import Asked
+from scaling.sweeps.machine import find_gpu, on_gpu
+from scaling.sweeps.pack import Pack
+from scaling.sweeps.plan import Plan, plan_sweep
+from scaling.sweeps.progress import Progress
+
+
+class WorkersFailed(TrainError):
+    """Processes of a sweep that ended with an error; what they had finished is in the store."""
+
+    names: list[str]
+    log: str | Path
+    tail: str
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.names)} of the sweep's processes failed ({'; '.join(self.names)}). "
+            f"What the first said last, its log being {self.log}:\n{self.tail}\n"
+            "The rows and checkpoints made so far are kept; mend the cause and type the same command again."
+        )
+
 
 ATTEMPTS = 3
 """Starts of one stack before the sweep gives it up."""

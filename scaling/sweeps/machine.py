@@ -12,7 +12,19 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from scaling.errors import DeviceNotFound
+from scaling.errors import TrainError
+
+
+class DeviceNotFound(TrainError):
+    """A device that was asked for and is not there."""
+
+    asked: str
+
+    def __str__(self) -> str:
+        return (
+            f"asked to train on {self.asked!r}, but this machine and this build of torch have no such device. "
+            "Use --device cpu, or --device auto to take what there is."
+        )
 
 
 @dataclass(frozen=True)

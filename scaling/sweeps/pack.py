@@ -7,9 +7,33 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
-from scaling.errors import ModelTooLarge
+from scaling.errors import TrainError
 from scaling.flops import Shape, count_flops, count_parameters
 from scaling.study import Trunk, digest
+
+
+class ModelTooLarge(TrainError):
+    """A model, or an ensemble that must train together, with no room in memory."""
+
+    name: str
+    models: int
+    needed: float
+    memory: float
+    workers: int
+
+    def __str__(self) -> str:
+        what = self.name if self.models == 1 else f"{self.models} models together ({self.name} and its like)"
+        share = f"{self.workers} workers share" if self.workers > 1 else "one worker has"
+        fewer = (
+            ", or let fewer work at once with --workers 1"
+            if self.needed <= self.memory < self.needed * self.workers
+            else ""
+        )
+        return (
+            f"asked to train {what}, which takes about {self.needed / 1e9:.3g} GB of memory, but {share} "
+            f"{self.memory / 1e9:.3g} GB. Lower tokens_per_step or the width{fewer}."
+        )
+
 
 CPU_STEP = 2**15
 """Width × tokens of what a CPU takes through one step at once: beyond it activations leave the caches: at 512 tokens a

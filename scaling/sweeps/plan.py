@@ -15,7 +15,8 @@ from scaling.corpora.text import Corpus, build_corpus
 from scaling.flops import count_flops
 from scaling.store import Store, ceiling_share
 from scaling.study import Study, Trunk
-from scaling.train.machine import (
+from scaling.sweeps.job import Asked, Mode
+from scaling.sweeps.machine import (
     default_workers,
     device_name,
     find_gpu,
@@ -23,8 +24,7 @@ from scaling.train.machine import (
     product_ceiling,
     total_memory,
 )
-from scaling.train.mode import Asked, Mode
-from scaling.train.packs import (
+from scaling.sweeps.pack import (
     Pack,
     cost_per_token,
     pack_trunks,

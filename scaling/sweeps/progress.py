@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from scaling.train.packs import Pack
+from scaling.sweeps.pack import Pack
 from scaling.units import print_count
 
 if TYPE_CHECKING:

@@ -15,9 +15,23 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from scaling.errors import CorruptCheckpoint
+from scaling.errors import TrainError
 from scaling.leases import is_alive
 from scaling.records import naming_a_full_disk
+
+
+class CorruptCheckpoint(TrainError):
+    """A checkpoint that is cut short or changed."""
+
+    path: str | Path
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"the checkpoint {self.path} cannot be used: {self.reason}. "
+            "Delete it to train that stack from its start."
+        )
+
 
 KEPT = 2
 """Checkpoints kept of each stack: the newest, and one before it in case the newest is damaged."""

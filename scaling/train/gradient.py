@@ -12,9 +12,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from scaling.study import Trunk
-from scaling.train.mode import Mode
+from scaling.sweeps.job import Mode
+from scaling.sweeps.pack import models_at_once
 from scaling.train.model import Transformer, matrix_views
-from scaling.train.packs import models_at_once
 
 _END = -1
 

@@ -31,18 +31,52 @@ from numpy.typing import NDArray
 
 from scaling.corpora.sampler import held_out_windows
 from scaling.corpora.text import Corpus
-from scaling.errors import DiskFull, Diverged, OutOfDeviceMemory, ScalingError
+from scaling.errors import ScalingError, TrainError
+from scaling.files import DiskFull
 from scaling.flops import count_flops, count_parameters
 from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows
 from scaling.study import Trunk
-from scaling.train import checkpoint, machine
+from scaling.sweeps import machine
+from scaling.sweeps.engines.local import EXIT_NO_ROOM, EXIT_STOPPED
+from scaling.sweeps.job import Mode
+from scaling.sweeps.pack import together
+from scaling.train import checkpoint
 from scaling.train.curve import cooldown_steps, curve_steps, curve_windows
-from scaling.train.engine import EXIT_NO_ROOM, EXIT_STOPPED
-from scaling.train.mode import Mode
-from scaling.train.packs import together
 from scaling.train.schedule import cooldown_share, trunk_share
 from scaling.train.stack import DEFAULT_MODE, Stack
 from scaling.units import bits_per_byte, print_count
+
+
+class OutOfDeviceMemory(TrainError):
+    """A stack that was planned to fit into a GPU's memory, and did not."""
+
+    name: str
+    models: int
+    passes: int
+    said: str
+
+    def __str__(self) -> str:
+        first = self.said.partition("\n")[0]
+        return (
+            f"asked to train {self.models} models ({self.name} and its like) in {self.passes} passes a step, but the "
+            f"GPU has no room for them: {first} Lower tokens_per_step, or let what else is on it end; finished rows "
+            "are kept."
+        )
+
+
+class Diverged(TrainError):
+    """A model that cannot learn any more; its rows say so, and training ends where all of a stack have come to it."""
+
+    name: str
+    what: str
+    step: int
+
+    def __str__(self) -> str:
+        return (
+            f"asked to train {self.name}, but its {self.what} not finite at step {self.step}. "
+            "Lower its peak_lr, or lengthen warmup_tokens."
+        )
+
 
 FINAL_WINDOWS = 256
 """Held-out windows of each domain that a run's loss is the mean of."""

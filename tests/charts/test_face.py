@@ -8,11 +8,10 @@ import sys
 import polars as pl
 import pytest
 
-from scaling.budget import allocate
-from scaling.errors import UnknownResult
-from scaling.fit import ComputePath, compare, fit, forecast
+from scaling.charts import UnknownResult, plot
+from scaling.design.allocation import allocate
+from scaling.fitting import ComputePath, compare, fit, forecast
 from scaling.laws import chinchilla, kaplan
-from scaling.plot import plot
 
 
 def test_plot_names_what_it_can_draw() -> None:
@@ -24,7 +23,7 @@ def test_plot_names_the_package_that_is_missing() -> None:
     """In an interpreter of its own: altair cannot be taken out of one that has it."""
     code = (
         "import sys; sys.modules['altair'] = None\n"
-        "from scaling.fit import fit; from scaling.laws import power_law; from scaling.plot import plot\n"
+        "from scaling.fitting import fit; from scaling.laws import power_law; from scaling.charts import plot\n"
         "plot(fit(power_law, {'N': [1e3, 1e4, 1e5, 1e6], 'loss': [4.0, 3.1, 2.4, 1.9]}, bootstrap=0))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -59,6 +58,6 @@ def test_fan_says_where_it_leaves_the_runs(ladder: pl.DataFrame) -> None:
 def test_import_is_invariant_to_what_is_drawn_later() -> None:
     """altair takes 1 to 3 seconds, matplotlib half of one: a fit does not pay for them."""
     heavy = "[m for m in ('altair', 'matplotlib', 'vl_convert', 'nbconvert', 'torch') if m in sys.modules]"
-    code = f"import sys, scaling, scaling.plot, scaling.report, scaling.budget; print({heavy})"
+    code = f"import sys, scaling, scaling.charts, scaling.reports, scaling.design.allocation; print({heavy})"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"

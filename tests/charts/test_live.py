@@ -10,13 +10,13 @@ import polars as pl
 import pytest
 from real_vega import marks, scene, words
 
-from scaling.budget import allocate
+from scaling.charts import live, results, theme
+from scaling.charts import print as paper
+from scaling.charts.series import size_names, tooltips
+from scaling.design.allocation import allocate
 from scaling.errors import MissingColumns
-from scaling.fit import Fit, compare, fit
+from scaling.fitting import Fit, compare, fit
 from scaling.laws import chinchilla, kaplan
-from scaling.plot import live, results, theme
-from scaling.plot import print as paper
-from scaling.plot.series import size_names, tooltips
 from scaling.units import print_count
 
 

@@ -8,8 +8,10 @@ import polars as pl
 import pytest
 from real_vega import marks, scene
 
-from scaling.budget import allocate, flops_per_token, with_unique_tokens
-from scaling.fit import fit
+from scaling.charts.optimum import optimum as in_browser
+from scaling.charts.optimum import quantiles
+from scaling.design.allocation import allocate, flops_per_token, with_unique_tokens
+from scaling.fitting import fit
 from scaling.flops import Shape, count_flops, count_parameters
 from scaling.laws import (
     MUENNIGHOFF_2023,
@@ -19,8 +21,6 @@ from scaling.laws import (
     power_mean,
     repeated_data,
 )
-from scaling.plot.optimum import optimum as in_browser
-from scaling.plot.optimum import quantiles
 
 TRUTH = {"E": 0.9, "A": 14.0, "B": 150.0, "alpha": 0.28, "beta": 0.36}
 BUDGETS = np.logspace(10, 15, 11)

@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 from matplotlib import style
 
-from scaling.fit import ComputePath, Fit, fit, forecast
+from scaling.charts import print as paper
+from scaling.charts import theme
+from scaling.charts.series import residual_percent
+from scaling.fitting import ComputePath, Fit, fit, forecast
 from scaling.laws import chinchilla
-from scaling.plot import print as paper
-from scaling.plot import theme
-from scaling.plot.series import residual_percent
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 from real_vega import marks, scene, words
 
-from scaling.fit import fit
+from scaling.charts import questions as drawn
+from scaling.fitting import fit
 from scaling.laws import chinchilla, effective_data, with_repeats
-from scaling.plot import questions as drawn
-from scaling.questions.silence import silence
+from scaling.questions._silence.answer import silence
 from scaling.units import print_count
 
 PLAIN = {"E": 1.5, "A": 60.0, "B": 900.0, "alpha": 0.4, "beta": 0.45}

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scaling.errors import MissingColumns, NothingToDraw
-from scaling.plot.specification import specification_curve
+from scaling.charts.specification import NothingToDraw, specification_curve
+from scaling.errors import MissingColumns
 
 
 def specifications(count: int) -> pl.DataFrame:

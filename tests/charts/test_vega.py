@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from real_vega import evaluate
 
-from scaling.errors import NotTraceable
+from scaling.charts.vega import VEGA_TEXT, trace
 from scaling.laws import LAWS, MUENNIGHOFF_2023, bnsl, describe, mixing
-from scaling.plot.vega import VEGA_TEXT, trace
+from scaling.laws.dual import NotTraceable
 
 ROWS = 40
 

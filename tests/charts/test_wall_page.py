@@ -8,10 +8,10 @@ import pytest
 from pytest import approx
 from real_vega import marks, scene, words
 
-from scaling.errors import NotALaw
+from scaling.charts.wall import DRAWS, data_wall
 from scaling.laws import BESIROGLU_2024, MUENNIGHOFF_2023, overtraining
+from scaling.laws.base import NotALaw
 from scaling.laws.wall import text_on_offer, wall_year, worth_of_repeats
-from scaling.plot.wall import DRAWS, data_wall
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from real_vega import evaluate
 
-from scaling.plot import words
+from scaling.charts import words
 
 
 def test_numbers_match_between_vega_and_python() -> None:

@@ -199,7 +199,7 @@ def test_blend_is_settled_by_a_token_that_only_one_language_has():
     ("kind", "parameters", "error", "words"),
     [
         ("runic", {}, BadValue, "'markov' or 'nested' or 'associative'"),
-        ("markov", {"state": 4}, UnknownKey, "Known keys: concentration, order, seed, states"),
+        ("markov", {"state": 4}, UnknownKey, "Did you mean 'states'"),
         ("markov", {"states": 4.5}, BadValue, "a whole number"),
         ("markov", {"states": 1}, BadValue, "at least 2"),
         ("markov", {"concentration": 0}, BadValue, "above 0"),

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.corpora.sampler import Sampler, deal_windows, held_out_windows
-from scaling.errors import BadValue, BudgetBeyondCorpus, EmptyDomain
+from scaling.corpora.sampler import BudgetBeyondCorpus, EmptyDomain, Sampler, deal_windows, held_out_windows
+from scaling.errors import BadValue
 
 BLEND = {"code": 0.7, "prose": 0.3}
 

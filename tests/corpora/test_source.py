@@ -1,10 +1,11 @@
 import pytest
 
 from scaling.corpora.languages import associative, nested
-from scaling.corpora.source import CorpusSource
+from scaling.corpora.source import CorpusSource, UnknownSource
 from scaling.corpora.text import build_corpus
-from scaling.errors import BadValue, UnknownKey, UnknownSource, VocabularyMismatch
+from scaling.errors import BadValue, UnknownKey
 from scaling.study import Study, Trunk, read_study, spell_out
+from scaling.study.grid import VocabularyMismatch
 
 LANGUAGES = """
 [corpus]

@@ -4,18 +4,12 @@ import sys
 import polars as pl
 import pytest
 
+from scaling.corpora.files import MissingFolder
 from scaling.corpora.source import CorpusSource
-from scaling.corpora.text import build_corpus
-from scaling.errors import (
-    DatasetNotFound,
-    MissingFolder,
-    MissingPackage,
-    MissingTextColumn,
-    NoText,
-    TooManyDomains,
-    UnknownDomain,
-    UnreadableText,
-)
+from scaling.corpora.tables import DatasetNotFound, MissingTextColumn, UnreadableText
+from scaling.corpora.text import UnknownDomain, build_corpus
+from scaling.corpora.write import NoText, TooManyDomains
+from scaling.errors import MissingPackage
 
 ROWS = [{"text": f"Row {i} says {i * i}.", "lang": ("de", "en/us")[i % 3 == 0], "n": i} for i in range(300)]
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scaling.corpora.files import MissingFolder, PackageNotInstalled
 from scaling.corpora.source import LanguageSource
 from scaling.corpora.text import CorpusSource, build_corpus
-from scaling.errors import DiskFull, MissingFolder, PackageNotInstalled
+from scaling.files import DiskFull
 from scaling.study import read_study
 
 

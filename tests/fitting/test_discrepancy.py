@@ -12,8 +12,8 @@ from pytest import approx
 from worlds import CHINCHILLA, square
 
 from scaling import laws
-from scaling.fit import Fit, fit
-from scaling.fit.discrepancy import Misses, Support, expected
+from scaling.fitting import Fit, fit
+from scaling.fitting.discrepancy import Misses, Support, expected
 from scaling.laws import chinchilla, power_law, power_law_floor, power_mean
 
 AHEAD = {"N": [2e9, 4e9], "D": [6e10, 2e11]}

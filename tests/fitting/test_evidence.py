@@ -9,9 +9,11 @@ from pytest import approx
 from worlds import CHINCHILLA, square
 
 from scaling import laws
-from scaling.errors import BadOption, MissingColumns, NotALikelihood, NothingHeldOut
-from scaling.fit import compare, cross_validate, fit
-from scaling.fit.crossval import stacking_weights
+from scaling.errors import BadOption, MissingColumns
+from scaling.fitting import compare, cross_validate, fit
+from scaling.fitting.crossval import stacking_weights
+from scaling.fitting.evidence import NothingHeldOut
+from scaling.fitting.result import NotALikelihood
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,10 @@ import pytest
 from pytest import approx
 
 from scaling import extrapolate, laws
-from scaling.errors import BadOption, BadPredictor, CurveTooShort, MissingColumns, NonFiniteLoss
-from scaling.fit import fit
+from scaling.errors import BadOption, MissingColumns
+from scaling.fitting import fit
+from scaling.fitting.data import BadPredictor, NonFiniteLoss
+from scaling.fitting.extrapolation import CurveTooShort
 from scaling.published import open_published
 
 X = np.geomspace(1e6, 1e9, 16)
@@ -195,7 +197,7 @@ def test_extrapolate_is_nearer_than_single_laws(published, monkeypatch):
 
 def test_extrapolate_is_not_led_astray_by_one_law(monkeypatch):
     """A single law that runs away, or has no value ahead, moves the median little and never out of sight."""
-    module = importlib.import_module("scaling.fit.extrapolate")
+    module = importlib.import_module("scaling.fitting.extrapolation")
     runs = {"D": X, "loss": noisy(with_floor(X), 0.005, 2)}
     monkeypatch.setattr(module, "_single_laws", lambda model, ahead: np.empty((0, len(ahead))))
     alone = extrapolate(runs, D=AHEAD)

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from pytest import approx
 from worlds import CHINCHILLA, grid, square
 
-from scaling import laws
-from scaling.errors import BadOption, LawNotSaved, MissingColumns, UnreadableFit
-from scaling.fit import Fit, fit, text
-from scaling.fit.estimate import minimise, prepare
-from scaling.fit.resample import Clusters, bootstrap_weights
+from scaling import laws, show
+from scaling.errors import BadOption, MissingColumns
+from scaling.fitting import Fit, fit
+from scaling.fitting.estimate import minimise, prepare
+from scaling.fitting.resample import Clusters, bootstrap_weights
+from scaling.fitting.result import LawNotSaved, UnreadableFit
 from scaling.laws import chinchilla
 
 
@@ -151,11 +152,11 @@ def test_clustered_bootstrap_matches_the_wider_interval_of_the_chinchilla_points
 
 def test_bootstrap_recovers_the_minimum_of_every_draw(published):
     """Every draw solved again from a disturbed place ends no lower than 1e-8, relative."""
-    from scaling.fit.data import read
-    from scaling.fit.estimate import build, minimise
-    from scaling.fit.objective import objective
-    from scaling.fit.resample import bootstrap_weights, clusters
-    from scaling.fit.solve import solve
+    from scaling.fitting.data import read
+    from scaling.fitting.estimate import build, minimise
+    from scaling.fitting.objective import objective
+    from scaling.fitting.resample import bootstrap_weights, clusters
+    from scaling.fitting.solve import solve
 
     law = laws.describe(chinchilla)
     data = read(law, besiroglu(published))
@@ -246,10 +247,10 @@ def test_fit_is_invariant_to_how_runs_are_handed_over(noisy):
 
 def test_fit_is_invariant_to_chunks(noisy, monkeypatch):
     one = fit(chinchilla, noisy, bootstrap=40)
-    monkeypatch.setattr(sys.modules["scaling.fit.solve"], "_CELLS", 64)
+    monkeypatch.setattr(sys.modules["scaling.fitting.solve"], "_CELLS", 64)
     other = fit(chinchilla, noisy, bootstrap=40)
     np.testing.assert_allclose(other.draws["alpha"], one.draws["alpha"], rtol=1e-6)
-    monkeypatch.setattr(sys.modules["scaling.fit.problem"], "_BLOCK_ROWS", 7)
+    monkeypatch.setattr(sys.modules["scaling.fitting.problem"], "_BLOCK_ROWS", 7)
     other = fit(chinchilla, noisy, bootstrap=40, priors={"E": (1.7, 0.1)})
     monkeypatch.undo()
     one = fit(chinchilla, noisy, bootstrap=40, priors={"E": (1.7, 0.1)})
@@ -504,11 +505,11 @@ def test_fit_prints_errors_to_the_digits_they_support(published):
 
 
 def test_an_error_of_the_arithmetic_is_no_error():
-    assert text.with_error(1.9, 2.3e-16) == text.with_error(1.9, 0.0) == text.with_error(1.9, np.nan) == "1.9"
-    assert text.with_error(1e11, 3.1e-5) == "1e+11"
-    assert text.with_error(0.0, 19.0) == "0 ± 19"
-    assert text.with_error(1.81722, 0.0257) == "1.817 ± 0.026"
-    assert text.interval(1.9, 1.9 + 4e-16, 0.95) == "95 % [1.9, 1.9]"
+    assert show.with_error(1.9, 2.3e-16) == show.with_error(1.9, 0.0) == show.with_error(1.9, np.nan) == "1.9"
+    assert show.with_error(1e11, 3.1e-5) == "1e+11"
+    assert show.with_error(0.0, 19.0) == "0 ± 19"
+    assert show.with_error(1.81722, 0.0257) == "1.817 ± 0.026"
+    assert show.interval(1.9, 1.9 + 4e-16, 0.95) == "95 % [1.9, 1.9]"
 
 
 def test_fit_as_html_escapes_names(noisy):
@@ -590,6 +591,6 @@ def test_saved_fit_names_what_it_lacks(noisy, tmp_path):
 
 def test_fit_imports_nothing_slow():
     slow = ("torch", "lmfit", "scipy.stats", "matplotlib")
-    code = f"import sys, scaling.fit; print([m for m in {slow} if m in sys.modules])"
+    code = f"import sys, scaling.fitting; print([m for m in {slow} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

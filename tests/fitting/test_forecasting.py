@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from worlds import CHINCHILLA, grid, square
 
-from scaling.errors import BadOption, BadPath, NoDraws, NotALaw, PathBeforeRuns
-from scaling.fit import ComputePath, fit, forecast
+from scaling.errors import BadOption
+from scaling.fitting import ComputePath, fit, forecast
+from scaling.fitting.forecasting import BadPath, NoDraws, PathBeforeRuns
 from scaling.laws import chinchilla, compute_only, power_law_floor, with_repeats
+from scaling.laws.base import NotALaw
 from scaling.laws.optimal import optimum
 
 PATH = ComputePath(start_year=2025, start_flops=1e19, growth=(4, 5))

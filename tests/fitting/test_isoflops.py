@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import CHINCHILLA
 
-from scaling.errors import BadOption, MissingColumns, TooFewScales
-from scaling.fit.isoflop import budgets, curve_vertex, isoflop
+from scaling.errors import BadOption, MissingColumns
+from scaling.fitting.data import TooFewScales
+from scaling.fitting.isoflops import budgets, curve_vertex, isoflop
 from scaling.laws import chinchilla
 from scaling.laws.optimal import optimum
 from scaling.published import open_published

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from worlds import CHINCHILLA, square
 
-from scaling.errors import LawFails
-from scaling.fit import fit, parallel
-from scaling.fit.estimate import bootstrap_draws, minimise, prepare
-from scaling.fit.resample import clusters
+from scaling.fitting import fit, parallel
+from scaling.fitting.estimate import bootstrap_draws, minimise, prepare
+from scaling.fitting.problem import LawFails
+from scaling.fitting.resample import clusters
 from scaling.laws import chinchilla, describe
 
 

@@ -6,9 +6,10 @@ from pytest import approx
 from worlds import CHINCHILLA, grid, square
 
 from scaling import laws
-from scaling.errors import BadOption, UnknownParameter
-from scaling.fit import as_lmfit, fit, profile
+from scaling.errors import BadOption
+from scaling.fitting import as_lmfit, fit, profile
 from scaling.laws import chinchilla
+from scaling.laws.base import UnknownParameter
 
 
 @pytest.fixture(scope="module")

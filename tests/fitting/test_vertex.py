@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaling.errors import TooFewScales
-from scaling.fit.vertex import vertex
+from scaling.fitting.data import TooFewScales
+from scaling.fitting.vertex import vertex
 
 
 @given(st.floats(-1, 1), st.floats(0.05, 2), st.floats(-5, 5))

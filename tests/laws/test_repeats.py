@@ -5,7 +5,6 @@ import pytest
 from pytest import approx
 
 import scaling
-from scaling.errors import NotALaw
 from scaling.laws import (
     chinchilla,
     describe,
@@ -21,6 +20,7 @@ from scaling.laws import (
     with_overfitting,
     with_repeats,
 )
+from scaling.laws.base import NotALaw
 
 TRUTH = {"N_c": 1e6, "D_c": 1e7, "alpha_N": 0.15, "alpha_D": 0.2}
 

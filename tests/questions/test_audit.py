@@ -7,22 +7,25 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scaling.errors import (
-    BadOption,
-    BadPredictor,
-    EmptyStep,
-    MissingColumns,
-    NonFiniteLoss,
-    NotALaw,
-    TooFewRunsToAudit,
-    TooFewScales,
-)
-from scaling.fit import fit
+from scaling.errors import BadOption, MissingColumns
+from scaling.fitting import fit
+from scaling.fitting.data import BadPredictor, NonFiniteLoss, TooFewScales
 from scaling.laws import chinchilla, compute_only, power_mean
+from scaling.laws.base import NotALaw
 from scaling.laws.optimal import optimum
 from scaling.published import open_published
-from scaling.questions.audit import CANNOT_TELL, FRAGILE, PORIAN_2024, ROBUST, audit, chain, influence
-from scaling.questions.multiverse import CHOICES, OBJECTIVES, OUTCOMES, USUAL, multiverse
+from scaling.questions._audit.answer import (
+    CANNOT_TELL,
+    FRAGILE,
+    PORIAN_2024,
+    ROBUST,
+    EmptyStep,
+    TooFewRunsToAudit,
+    audit,
+    chain,
+    influence,
+)
+from scaling.questions._audit.multiverse import CHOICES, OBJECTIVES, OUTCOMES, USUAL, multiverse
 
 TRUTH = {"E": 1.7, "A": 400.0, "B": 1200.0, "alpha": 0.34, "beta": 0.33}
 

@@ -9,13 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scaling.budget import allocate
-from scaling.errors import MissingRuns
-from scaling.fit import compare, fit
+from scaling.design.allocation import allocate
+from scaling.fitting import compare, fit
 from scaling.laws import chinchilla, kaplan, power_mean, repeated_data, with_repeats
-from scaling.questions.compute import CANNOT_TELL, FALLS, misses, next_decade, rises, seed_spread
-from scaling.questions.trained import origins, what_was_trained
-from scaling.records import append_rows
+from scaling.questions._decade.answer import CANNOT_TELL, FALLS, misses, next_decade, rises, seed_spread
+from scaling.questions.provenance import origins, what_was_trained
+from scaling.records import MissingRuns, append_rows
 from scaling.store import open_runs
 from scaling.verdict import Estimate, Reach
 

@@ -7,22 +7,16 @@ import polars as pl
 import pytest
 from scipy.stats import binom
 
-from scaling.errors import (
-    BadOption,
-    BadPredictor,
-    MissingColumns,
-    MixedConventions,
-    NonFiniteLoss,
-    TooFewScales,
-)
-from scaling.fit import fit
+from scaling.errors import BadOption, MissingColumns
+from scaling.fitting import fit
+from scaling.fitting.data import BadPredictor, MixedConventions, NonFiniteLoss, TooFewScales
 from scaling.laws import bnsl, chinchilla, compute_only
 from scaling.questions import plateau
-from scaling.questions.frontier import frontier
-from scaling.questions.metrics import metrics, naive
-from scaling.questions.rivals import CONTINUES, FLAT, SLOWS, Jury, Scored, measured, rivals, stacked
-from scaling.questions.trial import ALARMS
-from scaling.questions.worlds import (
+from scaling.questions._plateau.cases import ALARMS
+from scaling.questions._plateau.frontier import frontier
+from scaling.questions._plateau.metrics import metrics, naive
+from scaling.questions._plateau.rivals import CONTINUES, FLAT, SLOWS, Jury, Scored, measured, rivals, stacked
+from scaling.questions._plateau.worlds import (
     NO_PLATEAU,
     PLATEAUS,
     UNDECIDED,

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 import scaling
-from scaling.questions.trained import one_corpus
+from scaling.questions.provenance import one_corpus
 
 QUICKSTART = Path(__file__).parents[2] / "runs" / "quickstart"
 

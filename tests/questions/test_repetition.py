@@ -8,12 +8,20 @@ import polars as pl
 import pytest
 from pytest import approx
 
-from scaling.errors import MissingColumns, NothingRepeats
-from scaling.fit import fit
+from scaling.errors import MissingColumns
+from scaling.fitting import fit
 from scaling.laws import chinchilla, effective_data, ensemble, overfitting, with_repeats
-from scaling.questions.levers import best_passes, levers
-from scaling.questions.passes import passes
-from scaling.questions.repetition import CANNOT, FADE, HURT, judge, passes_table, repetition
+from scaling.questions._repetition.answer import (
+    CANNOT,
+    FADE,
+    HURT,
+    NothingRepeats,
+    judge,
+    passes_table,
+    repetition,
+)
+from scaling.questions._repetition.interventions import best_passes, levers
+from scaling.questions._repetition.repeats import passes
 
 PLAIN = {"E": 1.5, "A": 60.0, "B": 900.0, "alpha": 0.4, "beta": 0.45}
 LAWS = (chinchilla, with_repeats(chinchilla), overfitting)

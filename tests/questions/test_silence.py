@@ -7,18 +7,28 @@ import polars as pl
 import pytest
 from scipy.special import expit
 
-from scaling.errors import (
-    BadOption,
+from scaling.errors import BadOption, MissingColumns
+from scaling.published import open_published
+from scaling.questions._index.answer import (
     DatesOutOfOrder,
     LonelyBenchmark,
     MissingAnchor,
-    MissingColumns,
-    NegativeMonths,
     ScoresOutOfRange,
+    index,
+    index_as_of,
+    month_ends,
+    months_later,
+    replay,
 )
-from scaling.published import open_published
-from scaling.questions.index import index, index_as_of, month_ends, months_later, replay
-from scaling.questions.silence import DISAGREE, LITTLE, PLATEAU, ComputePaced, Renewal, silence
+from scaling.questions._silence.answer import (
+    DISAGREE,
+    LITTLE,
+    PLATEAU,
+    ComputePaced,
+    NegativeMonths,
+    Renewal,
+    silence,
+)
 
 
 @pytest.mark.parametrize(("months", "factor"), [(14, 1.78), (24, 2.96), (36, 4.65)])

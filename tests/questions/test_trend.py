@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from pytest import approx
 
-from scaling.errors import BadOption, MissingColumns, TooFewRecords
-from scaling.questions.trend import trend
+from scaling.errors import BadOption, MissingColumns
+from scaling.questions._trend.answer import TooFewRecords, trend
 
 FIRST = datetime.date(2023, 1, 1)
 

@@ -10,29 +10,28 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scaling.errors import (
+from scaling.errors import BadOption, ScenarioError
+from scaling.fitting import Fit, fit
+from scaling.fitting.result import UnreadableFit
+from scaling.laws import HOFFMANN_2022, MUENNIGHOFF_2023, chinchilla, compute_only, optimum, repeated_data
+from scaling.laws.base import NotALaw
+from scaling.questions import Input, Inputs, Wall, read_inputs, wall
+from scaling.questions._wall.answer import AFTER, BEFORE, CANNOT_SAY, NONE
+from scaling.questions._wall.inputs import (
+    SCENARIOS,
     BadInput,
-    BadOption,
     InputOutOfRange,
     LowAboveHigh,
     MissingInput,
     MissingScenario,
     NegativeGrowth,
-    NotALaw,
-    ScenarioError,
     UnknownDistribution,
     UnknownInput,
-    UnreadableFit,
     UnreadableScenario,
     WrongUnit,
 )
-from scaling.fit import Fit, fit
-from scaling.laws import HOFFMANN_2022, MUENNIGHOFF_2023, chinchilla, compute_only, optimum, repeated_data
-from scaling.questions import Input, Inputs, Wall, read_inputs, wall
-from scaling.questions.inputs import SCENARIOS
-from scaling.questions.roles import Demand
-from scaling.questions.sensitivity import rank_shares
-from scaling.questions.wall import AFTER, BEFORE, CANNOT_SAY, NONE
+from scaling.questions._wall.roles import Demand
+from scaling.questions._wall.sensitivity import rank_shares
 
 PUBLISHED = SCENARIOS / "published-2024.toml"
 

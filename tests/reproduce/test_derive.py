@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scaling.errors import MissingPublished
-from scaling.fit import Fit
+from scaling.fitting import Fit
 from scaling.published import SOURCES
+from scaling.published.access import MissingPublished
 from scaling.reproduce.derive import FITS, TABLES, derive, provenance
 
 FOLDER = Path(__file__).parents[2] / "runs" / "published"

@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scaling.errors import MissingColumns, TooFewScales
+from scaling.errors import MissingColumns
+from scaling.fitting.data import TooFewScales
 from scaling.laws import chinchilla
 from scaling.reproduce import isoflop_exponent, isoflop_sweeps
 

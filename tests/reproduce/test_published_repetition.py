@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scaling.fit import profile
+from scaling.fitting import profile
 from scaling.reproduce import repetition_fit, repetition_r2, repetition_runs
 
 

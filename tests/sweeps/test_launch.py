@@ -20,21 +20,21 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 import scaling
-from scaling.corpora.sampler import held_out_windows
+from scaling.corpora.sampler import BudgetBeyondCorpus, held_out_windows
 from scaling.corpora.text import Corpus
-from scaling.errors import BadOption, BudgetBeyondCorpus, DeviceNotFound, StudyChanged, WorkersFailed
+from scaling.errors import BadOption
 from scaling.leases import Lease
 from scaling.records import append_rows
-from scaling.store import Store
+from scaling.store import Store, StudyChanged
 from scaling.study import Trunk, read_study
+from scaling.sweeps.engines.local import EXIT_NO_ROOM, LocalEngine
+from scaling.sweeps.launch import ATTEMPTS, WorkersFailed
+from scaling.sweeps.machine import DeviceNotFound, find_gpu
+from scaling.sweeps.pack import pack_trunks, tokens_to_train
+from scaling.sweeps.plan import plan_sweep
 from scaling.train import worker
-from scaling.train.engine import EXIT_NO_ROOM, LocalEngine
-from scaling.train.machine import find_gpu
-from scaling.train.packs import pack_trunks, tokens_to_train
-from scaling.train.plan import plan_sweep
 from scaling.train.schedule import trunk_share
 from scaling.train.stack import Stack
-from scaling.train.sweep import ATTEMPTS
 from scaling.train.worker import FINAL_WINDOWS
 
 STUDY = """
@@ -303,7 +303,7 @@ def test_sweep_gives_up_a_stack_that_something_keeps_stopping(tmp_path, library)
 
 def test_a_stack_whose_lease_another_launcher_took_is_left_to_it(study, monkeypatch):
     """As after a long sleep of this machine: the worker is stopped, and what the other one did is not done again."""
-    monkeypatch.setattr("scaling.train.sweep._REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr("scaling.sweeps.launch._REFRESH_SECONDS", 0.0)
     lost = []
 
     def refresh(lease):

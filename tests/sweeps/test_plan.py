@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 import scaling
-from scaling.errors import ModelTooLarge, WorkersFailed
 from scaling.flops import Shape
 from scaling.store import Store
 from scaling.study import Trunk, read_study
-from scaling.train import machine, packs, plan, worker
-from scaling.train.packs import Pack, pack_trunks, stack_bytes
-from scaling.train.plan import plan_sweep
+from scaling.sweeps import machine, pack, plan
+from scaling.sweeps.launch import WorkersFailed
+from scaling.sweeps.pack import ModelTooLarge, Pack, pack_trunks, stack_bytes
+from scaling.sweeps.plan import plan_sweep
+from scaling.train import worker
 from scaling.train.worker import Worker
 
 STUDY = """
@@ -113,15 +114,15 @@ def test_stacks_are_as_large_as_memory_allows():
     assert [len(p.trunks) for p in pack_trunks(trunks, "c", 1, False, room)] == [3, 3, 2]
     members = tuple(replace(trunks[0], member=m) for m in range(4))
     with pytest.raises(ModelTooLarge, match=r"4 models together .* one worker has"):
-        pack_trunks(members, "c", 1, False, packs.passes_and_bytes(trunks[0], 4, 0)[1] - 1)
+        pack_trunks(members, "c", 1, False, pack.passes_and_bytes(trunks[0], 4, 0)[1] - 1)
 
 
 def test_a_batch_goes_through_in_the_fewest_passes_that_fit():
     trunk = Trunk(width=512, budgets=(2**20,), tokens_per_step=2**15)
     whole, halves = stack_bytes(trunk, 1), stack_bytes(trunk, 1, passes=2)
-    assert packs.passes_and_bytes(trunk, 1, whole) == (1, whole)
-    assert packs.passes_and_bytes(trunk, 1, whole - 1) == (2, halves)
-    assert packs.passes_and_bytes(trunk, 1, 0)[0] == 2**15 // 128
+    assert pack.passes_and_bytes(trunk, 1, whole) == (1, whole)
+    assert pack.passes_and_bytes(trunk, 1, whole - 1) == (2, halves)
+    assert pack.passes_and_bytes(trunk, 1, 0)[0] == 2**15 // 128
     assert [p.trunks for p in pack_trunks((trunk,), "c", 1, False, whole - 1)] == [(trunk,)]
 
 
@@ -133,7 +134,7 @@ def test_budgets_that_differ_share_a_stack_where_few_steps_are_for_nothing():
         gpu: [{t.seed for t in p.trunks} for p in pack_trunks(trunks, "c", 1, gpu)] for gpu in (True, False)
     }
     assert stacks == {True: [{0, 1, 2, 3}, {4}], False: [{0, 1}, {3}, {2}, {4}]}
-    assert packs.together(trunks[:3]).budgets == (2**13, 3 * 2**14, 2**16)
+    assert pack.together(trunks[:3]).budgets == (2**13, 3 * 2**14, 2**16)
 
 
 def test_a_stack_that_was_begun_stays_as_it_is_where_it_fits():
@@ -191,7 +192,7 @@ print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 
 def test_an_evaluation_pass_shrinks_with_the_vocabulary_and_not_below_a_window():
     def tokens(vocabulary, gpu, context=128):
-        return packs.evaluation_tokens(Shape(width=64, vocabulary=vocabulary, context=context), 8, gpu=gpu)
+        return pack.evaluation_tokens(Shape(width=64, vocabulary=vocabulary, context=context), 8, gpu=gpu)
 
     assert [tokens(v, gpu=True) for v in (64, 256, 1024, 50_257)] == [65_536, 65_536, 65_536, 1335]
     assert [tokens(v, gpu=False) for v in (64, 256, 1024, 50_257)] == [4096, 4096, 4096, 1335]
@@ -201,6 +202,6 @@ def test_an_evaluation_pass_shrinks_with_the_vocabulary_and_not_below_a_window()
 
 
 def test_what_the_launcher_knows_without_torch_is_what_workers_use():
-    assert packs._WINDOWS == worker.FINAL_WINDOWS
+    assert pack._WINDOWS == worker.FINAL_WINDOWS
     assert 1e8 < machine.total_memory() < 1e14
     assert 1e8 < machine.product_ceiling() < 1e14

@@ -9,8 +9,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from scaling.errors import CorruptCheckpoint, DiskFull
+from scaling.files import DiskFull
 from scaling.train import checkpoint
+from scaling.train.checkpoint import CorruptCheckpoint
 
 TENSORS = {"weights": torch.arange(10_000.0)}
 

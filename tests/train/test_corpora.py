@@ -7,12 +7,11 @@ import pytest
 
 import scaling
 from scaling.corpora.languages import language
-from scaling.corpora.sampler import held_out_windows
-from scaling.corpora.text import build_corpus
-from scaling.errors import EmptyDomain, UnknownDomain
+from scaling.corpora.sampler import EmptyDomain, held_out_windows
+from scaling.corpora.text import UnknownDomain, build_corpus
 from scaling.store import Store
 from scaling.study import read_study
-from scaling.train.sweep import plan_sweep
+from scaling.sweeps.launch import plan_sweep
 from scaling.units import bits_per_byte
 
 REST = """

@@ -10,7 +10,7 @@ from scaling.corpora.sampler import Sampler, held_out_windows
 from scaling.errors import BadValue
 from scaling.records import read_rows
 from scaling.study import Trunk
-from scaling.train.packs import pack_trunks
+from scaling.sweeps.pack import pack_trunks
 from scaling.train.stack import Stack
 from scaling.train.worker import Worker
 

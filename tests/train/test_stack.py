@@ -9,7 +9,8 @@ import torch.nn.functional as F
 
 from scaling.corpora.sampler import held_out_windows
 from scaling.flops import ACTIVATIONS, count_parameters
-from scaling.study import COOLDOWNS, OPTIMIZERS, Trunk
+from scaling.study import Trunk
+from scaling.study.grid import COOLDOWNS, OPTIMIZERS
 from scaling.train import checkpoint
 from scaling.train.model import _norm, initial_weights, layout, matrix_views
 from scaling.train.optim import BETA1, EPSILON, AdamW, orthogonal
@@ -163,7 +164,7 @@ def test_losses_are_invariant_to_the_windows_of_an_evaluation_pass(corpus, monke
     stack.advance(20, constant)
     windows = held_out_windows(corpus, "code", 32, 50)
     at_once, seen, plain = stack.evaluate(windows), [], F.cross_entropy
-    monkeypatch.setattr("scaling.train.packs.EVALUATION_LOGITS", 2**17)
+    monkeypatch.setattr("scaling.sweeps.pack.EVALUATION_LOGITS", 2**17)
     monkeypatch.setattr(F, "cross_entropy", lambda x, *a, **k: seen.append(x.numel()) or plain(x, *a, **k))
     assert stack.evaluate(windows) == pytest.approx(at_once, rel=1e-6)
     assert len(seen) == 8 and max(seen) <= 2**17

@@ -16,8 +16,8 @@ import scaling.train.worker
 from scaling.corpora.text import Corpus
 from scaling.records import read_rows
 from scaling.study import Trunk
+from scaling.sweeps.pack import Pack
 from scaling.train.curve import cooldown_steps
-from scaling.train.packs import Pack
 from scaling.train.worker import Stopped, Worker
 
 TRUNK = Trunk(

@@ -8,16 +8,45 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.errors import BadOption, EmptyStep, MissingColumns, TooFewRunsToAudit
-from scaling.fit import Fit, fit
-from scaling.fit.data import Table, as_frame
-from scaling.fit.isoflop import isoflop
-from scaling.fit.text import two_digits
+from scaling.errors import BadOption, MissingColumns, QuestionError
+from scaling.fitting import Fit, fit
+from scaling.fitting.data import Table, as_frame
+from scaling.fitting.isoflops import isoflop
 from scaling.laws import chinchilla, kaplan, power_mean
 from scaling.laws.base import describe
-from scaling.questions.multiverse import CHOICES, OUTCOMES, multiverse, outcomes, prices
+from scaling.questions._audit.multiverse import CHOICES, OUTCOMES, multiverse, outcomes, prices
+from scaling.show import two_digits
 from scaling.units import power_of_ten
 from scaling.verdict import Estimate, Reach, Verdict, percent
+
+
+class TooFewRunsToAudit(QuestionError):
+    """Too few runs to leave some out and fit the rest."""
+
+    law: str
+    needed: int
+    given: int
+
+    def __str__(self) -> str:
+        return (
+            f"an audit of {self.law} leaves runs out and needs {self.needed} or more, but got {self.given}. "
+            f"Train more, or fit once and say so: fit({self.law}, runs)."
+        )
+
+
+class EmptyStep(QuestionError):
+    """A step of a chain that no runs belong to."""
+
+    step: dict[str, object]
+    combinations: int
+
+    def __str__(self) -> str:
+        asked = ", ".join(f"{name} = {value!r}" for name, value in self.step.items())
+        return (
+            f"asked for the runs with {asked}, but there are none among the {self.combinations} combinations of these "
+            "columns. Name one that is there, e.g. from runs.select(...).unique()."
+        )
+
 
 QUESTION = "How fragile is this law: do the defensible ways to fit the same runs agree?"
 

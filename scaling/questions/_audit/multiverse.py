@@ -17,15 +17,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.errors import BadPredictor, MissingColumns, NotALaw, TooFewScales
-from scaling.fit.data import Table, as_frame, compute
-from scaling.fit.estimate import fit, minimise, prepare
-from scaling.fit.evidence import distinct_names
-from scaling.fit.isoflop import isoflop
-from scaling.fit.problem import Problem
-from scaling.fit.solve import Solution, solve
+from scaling.errors import MissingColumns
+from scaling.fitting.data import BadPredictor, Table, TooFewScales, as_frame, compute
+from scaling.fitting.estimate import fit, minimise, prepare
+from scaling.fitting.evidence import distinct_names
+from scaling.fitting.isoflops import isoflop
+from scaling.fitting.problem import Problem
+from scaling.fitting.solve import Solution, solve
 from scaling.laws import chinchilla, compute_only, kaplan, power_mean
-from scaling.laws.base import Law, describe
+from scaling.laws.base import Law, NotALaw, describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
 
 Array = NDArray[np.float64]
@@ -80,7 +80,7 @@ class _Case:
 
 @dataclass(frozen=True, eq=False)
 class Price:
-    """A way to count compute: C / D = 6 N + k √N, k as in `scaling.budget.flops_per_token`, of either sign."""
+    """A way to count compute: C / D = 6 N + k √N, k as in `design.allocation.flops_per_token`, of either sign."""
 
     C: Array
     k: float

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import polars as pl
 
-from scaling.budget import Allocation, Estimated, allocate
-from scaling.fit import Comparison, Fit
+from scaling.design.allocation import Allocation, Estimated, allocate
+from scaling.fitting import Comparison, Fit
 from scaling.units import power_of_ten, print_count
 from scaling.verdict import Estimate, Prose, Reach, Verdict, between, percent
 

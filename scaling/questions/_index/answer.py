@@ -11,14 +11,58 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.errors import (
-    BadOption,
-    DatesOutOfOrder,
-    LonelyBenchmark,
-    MissingAnchor,
-    MissingColumns,
-    ScoresOutOfRange,
-)
+from scaling.errors import BadOption, MissingColumns, QuestionError
+
+
+class ScoresOutOfRange(QuestionError):
+    """Scores that are not shares."""
+
+    low: float
+    high: float
+    count: int
+
+    def __str__(self) -> str:
+        return (
+            f"asked for an index of scores in [0, 1], but {self.count} lie outside: they run from {self.low:g} to "
+            f"{self.high:g}. Divide percentages by 100, and drop rows without a score."
+        )
+
+
+class LonelyBenchmark(QuestionError):
+    """A benchmark that only one model has taken, so that nothing ties it to the rest."""
+
+    benchmark: str
+    models: int
+
+    def __str__(self) -> str:
+        return f"asked for an index with {self.benchmark!r}, but only {self.models} model took it. Drop that benchmark."
+
+
+class MissingAnchor(QuestionError):
+    """The benchmark that sets zero and unit of the index is not among the scores."""
+
+    anchor: str
+    known: list[str]
+
+    def __str__(self) -> str:
+        return (
+            f"asked for an index anchored on {self.anchor!r}, but the scores are on "
+            f"{', '.join(self.known[:5]) or 'nothing'}. Name one of these as anchor."
+        )
+
+
+class DatesOutOfOrder(QuestionError):
+    """Dates of a replay that do not go forward."""
+
+    earlier: object
+    later: object
+
+    def __str__(self) -> str:
+        return (
+            f"asked for a replay at {self.earlier} and then at {self.later}, but that goes back. Sort the dates, each "
+            "one once."
+        )
+
 
 _ITERATIONS = 300
 

@@ -8,10 +8,21 @@ import numpy as np
 import polars as pl
 
 from scaling.errors import BadOption
-from scaling.fit.data import Array, Table, as_frame
-from scaling.questions.frontier import Frontier, frontier
-from scaling.questions.metrics import metrics
-from scaling.questions.rivals import (
+from scaling.fitting.data import Array, Table, as_frame
+from scaling.questions._plateau.cases import (
+    ALARMS,
+    BEYOND,
+    DRAWS,
+    ONSETS,
+    SEEDS,
+    Case,
+    case_of,
+    further,
+    rival_table,
+)
+from scaling.questions._plateau.frontier import Frontier, frontier
+from scaling.questions._plateau.metrics import metrics
+from scaling.questions._plateau.rivals import (
     CONTINUES,
     FLAT,
     SLOWS,
@@ -21,8 +32,7 @@ from scaling.questions.rivals import (
     rivals,
     together,
 )
-from scaling.questions.trial import ALARMS, BEYOND, DRAWS, ONSETS, SEEDS, Case, case_of, further, rival_table
-from scaling.questions.worlds import (
+from scaling.questions._plateau.worlds import (
     UNDECIDED,
     Simulator,
 )

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from scaling.fit.data import Array
-from scaling.questions.frontier import Frontier
-from scaling.questions.rivals import CONTINUES, FLAT, SLOWS, Jury, rivals, stacked
-from scaling.questions.worlds import (
+from scaling.fitting.data import Array
+from scaling.questions._plateau.frontier import Frontier
+from scaling.questions._plateau.rivals import CONTINUES, FLAT, SLOWS, Jury, rivals, stacked
+from scaling.questions._plateau.worlds import (
     PLATEAUS,
     UNDECIDED,
     Simulator,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.errors import BadOption, MixedConventions, TooFewScales
-from scaling.fit.data import Array, Table, as_frame, compute, read
+from scaling.errors import BadOption
+from scaling.fitting.data import Array, MixedConventions, Table, TooFewScales, as_frame, compute, read
 from scaling.laws import compute_only
 from scaling.laws.base import along, describe
 

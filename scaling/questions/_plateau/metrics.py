@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from scaling.questions.frontier import Frontier
+from scaling.questions._plateau.frontier import Frontier
 
 ANSWER_TOKENS = 5
 """Tokens of the answer whose log-probability and exact match are scored."""

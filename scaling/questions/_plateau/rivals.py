@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from scaling.fit.data import Array
+from scaling.fitting.data import Array
 from scaling.laws import bnsl, power_law
 from scaling.laws import plateau as plateau_law
 from scaling.laws.repetition import effective_data
-from scaling.questions.frontier import Frontier
+from scaling.questions._plateau.frontier import Frontier
 
 CONTINUES, SLOWS, FLAT = "power law continues", "slows down", "flat beyond C"
 """What a rival says."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.fit.data import Array
-from scaling.questions.rivals import (
+from scaling.fitting.data import Array
+from scaling.questions._plateau.rivals import (
     CONTINUES,
     FLAT,
     SLOWS,

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.errors import FitError, MissingColumns, NothingRepeats
-from scaling.fit import Fit, fit, profile
-from scaling.fit.data import read
-from scaling.fit.evidence import curve
+from scaling.errors import FitError, MissingColumns, QuestionError
+from scaling.fitting import Fit, fit, profile
+from scaling.fitting.data import read
+from scaling.fitting.evidence import curve
 from scaling.laws import (
     chinchilla,
     data_constrained,
@@ -22,11 +22,24 @@ from scaling.laws import (
     with_overfitting,
     with_repeats,
 )
-from scaling.questions.compute import rises, seed_spread
-from scaling.questions.levers import levers
-from scaling.questions.passes import Passes, passes
+from scaling.questions._decade.answer import rises, seed_spread
+from scaling.questions._repetition.interventions import levers
+from scaling.questions._repetition.repeats import Passes, passes
 from scaling.units import print_count
 from scaling.verdict import Estimate, Reach, Verdict, between, percent
+
+
+class NothingRepeats(QuestionError):
+    """A question about repeated tokens, asked of runs that repeat none."""
+
+    runs: int
+
+    def __str__(self) -> str:
+        return (
+            f"asked what a repeated token is worth, but all {self.runs} runs saw every token once. Train some with a "
+            "unique_budget below their D and max_epochs above 1, as in runs/repetition/study.toml."
+        )
+
 
 QUESTION = "What is a repeated token worth, when is another pass useless, and when does it hurt?"
 

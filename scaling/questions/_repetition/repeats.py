@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.fit import Fit
+from scaling.fitting import Fit
 from scaling.laws import describe
 
 Array = NDArray[np.float64]

@@ -12,11 +12,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.errors import (
-    BadOption,
-    NegativeMonths,
-)
+from scaling.errors import BadOption, QuestionError
 from scaling.verdict import Estimate, Verdict
+
+
+class NegativeMonths(QuestionError):
+    """A silence or a gap between releases that is not a positive time."""
+
+    what: str
+    found: object
+
+    def __str__(self) -> str:
+        return f"asked for {self.what} of {self.found} months, but that is no time. Give a positive number of months."
+
 
 QUESTION = "Is silence evidence of a plateau?"
 

@@ -9,7 +9,21 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.errors import BadOption, MissingColumns, TooFewRecords
+from scaling.errors import BadOption, MissingColumns, QuestionError
+
+
+class TooFewRecords(QuestionError):
+    """Too few records for a trend with a break."""
+
+    found: int
+    needed: int
+
+    def __str__(self) -> str:
+        return (
+            f"asked for the trend of {self.found} records, but a line and a broken line need {self.needed}. "
+            "Take scores over a longer time."
+        )
+
 
 Array = NDArray[np.float64]
 
@@ -42,8 +56,7 @@ class Trend:
             f"{self.records} records rise by {one['slope']:.2f} a year, {within} [{one['low']:.2f}, "
             f"{one['high']:.2f}]; with a break at {two['broken_at']}, by {two['slope']:.2f} [{two['low']:.2f}, "
             f"{two['high']:.2f}] before and {two['after']:.2f} [{two['after_low']:.2f}, {two['after_high']:.2f}] after "
-            f"it. The break "
-            f"{'lowers' if self.bic_gain > 0 else 'raises'} the BIC by {abs(self.bic_gain):.1f}."
+            f"it. The break {'lowers' if self.bic_gain > 0 else 'raises'} the BIC by {abs(self.bic_gain):.1f}."
         )
 
     __repr__ = __str__

@@ -13,16 +13,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.budget import Estimated
+from scaling import show
+from scaling.design.allocation import Estimated
 from scaling.errors import BadOption
-from scaling.fit import Fit, text
+from scaling.fitting import Fit
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
 from scaling.laws.repetition import MUENNIGHOFF_2023
-from scaling.questions.cost import Cost, cost
-from scaling.questions.inputs import Inputs, read_inputs
-from scaling.questions.roles import NEEDED
-from scaling.questions.sensitivity import rank_shares
-from scaling.questions.stock import Paths, World
+from scaling.questions._wall.cost import Cost, cost
+from scaling.questions._wall.inputs import Inputs, read_inputs
+from scaling.questions._wall.roles import NEEDED
+from scaling.questions._wall.sensitivity import rank_shares
+from scaling.questions._wall.stock import Paths, World
 from scaling.units import print_count
 from scaling.verdict import Estimate, Verdict, between
 
@@ -221,7 +222,7 @@ class Wall:
 
     def describe(self, by: float) -> str:
         """The verdict for that year and every table, as text."""
-        tables = (f"{title}\n{text.table(*cells)}" for title, cells in self._tables())
+        tables = (f"{title}\n{show.table(*cells)}" for title, cells in self._tables())
         return "\n\n".join([str(self.verdict(by)), *tables, self._footer()])
 
     def __str__(self) -> str:
@@ -230,8 +231,8 @@ class Wall:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        tables = "".join(text.html_table(*cells, title) for title, cells in self._tables())
-        return f"{tables}<div>{text.escape(self._footer())}</div>"
+        tables = "".join(show.html_table(*cells, title) for title, cells in self._tables())
+        return f"{tables}<div>{show.escape(self._footer())}</div>"
 
     def _round_year(self) -> float:
         """2030, or the first decade that ends after the start."""

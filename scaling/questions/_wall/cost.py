@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.budget import Estimated, with_unique_tokens
+from scaling.design.allocation import Estimated, with_unique_tokens
 from scaling.laws.base import describe, name_of
 from scaling.laws.optimal import optimum
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import math
 import re
@@ -17,20 +16,147 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.errors import (
-    BadInput,
-    InputOutOfRange,
-    LowAboveHigh,
-    MissingInput,
-    MissingScenario,
-    NegativeGrowth,
-    UnknownDistribution,
-    UnknownInput,
-    UnreadableScenario,
-    WrongUnit,
-)
-from scaling.fit import Fit, text
-from scaling.questions.roles import GROWTH, NEEDED, ROLES, Demand, allowed, as_factor
+from scaling import show
+from scaling.errors import ScenarioError, did_you_mean
+from scaling.fitting import Fit
+from scaling.questions._wall.roles import GROWTH, NEEDED, ROLES, Demand, allowed, as_factor
+
+
+class MissingScenario(ScenarioError):
+    """Neither a scenario of the suite nor a file."""
+
+    given: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"asked for the scenario {self.given}, but there is no such file, and the suite has "
+            f"{', '.join(self.known)}. Name one of these, or a TOML file."
+        )
+
+
+class UnreadableScenario(ScenarioError):
+    """A scenario file that is not TOML."""
+
+    path: str | Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be read as TOML: {self.reason}. Correct that place in the file."
+
+
+class MissingInput(ScenarioError):
+    """A number without which the forecast cannot be made."""
+
+    scenario: str
+    missing: list[str]
+    meanings: dict[str, str]
+
+    def __str__(self) -> str:
+        listed = "; ".join(f"{name}: {self.meanings[name]}" for name in self.missing)
+        return (
+            f"scenario {self.scenario} was asked for a wall, but it lacks {listed}. Add [inputs.{self.missing[0]}] to "
+            "the file."
+        )
+
+
+class UnknownInput(ScenarioError):
+    """A name that no input of a forecast has."""
+
+    given: str
+    known: tuple[str, ...]
+    where: str = "the scenario"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where} has {self.given!r}, which is not known. {did_you_mean(self.given, self.known)}Known: "
+            f"{', '.join(self.known)}."
+        )
+
+
+class UnknownDistribution(ScenarioError):
+    """A distribution that cannot be drawn from."""
+
+    name: str
+    given: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} was asked to be {self.given!r}, which is not a known distribution. "
+            f"{did_you_mean(self.given, self.known)}Known: {', '.join(self.known)}."
+        )
+
+
+class LowAboveHigh(ScenarioError):
+    """An interval whose low end is above its high end."""
+
+    name: str
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} was given the interval [{self.low:g}, {self.high:g}], whose low end is above its high end. "
+            "Exchange them."
+        )
+
+
+class NegativeGrowth(ScenarioError):
+    """A growth that shrinks."""
+
+    name: str
+    low: float
+    unit: str
+
+    def __str__(self) -> str:
+        least = "0" if self.unit.startswith("percent") else "1"
+        return (
+            f"{self.name} was asked to grow by {self.low:g} {self.unit}, which is negative growth. Give {least} or "
+            "more."
+        )
+
+
+class WrongUnit(ScenarioError):
+    """A unit in which an input cannot be given."""
+
+    name: str
+    given: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} was given in {self.given!r}, but it is counted in {' or '.join(self.known)}. Convert it."
+
+
+class InputOutOfRange(ScenarioError):
+    """A number that its input cannot be."""
+
+    name: str
+    found: float
+    unit: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} was given as {self.found:g} {self.unit}, but it must be {self.wanted}. "
+            "Change it in the file."
+        )
+
+
+class BadInput(ScenarioError):
+    """A key of a scenario that is missing or cannot be meant."""
+
+    name: str
+    key: str
+    found: object
+    wanted: str
+
+    def __str__(self) -> str:
+        said = (
+            f"lacks {self.key}, which" if self.found is None else f"has {self.key} = {self.found!r}, but it"
+        )
+        return f"{self.name} {said} must be {self.wanted}. Change it in the file."
+
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 
@@ -195,12 +321,12 @@ class Inputs:
         return header, [[name, str(i), i.unit, i.source, i.date] for name, i in named]
 
     def __str__(self) -> str:
-        return f"{self.name}, demand {self.demand}, from {self.start:g}\n{text.table(*self._cells())}"
+        return f"{self.name}, demand {self.demand}, from {self.start:g}\n{show.table(*self._cells())}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return text.html_table(*self._cells(), f"{self.name}, demand {self.demand}, from {self.start:g}")
+        return show.html_table(*self._cells(), f"{self.name}, demand {self.demand}, from {self.start:g}")
 
     @property
     def hash(self) -> str:
@@ -245,12 +371,10 @@ def check(name: str, given: Input, where: str = "") -> None:
         UnknownInput, UnknownDistribution, BadInput, LowAboveHigh, InputOutOfRange, NegativeGrowth, WrongUnit.
     """
     if name not in ROLES:
-        raise UnknownInput(name, tuple(ROLES), _closest(name, ROLES))
+        raise UnknownInput(name, tuple(ROLES))
     role, said = ROLES[name], where + name
     if given.distribution not in _SHAPES:
-        raise UnknownDistribution(
-            said, given.distribution, tuple(_SHAPES), _closest(given.distribution, _SHAPES)
-        )
+        raise UnknownDistribution(said, given.distribution, tuple(_SHAPES))
     if given.unit not in role.units:
         raise WrongUnit(said, given.unit, role.units)
     if not given.source.strip():
@@ -354,7 +478,7 @@ def _read(name: str, table: dict[str, Any], folder: Path) -> Input:
     table = dict(table)
     kind = _taken(name, table, "distribution", str)
     if kind not in _SHAPES:
-        raise UnknownDistribution(name, kind, tuple(_SHAPES), _closest(kind, _SHAPES))
+        raise UnknownDistribution(name, kind, tuple(_SHAPES))
     unit = _taken(name, table, "unit", str)
     source, date = (str(_taken(name, table, key, object)) for key in ("source", "date"))
     wanted: dict[str, type] = {"values": list, "fit": str, "parameter": str}
@@ -386,8 +510,4 @@ def _known(where: str, table: dict[str, Any], known: tuple[str, ...]) -> None:
     for key in table:
         if key not in known:
             every = known or ("distribution", "unit", "source", "date", "subtracted_from", *_SHAPES["normal"])
-            raise UnknownInput(key, every, _closest(key, every), where=where)
-
-
-def _closest(given: str, known: Any) -> str | None:
-    return next(iter(difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)), None)
+            raise UnknownInput(key, every, where)

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.budget import parameter_draws
-from scaling.fit import Fit
+from scaling.design.allocation import parameter_draws
+from scaling.fitting import Fit
 from scaling.laws.base import describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
 from scaling.laws.wall import text_on_offer, wall_year, worth_of_repeats
-from scaling.questions.cost import ENDLESS, Text
-from scaling.questions.inputs import Inputs, Lever
-from scaling.questions.roles import E_FOLD, ROLES, Demand
+from scaling.questions._wall.cost import ENDLESS, Text
+from scaling.questions._wall.inputs import Inputs, Lever
+from scaling.questions._wall.roles import E_FOLD, ROLES, Demand
 
 Array = NDArray[np.float64]
 

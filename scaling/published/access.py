@@ -7,7 +7,6 @@ executed, and the suite ships none of the files.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,9 +15,40 @@ from pathlib import Path
 
 import polars as pl
 
-from scaling.download import download
-from scaling.errors import MissingPackage, MissingPublished, UnknownPublished, UnreadableTable
-from scaling.published_sources import SOURCES, Reader, Source, read_csv
+from scaling.errors import MissingPackage, RecordError, did_you_mean
+from scaling.files import download
+from scaling.published.sources import SOURCES, Reader, Source, read_csv
+from scaling.records import UnreadableTable
+
+
+class UnknownPublished(RecordError):
+    """A name that no published source has."""
+
+    given: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"asked for published:{self.given}, which is not known. {did_you_mean(self.given, self.known)}Known: "
+            f"{', '.join(self.known)}."
+        )
+
+
+class MissingPublished(RecordError):
+    """A published source that is not on this machine."""
+
+    name: str
+    fetchable: bool
+
+    def __str__(self) -> str:
+        way = (
+            f"Fetch it with `scaling published fetch {self.name}`, or self.name" if self.fetchable else "Name"
+        )
+        return (
+            f"asked for published:{self.name}, which is not on this machine. {way} a folder that has it "
+            "in SCALING_PUBLISHED."
+        )
+
 
 __all__ = ["SOURCES", "Source", "catalogue", "fetch_published", "open_published"]
 
@@ -100,8 +130,7 @@ def catalogue() -> pl.DataFrame:
 
 def _source(name: str) -> Source:
     if name not in SOURCES:
-        closest = difflib.get_close_matches(name, SOURCES, n=1)
-        raise UnknownPublished(name, tuple(SOURCES), closest[0] if closest else None)
+        raise UnknownPublished(name, tuple(SOURCES))
     return SOURCES[name]
 
 

@@ -1,0 +1,1 @@
+"""How fragile is a law?"""

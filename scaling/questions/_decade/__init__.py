@@ -1,0 +1,1 @@
+"""What does the next decade of compute buy?"""

@@ -1,0 +1,1 @@
+"""One capability scale from many benchmarks, as it stands and as it stood."""

@@ -1,0 +1,1 @@
+"""Has the loss come to a plateau, or does the power law go on?"""

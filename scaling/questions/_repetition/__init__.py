@@ -1,0 +1,1 @@
+"""What is a repeated token worth, and when does it hurt?"""

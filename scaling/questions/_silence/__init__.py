@@ -1,0 +1,1 @@
+"""Is silence evidence of a plateau?"""

@@ -1,0 +1,1 @@
+"""Does the record of capability rise in one line, or bend?"""

@@ -1,0 +1,1 @@
+"""When is the data wall, and what moves it?"""

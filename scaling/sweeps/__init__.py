@@ -1,0 +1,1 @@
+"""From a study to rows: plan, pack, launch, hear; no torch. Workers are started by name and meet it in `job`."""
