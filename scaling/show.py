@@ -1,8 +1,11 @@
-"""Numbers as a reader wants them: to the digits that their errors support."""
+"""How results show themselves: numbers to the digits that their errors support, intervals, tables as text and HTML."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +72,7 @@ def _plain(value: float, error: float) -> bool:
     return max(abs(value), error) < 1e6 and (error >= 1e-5 or value == 0)
 
 
-def table(header: list[str], rows: list[list[str]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns of text, the first aligned left and the others right."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     lines = []
@@ -82,7 +85,7 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(lines)
 
 
-def html_table(header: list[str], rows: list[list[str]], caption: str) -> str:
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
     """The same as a plain HTML table."""
     head = "".join(f"<th>{escape(h)}</th>" for h in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows)
@@ -91,6 +94,57 @@ def html_table(header: list[str], rows: list[list[str]], caption: str) -> str:
 
 def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of text that print, and that have an HTML form."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.caption}\n{table(self.header, self.rows)}"
+            if self.caption
+            else table(self.header, self.rows)
+        )
+
+    def _repr_html_(self) -> str:
+        return html_table(self.header, self.rows, self.caption)
+
+
+class Shown:
+    """What knows its parts, lines of text and tables, prints them and has their HTML."""
+
+    def shown(self) -> Iterable[str | Table]:
+        """The parts from top to bottom."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.shown()))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        parts = (p._repr_html_() if isinstance(p, Table) else f"<div>{escape(p)}</div>" for p in self.shown())
+        return "".join(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Interval:
+    """A number, or an array of them, with two-sided intervals of one level."""
+
+    median: Any
+    low: Any
+    high: Any
+    level: float
+
+    def words(self, form: Callable[[float], str], index: Any = ()) -> str:
+        """One of them and its interval, 85k [61k, 112k]; without a spread the number alone."""
+        median, low, high = (float(np.asarray(ends)[index]) for ends in (self.median, self.low, self.high))
+        return form(median) if low == high else f"{form(median)} [{form(low)}, {form(high)}]"
 
 
 def weighted_rms(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

@@ -16,8 +16,8 @@ from scaling.sweeps import machine, pack, plan
 from scaling.sweeps.launch import WorkersFailed
 from scaling.sweeps.pack import ModelTooLarge, Pack, pack_trunks, stack_bytes
 from scaling.sweeps.plan import plan_sweep
-from scaling.train import worker
-from scaling.train.worker import Worker
+from scaling.train import loop
+from scaling.train.loop import Worker
 
 STUDY = """
 [corpus]
@@ -67,7 +67,7 @@ class OnlyNarrow:
             return Ended(1)
         corpus = scaling.corpora.text.Corpus.load(asked["corpus"])
         folder = Path(asked["folder"])
-        device = worker.torch.device(asked["device"])
+        device = loop.torch.device(asked["device"])
         Worker(
             trunks, corpus, study=asked["study"], folder=folder, pack=asked["pack"], device=device, say=hear
         ).train()
@@ -202,6 +202,6 @@ def test_an_evaluation_pass_shrinks_with_the_vocabulary_and_not_below_a_window()
 
 
 def test_what_the_launcher_knows_without_torch_is_what_workers_use():
-    assert pack._WINDOWS == worker.FINAL_WINDOWS
+    assert pack._WINDOWS == loop.FINAL_WINDOWS
     assert 1e8 < machine.total_memory() < 1e14
     assert 1e8 < machine.product_ceiling() < 1e14

@@ -11,8 +11,8 @@ from scaling.errors import BadValue
 from scaling.records import read_rows
 from scaling.study import Trunk
 from scaling.sweeps.pack import pack_trunks
+from scaling.train.loop import Worker
 from scaling.train.stack import Stack
-from scaling.train.worker import Worker
 
 CPU = torch.device("cpu")
 TRUNK = Trunk(

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+import scaling.train.loop
 import scaling.train.worker
 from scaling.corpora.text import Corpus
 from scaling.records import read_rows
 from scaling.study import Trunk
 from scaling.sweeps.pack import Pack
 from scaling.train.curve import cooldown_steps
-from scaling.train.worker import Stopped, Worker
+from scaling.train.loop import Stopped, Worker
 
 TRUNK = Trunk(
     width=16, budgets=(4096, 8192), context=32, tokens_per_step=128, warmup_tokens=512, cooldown=0.5
@@ -260,7 +261,7 @@ def test_a_model_is_invariant_to_one_beside_it_that_diverges(corpus, tmp_path, u
 
 def test_a_cooldown_that_diverges_ends_alone(corpus, tmp_path, undisturbed, monkeypatch):
     """Weights are spoilt at the branch's second step, and looked at two steps later."""
-    monkeypatch.setattr(scaling.train.worker, "DIVERGENCE_STEPS", 4)
+    monkeypatch.setattr(scaling.train.loop, "DIVERGENCE_STEPS", 4)
     mine = worker(corpus, tmp_path / "spoilt")
     branch = mine._branch
 
@@ -313,7 +314,7 @@ def test_a_c_library_without_mallopt_is_passed_over(monkeypatch):
 
 def train_and_tell(corpus_folder, folder, said):
     """In a process of its own: train with frequent checkpoints, and say so after every step."""
-    scaling.train.worker.CHECKPOINT_SECONDS = 0.005
+    scaling.train.loop.CHECKPOINT_SECONDS = 0.005
     mine = worker(Corpus.load(corpus_folder), folder, LONGER)
     advance = mine.stack.advance
 
