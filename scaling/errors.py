@@ -3,6 +3,7 @@
     ScalingError
     ├── MissingPackage   a package of an extra that is not installed
     ├── BadOption        an option of a call that cannot be carried out
+    ├── FileError        a file that could not be written or fetched
     ├── RecordError      a row, a table or a file that cannot be read as runs
     ├── StudyError       a study file that cannot be carried out
     ├── CorpusError      text that cannot be found or cut as asked
@@ -65,6 +66,10 @@ class BadOption(ScalingError):
 
     def __str__(self) -> str:
         return f"{self.option}={self.given!r} was asked for, but it must be {self.wanted}. Change it in the call."
+
+
+class FileError(ScalingError):
+    """A file that could not be written or fetched."""
 
 
 class RecordError(ScalingError):

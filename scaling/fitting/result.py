@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scaling import laws, show
 from scaling.errors import BadOption, FitError, LawError, MissingColumns
+from scaling.files import written_whole
 from scaling.fitting.discrepancy import Discrepancy
 from scaling.fitting.options import number
 from scaling.laws.base import Argument, describe
@@ -286,7 +287,6 @@ class Fit:
 
     def save(self, path: str | Path) -> None:
         """Write the fit as JSON; numbers come back to the last digit. The runs are not in it, their hash is."""
-        path = Path(path)
         saved = {
             "format": _FORMAT,
             "law": self.name,
@@ -298,9 +298,8 @@ class Fit:
             "residual_weights": self.residual_weights.tolist(),
             "discrepancy": asdict(self.discrepancy) if self.discrepancy else None,
         } | {name: getattr(self, name) for name in _PLAIN}
-        scratch = path.with_name(path.name + ".part")
-        scratch.write_text(json.dumps(saved, indent=1))
-        scratch.replace(path)
+        with written_whole(path, "a fit") as scratch:
+            scratch.write_text(json.dumps(saved, indent=1))
 
     @staticmethod
     def load(path: str | Path, law: Callable[..., Any] | None = None) -> Fit:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import datetime
-import os
 import platform
 import re
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.errors import MissingPackage, ReportError
+from scaling.files import written_whole
 
 
 class MissingNotebook(ReportError):
@@ -44,9 +44,7 @@ class UnreadableNotebook(ReportError):
     reason: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.path} cannot be read as a notebook ({self.reason}). Restore it from version control."
-        )
+        return f"{self.path} cannot be read as a notebook ({self.reason}). Restore it from version control."
 
 
 class FailedCell(ReportError):
@@ -64,7 +62,6 @@ class FailedCell(ReportError):
             f"code cell {self.number} of {self.cells} in {self.path}, which begins {first.strip()!r}, failed with "
             f"{self.error}. Run it in JupyterLab to see the whole trace; the last report was left as it is."
         )
-
 
 
 _MATH = re.compile(
@@ -98,17 +95,17 @@ def report(name: str, *, notebooks: str | Path = "notebooks", out: str | Path = 
     _run(notebook, source)
     seconds = time.perf_counter() - started
     page = _page(notebook, _Facts.of(name, source, notebook, seconds))
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    path = Path(out) / f"{name}.html"
+    files = {path: page.encode()}
     for number, (svg, pdf) in enumerate(_figures(notebook), 1):
-        stem = folder / (name if number == 1 else f"{name}-{number}")
-        _put(stem.with_suffix(".svg"), svg.encode())
-        _put(stem.with_suffix(".pdf"), pdf)
-    path = folder / f"{name}.html"
-    _put(path, page.encode())
+        stem = path.with_name(name if number == 1 else f"{name}-{number}")
+        files |= {stem.with_suffix(".svg"): svg.encode(), stem.with_suffix(".pdf"): pdf}
+    for file, content in files.items():
+        with written_whole(file, "a report") as scratch:
+            scratch.write_bytes(content)
     for words in _for_the_terminal(notebook):
         print(words)
-    print(f"report: {path.resolve().as_uri()} ({len(page.encode()) / 1e6:.1f} MB, {seconds:.0f} s)")
+    print(f"report: {path.resolve().as_uri()} ({len(files[path]) / 1e6:.1f} MB, {seconds:.0f} s)")
     return path
 
 
@@ -314,13 +311,3 @@ def _inline_svg(svg: str) -> str:
     """An SVG inside the page, black drawn in the page's own ink so that a dark page shows it too."""
     start = svg.index("<svg")
     return re.sub(r"#000000|\bblack\b", "currentColor", svg[start:])
-
-
-def _put(path: Path, content: bytes) -> None:
-    """Write aside, then put in place: a reader sees the old file or the new one, never half of one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(content)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
