@@ -13,7 +13,9 @@ import polars as pl
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from scaling.corpora.text import Corpus, CorpusSource, build_corpus
+from scaling.corpora.corpus import Corpus
+from scaling.corpora.source import CorpusSource
+from scaling.corpora.text import build_corpus
 from scaling.flops import Shape, count_flops, count_parameters
 from scaling.laws import chinchilla
 from scaling.reports import report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 from collections.abc import Iterator
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.text import Corpus, token_type
-from scaling.corpora.write import SPLITS, put_in_place, token_file
+from scaling.corpora.corpus import SPLITS, Corpus, cached_corpus, token_file, token_type
 from scaling.errors import CorpusError, MissingPackage
+from scaling.files import short_hash
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -25,13 +24,13 @@ class VocabularyBeyondText(CorpusError):
     """More tokens than can be learned from the text."""
 
     asked: int
-    found: int
+    learned: int
     size: int
 
     def __str__(self) -> str:
         return (
-            f"asked for a vocabulary of {self.asked:,}, but {self.size:,} bytes of training text give {self.found:,} "
-            f"tokens that occur twice. Lower it to {self.found:,} or less, or add text."
+            f"asked for a vocabulary of {self.asked:,}, but {self.size:,} bytes of training text give {self.learned:,} "
+            f"tokens that occur twice. Lower it to {self.learned:,} or less, or add text."
         )
 
 
@@ -64,17 +63,15 @@ def encode_corpus(corpus: Corpus, vocabulary: int, *, progress: bool = True) -> 
     check_tokenizers()
     versions = {**corpus.versions, "tokenizers": importlib.metadata.version("tokenizers")}
     recipe = f"bpe {_SCHEME} {vocabulary} {versions['tokenizers']} {corpus.corpus_hash}"
-    folder = corpus.folder.parent / hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
-    def fill(scratch: Path) -> dict[str, Any]:
+    def write(folder: Path) -> dict[str, Any]:
         tokenizer = _learn(corpus, vocabulary, progress)
-        (scratch / TOKENIZER_FILE).write_text(
-            tokenizer.to_str(pretty=True)
-        )  # its own save hides the system's error
+        text = tokenizer.to_str(pretty=True)  # its own save hides the system's error
+        (folder / TOKENIZER_FILE).write_text(text)
         lengths = {}
         for domain in corpus.domains:
             for split in SPLITS:
-                path = scratch / token_file(domain, split)
+                path = folder / token_file(domain, split)
                 lengths[domain, split] = _encode(tokenizer, corpus.tokens(domain, split), path, vocabulary)
         return {
             "bytes": dict(corpus.bytes),
@@ -89,9 +86,7 @@ def encode_corpus(corpus: Corpus, vocabulary: int, *, progress: bool = True) -> 
             },
         }
 
-    if not (folder / "corpus.json").exists():
-        put_in_place(folder, fill)
-    return Corpus.load(folder)
+    return cached_corpus(short_hash(recipe), write)
 
 
 def check_tokenizers() -> None:
