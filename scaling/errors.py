@@ -22,6 +22,7 @@ The command line prints that on one line and exits with 2.
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, dataclass_transform
@@ -55,6 +56,17 @@ class MissingPackage(ScalingError):
 
     def __str__(self) -> str:
         return f"this needs {self.package}, which is not installed. Add it with pip install 'scaling[{self.extra}]'."
+
+
+def check_installed(extra: str, *packages: str) -> None:
+    """Refuse what needs a package of an extra that is not installed, before any work.
+
+    Raises:
+        MissingPackage: the first that is not.
+    """
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise MissingPackage(package, extra)
 
 
 class BadOption(ScalingError):

@@ -165,7 +165,7 @@ def test_fetched_scores_name_a_source_that_the_tidy_table_lost(from_server, tidy
 
 
 def test_fetch_needs_rich_for_its_bar_only(from_server, monkeypatch):
-    monkeypatch.setitem(sys.modules, "rich.progress", None)
+    monkeypatch.setitem(sys.modules, "rich", None)
     with pytest.raises(MissingPackage, match=r"needs rich, .* 'scaling\[cli\]'"):
         fetch_published("benchmarks")
     assert fetch_published("benchmarks", progress=False).is_dir()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.corpus import SPLITS, Corpus, cached_corpus, token_file, token_type
-from scaling.errors import CorpusError, MissingPackage
+from scaling.errors import CorpusError, check_installed
 from scaling.files import short_hash
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def encode_corpus(corpus: Corpus, vocabulary: int, *, progress: bool = True) -> 
         MissingPackage: `tokenizers` is not installed.
         DiskFull: there is no room for its tokens; nothing of them is left.
     """
-    check_tokenizers()
+    check_installed("text", "tokenizers")
     versions = {**corpus.versions, "tokenizers": importlib.metadata.version("tokenizers")}
     recipe = f"bpe {_SCHEME} {vocabulary} {versions['tokenizers']} {corpus.corpus_hash}"
 
@@ -87,16 +86,6 @@ def encode_corpus(corpus: Corpus, vocabulary: int, *, progress: bool = True) -> 
         }
 
     return cached_corpus(short_hash(recipe), write)
-
-
-def check_tokenizers() -> None:
-    """Refuse a vocabulary that has to be learned where `tokenizers` is not installed, before any text is read.
-
-    Raises:
-        MissingPackage: it is not.
-    """
-    if importlib.util.find_spec("tokenizers") is None:
-        raise MissingPackage("tokenizers", "text")
 
 
 def _learn(corpus: Corpus, vocabulary: int, progress: bool) -> Tokenizer:

@@ -12,7 +12,7 @@ from typing import Any
 from scaling.corpora.files import MissingFolder
 from scaling.corpora.source import ONE_DOMAIN, CorpusSource
 from scaling.corpora.write import HELD_OUT_EVERY, Document, is_held_out
-from scaling.errors import CorpusError, MissingPackage
+from scaling.errors import CorpusError, check_installed
 
 
 class UnreadableText(CorpusError):
@@ -174,12 +174,11 @@ def _paths(source: CorpusSource) -> tuple[Path, ...]:
 
 
 def _load(source: CorpusSource, progress: bool) -> Any:
-    try:
-        from datasets import Dataset, load_dataset
-        from datasets.exceptions import DatasetsError
-        from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-    except ImportError:
-        raise MissingPackage("datasets", "text") from None
+    check_installed("text", "datasets")
+    from datasets import Dataset, load_dataset
+    from datasets.exceptions import DatasetsError
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
     hide = not progress and not are_progress_bars_disabled()
     if hide:
         disable_progress_bars()

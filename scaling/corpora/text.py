@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from scaling.corpora.bpe import check_tokenizers, encode_corpus
+from scaling.corpora.bpe import encode_corpus
 from scaling.corpora.corpus import SPLITS, Corpus, cached_corpus, token_file, token_type
 from scaling.corpora.files import Files
 from scaling.corpora.languages import GENERATOR, language
 from scaling.corpora.source import BYTES, CorpusSource
 from scaling.corpora.tables import Table
 from scaling.corpora.write import Document, write_documents
+from scaling.errors import check_installed
 from scaling.files import short_hash
 
 
@@ -39,7 +40,7 @@ def build_corpus(source: CorpusSource, *, progress: bool = True) -> Corpus:
         return _spoken(source)
     if source.vocabulary == BYTES:
         return _read(source, progress)
-    check_tokenizers()
+    check_installed("text", "tokenizers")
     return encode_corpus(_read(source, progress), source.vocabulary, progress=progress)
 
 

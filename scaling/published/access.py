@@ -14,9 +14,10 @@ from pathlib import Path
 
 import polars as pl
 
-from scaling.errors import MissingPackage, RecordError, did_you_mean
+from scaling.errors import RecordError, check_installed, did_you_mean
 from scaling.files import cache_folder, download
-from scaling.published.sources import SOURCES, Source, read_csv
+from scaling.published.raw import FROM_RAW, read_csv
+from scaling.published.sources import SOURCES, Source
 from scaling.records import UnreadableTable
 
 
@@ -63,7 +64,7 @@ def open_published(name: str) -> pl.DataFrame:
     if path is None and not _is_cached(source):
         raise MissingPublished(name, fetchable=bool(source.raw))
     try:
-        return source.runs(read_csv(path) if path else source.read_raw(_cache(source)))
+        return source.runs(read_csv(path) if path else FROM_RAW[name](_cache(source)))
     except pl.exceptions.PolarsError as problem:
         reason = f"not the table of {name}: {str(problem).splitlines()[0]}"
         raise UnreadableTable(path or _cache(source), reason) from problem
@@ -94,10 +95,9 @@ def fetch_published(name: str, *, progress: bool = True, timeout: float = 30.0) 
 @contextmanager
 def _bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar on the terminal; what it gives moves it to so many bytes."""
-    try:
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-    except ImportError:
-        raise MissingPackage("rich", "cli") from None
+    check_installed("cli", "rich")
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     with Progress(*columns) as bar:
         task = bar.add_task(name, total=total)

@@ -1,4 +1,4 @@
-"""What is known of others' results: `catalogue.toml` and `files.toml` read, and how each table becomes runs."""
+"""What is known of others' results: `catalogue.toml` and `files.toml`, and how each tidy table becomes runs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-
-from scaling.published.scores import benchmark_scores, time_horizons
-from scaling.records import UnreadableTable
 
 
 @dataclass(frozen=True)
@@ -44,16 +40,6 @@ class Source:
     raw: tuple[RemoteFile, ...] = ()
     """Files that can be fetched; none where the original is a notebook or a pickle."""
 
-    def read_raw(self, folder: Path) -> pl.DataFrame:
-        """The tidy table, made from the fetched files in a folder.
-
-        Raises:
-            UnreadableTable: a file is not the table that it should be.
-        """
-        if self.name in _FROM_RAW:
-            return _FROM_RAW[self.name](folder)
-        return read_csv(folder / self.raw[0].path)
-
     def runs(self, tidy: pl.DataFrame) -> pl.DataFrame:
         """The tidy table in the schema of runs, as far as the source knows it."""
         frame = tidy.rename(self.columns)
@@ -66,70 +52,6 @@ class Source:
         if "unique_tokens" not in frame.columns:
             frame = frame.with_columns(unique_tokens=pl.col("D"))
         return frame.with_columns(epochs=pl.col("D") / pl.col("unique_tokens"))
-
-
-def read_csv(path: Path, *, strings: bool = False) -> pl.DataFrame:
-    """A CSV file, each column as what all its values are; with `strings`, as they are written.
-
-    Raises:
-        UnreadableTable: not a table.
-    """
-    try:
-        return pl.read_csv(path, infer_schema_length=0 if strings else None)
-    except (pl.exceptions.PolarsError, OSError) as problem:
-        raise UnreadableTable(path, str(problem).splitlines()[0]) from problem
-
-
-# --- from the raw files to the tidy table ----------------------------------------------------------
-
-
-def _chinchilla(folder: Path) -> pl.DataFrame:
-    N, C = pl.col("Model Size"), pl.col("Training FLOP")
-    raw = read_csv(folder / "data" / "svg_extracted_data.csv")
-    return raw.select(params_N=N, tokens_D=C / (6.0 * N), flops_C=C, loss="loss")
-
-
-def _schedules(folder: Path) -> pl.DataFrame:
-    parts = []
-    for path in sorted(folder.glob("loss_curve_repo/csv_*/*.csv")):
-        fitted = path.stem in ("constant_24000", "cosine_24000", "wsdcon_9")
-        named = {
-            "size_M": int(path.parent.name.removeprefix("csv_")),
-            "schedule": path.stem,
-            "split": "train" if fitted else "test",
-        }
-        curve = read_csv(path).select("step", "lr", "loss")
-        parts.append(curve.with_columns(pl.lit(value).alias(column) for column, value in named.items()))
-    return pl.concat(parts).with_columns(pl.col("size_M").cast(pl.Int64))
-
-
-def _mixtures(folder: Path) -> pl.DataFrame:
-    parts = []
-    for split, size in (("train", "1m"), ("test", "1m"), ("test", "60m"), ("test", "1B")):
-        shares = read_csv(folder / "data" / f"{split}_mixture_{size}.csv")
-        losses = read_csv(folder / "data" / f"{split}_pile_loss_{size}.csv")
-        shares = shares.rename(lambda name: name.replace("train_the_pile_", "w_"))
-        losses = losses.rename(
-            lambda name: name.replace("metric/the_pile_", "loss_").removesuffix("_val_loss")
-        )
-        both = shares.join(losses, on="index", how="inner")
-        parts.append(both.with_columns(split=pl.lit(split), size=pl.lit(size)))
-    return pl.concat(parts, how="vertical_relaxed")
-
-
-def _read_strings(path: Path) -> pl.DataFrame:
-    return read_csv(path, strings=True)
-
-
-_FROM_RAW: dict[str, Callable[[Path], pl.DataFrame]] = {
-    "chinchilla": _chinchilla,
-    "mixtures": _mixtures,
-    "schedules": _schedules,
-    "schedule-curves": _schedules,
-    "benchmarks": lambda folder: benchmark_scores(folder, _read_strings),
-    "horizons": lambda folder: time_horizons(folder, _read_strings),
-}
-"""Sources of which the raw file is not the tidy table yet."""
 
 
 # --- from the tidy table to the schema of runs -----------------------------------------------------
@@ -191,7 +113,8 @@ _INTO_SCHEMA: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
 
 
 def _catalogue() -> dict[str, Source]:
-    listed, files = (_toml(name) for name in ("catalogue", "files"))
+    here = Path(__file__).parent
+    listed, files = (tomllib.loads((here / name).read_text()) for name in ("catalogue.toml", "files.toml"))
     raw = {name: _remote_files(**where) for name, where in files.items()}
     return {
         name: Source(name=name, raw=raw.get(about.pop("files", name), ()), **about)
@@ -203,10 +126,6 @@ def _remote_files(repository: str, commit: str, files: str) -> tuple[RemoteFile,
     base = f"https://raw.githubusercontent.com/{repository}/{commit}"
     rows = (line.split() for line in files.strip().splitlines())
     return tuple(RemoteFile(f"{base}/{path}", path, int(size), sha256) for sha256, size, path in rows)
-
-
-def _toml(name: str) -> dict[str, dict[str, Any]]:
-    return tomllib.loads((Path(__file__).parent / f"{name}.toml").read_text())
 
 
 SOURCES: dict[str, Source] = _catalogue()
