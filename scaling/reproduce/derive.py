@@ -40,7 +40,7 @@ _DRAWS = 200
 
 
 def _waning(size_M: int) -> Fit:
-    return schedule_fit(multi_power(waning=True), schedule_points(size_M)).found
+    return schedule_fit(multi_power(waning=True), schedule_points(size_M)).fitted
 
 
 def _capability_replay() -> pl.DataFrame:
