@@ -44,7 +44,7 @@ from scaling.laws.loss import (
     power_mean,
 )
 from scaling.laws.mixture import mixing, transferred_data
-from scaling.laws.optimal import Optimum, optimum
+from scaling.laws.optimal import Optimum, Serving, cheapest, optimum
 from scaling.laws.repetition import (
     MUENNIGHOFF_2023,
     data_constrained,
@@ -58,7 +58,6 @@ from scaling.laws.repetition import (
     with_repeats,
 )
 from scaling.laws.schedule import annealing, annealing_areas, falling_columns, multi_power
-from scaling.laws.serving import Serving, cheapest
 
 
 class UnknownLaw(LawError):

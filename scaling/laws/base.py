@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ParamSpec
 
-from scaling.errors import FitError, LawError, did_you_mean
+from scaling.errors import LawError, did_you_mean
 
 
 class NotALaw(LawError):
@@ -38,7 +38,7 @@ class NotALaw(LawError):
         )
 
 
-class UnknownParameter(FitError):
+class UnknownParameter(LawError):
     """A parameter that the law does not have."""
 
     law: str

@@ -37,8 +37,8 @@ def test_with_repeats_recovers_the_worth_of_a_repeat():
     U = np.tile([np.inf, 131072.0], N.size // 2)
     U = np.minimum(D, U)
     runs = {"N": N, "D": D, "unique_tokens": U, "loss": kaplan(N, effective_data(D, U, 9.0), **TRUTH)}
-    found = scaling.fit(with_repeats(kaplan), runs, bootstrap=0)
-    assert found.params == approx(TRUTH | {"R_D": 9.0}, rel=1e-4)
+    fitted = scaling.fit(with_repeats(kaplan), runs, bootstrap=0)
+    assert fitted.params == approx(TRUTH | {"R_D": 9.0}, rel=1e-4)
 
 
 def test_with_repeats_keeps_names_bounds_and_order():
