@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import BadOption
-
-Array = NDArray[np.float64]
+from scaling.fitting.data import Array
 
 
 @dataclass(frozen=True)

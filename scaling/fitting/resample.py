@@ -23,7 +23,7 @@ class Clusters:
     """Cluster number of each row."""
     count: int
     words: str
-    """In the words of a printed fit: "rows", "17 quarter-decade bins of 6ND", "8 values of trunk_id"."""
+    """In the words of a printed fit: "rows", "17 quarter-decade bins of 6ND", "8 clusters of trunk_id"."""
 
 
 def clusters(data: Data, choice: str = "auto") -> Clusters:
@@ -47,34 +47,31 @@ def clusters(data: Data, choice: str = "auto") -> Clusters:
                 continue
             if candidate == "compute" and compute(data.frame) is None:
                 continue
-            found = clusters(data, candidate) if _several(data, candidate) else None
-            if found is not None and found.count >= _FEWEST:
-                return found
+            groups = clusters(data, candidate) if _several(data, candidate) else None
+            if groups is not None and groups.count >= _FEWEST:
+                return groups
         return clusters(data, "rows")
     if choice == "rows":
         return Clusters(np.arange(data.rows), data.rows, "rows")
     if choice == "compute":
         flops = compute(data.frame)
         if flops is None:
-            raise BadOption(
-                "cluster", choice, "'rows' or a column here, as the table has neither C nor N and D"
-            )
+            wanted = "'rows' or a column here, as the table has neither C nor N and D"
+            raise BadOption("cluster", choice, wanted)
         labels, count = _number(_bins(flops[0]))
         words = f"{count} quarter-decade bins of {flops[1]}"
     else:
         if choice not in data.frame.columns:
-            raise MissingColumns(
-                [choice], data.frame.columns, "cluster= takes 'auto', 'rows', 'compute' or a column."
-            )
+            hint = "cluster= takes 'auto', 'rows', 'compute' or a column."
+            raise MissingColumns([choice], data.frame.columns, hint)
         value = data.frame[choice].rank("dense")
         alone = value.is_null().to_numpy()
         labels, count = _number(np.where(alone, -np.arange(data.rows), value.fill_null(0)))
-        words = f"{count - alone.sum()} values of {choice}"
+        words = f"{count - alone.sum()} clusters of {choice}"
         words += f" and {alone.sum()} rows without" * bool(alone.any())
     if count < 2:
-        raise BadOption(
-            "cluster", choice, "something that differs between runs; here all fall into one cluster"
-        )
+        wanted = "something that differs between runs; here all fall into one cluster"
+        raise BadOption("cluster", choice, wanted)
     return Clusters(labels, count, words)
 
 
@@ -91,8 +88,8 @@ def _bins(flops: Array) -> Array:
 
 
 def _number(values: NDArray) -> tuple[NDArray[np.int64], int]:
-    found, labels = np.unique(values, return_inverse=True)
-    return labels.astype(np.int64), len(found)
+    distinct, labels = np.unique(values, return_inverse=True)
+    return labels.astype(np.int64), len(distinct)
 
 
 def bootstrap_weights(
@@ -130,13 +127,13 @@ def thin_draws(groups: Clusters, most: int, *, draws: int, seed: int) -> float:
 def wild_targets(
     groups: Clusters, fitted: Array, miss: Array, *, draws: int, seed: int, chunk: int
 ) -> Iterator[Array]:
-    """Targets of each wild draw: the fitted curve with each cluster's misses kept, or turned over by a tossed coin.
+    """Targets of each draw of the wild cluster bootstrap: the fitted curve, each cluster's misses kept or sign-flipped.
 
     The design stays as it is: no size or budget drops out of a draw, which matters for small grids. It leans on
     misses that are as likely positive as negative.
 
     Args:
-        groups: clusters that share a coin.
+        groups: clusters that share a sign.
         fitted: the curve as the objective compares it (its logarithm, for a log objective), shape (rows,).
         miss: fitted minus observed in the same terms, shape (rows,).
         draws, seed, chunk: as for `bootstrap_weights`.
@@ -146,5 +143,5 @@ def wild_targets(
     """
     rng = np.random.default_rng(seed)
     for first in range(0, draws, chunk):
-        coins = 2 * rng.integers(0, 2, (min(chunk, draws - first), groups.count)) - 1
-        yield fitted - coins[:, groups.labels] * miss
+        signs = 2 * rng.integers(0, 2, (min(chunk, draws - first), groups.count)) - 1
+        yield fitted - signs[:, groups.labels] * miss

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.fitting.problem import Array, Problem, Slice
+from scaling.fitting.data import Array
+from scaling.fitting.problem import Problem, Slice
 
 TOLERANCE = 1e-13
 """Relative decrease of the objective below which an undamped step is the last."""
@@ -39,6 +40,18 @@ class Solution:
     """Objective, shape (batch,); infinite where the law had no value at the start."""
     converged: NDArray[np.bool_]
     steps: NDArray[np.int64]
+
+    @property
+    def best(self) -> Array:
+        """The parameters with the lowest objective, shape (free,)."""
+        return self.parameters[np.argmin(self.value)]
+
+    def updated(self, rows: NDArray[np.int64], other: Solution) -> Solution:
+        """The same with these fits replaced by those of another batch."""
+        values = {name: getattr(self, name).copy() for name in ("parameters", "value", "converged", "steps")}
+        for name, value in values.items():
+            value[rows] = getattr(other, name)
+        return Solution(**values)
 
 
 @dataclass(frozen=True)
