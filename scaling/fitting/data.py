@@ -48,20 +48,21 @@ class BadPredictor(FitError):
 
 
 class TooFewScales(FitError):
-    """Too few distinct values of a predictor to tell a floor from a slope."""
+    """Too few distinct values of a predictor to fit a curve along it."""
 
     law: str
     column: str
     scales: tuple[float, ...]
     """Its distinct values."""
     needed: int
+    else_: str = ""
+    """Another way out, in words."""
 
     def __str__(self) -> str:
         values = ", ".join(f"{v:g}" for v in self.scales)
         return (
             f"{self.law} needs {self.needed} scales of {self.column} or more, but the runs have {len(self.scales)} "
-            f"({values}). Train at more values of {self.column}, or hold a parameter still, e.g. fit(..., "
-            "fixed={...})."
+            f"({values}). Add runs at other values of {self.column}{self.else_}."
         )
 
 

@@ -10,32 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
-from scaling.errors import BadOption, FitError
+from scaling.errors import BadOption
 from scaling.fitting.curve import SHAPES, Model
-from scaling.fitting.data import Array, Table, as_frame, read
+from scaling.fitting.data import Array, Table, TooFewScales, as_frame, read
 from scaling.fitting.minimum import minimise, pose
 from scaling.fitting.options import Options, share, whole
 from scaling.fitting.result import Prediction
 from scaling.fitting.seeds import LawReturnsNaN
 from scaling.laws.base import Argument, Quantity, describe
 from scaling.laws.breaks import bnsl, m3, m4
-
-
-class CurveTooShort(FitError):
-    """A learning curve with too few points to say where it goes."""
-
-    column: str
-    values: tuple[float, ...]
-    """Its distinct values."""
-    needed: int
-
-    def __str__(self) -> str:
-        values = ", ".join(f"{v:g}" for v in self.values)
-        return (
-            f"asked to extrapolate along {self.column}, which takes {self.needed} values of it or more, but the runs "
-            f"have {len(self.values)} ({values}). Add points at other values of {self.column}."
-        )
-
 
 _NEEDED = 4  # distinct values of the predictor
 _POINTS = 48  # more are averaged within bins of ln x
@@ -93,7 +76,7 @@ def extrapolate(
         MissingColumns: predictor or target are not columns of the runs.
         NonFiniteLoss: a target that is not finite and above zero.
         BadPredictor: a predictor that is not finite and above zero, in the runs or where it was asked.
-        CurveTooShort: fewer than four different values of the predictor.
+        TooFewScales: fewer than four different values of the predictor.
 
     Source:
         The family: Caballero et al. 2023, arXiv:2210.14891, equation 1, and Alabdulmohsin et al. 2022,
@@ -262,7 +245,7 @@ def _read(runs: Table, name: str, target: str) -> tuple[Array, Array]:
     x, y = data.columns[name], data.target
     values = np.unique(x)
     if len(values) < _NEEDED:
-        raise CurveTooShort(name, tuple(values.tolist()), _NEEDED)
+        raise TooFewScales("an extrapolation", name, tuple(values.tolist()), _NEEDED)
     order = np.lexsort((y, x))
     return x[order], y[order]
 

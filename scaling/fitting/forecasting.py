@@ -101,8 +101,7 @@ class ComputePath:
             raise BadPath("start_year", self.start_year, "a finite year")
         if not 0 < self.start_flops < math.inf:
             raise BadPath("start_flops", self.start_flops, "a finite number of FLOPs above zero")
-        for name in ("growth", "efficiency"):
-            ends = getattr(self, name)
+        for name, ends in (("growth", self.growth), ("efficiency", self.efficiency)):
             if not (isinstance(ends, tuple | list) and len(ends) == 2 and 0 < ends[0] <= ends[1] < math.inf):
                 raise BadPath(name, ends, "two ascending numbers above zero, times per year")
         if not 0 < self.level < 1:
@@ -152,20 +151,10 @@ class Forecast(show.Shown, show.Interval):
     @property
     def table(self) -> pl.DataFrame:
         """One row per year: year, the loss and the compute with their intervals, effective, decades, law_share."""
-        return pl.DataFrame(
-            {
-                "year": self.years,
-                "loss": self.median,
-                "loss_low": self.low,
-                "loss_high": self.high,
-                "C": self.compute,
-                "C_low": self.compute_low,
-                "C_high": self.compute_high,
-                "C_effective": self.effective,
-                "decades": self.decades,
-                "law_share": self.law_share,
-            }
-        )
+        loss = {"loss": self.median, "loss_low": self.low, "loss_high": self.high}
+        compute = {"C": self.compute, "C_low": self.compute_low, "C_high": self.compute_high}
+        beyond = {"C_effective": self.effective, "decades": self.decades, "law_share": self.law_share}
+        return pl.DataFrame({"year": self.years} | loss | compute | beyond)
 
     def shown(self) -> Iterator[show.Table]:
         header = [

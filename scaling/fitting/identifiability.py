@@ -41,11 +41,11 @@ class CollinearPredictors(FitError):
         names = " and ".join(self.columns)
         return (
             f"{self.law} tells {names} apart, but in these runs one follows from the other to within {self.spread:.2g} "
-            "% (a power law between them). Add runs off that line, or hold a parameter still, e.g. fit(..., "
-            "fixed={...})."
+            f"% (a power law between them). Add runs off that line, or {_HOLD}."
         )
 
 
+_HOLD = "hold a parameter still, e.g. fit(..., fixed={...})"
 _COLLINEAR = 1.0  # percent that one predictor must stray from a power of the others
 _FLAT = 1e10  # condition number beyond which some direction is not determined
 _WIDE = 100.0  # ratio of the ends of a 95 % interval beyond which a positive parameter is not determined
@@ -100,9 +100,8 @@ def _gaps(law: Law, data: Data, options: Options) -> Iterator[_Gap]:
                 f"{law.name} needs {needed} scales of {name}, and the runs have {len(distinct)}: the rest of what it "
                 f"says along {name} is held ({', '.join(helping)})"
             )
-            yield _Gap(
-                words, TooFewScales(law.name, name, distinct, least) if len(distinct) < least else None
-            )
+            error = TooFewScales(law.name, name, distinct, least, f", or {_HOLD}")
+            yield _Gap(words, error if len(distinct) < least else None)
     logs = {name: np.log(values) for name, values in extent.items()}
     for name, values in logs.items() if 2 <= len(extent) < every else ():
         others = [np.ones_like(values)] + [v for other, v in logs.items() if other != name]

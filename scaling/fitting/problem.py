@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,7 @@ _BLOCK_ROWS = 1 << 15  # rows gone through at once; beyond, arrays would leave t
 _STEP = 6e-6  # relative step of a central difference: the cube root of machine precision
 
 
-@dataclass(frozen=True)
-class Slice:
+class Slice(NamedTuple):
     """The objective at a batch of parameter vectors, to second order."""
 
     value: Array

@@ -203,24 +203,17 @@ def _rounding(problem: Problem, weights: Array | None, batch: int) -> Array:
 
 
 def _rows(s: Slice, index: NDArray[np.int64]) -> Slice:
-    return Slice(s.value[index], s.gradient[index], s.curvature[index], s.scale[index])
+    return Slice(*(part[index] for part in s))
 
 
 def _extend(s: Slice, count: int) -> Slice:
     """Places for so many newcomers."""
-    free = s.gradient.shape[1]
-    return Slice(
-        np.concatenate([s.value, np.full(count, np.inf)]),
-        np.concatenate([s.gradient, np.zeros((count, free))]),
-        np.concatenate([s.curvature, np.zeros((count, free, free))]),
-        np.concatenate([s.scale, np.zeros((count, free))]),
-    )
+    value, *others = (np.zeros((count, *part.shape[1:])) for part in s)
+    newcomers = (value + np.inf, *others)
+    return Slice(*(np.concatenate([part, more]) for part, more in zip(s, newcomers, strict=True)))
 
 
 def _choose(first: NDArray[np.bool_], a: Slice, b: Slice) -> Slice:
-    return Slice(
-        np.where(first, a.value, b.value),
-        np.where(first[:, None], a.gradient, b.gradient),
-        np.where(first[:, None, None], a.curvature, b.curvature),
-        np.where(first[:, None], a.scale, b.scale),
-    )
+    """Of each fit the one slice or the other."""
+    fits = (first.reshape(-1, *(1,) * (part.ndim - 1)) for part in a)
+    return Slice(*(np.where(which, x, y) for which, x, y in zip(fits, a, b, strict=True)))

@@ -129,11 +129,7 @@ def power_mean(
     misses the loss by a few percent and the exponents by factors.
 
     Args:
-        N: parameters. Float array of any shape, broadcast against D.
-        D: training tokens.
-        E: loss that neither size nor data removes, nats/token.
-        A, B: size of the two removable terms, nats/token at N = 1 and D = 1.
-        alpha, beta: how fast each term falls, dimensionless.
+        N, D, E, A, B, alpha, beta: as in `chinchilla`.
         q: sharpness of the passage from one limit to the other, dimensionless.
 
     Returns:

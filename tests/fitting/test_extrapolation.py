@@ -10,8 +10,7 @@ from pytest import approx
 from scaling import extrapolate, laws
 from scaling.errors import BadOption, MissingColumns
 from scaling.fitting import fit
-from scaling.fitting.data import BadPredictor, NonFiniteLoss
-from scaling.fitting.extrapolation import CurveTooShort
+from scaling.fitting.data import BadPredictor, NonFiniteLoss, TooFewScales
 from scaling.published import open_published
 
 X = np.geomspace(1e6, 1e9, 16)
@@ -172,7 +171,7 @@ def test_extrapolate_names_runs_that_cannot_be_read(bad):
 
 def test_extrapolate_names_a_curve_that_is_too_short():
     three = np.repeat(X[:3], 4)
-    with pytest.raises(CurveTooShort, match=r"takes 4 values of it or more, but the runs have 3 \(1e\+06, "):
+    with pytest.raises(TooFewScales, match=r"needs 4 scales of D or more, but the runs have 3 \(1e\+06, "):
         extrapolate({"D": three, "loss": noisy(with_floor(three), 0.01, 0)}, D=1e12)
 
 
