@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -146,9 +146,9 @@ class Fit(show.Shown):
     """What the bootstrap drew, in words."""
     rows: int
     target: str = "loss"
-    residuals: Array = field(repr=False)
+    residuals: Array
     """Observed minus fitted in the order of the runs: ln y - ln L for a log objective, else y - L."""
-    residual_weights: Array = field(repr=False)
+    residual_weights: Array
     rms_percent: float
     """Root mean square of y/L - 1, in percent."""
     condition: float
@@ -248,11 +248,11 @@ class Fit(show.Shown):
         """
         tails, seed = show.tails(share("level", level, "0.8")), self.settings.get("seed", 0)
         points, shape = _points(describe(self.law), columns)
-        draws = self.draws if self.drawn else {p: np.array([v]) for p, v in self.params.items()}
-        if new_run and not self.drawn:
-            draws = {p: np.repeat(v, _SCATTERED) for p, v in draws.items()}
+        draws, count = self.draws, len(next(iter(self.draws.values())))
+        if not self.drawn:
+            count = _SCATTERED if new_run else 1
+            draws = {p: np.full(count, v) for p, v in self.params.items()}
         parameters = {p: values[:, None] for p, values in draws.items()}
-        count = len(next(iter(draws.values())))
         rng = np.random.default_rng([seed, 1])
         miss = self.discrepancy if discrepancy and self.drawn else None
         t = miss.draws(count, seed) if miss else np.zeros(count)
@@ -361,8 +361,8 @@ class Fit(show.Shown):
 
     def _scatter(self, values: Array, rng: np.random.Generator) -> Array:
         """Each value moved by the residual of a run drawn at random."""
-        share = self.residual_weights / self.residual_weights.sum()
-        picked = rng.choice(len(self.residuals), values.shape, p=share)
+        chances = self.residual_weights / self.residual_weights.sum()
+        picked = rng.choice(len(self.residuals), values.shape, p=chances)
         spare = max(1, self.rows - len(self.free))
         noise = self.residuals[picked] * np.sqrt(self.rows / spare)
         return values + noise if self.settings["objective"] in _LINEAR else values * np.exp(noise)

@@ -136,13 +136,13 @@ def _sizes(frame: pl.DataFrame) -> dict[str, pl.Expr]:
     """The ways in which these runs can count parameters."""
     N, total = pl.col("N").cast(pl.Float64), pl.col("params_total")
     said = frame["n_convention"].drop_nulls().unique() if "n_convention" in frame.columns else []
-    found = {str(said[0]) if len(said) == 1 else "as given": N}
+    counted = {str(said[0]) if len(said) == 1 else "as given": N}
     known = {c for c in frame.columns if frame[c].null_count() == 0}
     if "params_total" in known and (frame["params_total"] > 1.01 * frame["N"]).any():
         if "params_head" in known:
-            found["with head"] = N + pl.col("params_head")
-        found["total"] = total.cast(pl.Float64)
-    return found
+            counted["with head"] = N + pl.col("params_head")
+        counted["total"] = total.cast(pl.Float64)
+    return counted
 
 
 def prices(frame: pl.DataFrame) -> dict[str, Price]:
@@ -154,10 +154,10 @@ def prices(frame: pl.DataFrame) -> dict[str, Price]:
         bad = ~(np.isfinite(C) & (C > 0))
         first = int(np.argmax(bad))
         raise BadPredictor("C", int(bad.sum()), first, float(C[first]), "finite and above zero")
-    found: dict[str, Price] = {}
+    counted: dict[str, Price] = {}
     if np.median(np.abs(np.log(given[0] / plain))) > _COUNTED_APART:
-        found["as given"] = Price(given[0], TokenCost.of(N, D, given[0]))
-    return found | {"6ND": Price(plain, TokenCost())}
+        counted["as given"] = Price(given[0], TokenCost.of(N, D, given[0]))
+    return counted | {"6ND": Price(plain, TokenCost())}
 
 
 def _cases(frame: pl.DataFrame, price: Price, misses: Array, free: int) -> list[_Case]:
@@ -256,19 +256,19 @@ def _approach_2(frame: pl.DataFrame, cases: list[_Case], price: Price) -> list[d
         if case.choices["weighting"] != USUAL["weighting"]:
             continue
         try:
-            found = isoflop(table.filter(case.weights > 0), form=form)
-            floor = fit(compute_only, found.table, objective="squares_log", bootstrap=0)
+            fitted = isoflop(table.filter(case.weights > 0), form=form)
+            floor = fit(compute_only, fitted.table, objective="squares_log", bootstrap=0)
         except TooFewScales:
             continue
-        N = found.coefficient * largest**found.exponent
+        N = fitted.coefficient * largest**fitted.exponent
         ahead = floor.predict(C=largest * np.array([10.0, 100.0])).median
         rows.append(
             {"form": f"isoFLOP {form}", "objective": "squares of log loss", "delta": None} | case.choices
-            | {"rows": int(found.table["points"].sum()), "E": floor.params["E"], "a": found.exponent, "C": largest}
+            | {"rows": int(fitted.table["points"].sum()), "E": floor.params["E"], "a": fitted.exponent, "C": largest}
             | {"tokens_per_parameter": largest / price.per_token(N) / N}
             | {"loss_10x": float(ahead[0]), "loss_100x": float(ahead[1])}
             | {"rms_percent": floor.rms_percent, "median_percent": 100.0 * float(np.median(np.abs(floor.residuals)))}
-            | {"converged": floor.starts.agree > 1 and found.stderr < _LOOSE}
+            | {"converged": floor.starts.agree > 1 and fitted.stderr < _LOOSE}
         )  # fmt: skip
     return rows
 
