@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest import approx
 from worlds import CHINCHILLA, grid, square
 
-from scaling import laws, show
+from scaling import laws
 from scaling.errors import BadOption, MissingColumns
 from scaling.fitting import Fit, fit
 from scaling.fitting.minimum import minimise, pose
@@ -496,14 +496,6 @@ def test_fit_prints_errors_to_the_digits_they_support(published):
     assert second.strip().startswith("E = 1.817 ± 0.02")
     assert "95 % [1.7" in second
     assert "objective 0.001018; 12 of 12 starts agree; 500 bootstrap draws over rows" in printed
-
-
-def test_an_error_of_the_arithmetic_is_no_error():
-    assert show.with_error(1.9, 2.3e-16) == show.with_error(1.9, 0.0) == show.with_error(1.9, np.nan) == "1.9"
-    assert show.with_error(1e11, 3.1e-5) == "1e+11"
-    assert show.with_error(0.0, 19.0) == "0 ± 19"
-    assert show.with_error(1.81722, 0.0257) == "1.817 ± 0.026"
-    assert show.interval(1.9, 1.9 + 4e-16, 0.95) == "95 % [1.9, 1.9]"
 
 
 def test_fit_as_html_escapes_names(noisy):
