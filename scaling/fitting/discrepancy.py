@@ -26,7 +26,7 @@ from scaling.fitting.resample import Clusters, bootstrap_weights
 _MEDIAN, _SPREAD, _ALIKE = 0.8, 0.7, 0.97
 _GRID = np.exp(np.linspace(-4.6, 4.6, 81))
 
-_FARTHEST = 10.0  # decades; an endless model is no farther
+_FARTHEST = 10.0  # decades; an infinite model is no farther
 _ORIGINS = 6
 _DRAWS = 16  # refits to resampled runs from each origin, enough for a standard error
 _BINS_PER_DECADE = 4

@@ -42,44 +42,39 @@ def clusters(data: Data, choice: str = "auto") -> Clusters:
     if not isinstance(choice, str):
         raise BadOption("cluster", choice, "'auto', 'rows', 'compute' or the name of a column")
     if choice == "auto":
-        for candidate in ("trunk_id", "compute"):
-            if candidate == "trunk_id" and "trunk_id" not in data.frame.columns:
-                continue
-            if candidate == "compute" and compute(data.frame) is None:
-                continue
-            groups = clusters(data, candidate) if _several(data, candidate) else None
-            if groups is not None and groups.count >= _FEWEST:
-                return groups
-        return clusters(data, "rows")
+        kinds = (_groups(data, kind) for kind in ("trunk_id", "compute"))
+        several = (groups for groups in kinds if groups is not None and groups.count >= _FEWEST)
+        return next(several, clusters(data, "rows"))
     if choice == "rows":
         return Clusters(np.arange(data.rows), data.rows, "rows")
+    groups = _groups(data, choice)
+    if groups is None and choice == "compute":
+        wanted = "'rows' or a column here, as the table has neither C nor N and D"
+        raise BadOption("cluster", choice, wanted)
+    if groups is None:
+        hint = "cluster= takes 'auto', 'rows', 'compute' or a column."
+        raise MissingColumns([choice], data.frame.columns, hint)
+    if groups.count < 2:
+        wanted = "something that differs between runs; here all fall into one cluster"
+        raise BadOption("cluster", choice, wanted)
+    return groups
+
+
+def _groups(data: Data, choice: str) -> Clusters | None:
+    """By quarter decades of compute, or by a column; None where the table lacks it."""
     if choice == "compute":
         flops = compute(data.frame)
         if flops is None:
-            wanted = "'rows' or a column here, as the table has neither C nor N and D"
-            raise BadOption("cluster", choice, wanted)
+            return None
         labels, count = _number(_bins(flops[0]))
-        words = f"{count} quarter-decade bins of {flops[1]}"
-    else:
-        if choice not in data.frame.columns:
-            hint = "cluster= takes 'auto', 'rows', 'compute' or a column."
-            raise MissingColumns([choice], data.frame.columns, hint)
-        value = data.frame[choice].rank("dense")
-        alone = value.is_null().to_numpy()
-        labels, count = _number(np.where(alone, -np.arange(data.rows), value.fill_null(0)))
-        words = f"{count - alone.sum()} clusters of {choice}"
-        words += f" and {alone.sum()} rows without" * bool(alone.any())
-    if count < 2:
-        wanted = "something that differs between runs; here all fall into one cluster"
-        raise BadOption("cluster", choice, wanted)
-    return Clusters(labels, count, words)
-
-
-def _several(data: Data, choice: str) -> bool:
-    if choice == "trunk_id":
-        return data.frame["trunk_id"].n_unique() > 1
-    flops = compute(data.frame)
-    return flops is not None and len(np.unique(_bins(flops[0]))) > 1
+        return Clusters(labels, count, f"{count} quarter-decade bins of {flops[1]}")
+    if choice not in data.frame.columns:
+        return None
+    value = data.frame[choice].rank("dense")
+    alone = value.is_null().to_numpy()
+    labels, count = _number(np.where(alone, -np.arange(data.rows), value.fill_null(0)))
+    words = f"{count - alone.sum()} clusters of {choice}"
+    return Clusters(labels, count, words + f" and {alone.sum()} rows without" * bool(alone.any()))
 
 
 def _bins(flops: Array) -> Array:

@@ -403,7 +403,7 @@ def _points(law: Law, given: Mapping[str, ArrayLike]) -> tuple[dict[str, Array],
 
 
 def _place(column: Argument, given: ArrayLike | None) -> Array:
-    """Values at which a law can be read; an endless scale is one too."""
+    """Values at which a law can be read; an infinite scale is one too."""
     wanted = "above zero" if column.quantity.log else "not NaN"
     try:
         values = np.asarray(given, float)  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from scaling.errors import LawError
 from scaling.fitting.data import Array
 from scaling.fitting.problem import Problem
 from scaling.fitting.solve import solve
-from scaling.laws.base import Argument, Quantity
+from scaling.laws.base import Quantity
 
 
 class LawReturnsNaN(LawError):
@@ -165,18 +165,13 @@ def _place(problem: Problem, unit: Array, which: NDArray[np.int64]) -> Array:
     """Points of the unit cube, to where each parameter's starts are sought, within its bounds."""
     out = np.empty_like(unit)
     for column, j in enumerate(which):
-        out[:, column] = _between(
-            problem.free[j], unit[:, column], float(problem.low[j]), float(problem.high[j])
-        )
+        parameter, u = problem.free[j], unit[:, column]
+        low, high = float(problem.low[j]), float(problem.high[j])
+        out[:, column] = _within(parameter.quantity, u, low, high)
+        if not parameter.annotated and not (np.isfinite(low) and np.isfinite(high)):
+            values = _anything(u)
+            out[:, column] = np.where((values > low) & (values < high), values, out[:, column])
     return out
-
-
-def _between(parameter: Argument, u: Array, low: float, high: float) -> Array:
-    quantity = parameter.quantity
-    if not parameter.annotated and not (np.isfinite(low) and np.isfinite(high)):
-        values = _anything(u)
-        return np.where((values > low) & (values < high), values, _within(quantity, u, low, high))
-    return _within(quantity, u, low, high)
 
 
 def _anything(u: Array) -> Array:

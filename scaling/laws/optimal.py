@@ -226,7 +226,7 @@ def cheapest(
         minimise 6 N D + 2 N D_inference   over N and D with L(N, D) = loss
 
     D follows from N by bisection (the loss falls with D), N by golden section: total cost has one minimum in ln N, as
-    the smallest model that reaches the loss needs endless data and a huge one costs its size.
+    the smallest model that reaches the loss needs unlimited data and a huge one costs its size.
 
     Args:
         law: a law that reads N and D and falls with both, or one with parameters already set.
@@ -253,21 +253,20 @@ def cheapest(
     shape = np.broadcast_shapes(wanted.shape, used.shape, *(v.shape for v in named.values()))
     wanted = np.broadcast_to(wanted, shape)
 
-    none, endless = np.zeros(shape), np.full(shape, _LARGEST)
+    least, most = np.zeros(shape), np.full(shape, _LARGEST)
 
     def misses(ln_N: NDArray, ln_D: NDArray) -> NDArray:
         return _loss(law, np.exp(ln_N), np.exp(ln_D), {}, named) > wanted
 
     def ln_tokens(ln_N: NDArray) -> NDArray:
-        return _halved(none, endless, functools.partial(misses, ln_N), _HALVINGS)[1]
+        return _halved(least, most, functools.partial(misses, ln_N), _HALVINGS)[1]
 
     def ln_cost(ln_N: NDArray) -> NDArray:
         return ln_N + np.log(training_flops * np.exp(ln_tokens(ln_N)) + inference_flops * used)
 
-    _, low = _halved(
-        none, endless, lambda ln_N: misses(ln_N, endless), _HALVINGS
-    )  # the smallest with endless data
-    reached, high = ~misses(endless, endless), endless
+    # From the smallest size that reaches the loss with unlimited data on.
+    _, low = _halved(least, most, lambda ln_N: misses(ln_N, most), _HALVINGS)
+    reached, high = ~misses(most, most), most
     for _ in range(_NARROWINGS):
         a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
         left = ln_cost(a) < ln_cost(b)

@@ -258,10 +258,10 @@ def ensemble(N: Count, members: Pool, *, E: Nats, A: Scale, alpha: Exponent, B: 
     Args:
         N: parameters of one member. Float array of any shape, broadcast against members.
         members: K, how many models are averaged.
-        E: loss at endless size and endlessly many members, nats/token.
+        E: loss at unlimited size and members, nats/token.
         A: size of the term of size, nats/token at N = 1.
         alpha: dimensionless.
-        B: excess of a single member over endlessly many, nats/token.
+        B: excess of a single member over an infinite ensemble, nats/token.
 
     Returns:
         Loss in nats/token, in the broadcast shape of N and members.

@@ -29,7 +29,7 @@ def annealing(S1: Area, S2: Area, *, E: Nats, A: Scale, alpha: Exponent, C: Scal
 
     Args:
         S1, S2: the columns that `annealing_areas` returns.
-        E: loss at the end of endless training, nats/token.
+        E: loss at the end of unlimited training, nats/token.
         A: size of the removable part at S1 = 1, nats/token.
         alpha: dimensionless.
         C: what a unit of annealing area takes off the loss, nats/token.

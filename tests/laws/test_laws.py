@@ -152,7 +152,7 @@ def test_data_constrained_matches_muennighoff():
     ("epochs", "worth"), [(2, 1.97), (4, 3.73), (8, 6.62), (16, 10.58), (40, 15.17), (1e9, 16.39)]
 )
 def test_effective_data_matches_the_worth_of_repeats(epochs, worth):
-    """Fresh-token worth of each number of passes at R_D = 15.39, from the formula to the printed digits."""
+    """Fresh-token worth of each number of epochs at R_D = 15.39, from the formula to the printed digits."""
     assert laws.effective_data(epochs * 1e9, 1e9, 15.39) / 1e9 == pytest.approx(worth, abs=0.006)
 
 
@@ -274,7 +274,7 @@ def test_optimum_broadcasts_draws_against_budgets():
 
 
 def test_optimum_matches_muennighoff_on_repeated_data():
-    """When tokens run out, compute is better spent on passes than on size (their section 5): R_N is below R_D."""
+    """When tokens run out, compute is better spent on epochs than on size (their section 5): R_N is below R_D."""
     free = laws.optimum(laws.MUENNIGHOFF_2023, 1e24, unique_tokens=1e15)
     short = laws.optimum(laws.MUENNIGHOFF_2023, 1e24, unique_tokens=25e9)
     assert short.loss > free.loss
