@@ -255,18 +255,18 @@ def cheapest(
 
     least, most = np.zeros(shape), np.full(shape, _LARGEST)
 
-    def misses(ln_N: NDArray, ln_D: NDArray) -> NDArray:
-        return _loss(law, np.exp(ln_N), np.exp(ln_D), {}, named) > wanted
+    def at(ln_N: NDArray, ln_D: NDArray) -> NDArray:
+        return _loss(law, np.exp(ln_N), np.exp(ln_D), {}, named)
 
     def ln_tokens(ln_N: NDArray) -> NDArray:
-        return _halved(least, most, functools.partial(misses, ln_N), _HALVINGS)[1]
+        return _halved(least, most, lambda ln_D: at(ln_N, ln_D) > wanted, _HALVINGS)[1]
 
     def ln_cost(ln_N: NDArray) -> NDArray:
         return ln_N + np.log(training_flops * np.exp(ln_tokens(ln_N)) + inference_flops * used)
 
     # From the smallest size that reaches the loss with unlimited data on.
-    _, low = _halved(least, most, lambda ln_N: misses(ln_N, most), _HALVINGS)
-    reached, high = ~misses(most, most), most
+    _, low = _halved(least, most, lambda ln_N: at(ln_N, most) > wanted, _HALVINGS)
+    reached, high = at(most, most) <= wanted, most
     for _ in range(_NARROWINGS):
         a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
         left = ln_cost(a) < ln_cost(b)
