@@ -227,7 +227,7 @@ def wall(
     _write_notebook(
         out.with_suffix(".ipynb"),
         "# When is the data wall?",
-        "from scaling.fitting import Fit\nfrom scaling.charts import live\nfrom scaling.charts.wall import data_wall\n"
+        "from scaling.fitting import Fit\nfrom scaling.charts import live\nfrom scaling.charts.verdicts.wall import data_wall\n"
         "from scaling.questions import read_inputs, wall\n\nlive.enable()\n"
         f"inputs = read_inputs({where!r})\n"
         f"found = wall(inputs, draws={draws}, seed={seed}{fit_there})\nverdict = found.verdict(by={by:g})",

@@ -43,7 +43,9 @@ class Traced(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options:
-            raise NotTraceable(f"np.{ufunc.__name__} with {sorted(options) if method == '__call__' else method}")
+            raise NotTraceable(
+                f"np.{ufunc.__name__} with {sorted(options) if method == '__call__' else method}"
+            )
         result = self.applied(ufunc, inputs)
         if result is None:
             raise NotTraceable(f"np.{ufunc.__name__}")

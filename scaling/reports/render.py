@@ -44,9 +44,7 @@ class UnreadableNotebook(ReportError):
     reason: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.path} cannot be read as a notebook ({self.reason}). Restore it from version control."
-        )
+        return f"{self.path} cannot be read as a notebook ({self.reason}). Restore it from version control."
 
 
 class FailedCell(ReportError):
@@ -64,7 +62,6 @@ class FailedCell(ReportError):
             f"code cell {self.number} of {self.cells} in {self.path}, which begins {first.strip()!r}, failed with "
             f"{self.error}. Run it in JupyterLab to see the whole trace; the last report was left as it is."
         )
-
 
 
 _MATH = re.compile(

@@ -15,8 +15,12 @@ from scaling.laws import chinchilla, kaplan
 
 
 def test_plot_names_what_it_can_draw() -> None:
-    with pytest.raises(UnknownResult, match="asked to draw a dict, but figures are made for Fit, Comparison"):
+    with pytest.raises(
+        UnknownResult, match="asked to draw a dict, but figures are made for Fit, Fit with runs, Comp"
+    ):
         plot({"loss": 2.0})
+    with pytest.raises(UnknownResult, match="Verdict on audit, decade, index, plateau"):
+        plot(3)
 
 
 def test_plot_names_the_package_that_is_missing() -> None:

@@ -47,7 +47,7 @@ def test_frontier_recovers_the_price_of_repeats(found: Fit, ladder: pl.DataFrame
     before, after = (words(scene(chart, log_unique=log)) for log in (7.0, 5.0))
     loss = [numbers(next(line for line in said if line.startswith("loss")))[0] for said in (before, after)]
     assert loss[1] > loss[0] + 0.05
-    assert any("passes over 100k unique" in line for line in after)
+    assert any("epochs over 100k unique" in line for line in after)
 
 
 def test_every_run_names_its_numbers(found: Fit, ladder: pl.DataFrame) -> None:

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from real_vega import marks, scene, words
 
-from scaling.charts import questions as drawn
+from scaling.charts.verdicts import plateau, repetition, replay
+from scaling.charts.verdicts import silence as silences
 from scaling.fitting import fit
 from scaling.laws import chinchilla, effective_data, with_repeats
 from scaling.questions._silence.answer import silence
@@ -27,32 +28,33 @@ def repeated() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=header, orient="row")
 
 
-def test_passes_has_a_mark_a_run_and_a_curve_a_size(repeated):
+def test_repetitions_has_a_mark_a_run_and_a_curve_a_size(repeated):
     found = fit(with_repeats(chinchilla), repeated, bootstrap=0)
-    shown = scene(drawn.passes(repeated, [found]))
+    shown = scene(repetition.repetitions(repeated, [found]))
     assert any(len(group) == len(repeated) for group in marks(shown, "symbol"))
     curves = [group for group in marks(shown, "line") if len(group) > 20]
     assert len(curves) == 3
-    assert {"N = 6.1k", "N = 25k", "N = 98k", f"passes over {print_count(65_536)} tokens"} <= set(
+    assert {"N = 6.1k", "N = 25k", "N = 98k", f"epochs over {print_count(65_536)} tokens"} <= set(
         words(shown)
     )
 
 
-def test_passes_keeps_to_one_pool(repeated):
+def test_repetitions_keeps_to_one_budget(repeated):
     other = repeated.with_columns(unique_budget=pl.lit(2**18, pl.Int64), epochs=pl.col("epochs") / 4)
-    shown = scene(drawn.passes(pl.concat([repeated, other]), pool=2**18))
-    assert f"passes over {print_count(2**18)} tokens" in words(shown)
+    shown = scene(repetition.repetitions(pl.concat([repeated, other]), unique_budget=2**18))
+    assert f"epochs over {print_count(2**18)} tokens" in words(shown)
     assert max(len(group) for group in marks(shown, "symbol")) == len(repeated)
 
 
-def test_levers_says_what_each_is_worth():
-    table = pl.DataFrame(
-        {
-            "lever": ["weight decay 0.3", "2 models together"], "N": [6144, 98304], "pool": [65536, 65536],
-            "multiplier": [0.7, 2.0], "low": [0.6, math.nan], "high": [0.8, math.nan], "at_least": [False, True],
-        }
-    )  # fmt: skip
-    chart = drawn.levers(table)
+def test_interventions_says_what_each_is_worth():
+    nan = math.nan
+    rows = [
+        ("weight decay 0.3", 6144, 65536, 0.7, 0.6, 0.8, False),
+        ("2 models together", 98304, 65536, 2.0, nan, nan, True),
+    ]
+    header = ["intervention", "N", "unique_budget", "multiplier", "low", "high", "at_least"]
+    table = pl.DataFrame(rows, schema=header, orient="row")
+    chart = repetition.interventions(table)
     shown = scene(chart)
     assert {"weight decay 0.3", "2 models together", "6.1k parameters", "98k parameters"} <= set(words(shown))
     assert "more than 2.00 times the data" in str(chart.to_dict())
@@ -65,7 +67,7 @@ def test_levers_says_what_each_is_worth():
 @pytest.mark.parametrize("months", [10, 36])
 def test_bayes_factors_follow_the_slider(months):
     evidence = silence(20).evidence
-    said = words(scene(drawn.bayes_factors(evidence, 20), months_of_silence=months))
+    said = words(scene(silences.bayes_factors(evidence, 20), months_of_silence=months))
     for name, factor in (
         evidence.filter(pl.col("months") == months).select("null", "bayes_factor").iter_rows()
     ):
@@ -85,28 +87,27 @@ def test_replay_says_of_each_date_whether_its_call_was_right():
     for row, outcome in enumerate(
         ("plateau called, wrong", "no plateau called, right", "plateau called, not known yet")
     ):
-        said = words(scene(drawn.replayed(table), as_of=row))
+        said = words(scene(replay.replayed(table), as_of=row))
         assert any(text.endswith(f"models: {outcome}") for text in said)
 
 
 def test_frontier_and_error_rates_show_every_point_and_world():
     points = pl.DataFrame(
         {
-            "part": ["point"] * 4,
             "C": [1e10, 1e11, 1e12, 1e13],
             "loss": [3.0, 2.5, 2.1, 1.9],
             "stderr": [0.02] * 4,
         }
     ).with_columns(runs=pl.lit(4), edge=pl.Series([True, False, False, True]))
-    shown = scene(drawn.frontier(points))
+    shown = scene(plateau.frontier(points))
     (dots,) = [group for group in marks(shown, "symbol") if len(group) == 4]
     assert [round(dot["fillOpacity"]) for dot in dots] == [0, 1, 1, 0]
     worlds = pl.DataFrame(
         {
-            "part": ["world"] * 5, "name": ["power law", "hard stop", "hard stop", "soft stop", "soft stop"],
+            "name": ["power law", "hard stop", "hard stop", "soft stop", "soft stop"],
             "onset_decades": [None, 0.0, 1.0, 0.0, 1.0], "said_flat": [0.01, 0.0, 0.9, 0.0, 0.8],
         }
     )  # fmt: skip
-    shown = scene(drawn.error_rates(worlds))
+    shown = scene(plateau.error_rates(worlds))
     assert {"hard stop", "soft stop"} <= set(words(shown))
     assert sum(len(group) for group in marks(shown, "line") if len(group) == 2) == 4
