@@ -16,7 +16,7 @@ import polars as pl
 from scaling.charts import words
 from scaling.charts.offline import Bundle, embed, enable
 from scaling.charts.optimum import optimum, quantiles
-from scaling.charts.parts import Chart, Runs, band, finish, log_x, log_y
+from scaling.charts.parts import Chart, Runs, band, finish, log_x, log_y, readout
 from scaling.charts.series import check_columns, repeated, starts
 from scaling.charts.theme import INK
 from scaling.design.allocation import allocate, flops_per_token, parameter_draws, with_unique_tokens
@@ -127,17 +127,11 @@ class _Picture:
         rule = alt.Chart().mark_rule(strokeWidth=1, strokeDash=[2, 3], opacity=0.6)
         whisker = alt.Chart().mark_rule(strokeWidth=2.5)
         dot = alt.Chart().mark_point(filled=True, size=110, color=INK, opacity=1)
-        corner = {"x": alt.value("width"), "y": alt.value(4)}
-        head = alt.Chart().mark_text(
-            align="right", baseline="top", fontSize=15, fontWeight=600, lineHeight=20
-        )
-        text = alt.Chart().mark_text(align="right", baseline="top", dy=22, lineHeight=18, opacity=0.85)
         group = alt.layer(
             rule.encode(x=self.x, y=self.y("loss_mid"), y2=alt.value("height")),
             whisker.encode(x=self.x, y=self.y("loss_low"), y2="loss_high:Q"),
             dot.encode(x=self.x, y=self.y("loss_mid")),
-            head.encode(**corner, text="headline:N"),
-            text.encode(**corner, text="readout:N"),
+            *readout(),
             data=self.draws,
         )
 

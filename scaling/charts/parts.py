@@ -53,12 +53,6 @@ def log_y(title: str, low: float, high: float, *, labels: str = "numbers") -> Ax
     return lambda field: alt.Y(field, title=title, **_log(low, high, labels, 5))
 
 
-def linear_y(title: str, low: float, high: float) -> Axis:
-    """An axis from bottom to top, for any field."""
-    scale, axis = alt.Scale(domain=[low, high], nice=False), alt.Axis(tickCount=5)
-    return lambda field: alt.Y(field, type="quantitative", title=title, scale=scale, axis=axis)
-
-
 _ABOVE: dict[str, Any] = {"title": None, "orient": "top"}
 
 
@@ -69,17 +63,25 @@ def series(field: str, names: Sequence[str], **legend: Any) -> alt.Color:
     return alt.Color(field, type="nominal", legend=shown, scale=scale)
 
 
-def band(base: alt.Chart, x: alt.X, y: Axis, name: str = "", colour: Any = None) -> list[alt.Chart]:
+INK = alt.value(theme.INK)
+
+
+def band(base: alt.Chart, x: alt.X, y: Axis, name: str = "", colour: Any = INK) -> list[alt.Chart]:
     """The interval of a curve and its middle, from the fields low, mid and high (loss_low, … for a name)."""
     low, mid, high = (f"{name}_{end}".lstrip("_") for end in ("low", "mid", "high"))
-    fixed: dict[str, Any] = {"color": theme.INK} if colour is None else {}
-    area = base.mark_area(opacity=0.14 if fixed else 0.2, clip=True, **fixed)
-    line = base.mark_line(strokeWidth=2, clip=True, **fixed)
-    coloured: dict[str, Any] = {} if colour is None else {"color": colour}
+    area, line = base.mark_area(opacity=0.16, clip=True), base.mark_line(strokeWidth=2, clip=True)
     return [
-        area.encode(x=x, y=y(low), y2=f"{high}:Q", **coloured),
-        line.encode(x=x, y=y(mid), **coloured),
+        area.encode(x=x, y=y(low), y2=f"{high}:Q", color=colour),
+        line.encode(x=x, y=y(mid), color=colour),
     ]
+
+
+def readout() -> list[alt.Chart]:
+    """The fields headline and readout as text in the upper right corner."""
+    corner = {"x": alt.value("width"), "y": alt.value(4)}
+    head = alt.Chart().mark_text(align="right", baseline="top", fontSize=15, fontWeight=600)
+    said = alt.Chart().mark_text(align="right", baseline="top", dy=22, lineHeight=18, opacity=0.85)
+    return [head.encode(**corner, text="headline:N"), said.encode(**corner, text="readout:N")]
 
 
 def whiskers(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from statistics import NormalDist
 from typing import Any
 
@@ -11,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from scaling.charts import theme, words
-from scaling.charts.parts import Runs, band, finish, linear_y, log_x, log_y, of, series, styled, whiskers
+from scaling.charts.parts import Runs, band, finish, log_x, log_y, of, series, styled, whiskers
 from scaling.charts.series import check_columns, residual_ends, residual_percent
 from scaling.design.allocation import Allocation, parameter_draws
 from scaling.fitting import Comparison, CrossValidation, Fit, Forecast, IsoFlop, Prediction, Profile
+from scaling.laws.base import describe
 from scaling.units import power_of_ten
 
 
@@ -33,7 +33,11 @@ def residuals(fitted: Fit, runs: pl.DataFrame) -> alt.LayerChart:
     shown = Runs(runs, residual=list(missed))
     least, most = (float(end) for end in (runs["D"].to_numpy().min(), runs["D"].to_numpy().max()))
     x = log_x("D", "training tokens D", least * 0.85, most * 1.18, labels="counts", wanted=4)
-    y = linear_y("loss above the law, %", *residual_ends(missed))
+
+    def y(field: str) -> alt.Y:
+        scale = alt.Scale(domain=residual_ends(missed), nice=False)
+        return alt.Y(f"{field}:Q", title="loss above the law, %", scale=scale).axis(tickCount=5)
+
     zero = of([{"residual": 0}]).mark_rule(strokeWidth=1.5).encode(y=y("residual"))
     lines = [] if shown.many else [shown.means("D", "residual", x, y("mean"))]
     return finish(alt.layer(zero, *lines, shown.points(x, y("residual"))), 260)
@@ -44,16 +48,23 @@ def parameters(fitted: Fit) -> alt.FacetChart:
 
     Two narrow humps say more than two standard errors; a heap at one end says that the runs do not hold the parameter.
     """
-    draws = parameter_draws(fitted)
+    draws, units = parameter_draws(fitted), {p.name: p.quantity.unit for p in describe(fitted.law).parameters}
+    titles = {name: f"{name}, {units[name]}" if units.get(name) else name for name in fitted.free}
     rows: list[dict[str, Any]] = []
     for name in fitted.free:
         middle = np.quantile(draws[name], [0.01, 0.99])  # one draw in a hundred is cut off on either side
         counts, edges = np.histogram(draws[name], bins=30, range=(middle[0], middle[1]))
         rows += [
-            {"parameter": name, "from": float(a), "to": float(b), "share": float(n / counts.max()), "none": 0}
+            {
+                "parameter": titles[name],
+                "from": float(a),
+                "to": float(b),
+                "share": float(n / counts.max()),
+                "none": 0,
+            }
             for n, a, b in zip(counts, edges[:-1], edges[1:], strict=True)
         ]
-        rows.append({"parameter": name, "best": fitted.params[name]})
+        rows.append({"parameter": titles[name], "best": fitted.params[name]})
     number = f"datum.value>=1e4?{words.vega_count('datum.value')}:format(datum.value,'.3~r')"
     x = alt.X("from:Q", title=None).scale(zero=False, nice=False)
     x = x.axis(tickCount=3, labelExpr=number, grid=False)
@@ -63,7 +74,7 @@ def parameters(fitted: Fit) -> alt.FacetChart:
     header = alt.Header(title=None, labelFontSize=13, labelFontWeight=600, labelColor=theme.INK)
     bars = bars.encode(x=x, x2="to:Q", y=alt.Y("share:Q", axis=flat), y2="none:Q")
     both = alt.layer(bars, best, data=alt.InlineData(values=rows)).properties(width=150, height=90)
-    facet = alt.Facet("parameter:N", sort=list(fitted.free), header=header)
+    facet = alt.Facet("parameter:N", sort=list(titles.values()), header=header)
     return styled(both.facet(facet=facet, columns=3).resolve_scale(x="independent"))
 
 
@@ -188,7 +199,7 @@ def prediction(predicted: Prediction) -> alt.LayerChart:
     x = alt.X("point:Q", title="points asked for, in their order").scale(
         domain=[0.5, len(rows) + 0.5], nice=False
     )
-    x = x.axis(format="d", grid=False, tickMinStep=1)
+    x = x.axis(values=list(range(1, len(rows) + 1, 1 + len(rows) // 12)), format="d", grid=False)
     y = log_y("predicted loss, nats/token", float(low.min()) * 0.98, float(high.max()) * 1.02)
     told = [alt.Tooltip(f"{name}:Q", format=".4g") for name in ("mid", "low", "high")]
     return finish(alt.layer(*whiskers(of(rows), x, y, tooltip=told)), 260)
@@ -224,8 +235,7 @@ def isoflop(read: IsoFlop) -> alt.LayerChart:
     y = log_y("best size N, parameters", float(ends.min()) / 1.2, float(ends.max()) * 1.2, labels="counts")
     line = of(rows).mark_line(color=theme.INK, strokeWidth=2).encode(x=x, y=y("law"))
     read_off = whiskers(of(rows), x, y, "N", tooltip=["C:Q", "N:Q", "loss:Q"], color=theme.COLOURS[0])
-    error = "" if math.isnan(read.stderr) else f" ± {read.stderr:.3f}"
-    slope = of([{"label": f"N ∝ C^a, a = {read.exponent:.3f}{error}"}])
+    slope = of([{"label": f"exponent a = {read.exponent:.3f} ± {read.stderr:.1g}"}])
     named = slope.mark_text(align="left", baseline="top", fontWeight=600)
     text = named.encode(x=alt.value(8), y=alt.value(6), text="label:N")
     return finish(alt.layer(line, *read_off, text), 300)

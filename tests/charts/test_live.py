@@ -99,7 +99,7 @@ def test_small_charts_match_their_results(found: Fit, ladder: pl.DataFrame) -> N
     said = words(scene(results.comparison(compared)))
     assert f"held out {compared.table['held_out_percent'][0]:.1f} %" in said
     missed = [g for g in marks(scene(results.residuals(found, ladder)), "symbol") if len(g) == len(ladder)]
-    assert missed and {"E", "alpha"} <= set(words(scene(results.parameters(found))))
+    assert missed and {"E, nats/token", "alpha"} <= set(words(scene(results.parameters(found))))
     lines = words(scene(results.allocation(allocate(found, ladder, np.logspace(11, 13, 5)))))
     assert {"tokens D", "parameters N", "10¹²"} <= set(lines)
 

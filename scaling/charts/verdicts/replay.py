@@ -33,7 +33,7 @@ def replayed(dates: pl.DataFrame) -> alt.LayerChart:
         )
     )  # fmt: skip
     bind = alt.binding_range(min=0, max=len(dates) - 1, step=1, name="date")
-    x = alt.X("date:T", title=None)
+    x = alt.X("date:T", title="date")
     when = "datum.label=='last'?'known then: the year before':'known now: the year after'"
     legend = alt.Legend(title=None, orient="top", labelExpr=when)
     scale = alt.Scale(domain=["last", "after"], range=list(theme.COLOURS[:2]))

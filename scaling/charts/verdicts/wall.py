@@ -17,7 +17,7 @@ import polars as pl
 
 from scaling.charts import theme
 from scaling.charts.optimum import optimum, quantiles
-from scaling.charts.parts import Chart, band, finish, intervals, log_x, of, stacked
+from scaling.charts.parts import Chart, band, finish, intervals, log_x, of, readout, stacked
 from scaling.charts.vega import trace
 from scaling.laws.base import describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
@@ -111,9 +111,9 @@ def _with_efold(law: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, 
 
 def _sliders(draws: pl.DataFrame, R_D: float) -> list[alt.Parameter]:
     """They start where the forecast does: the epochs at those that are worth its median repeats."""
-    median = {name: float(np.median(draws[name].to_numpy())) for name in ("repeats", "demand_growth")}
-    grid = np.geomspace(1.0, 1e4, 100_001)
-    epochs = round(float(np.interp(median["repeats"], worth_of_repeats(grid, R_D), grid)), 2)
+    repeats, growth = (float(np.median(draws[name].to_numpy())) for name in ("repeats", "demand_growth"))
+    grid, growth = np.geomspace(1.0, 1e4, 100_001), round(growth, 2)
+    epochs = round(float(np.interp(repeats, worth_of_repeats(grid, R_D), grid)), 2)
     most = max(40.0, math.ceil(epochs))
 
     def slider(name: str, what: str, value: float, low: float, high: float, step: float) -> alt.Parameter:
@@ -122,16 +122,14 @@ def _sliders(draws: pl.DataFrame, R_D: float) -> list[alt.Parameter]:
 
     return [
         slider("log2_stock", "text on offer, doublings of today's estimate", 0, -3, 5, 0.05),
-        slider(
-            "growth", "training sets grow, times a year", round(median["demand_growth"], 2), 1.05, 6, 0.01
-        ),
+        slider("growth", "training sets grow, times a year", growth, 1.05, 6, 0.01),
         slider("epochs", "epochs allowed", epochs, 1, most, 0.01),
         slider("r_star", "repeats until a token is worth 1/e", round(R_D, 2), 1, 60, 0.01),
         slider("log2_over", "over-training, doublings of tokens per parameter", 0, -3, 7, 0.05),
         slider("log2_efficiency", "what a token is worth, doublings", 0, 0, 5, 0.05),
         slider("synthetic", "synthetic tokens for each human one", 0, 0, 5, 0.05),
         slider("multimodal", "tokens of images, sound and video, trillions", 0, 0, 1000, 5),
-        alt.param(name="usual_growth", value=round(median["demand_growth"], 2)),
+        alt.param(name="usual_growth", value=growth),
     ]
 
 
@@ -156,11 +154,8 @@ def dates(start: float) -> list[dict[str, str]]:
 
 def _density(data: alt.InlineData, start: float, by: float, level: float) -> Chart:
     end = start + _YEARS_SHOWN
-    x = (
-        alt.X("value:Q", title="year of the wall")
-        .scale(domain=[start, end], nice=False)
-        .axis(format="d", tickCount=8)
-    )
+    x = alt.X("value:Q", title="year of the wall").scale(domain=[start, end], nice=False)
+    x = x.axis(format="d", tickCount=8)
     y = alt.Y("density:Q", title="probability per year").scale(domainMin=0).axis(tickCount=4)
     area = alt.Chart().mark_area(
         fill=theme.COLOURS[0], fillOpacity=0.2, line={"color": theme.COLOURS[0]}, clip=True
@@ -168,12 +163,9 @@ def _density(data: alt.InlineData, start: float, by: float, level: float) -> Cha
     density = area.encode(x=x, y=y)
     shown = {"density": "year", "extent": [start, end], "steps": 120, "bandwidth": 0.35}
     density.transform = [{**shown, "as": ["value", "density"]}]  # type: ignore[assignment]
-    corner = {"x": alt.value("width"), "y": alt.value(4)}
-    head = alt.Chart().mark_text(align="right", baseline="top", fontSize=15, fontWeight=600)
-    said = alt.Chart().mark_text(align="right", baseline="top", dy=22, opacity=0.85)
-    readout = alt.layer(head.encode(**corner, text="headline:N"), said.encode(**corner, text="readout:N"))
+    said = alt.layer(*readout())
     far = f"datum.year_{{0}}>{end + 84}?'later':format(datum.year_{{0}},'.1f')"
-    readout.transform = [
+    said.transform = [
         {"calculate": f"datum.year<{by}?1:0", "as": "sooner"},
         {"joinaggregate": [{"op": "mean", "field": "sooner", "as": "chance"}]},
         *quantiles(["year"], level, ["chance"]),
@@ -184,7 +176,7 @@ def _density(data: alt.InlineData, start: float, by: float, level: float) -> Cha
             "as": "readout",
         },
     ]
-    both = alt.layer(density, readout, data=data)
+    both = alt.layer(density, said, data=data)
     both.transform = dates(start)  # type: ignore[assignment]
     return finish(both, HEIGHT)
 
