@@ -28,11 +28,14 @@ def of(rows: pl.DataFrame | Iterable[Mapping[str, Any]]) -> alt.Chart:
 
 def _log(low: float, high: float, labels: str, wanted: int) -> dict[str, Any]:
     """Scale and axis between two ends, with round numbers, counts (85k) or powers of ten as labels."""
-    ticks = words.powers(low, high) if labels == "powers" else words.log_ticks(low, high, wanted)
+    ticks, log10 = words.log_ticks(low, high, wanted), "log(datum.value)*LOG10E"
+    power = words.vega_power_of_ten(log10)
+    if labels == "powers" and len(powers := words.powers(low, high)) > 1:
+        ticks, power = powers, words.vega_exponent(f"round({log10})")
     shown: dict[str, Any] = {
         "numbers": {"format": "~g"},
         "counts": {"labelExpr": words.vega_count("datum.value")},
-        "powers": {"labelExpr": words.vega_exponent("round(log(datum.value)*LOG10E)")},
+        "powers": {"labelExpr": power},
     }[labels]
     return {
         "type": "quantitative",

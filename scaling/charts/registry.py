@@ -56,11 +56,12 @@ def drawing(result: Any, *, with_runs: bool = False) -> Callable[..., Any]:
     """
     kinds = [kind.__name__ for kind in type(result).__mro__ if kind.__module__.startswith("scaling.")]
     ending = " with runs" if with_runs else ""
-    names = [RESULTS[kind + ending] for kind in kinds if kind + ending in RESULTS]
-    given = f"a {type(result).__name__}{ending}"
     if "Verdict" in kinds:
         given = f"a Verdict on {result.topic!r}{ending}"
-        names += [f"verdicts.{topic}.draw" for topic in topics() if topic == result.topic and not with_runs]
+        names = [f"verdicts.{topic}.draw" for topic in topics() if topic == result.topic and not with_runs]
+    else:
+        given = f"a {type(result).__name__}{ending}"
+        names = [RESULTS[kind + ending] for kind in kinds if kind + ending in RESULTS]
     if not names:
         raise UnknownResult(given, tuple(RESULTS), topics())
     try:

@@ -111,11 +111,13 @@ def interventions(table: pl.DataFrame) -> alt.LayerChart:
         }
         for row in rows.iter_rows(named=True)
     ]
-    sizes = list(dict.fromkeys(row["size"] for row in sorted(drawn, key=lambda row: row["mid"])))
+    sizes = [f"{print_count(N, 2)} parameters" for N in table["N"].unique().sort()]
     x = alt.X("mid:Q", title="worth, times the data").scale(type="log", nice=True)
     x = x.axis(format="~g", tickCount=6)
     colour = alt.Color("size:N", sort=sizes, legend=alt.Legend(title=None, orient="top"))
     told = ["intervention:N", "size:N", "said:N"]
-    marks = intervals(drawn, x, "intervention", yOffset="size:N", color=colour, tooltip=told)
+    marks = intervals(
+        drawn, x, "intervention", yOffset=alt.YOffset("size:N", sort=sizes), color=colour, tooltip=told
+    )
     none = of([{"mid": 1}]).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x=x)
     return finish(alt.layer(none, *marks), 60 + 50 * len({row["intervention"] for row in drawn}))
