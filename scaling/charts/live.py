@@ -51,7 +51,7 @@ def loss_against_compute(fitted: Fit, runs: pl.DataFrame, *, level: float = 0.8)
     """
     check_columns(runs)
     picture = _Picture(fitted, runs, level)
-    chart = alt.layer(*picture.frontier(), *picture.runs(), *picture.marked())
+    chart = alt.layer(picture.frontier(), *picture.runs(), picture.marked())
     return finish(chart.add_params(*picture.sliders()), HEIGHT)
 
 
@@ -103,7 +103,7 @@ class _Picture:
             polish=polish,
         )
 
-    def frontier(self) -> list[Chart]:
+    def frontier(self) -> Chart:
         step = (self.high - self.low) / (BUDGETS - 1)
         name = alt.Chart().mark_text(align="right", dy=18, fontWeight=500)
         group = alt.layer(
@@ -121,9 +121,9 @@ class _Picture:
             *self.best_at("datum.C", polish=1),
             *quantiles(["loss"], self.level, ["C"]),
         ]
-        return [group]
+        return group
 
-    def marked(self) -> list[Chart]:
+    def marked(self) -> Chart:
         rule = alt.Chart().mark_rule(strokeWidth=1, strokeDash=[2, 3], opacity=0.6)
         whisker = alt.Chart().mark_rule(strokeWidth=2.5)
         dot = alt.Chart().mark_point(filled=True, size=110, color=INK, opacity=1)
@@ -153,7 +153,7 @@ class _Picture:
                 "as": "readout",
             },
         ]
-        return [group]
+        return group
 
     def runs(self) -> list[alt.Chart]:
         runs, shown, x, y = self.given, Runs(self.given), self.x, self.y("loss")

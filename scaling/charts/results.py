@@ -78,13 +78,9 @@ def parameters(fitted: Fit) -> alt.FacetChart:
     return styled(both.facet(facet=facet, columns=3).resolve_scale(x="independent"))
 
 
-def laws(table: pl.DataFrame) -> alt.LayerChart:
-    """How far each law misses: the runs held out (filled) and, where known, those it was fitted to (hollow), rms in
-    percent.
-
-    Args:
-        table: columns law and held_out_percent; rms_percent where there is one.
-    """
+def comparison(compared: Comparison | CrossValidation) -> alt.LayerChart:
+    """How far each law misses the runs held out (filled) and those that it was fitted to (hollow), rms in percent."""
+    table = compared.table
     kinds = {"held_out_percent": "held out", "rms_percent": "in sample"}
     rows = [
         {"law": row["law"], "miss": row[column], "kind": kind, "words": f"{row[column]:.1f} %"}
@@ -115,11 +111,6 @@ def laws(table: pl.DataFrame) -> alt.LayerChart:
     )
 
 
-def comparison(compared: Comparison | CrossValidation) -> alt.LayerChart:
-    """How far each law misses the runs that it saw and those it did not: `laws`."""
-    return laws(compared.table)
-
-
 def allocation(allocated: Allocation) -> alt.LayerChart:
     """The best size and the best data for each budget, with their intervals: `budgets`."""
     columns = {
@@ -137,41 +128,36 @@ def budgets(table: pl.DataFrame) -> alt.LayerChart:
         table: C (FLOPs), N, N_low, N_high, D, D_low and D_high.
     """
     what = {"D": "tokens D", "N": "parameters N"}
-    rows = [
-        {
-            "C": row["C"],
-            "what": said,
-            "low": row[f"{name}_low"],
-            "mid": row[name],
-            "high": row[f"{name}_high"],
-        }
+    rows = pl.concat(
+        table.sort("C").select(
+            "C", pl.lit(said).alias("what"), low=f"{name}_low", mid=name, high=f"{name}_high"
+        )
         for name, said in what.items()
-        for row in table.sort("C").iter_rows(named=True)
-    ]
-    first, last = rows[0]["C"], rows[-1]["C"]
+    )
+    first, last = rows["C"][0], rows["C"][-1]
     x = log_x("C", words.COMPUTE, first, last, labels="powers")
-    bottom, top = min(row["low"] for row in rows), max(row["high"] for row in rows)
-    y = log_y("parameters or tokens", bottom, top * 1.4, labels="counts")
+    ends = rows.select("low", "high").to_numpy()
+    y = log_y("parameters or tokens", float(ends.min()), float(ends.max()) * 1.4, labels="counts")
     colour = series("what", list(what.values()))
-    name = of(row for row in rows if row["C"] == last).mark_text(align="right", dx=-6, dy=-16, fontWeight=600)
+    name = of(rows.filter(C=last)).mark_text(align="right", dx=-6, dy=-16, fontWeight=600)
     named = name.encode(x=x, y=y("mid"), text="what:N", color=colour)
     return finish(alt.layer(*band(of(rows), x, y, colour=colour), named), 300)
 
 
 def fan(ahead: Forecast) -> alt.LayerChart:
     """Loss by year with its interval, and the year from which the law speaks of compute that no run has had."""
-    rows = [
+    ends = zip(ahead.median, ahead.low, ahead.high, strict=True)
+    rows = pl.DataFrame(
         {
-            "year": float(year),
-            "low": float(ahead.low[i]),
-            "mid": float(ahead.median[i]),
-            "high": float(ahead.high[i]),
-            "training compute": f"{power_of_ten(ahead.compute[i])} FLOPs",
-            "loss": f"{ahead.median[i]:.3f} [{ahead.low[i]:.3f}, {ahead.high[i]:.3f}] nats/token",
-            "beyond the runs": f"{ahead.decades[i]:.1f} decades",
+            "year": ahead.years,
+            "low": ahead.low,
+            "mid": ahead.median,
+            "high": ahead.high,
+            "training compute": [f"{power_of_ten(C)} FLOPs" for C in ahead.compute],
+            "loss": [f"{mid:.3f} [{low:.3f}, {high:.3f}] nats/token" for mid, low, high in ends],
+            "beyond the runs": [f"{decades:.1f} decades" for decades in ahead.decades],
         }
-        for i, year in enumerate(ahead.years)
-    ]
+    )
     first, last = float(ahead.years[0]), float(ahead.years[-1])
     x = alt.X("year:Q", title="year").scale(domain=[first, last], nice=False).axis(format="d", grid=False)
     y = log_y(words.LOSS, float(ahead.low.min()) * 0.98, float(ahead.high.max()) * 1.02)
@@ -192,13 +178,9 @@ def fan(ahead: Forecast) -> alt.LayerChart:
 def prediction(predicted: Prediction) -> alt.LayerChart:
     """Each predicted loss with its interval, in the order in which they were asked for."""
     low, mid, high = (np.atleast_1d(a).ravel() for a in (predicted.low, predicted.median, predicted.high))
-    rows = [
-        {"point": i, "low": float(a), "mid": float(b), "high": float(c)}
-        for i, (a, b, c) in enumerate(zip(low, mid, high, strict=True), 1)
-    ]
-    x = alt.X("point:Q", title="points asked for, in their order").scale(
-        domain=[0.5, len(rows) + 0.5], nice=False
-    )
+    rows = pl.DataFrame({"low": low, "mid": mid, "high": high}).with_row_index("point", offset=1)
+    x = alt.X("point:Q", title="points asked for, in their order")
+    x = x.scale(domain=[0.5, len(rows) + 0.5], nice=False)
     x = x.axis(values=list(range(1, len(rows) + 1, 1 + len(rows) // 12)), format="d", grid=False)
     y = log_y("predicted loss, nats/token", float(low.min()) * 0.98, float(high.max()) * 1.02)
     told = [alt.Tooltip(f"{name}:Q", format=".4g") for name in ("mid", "low", "high")]
