@@ -2,17 +2,20 @@
 
 import datetime
 import math
+from pathlib import Path
 
 import polars as pl
 import pytest
-from real_vega import marks, scene, words
+from real_vega import UNITS, drawn_titles, marks, scene, words
 
-from scaling.charts.verdicts import plateau, repetition, replay
-from scaling.charts.verdicts import silence as silences
-from scaling.fitting import fit
-from scaling.laws import chinchilla, effective_data, with_repeats
-from scaling.questions._silence.answer import silence
+from scaling import questions
+from scaling.charts import UnknownResult, plot
+from scaling.charts.registry import topics
+from scaling.charts.verdicts import plateau, repetition, replay, silence
+from scaling.fitting import compare, fit
+from scaling.laws import chinchilla, effective_data, kaplan, with_repeats
 from scaling.units import print_count
+from scaling.verdict import Verdict
 
 PLAIN = {"E": 1.5, "A": 60.0, "B": 900.0, "alpha": 0.4, "beta": 0.45}
 
@@ -28,9 +31,89 @@ def repeated() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=header, orient="row")
 
 
+PUBLISHED = Path(__file__).parents[2] / "runs" / "published"
+
+
+def verdict(topic: str, **evidence: pl.DataFrame) -> Verdict:
+    return Verdict(
+        question="?", topic=topic, answers=("so",), answer="so", sentence="So.", numbers={}, evidence=evidence,
+        would_change=(), data_hash="",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def verdicts(ladder: pl.DataFrame, repeated: pl.DataFrame) -> dict[str, Verdict]:
+    """A verdict on every topic, small and quick."""
+    records, dates = (
+        pl.read_csv(PUBLISHED / f"capability-{name}.csv", try_parse_dates=True)
+        for name in ("records", "replay")
+    )
+    compared = compare([chinchilla, kaplan], ladder)
+    laws = (chinchilla, with_repeats(chinchilla))
+    return {
+        "plateau": questions.plateau(ladder, worlds=100),
+        "silence": questions.silence(20),
+        "audit": questions.audit(ladder, bootstrap=20, others=()),
+        "repetition": questions.repetition(repeated, laws=laws, bootstrap=20),
+        "wall": questions.wall("published-2024", draws=1000),
+        "decade": questions.next_decade(fit(chinchilla, ladder, bootstrap=20), compared, ladder),
+        "trend": questions.trend(records, draws=20),
+        "index": verdict("index", models=records, records=records),
+        "replay": verdict("replay", dates=dates),
+    }
+
+
+def test_every_topic_is_drawn_and_names_what_its_axes_count(verdicts: dict[str, Verdict]) -> None:
+    assert set(verdicts) == set(topics())
+    for topic, given in verdicts.items():
+        assert given.topic == topic
+        titles = drawn_titles(plot(given))
+        assert titles and all(any(unit in title for unit in UNITS) for title in titles), (topic, titles)
+
+
+def test_every_question_has_a_picture() -> None:
+    """As questions keep a folder each, named after their topic."""
+    folders = (Path(questions.__file__).parent).glob("_*/answer.py")
+    assert {folder.parent.name.removeprefix("_") for folder in folders} == set(topics())
+
+
+def test_plot_names_the_topics_of_verdicts_that_have_a_picture() -> None:
+    with pytest.raises(UnknownResult, match=r"a Verdict on 'weather', but .* Verdict on audit, decade"):
+        plot(verdict("weather"))
+
+
+def test_plateau_shows_the_rivals_that_it_weighs(verdicts: dict[str, Verdict]) -> None:
+    """A curve for each rival, through every point's compute, and the rates of error below."""
+    given = verdicts["plateau"]
+    shown = scene(plot(given))
+    points, rivals = given.evidence["points"], given.evidence["rivals"]["name"]
+    curves = [group for group in marks(shown, "line") if len(group) == len(points)]
+    assert len(curves) == len(rivals)
+    assert set(rivals) <= set(words(shown))
+    assert "share called flat" in words(shown)
+
+
+def test_plateau_shows_the_points_alone_where_the_range_is_too_short(ladder: pl.DataFrame) -> None:
+    short = questions.plateau(ladder.filter(pl.col("C") < 90 * pl.col("C").min()))
+    assert drawn_titles(plot(short)) == ["training compute, FLOPs", "held-out loss, nats/token"]
+
+
+def test_decade_shows_the_interval_of_the_verdict(verdicts: dict[str, Verdict]) -> None:
+    budgets = verdicts["decade"].evidence["budgets"]
+    spec = plot(verdicts["decade"]).to_dict()
+    (rows,) = [rows for rows in spec["datasets"].values() if "loss_low" in rows[0]]
+    assert [row["loss_low"] for row in rows] == pytest.approx(budgets["loss_low"].to_list())
+
+
+def test_wall_shows_what_delays_it_below_its_sliders(verdicts: dict[str, Verdict]) -> None:
+    chart = plot(verdicts["wall"])
+    assert "log2_stock" in {parameter["name"] for parameter in chart.to_dict()["params"]}
+    assert set(verdicts["wall"].evidence["interventions"]["intervention"]) <= set(words(scene(chart)))
+
+
 def test_repetitions_has_a_mark_a_run_and_a_curve_a_size(repeated):
-    found = fit(with_repeats(chinchilla), repeated, bootstrap=0)
-    shown = scene(repetition.repetitions(repeated, [found]))
+    fitted = fit(with_repeats(chinchilla), repeated, bootstrap=0)
+    shown = scene(repetition.repetitions(repeated, [fitted]))
     assert any(len(group) == len(repeated) for group in marks(shown, "symbol"))
     curves = [group for group in marks(shown, "line") if len(group) > 20]
     assert len(curves) == 3
@@ -66,8 +149,8 @@ def test_interventions_says_what_each_is_worth():
 
 @pytest.mark.parametrize("months", [10, 36])
 def test_bayes_factors_follow_the_slider(months):
-    evidence = silence(20).evidence
-    said = words(scene(silences.bayes_factors(evidence, 20), months_of_silence=months))
+    evidence = questions.silence(20).evidence["nulls"]
+    said = words(scene(silence.bayes_factors(evidence, 20), months_of_silence=months))
     for name, factor in (
         evidence.filter(pl.col("months") == months).select("null", "bayes_factor").iter_rows()
     ):
