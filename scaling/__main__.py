@@ -211,14 +211,13 @@ def wall(
     """
     from scaling.fitting import Fit
     from scaling.questions import read_inputs
-    from scaling.questions import wall as find_wall
+    from scaling.questions import wall as forecast
 
     given, law = read_inputs(inputs), Fit.load(fitted) if fitted else None
-    found = find_wall(given, draws=draws, seed=seed, law=law)
-    click.echo(found.describe(by))
+    click.echo(str(forecast(given, draws=draws, seed=seed, law=law, by=by)))
     if no_report:
         return
-    from scaling.questions._wall.inputs import scenarios
+    from scaling.questions._wall.scenario import scenarios
     from scaling.reports import report as write_report
 
     where = inputs if inputs in scenarios() else str(Path(inputs).resolve())
@@ -227,15 +226,14 @@ def wall(
     _write_notebook(
         out.with_suffix(".ipynb"),
         "# When is the data wall?",
-        "from scaling.fitting import Fit\nfrom scaling.charts import live\nfrom scaling.charts.verdicts.wall import data_wall\n"
+        "from scaling.fitting import Fit\nfrom scaling.charts import live, plot\n"
         "from scaling.questions import read_inputs, wall\n\nlive.enable()\n"
         f"inputs = read_inputs({where!r})\n"
-        f"found = wall(inputs, draws={draws}, seed={seed}{fit_there})\nverdict = found.verdict(by={by:g})",
+        f"verdict = wall(inputs, draws={draws}, seed={seed}{fit_there}, by={by:g})",
         "verdict.lead",
-        f"data_wall(found.sample, found.law, start=inputs.start, by={by:g})",
-        "found",
-        "verdict.doubts",
+        "plot(verdict)",
         "inputs",
+        "verdict",
     )
     write_report(out.stem, notebooks=out.parent, out=out.parent)
 

@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.errors import MissingColumns
-from scaling.fitting.data import BadPredictor, Table, TooFewScales, as_frame, compute
+from scaling.errors import FitError, MissingColumns
+from scaling.fitting.data import BadPredictor, Table, as_frame, compute
 from scaling.fitting.estimate import fit, minimise, prepare
 from scaling.fitting.evidence import distinct_names
 from scaling.fitting.isoflops import isoflop
@@ -142,9 +142,9 @@ def multiverse(
 def _misses(law: Law, frame: pl.DataFrame, seed: int) -> Array:
     """ln(observed / fitted) of each run under the usual choices."""
     problem, data = prepare(law, frame, _settings("huber_log", 1e-3))
-    found, solution, _ = minimise(problem, {}, seed)
+    solved, solution, _ = minimise(problem, {}, seed)
     missed = np.empty(data.rows)
-    missed[data.order] = -found.misses(solution.parameters[[np.argmin(solution.value)]])[0]
+    missed[data.order] = -solved.misses(solution.parameters[[np.argmin(solution.value)]])[0]
     return missed
 
 
@@ -159,13 +159,13 @@ def _sizes(frame: pl.DataFrame) -> dict[str, pl.Expr]:
     """The ways in which these runs can count parameters."""
     N, total = pl.col("N").cast(pl.Float64), pl.col("params_total")
     said = frame["n_convention"].drop_nulls().unique() if "n_convention" in frame.columns else []
-    found = {str(said[0]) if len(said) == 1 else "as given": N}
+    counted = {str(said[0]) if len(said) == 1 else "as given": N}
     known = {c for c in frame.columns if frame[c].null_count() == 0}
     if "params_total" in known and (frame["params_total"] > 1.01 * frame["N"]).any():
         if "params_head" in known:
-            found["with head"] = N + pl.col("params_head")
-        found["total"] = total.cast(pl.Float64)
-    return found
+            counted["with head"] = N + pl.col("params_head")
+        counted["total"] = total.cast(pl.Float64)
+    return counted
 
 
 def prices(frame: pl.DataFrame) -> dict[str, Price]:
@@ -177,11 +177,11 @@ def prices(frame: pl.DataFrame) -> dict[str, Price]:
         bad = ~(np.isfinite(C) & (C > 0))
         first = int(np.argmax(bad))
         raise BadPredictor("C", int(bad.sum()), first, float(C[first]), "finite and above zero")
-    found: dict[str, Price] = {}
+    counted: dict[str, Price] = {}
     if np.median(np.abs(np.log(given[0] / plain))) > _COUNTED_APART:
         k = float(np.median((given[0] / D - FLOPS_PER_PARAMETER_TOKEN * N) / np.sqrt(N)))
-        found["as given"] = Price(given[0], k)
-    return found | {"6ND": Price(plain, 0.0)}
+        counted["as given"] = Price(given[0], k)
+    return counted | {"6ND": Price(plain, 0.0)}
 
 
 def _cases(frame: pl.DataFrame, price: Price, misses: Array, free: int) -> list[_Case]:
@@ -242,8 +242,8 @@ def _joint(
     for objective, (kind, delta) in OBJECTIVES.items():
         problem, data = prepare(law, frame, _settings(kind, delta))
         if before is None:
-            found, solution, _ = minimise(problem, {}, seed)
-            minima, by_factor_first = _distinct(solution), found.by_factor_first
+            solved, solution, _ = minimise(problem, {}, seed)
+            minima, by_factor_first = _distinct(solution), solved.by_factor_first
             before = np.tile(minima[0], (len(cases), 1))
         problem = replace(problem, by_factor_first=by_factor_first)
         weights = np.stack([case.weights for case in cases])[:, data.order]
@@ -253,12 +253,12 @@ def _joint(
             relative = 100.0 * (data.target / problem.call(before) - 1.0)
             rms = np.sqrt((weights * relative**2).sum(1) / weights.sum(1))
             typical = np.nanmedian(np.where(weights > 0, np.abs(relative), np.nan), axis=1)
-        found_ahead = outcomes(law, named, price)
+        ahead = outcomes(law, named, price)
         for i, case in enumerate(cases):
             row: dict[str, Any] = {"objective": objective, "delta": delta} | case.choices
             row |= {"rows": int((case.weights > 0).sum())}
             row |= {p: float(v[i]) for p, v in named.items() if p in ("E", "A", "B", "alpha", "beta")}
-            row |= {name: float(v[i]) for name, v in found_ahead.items()}
+            row |= {name: float(v[i]) for name, v in ahead.items()}
             row |= {"rms_percent": float(rms[i]), "median_percent": float(typical[i])}
             rows.append(row | {"converged": bool(agreed[i])})
     return rows
@@ -267,7 +267,7 @@ def _joint(
 def _solved(
     problem: Problem, before: Array, minima: Array, weights: Array
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """The lowest solution of each case from its own start and the shared ones, and whether two starts found it."""
+    """The lowest solution of each case from its own start and the shared ones, and whether two starts agree on it."""
     cases, free = before.shape
     shared = np.broadcast_to(minima, (cases, *minima.shape))
     starts = np.concatenate([before[:, None], shared], axis=1)
@@ -282,7 +282,7 @@ def _solved(
 
 
 def _distinct(solution: Solution) -> Array:
-    """The lowest minima that differ, and the second-best start where all found the same: shape (up to 3, free)."""
+    """The lowest minima that differ, and the second-best start where all agree: shape (up to 3, free)."""
     order = np.argsort(solution.value, kind="stable")
     order = order[np.isfinite(solution.value[order])]
     value = solution.value[order]
@@ -328,19 +328,19 @@ def _approach_2(frame: pl.DataFrame, cases: list[_Case], price: Price) -> list[d
         if case.choices["weighting"] != USUAL["weighting"]:
             continue
         try:
-            found = isoflop(table.filter(case.weights > 0), form=form)
-            floor = fit(compute_only, found.table, objective="squares_log", bootstrap=0)
-        except TooFewScales:
+            fitted = isoflop(table.filter(case.weights > 0), form=form)
+            floor = fit(compute_only, fitted.table, objective="squares_log", bootstrap=0)
+        except FitError:  # no curve, or too few of them for the law of the minima
             continue
-        N = found.coefficient * largest**found.exponent
+        N = fitted.coefficient * largest**fitted.exponent
         ahead = floor.predict(C=largest * np.array([10.0, 100.0])).median
         rows.append(
             {"form": f"isoFLOP {form}", "objective": "squares of log loss", "delta": None} | case.choices
-            | {"rows": int(found.table["points"].sum()), "E": floor.params["E"], "a": found.exponent, "C": largest}
+            | {"rows": int(fitted.table["points"].sum()), "E": floor.params["E"], "a": fitted.exponent, "C": largest}
             | {"tokens_per_parameter": largest / price.per_token(N) / N}
             | {"loss_10x": float(ahead[0]), "loss_100x": float(ahead[1])}
             | {"rms_percent": floor.rms_percent, "median_percent": 100.0 * float(np.median(np.abs(floor.residuals)))}
-            | {"converged": floor.starts.agree > 1 and found.stderr < _LOOSE}
+            | {"converged": floor.starts.agree > 1 and fitted.stderr < _LOOSE}
         )  # fmt: skip
     return rows
 
