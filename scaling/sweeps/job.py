@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scaling.flops import count_parameters
+from scaling.flops import count_flops, count_parameters
 from scaling.study import Trunk, digest
 from scaling.sweeps import cost
 
@@ -66,6 +66,11 @@ class StackSpec:
     def cost(self) -> float:
         """Expected time of its steps, in units of one FLOP at full speed; small matrices reach less of the peak."""
         return len(self.trunks) * cost.relative_cost(cost.together(self.trunks))
+
+    @property
+    def flops(self) -> float:
+        """FLOPs of its steps."""
+        return count_flops(self.trunks[0].shape, self.tokens).total
 
     @property
     def checkpoint_bytes(self) -> int:
@@ -144,7 +149,8 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `json.dumps` takes."""
-        return asdict(self) | {"folder": str(self.folder), "corpus": str(self.corpus)}
+        stack = {"trunks": [asdict(t) for t in self.stack.trunks], "corpus_hash": self.stack.corpus_hash}
+        return asdict(self) | {"folder": str(self.folder), "corpus": str(self.corpus), "stack": stack}
 
     @staticmethod
     def from_json(said: dict[str, Any]) -> Job:
@@ -160,60 +166,33 @@ class Job:
 # --- what a worker says -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Trained:
-    """Tokens of steps taken since this was last said, all models of the stack together."""
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What has happened to a job since its worker last spoke; what is not said has not."""
 
-    tokens: int
-
-
-@dataclass(frozen=True)
-class AlreadyTrained:
-    """Tokens that an earlier attempt has trained, and that are not trained again."""
-
-    tokens: int
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Mean loss of the stack's models where they stand, nats/token."""
-
-    loss: float
-
-
-@dataclass(frozen=True)
-class RunWritten:
-    """A run's row is on the disk."""
-
-    name: str
-    status: str
-
-
-@dataclass(frozen=True)
-class Problem:
+    tokens: int = 0
+    """Trained on, all models of the stack together."""
+    earlier_tokens: int = 0
+    """Trained on by an earlier attempt, so that this one need not."""
+    loss: float | None = None
+    """Mean of the models where they stand, nats/token."""
+    run: str | None = None
+    """The name of a run whose row is on the disk now."""
+    problem: str | None = None
     """Why the worker is about to end, in words."""
-
-    words: str
-
-
-@dataclass(frozen=True)
-class JobDone:
+    done: bool = False
     """Every row of the job is on the disk, and the worker waits for another job."""
 
+    def __str__(self) -> str:
+        return json.dumps({name: value for name, value in asdict(self).items() if value != _SILENCE[name]})
 
-Message = Trained | AlreadyTrained | Measured | RunWritten | Problem | JobDone
-_KINDS = {kind.__name__: kind for kind in (Trained, AlreadyTrained, Measured, RunWritten, Problem, JobDone)}
+    @staticmethod
+    def read(line: str) -> Message | None:
+        """The message that was printed as a line; None where it is none, as after a kill that cut it short."""
+        try:
+            return Message(**json.loads(line))
+        except (ValueError, TypeError):
+            return None
 
 
-def write_message(message: Message) -> str:
-    """A message as one line."""
-    return json.dumps({"message": type(message).__name__, **asdict(message)})
-
-
-def read_message(line: str) -> Message | None:
-    """The message in a line; None where the line is none, as after a kill that cut it short."""
-    try:
-        said = json.loads(line)
-        return _KINDS[said.pop("message")](**said)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
+_SILENCE = asdict(Message())

@@ -28,7 +28,7 @@ from scaling.store import open_runs
 from scaling.study import Study, read_study
 from scaling.sweeps.engines.base import Asked, Engine, Worker
 from scaling.sweeps.engines.local import LocalEngine
-from scaling.sweeps.job import EXIT_NO_ROOM, EXIT_STOPPED, JobDone, Message, Problem, StackSpec
+from scaling.sweeps.job import EXIT_NO_ROOM, EXIT_STOPPED, Message, StackSpec
 from scaling.sweeps.plan import Plan, plan_sweep
 from scaling.sweeps.progress import Progress
 
@@ -219,15 +219,13 @@ class _Launcher:
         hand = self.hands[number]
         assert hand.at
         stack, lease = hand.at
-        match message:
-            case Problem(words):
-                self.problems[stack.id] = words
-            case JobDone():
-                hand.at = None
-                lease.release()
-                self.progress.finish(stack, done=True)
-            case _:
-                self.progress.hear(stack, message)
+        self.progress.hear(stack, message)
+        if message.problem:
+            self.problems[stack.id] = message.problem
+        if message.done:
+            hand.at = None
+            lease.release()
+            self.progress.finish(stack, done=True)
 
     def _reap(self) -> None:
         """Part with workers that have ended; what one was at waits for another, or is given up."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +12,9 @@ import numpy as np
 import polars as pl
 
 from scaling.corpora.text import Corpus
-from scaling.flops import count_flops
+from scaling.show import Table
 from scaling.store import Store, ceiling_share
-from scaling.study import Study
+from scaling.study import Study, Trunk
 from scaling.sweeps.cost import cost_per_token, evaluation_cost, passes_and_bytes
 from scaling.sweeps.engines.base import Asked, Capacity
 from scaling.sweeps.job import Job, StackSpec, run_ids, unfinished
@@ -80,7 +79,7 @@ class Plan:
     @property
     def flops(self) -> float:
         """FLOPs to spend."""
-        return sum(map(_flops, self.stacks))
+        return sum(stack.flops for stack in self.stacks)
 
     @property
     def memory(self) -> float:
@@ -126,18 +125,14 @@ class Plan:
     @property
     def parts(self) -> list[Part]:
         """One for each width and depth."""
-        left: dict[tuple[int, int], list[StackSpec]] = defaultdict(list)
-        for stack in self.stacks:
-            left[stack.trunks[0].width, stack.trunks[0].depth].append(stack)
-        asked: dict[tuple[int, int], set[str]] = defaultdict(set)
-        for trunk in self.study.trunks:
-            asked[trunk.width, trunk.depth] |= run_ids([trunk], self.corpus.corpus_hash)
         parts = []
-        for (width, depth), ids in sorted(asked.items()):
-            hours = [self._hours(stack) for stack in left[width, depth]]
+        for shape in sorted(set(map(_shape, self.study.trunks))):
+            ids = run_ids((t for t in self.study.trunks if _shape(t) == shape), self.corpus.corpus_hash)
+            stacks = [stack for stack in self.stacks if _shape(stack.trunks[0]) == shape]
+            hours = [self._hours(stack) for stack in stacks]
             known = None if None in hours else sum(h for h in hours if h is not None)
-            flops = sum(map(_flops, left[width, depth]))
-            parts.append(Part(width, depth, len(ids), len(ids & self.finished), flops, known))
+            flops = sum(stack.flops for stack in stacks)
+            parts.append(Part(*shape, len(ids), len(ids & self.finished), flops, known))
         return parts
 
     @cached_property
@@ -172,8 +167,7 @@ class Plan:
 
     def _hours(self, stack: StackSpec) -> float | None:
         """Of one worker, from taking a stack's job to its last row."""
-        first = stack.trunks[0]
-        speed = self.speeds.get((first.width, first.depth), self.speeds.get(None))
+        speed = self.speeds.get(_shape(stack.trunks[0]), self.speeds.get(None))
         if not speed:
             return None
         cost = stack.cost + evaluation_cost(stack.trunks, len(self.corpus.domains))
@@ -197,32 +191,19 @@ class Plan:
                 f"memory {_bytes(self.memory)} for the largest stack",
                 f"disk   up to {_bytes(self.disk)} for checkpoints and rows",
             ]
-        lines += [f"corpus {self.corpus.corpus_hash}: {text} in {self.corpus.files} files", self._table()]
+        lines += [
+            f"corpus {self.corpus.corpus_hash}: {text} in {self.corpus.files} files",
+            str(self._table()),
+        ]
         return "\n".join(lines)
 
-    def _table(self) -> str:
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False)
-        for name in ("width", "depth", "runs", "done", "left", "FLOPs left", "process time left"):
-            table.add_column(name, justify="right")
-        for part in self.parts:
-            left = part.runs - part.done
-            cells = (
-                part.width,
-                part.depth,
-                part.runs,
-                part.done,
-                left,
-                print_count(part.flops),
-                _time(part.hours),
-            )
-            table.add_row(*map(str, cells))
-        console = Console(width=100, color_system=None)
-        with console.capture() as captured:
-            console.print(table)
-        return "\n".join(line.rstrip() for line in captured.get().splitlines())
+    def _table(self) -> Table:
+        header = ("width", "depth", "runs", "done", "left", "FLOPs left", "process time left")
+        rows = [
+            (p.width, p.depth, p.runs, p.done, p.runs - p.done, print_count(p.flops), _time(p.hours))
+            for p in self.parts
+        ]
+        return Table(header, [tuple(map(str, row)) for row in rows])
 
 
 def plan_sweep(
@@ -276,8 +257,8 @@ def stacks_begun(folder: Path, corpus_hash: str) -> list[StackSpec]:
     return sorted(steps, key=lambda stack: steps[stack], reverse=True)
 
 
-def _flops(stack: StackSpec) -> float:
-    return count_flops(stack.trunks[0].shape, stack.tokens).total
+def _shape(trunk: Trunk) -> tuple[int, int]:
+    return trunk.width, trunk.depth
 
 
 def _some(count: int, what: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from scaling.sweeps.job import AlreadyTrained, Measured, Message, RunWritten, StackSpec, Trained
+from scaling.sweeps.job import Message, StackSpec
 from scaling.units import print_count
 
 if TYPE_CHECKING:
@@ -115,19 +115,14 @@ class Progress:
     def hear(self, stack: StackSpec, message: Message) -> None:
         """Add what a worker says of a stack; what it need not train again leaves the sum."""
         row = self.rows[stack.id]
-        match message:
-            case Trained(tokens):
-                row.tokens += tokens
-                row.speed.add(tokens)
-                self.speed.add(tokens)
-                self.spent += stack.cost * tokens / stack.tokens
-            case AlreadyTrained(tokens):
-                row.earlier += tokens
-                self.cost -= stack.cost * tokens / stack.tokens
-            case Measured(loss):
-                row.loss = loss
-            case RunWritten():
-                self.done += 1
+        row.tokens += message.tokens
+        row.earlier += message.earlier_tokens
+        row.loss = row.loss if message.loss is None else message.loss
+        for speed in (row.speed, self.speed):
+            speed.add(message.tokens)
+        self.spent += stack.cost * message.tokens / stack.tokens
+        self.cost -= stack.cost * message.earlier_tokens / stack.tokens
+        self.done += message.run is not None
         if self.lines and time.monotonic() - self.printed > _LINE_SECONDS:
             self._print_line()
 

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from scaling.corpora.text import Corpus
 from scaling.errors import ScalingError, TrainError
 from scaling.files import DiskFull
-from scaling.sweeps.job import EXIT_NO_ROOM, EXIT_STOPPED, Job, Message, Problem
+from scaling.sweeps.job import EXIT_NO_ROOM, EXIT_STOPPED, Job, Message
 from scaling.train.loop import Stopped, Worker
 from scaling.train.stack import Stack
 
@@ -65,11 +65,12 @@ def carry_out(job: Job, stopping: Callable[[], bool], say: Callable[[Message], N
     except Stopped:
         return EXIT_STOPPED
     except DiskFull as problem:
-        say(Problem(str(problem)))  # not into the log: there may be no room for that either
+        say(Message(problem=str(problem)))  # not into the log: there may be no room for that either
         return EXIT_NO_ROOM
     except torch.OutOfMemoryError as problem:
         trunks, passes = job.stack.trunks, job.mode.passes
-        say(Problem(str(OutOfDeviceMemory(trunks[0].name, len(trunks), passes, str(problem)))))
+        full = OutOfDeviceMemory(trunks[0].name, len(trunks), passes, str(problem))
+        say(Message(problem=str(full)))
         return EXIT_NO_ROOM
     except ScalingError as problem:
         print(problem, file=sys.stderr)

@@ -31,7 +31,7 @@ from scaling.study import Trunk
 from scaling.sweeps import machine
 from scaling.sweeps.cost import together
 from scaling.sweeps.curve import FINAL_WINDOWS, cooldown_steps, curve_steps, curve_windows
-from scaling.sweeps.job import AlreadyTrained, Job, Measured, Message, RunWritten, Trained
+from scaling.sweeps.job import Job, Message
 from scaling.train import checkpoint
 from scaling.train.schedule import cooldown_share, trunk_share
 from scaling.train.stack import Stack
@@ -182,12 +182,12 @@ class Worker:
             raise found[0]
 
     def _tell(self, now: float) -> None:
-        self.say(Trained(self._unsaid))
+        self.say(Message(tokens=self._unsaid))
         self._unsaid, self._said = 0, now
 
     def _tell_earlier(self, steps: int) -> None:
         """Steps of an earlier attempt that need not be taken again."""
-        self.say(AlreadyTrained(steps * self.first.tokens_per_step * len(self.trunks)))
+        self.say(Message(earlier_tokens=steps * self.first.tokens_per_step * len(self.trunks)))
 
     # --- state on disk -----------------------------------------------------------------------------
 
@@ -266,7 +266,7 @@ class Worker:
             append_rows(self._file(k), *self._evaluations(run_id, self.trunks[k], step, domains))
         finite = np.all([np.isfinite(table).all(1) for table in losses.values()], axis=0)
         self._note_diverged(finite.tolist(), "losses are")
-        self.say(Measured(self._mean_loss(losses)))
+        self.say(Message(loss=self._mean_loss(losses)))
 
     def _has_point(self, k: int, run_id: str, step: int) -> bool:
         known = read_rows(self._file(k), "evaluation")
@@ -384,7 +384,7 @@ class Worker:
         evaluations = self._evaluations(run.run_id, trunk, steps, domains)
         append_rows(self._file(k), *evaluations, {"run": run.to_json()})
         if kind == "annealed":
-            self.say(RunWritten(run.name, run.status))
+            self.say(Message(run=run.name))
 
     def _evaluations(
         self, run_id: str, trunk: Trunk, step: int, domains: list[DomainLoss]

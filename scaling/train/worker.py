@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
-from scaling.sweeps.job import EXIT_STOPPED, Job, JobDone, Message, write_message
+from scaling.sweeps.job import EXIT_STOPPED, Job, Message
 
 _GRACE_SECONDS = 10.0
 """That a rank above 0 gives rank 0 to save the state and let it go."""
@@ -51,7 +51,7 @@ class Launcher:
     def say(self, message: Message) -> None:
         """Tell it something, if it still listens."""
         try:
-            print(write_message(message), flush=True)
+            print(message, flush=True)
         except BrokenPipeError:
             self.gone.set()
 
@@ -84,7 +84,7 @@ def main() -> int:
         status = follow(job) if follows else carry_out(job, launcher.gone.is_set, launcher.say)
         if status:
             return status
-        launcher.say(JobDone())
+        launcher.say(Message(done=True))
     return 0
 
 

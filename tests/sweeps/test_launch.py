@@ -31,7 +31,7 @@ from scaling.sweeps.cost import tokens_to_train
 from scaling.sweeps.curve import FINAL_WINDOWS
 from scaling.sweeps.engines.base import Asked, Capacity
 from scaling.sweeps.engines.local import LocalEngine
-from scaling.sweeps.job import EXIT_NO_ROOM, Mode, Problem, read_message
+from scaling.sweeps.job import EXIT_NO_ROOM, Message, Mode
 from scaling.sweeps.launch import ATTEMPTS, WorkersFailed
 from scaling.sweeps.machine import DeviceNotFound, find_gpu
 from scaling.sweeps.plan import plan_sweep
@@ -271,9 +271,12 @@ def test_sweep_gives_up_a_stack_that_keeps_failing_and_shows_its_log(study):
     checkpoints = Store(asked).local / "checkpoints"
     checkpoints.mkdir(parents=True)
     (checkpoints / plan.stacks[0].id).write_text("in the way")
+    engine = Counting()
     with pytest.raises(WorkersFailed, match=r"Error: .*in the way|Error.*exists") as problem:
-        scaling.sweep(study, progress=False, workers=2)
+        scaling.sweep(study, progress=False, workers=2, engine=engine)
     assert len(problem.value.names) == 1
+    assert engine.taken.pop(plan.stacks[0].id) == ATTEMPTS
+    assert set(engine.taken.values()) == {1}
     done = {r for stack in plan.stacks[1:] for r in stack.run_ids}
     assert set(scaling.open_runs(study)["run_id"]) == done
 
@@ -298,6 +301,20 @@ class Disturbed(LocalEngine):
 
         worker = super().start(asked, log, and_disturb)
         return worker
+
+
+def test_rows_are_invariant_to_what_their_worker_did_before(study, tmp_path, library):
+    """One worker trains both shapes, one after the other; beside it each shape has a study of its own."""
+    engine = Counting()
+    scaling.sweep(study, progress=False, workers=1, engine=engine)
+    assert (engine.started, len(engine.taken)) == (1, 2)
+    alone = []
+    for width in ("16", "32"):
+        text = STUDY.replace("[16, 32]", width)
+        folder = write_study(tmp_path, library, f"alone{width}", text)
+        scaling.sweep(folder, progress=False, workers=1)
+        alone.append(rows(folder))
+    assert rows(study).equals(pl.concat(alone).sort("run_id"))
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
@@ -391,10 +408,9 @@ def test_a_worker_names_a_full_disk_also_where_its_log_has_no_room(study):
         )
     worker.stdin.write(f"{path}\n")
     worker.stdin.flush()  # and stays open: its end would mean that the launcher is gone
-    last = read_message(worker.stdout.readlines()[-1])
+    last = Message.read(worker.stdout.readlines()[-1])
     assert worker.wait() == EXIT_NO_ROOM
-    assert isinstance(last, Problem)
-    assert "a checkpoint had to be written to" in last.words
+    assert "a checkpoint had to be written to" in last.problem
     worker.stdin.close()
     worker.stdout.close()
 
@@ -432,7 +448,7 @@ def test_a_worker_names_a_gpu_without_room_and_is_not_started_again(study, monke
     assert carry_out(job, lambda: False, said.append) == EXIT_NO_ROOM
     assert (
         "in 2 passes a step, but the GPU has no room for them: CUDA out of memory. Tried to allocate 2 GiB. Lower"
-        in said[-1].words
+        in said[-1].problem
     )
 
 

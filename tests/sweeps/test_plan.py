@@ -15,7 +15,7 @@ from scaling.sweeps import cost, machine
 from scaling.sweeps.cost import stack_bytes
 from scaling.sweeps.engines.base import Asked, Capacity
 from scaling.sweeps.engines.local import MEMORY_SHARE, LocalEngine
-from scaling.sweeps.job import Job, JobDone, StackSpec
+from scaling.sweeps.job import Job, Message, StackSpec
 from scaling.sweeps.launch import WorkersFailed
 from scaling.sweeps.plan import plan_sweep
 from scaling.sweeps.stacks import ModelTooLarge, stack_trunks
@@ -77,7 +77,7 @@ class InThisProcess:
             self.status = 1
         else:
             assert carry_out(job, lambda: False, self.hear) == 0
-            self.hear(JobDone())
+            self.hear(Message(done=True))
 
     def poll(self):
         return self.status

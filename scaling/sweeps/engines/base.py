@@ -85,7 +85,7 @@ class Worker(Protocol):
     """A worker that takes one job after another."""
 
     def take(self, job: Path) -> None:
-        """Give it a job file; only after it has said `JobDone` of the one before."""
+        """Give it a job file; only after it has said that it is done with the one before."""
         ...
 
     def poll(self) -> int | None:

@@ -15,7 +15,7 @@ from typing import IO
 
 from scaling.sweeps import machine
 from scaling.sweeps.engines.base import Asked, Capacity, Hear, Worker
-from scaling.sweeps.job import read_message
+from scaling.sweeps.job import Message
 
 MEMORY_SHARE = 0.8
 """Part of the memory that workers may plan with; the rest is for everything else."""
@@ -133,5 +133,5 @@ class _LocalWorker:
     def _read(self, lines: IO[str]) -> None:
         with lines:
             for line in lines:
-                if message := read_message(line):
+                if message := Message.read(line):
                     self.hear(message)
