@@ -104,6 +104,7 @@ class Progress:
     ) -> None:
         self.rows.clear()
         if self.live:
+            self.live.refresh()  # in a notebook its end draws nothing
             self.live.stop()
         if self.lines:
             self._print_line()

@@ -1,9 +1,9 @@
 """A process of a sweep: it carries out one job after another, until its launcher has no more, or is gone.
 
-    python -m scaling.train.worker < paths-of-job-files
+    python -m scaling.train.worker
 
-Its input is a line for each job, its output a message a line (see `sweeps.job`). The end of its input tells it to stop:
-the system closes the pipe when the launcher dies, however it dies.
+Its input is the path of a job file a line, its output a message a line (see `sweeps.job`). The end of its input tells
+it to stop: the system closes the pipe when the launcher dies, however it dies.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import queue
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -90,5 +89,4 @@ def main() -> int:
 
 if __name__ == "__main__":
     status = main()
-    sys.stdout.flush()
-    os._exit(status)  # the interpreter would wait for the thread that reads
+    os._exit(status)  # the interpreter would take torch down piece by piece, for nothing

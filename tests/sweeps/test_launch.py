@@ -136,7 +136,7 @@ def test_workers_end_within_a_second_of_a_launcher_that_is_killed(study, ranks, 
     planned(study)  # writes the corpus
     command = [sys.executable, "-m", "scaling", "sweep", str(study), "--quiet", "--workers", "1"]
     launcher = subprocess.Popen([*command, "--ranks", str(ranks)], stdout=subprocess.DEVNULL)
-    wait_for(lambda: len(workers_of(launcher)) == ranks)
+    wait_for(lambda: sum("libtorch" in read_of(pid, "maps") for pid in workers_of(launcher)) == ranks)
     if moment == "at work":
         wait_for_rows(study, 1)
     workers = workers_of(launcher)
