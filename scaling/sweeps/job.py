@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from scaling.files import written_whole
 from scaling.flops import count_flops, count_parameters
 from scaling.study import Trunk, digest
 from scaling.sweeps import cost
@@ -136,11 +137,10 @@ class Job:
         return self.folder / "checkpoints" / self.stack.id
 
     def write(self) -> Path:
-        """Put the file in place at once, since a plan may be reading it; its path comes back."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self.path.with_suffix(".new")
-        scratch.write_text(json.dumps(self.to_json()))
-        return scratch.replace(self.path)
+        """Write the file, which a plan may be reading; its path comes back."""
+        with written_whole(self.path, "a job") as scratch:
+            scratch.write_text(json.dumps(self.to_json()))
+        return self.path
 
     @staticmethod
     def read(path: str | Path) -> Job:

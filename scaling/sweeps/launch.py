@@ -22,8 +22,8 @@ from pathlib import Path
 import polars as pl
 
 from scaling.errors import TrainError
+from scaling.files import naming_a_full_disk
 from scaling.leases import Lease
-from scaling.records import naming_a_full_disk
 from scaling.store import open_runs
 from scaling.study import Study, read_study
 from scaling.sweeps.engines.base import Asked, Engine, Worker

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from scaling.corpora.text import Corpus
+from scaling.corpora.corpus import Corpus
 from scaling.show import Table
 from scaling.store import Store, ceiling_share
 from scaling.study import Study, Trunk

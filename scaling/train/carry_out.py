@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 import torch.distributed as dist
 
-from scaling.corpora.text import Corpus
+from scaling.corpora.corpus import Corpus
 from scaling.errors import ScalingError, TrainError
 from scaling.files import DiskFull
 from scaling.sweeps.job import EXIT_NO_ROOM, EXIT_STOPPED, Job, Message

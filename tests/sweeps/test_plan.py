@@ -195,7 +195,7 @@ def test_expected_memory_matches_the_peak_of_a_process(corpus):
     code = f"""
 import re, torch
 from pathlib import Path
-from scaling.corpora.text import Corpus
+from scaling.corpora.corpus import Corpus
 from scaling.corpora.sampler import held_out_windows
 from scaling.study import Trunk
 from scaling.train.stack import Stack

@@ -14,7 +14,7 @@ import torch
 
 import scaling.train.carry_out
 import scaling.train.loop
-from scaling.corpora.text import Corpus
+from scaling.corpora.corpus import Corpus
 from scaling.records import read_rows
 from scaling.study import Trunk
 from scaling.sweeps.curve import cooldown_steps
