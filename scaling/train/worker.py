@@ -8,9 +8,11 @@ it to stop: the system closes the pipe when the launcher dies, however it dies.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -63,6 +65,13 @@ class Launcher:
             os._exit(EXIT_STOPPED)
 
 
+def _die_with_parent(sent: int) -> None:
+    """Have the system send a signal when the launcher dies, or 0 for none; elsewhere the pipe's end says so later."""
+    set_parent_death_signal = 1  # as Linux numbers it
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(set_parent_death_signal, sent)
+
+
 def main() -> int:
     """Carry out jobs until there are no more.
 
@@ -73,12 +82,13 @@ def main() -> int:
         The exit status: that of the first job that did not go well, 0 or `EXIT_STOPPED` without one.
     """
     follows = int(os.environ.get("RANK", "0")) > 0
-    launcher = Launcher(
-        FileIO(0), grace=_GRACE_SECONDS if follows else None
-    )  # not sys.stdin, which locks at exit
+    pipe = FileIO(0)  # not sys.stdin, which locks at exit
+    launcher = Launcher(pipe, grace=_GRACE_SECONDS if follows else None)
     signal.signal(signal.SIGTERM, signal.SIG_IGN if follows else launcher.stop)
-    from scaling.train.carry_out import carry_out, follow  # torch: the launcher may go while it is imported
+    _die_with_parent(signal.SIGKILL)  # torch holds up the thread that reads, and there is nothing to save yet
+    from scaling.train.carry_out import carry_out, follow
 
+    _die_with_parent(0)
     for job in launcher:
         status = follow(job) if follows else carry_out(job, launcher.gone.is_set, launcher.say)
         if status:

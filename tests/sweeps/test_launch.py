@@ -130,7 +130,10 @@ def test_sweep_killed_and_typed_again_gives_the_same_rows(tmp_path, library):
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("moment", ["at start", "at work"])
 def test_workers_end_within_a_second_of_a_launcher_that_is_killed(study, ranks, moment):
-    """While they import torch and while they train; every rank of them; what they were at is saved."""
+    """While they import torch and while they train; every rank of them; what they were at is saved.
+
+    A second of a core each: on a machine where processes wait for one, so much longer.
+    """
     text = (study / "study.toml").read_text().replace('"64Ki"', '"512Ki"')
     (study / "study.toml").write_text(text)
     planned(study)  # writes the corpus
@@ -144,7 +147,7 @@ def test_workers_end_within_a_second_of_a_launcher_that_is_killed(study, ranks, 
     launcher.wait()
     killed = time.monotonic()
     wait_for(lambda: not any(map(is_running, workers)))
-    assert time.monotonic() - killed < 1.0
+    assert time.monotonic() - killed < max(1.0, os.getloadavg()[0] / os.cpu_count())
     kept = list(Store(read_study(study)).local.glob("checkpoints/*/**/step-*"))
     assert bool(kept) == (moment == "at work")
 
