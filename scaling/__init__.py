@@ -4,9 +4,9 @@
     from scaling.laws import chinchilla
 
     runs = scaling.open_runs("runs/quickstart")
-    found = scaling.fit(chinchilla, runs)
-    print(found)
-    scaling.plot(found)
+    fitted = scaling.fit(chinchilla, runs)
+    print(fitted)
+    scaling.plot(fitted)
 
 Names are imported when they are first used, so that a fit does not pay for torch, nor a sweep for a plot.
 """

@@ -24,7 +24,7 @@ class MissingRuns(RecordError):
     hint: str
 
     def __str__(self) -> str:
-        return f"asked for runs at {self.where}, but found none there. {self.hint}"
+        return f"asked for runs at {self.where}, but there are none. {self.hint}"
 
 
 class UnreadableTable(RecordError):
