@@ -51,15 +51,15 @@ class Prose(str):
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A number with its interval."""
+class Estimate(show.Interval):
+    """A number with its interval and its unit."""
 
-    value: float
-    low: float
-    high: float
-    level: float
-    """Share of the two-sided interval."""
     unit: str
+
+    @property
+    def value(self) -> float:
+        """The number itself."""
+        return self.median
 
     @staticmethod
     def of(draws: NDArray[np.float64], level: float, unit: str, *, method: Any = "linear") -> Estimate:

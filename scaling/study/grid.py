@@ -36,9 +36,9 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from scaling.corpora.corpus import Corpus
 from scaling.corpora.sampler import Sampler
 from scaling.corpora.source import BYTES, CorpusSource, LanguageSource
-from scaling.corpora.text import Corpus
 from scaling.errors import BadValue, CorpusError, StudyError, UnknownKey
 from scaling.flops import Shape, ladder
 from scaling.records import MissingRuns

@@ -128,14 +128,14 @@ def cost(
         equal = np.array(
             [curve(np.maximum(row, curve.x[0])) for curve, row in zip(every, -reached, strict=True)]
         )
-        loss[name] = _over_draws(reached, level)
-        wasted[name] = _over_draws(np.maximum(1 - np.exp(equal) / compute, 0), level)
+        loss[name] = Interval.over(reached, level)
+        wasted[name] = Interval.over(np.maximum(1 - np.exp(equal) / compute, 0), level)
     ideal = _best(partial(law, **held), compute, UNLIMITED)
     return Cost(
         law=name_of(law),
         years=years,
-        compute=_over_draws(compute, level),
-        unlimited=_over_draws(ideal, level),
+        compute=Interval.over(compute, level),
+        unlimited=Interval.over(ideal, level),
         loss=loss,
         wasted=wasted,
     )
@@ -151,8 +151,3 @@ def _inverse(C: NDArray, losses: NDArray) -> CubicSpline:
     from scipy.interpolate import CubicSpline
 
     return CubicSpline(-losses, np.log(C))
-
-
-def _over_draws(values: NDArray, level: float) -> Interval:
-    low, median, high = np.quantile(values, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=0)
-    return Interval(median, low, high, level)
