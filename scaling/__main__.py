@@ -278,7 +278,7 @@ def runs(ctx: click.Context, root: Path) -> None:
             str(sum(len(t.budgets) for t in study.trunks)),
             str(committed.height),
             str(local.height),
-            str((every["status"] == "diverged").sum()),
+            str((every.unique("run_id", keep="last")["status"] == "diverged").sum()),
             str(every["corpus_hash"].n_unique()),
             str(every["device"].n_unique()),
             "" if (share := ceiling_share(every)) is None else f"{share:.0%}",

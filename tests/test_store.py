@@ -129,16 +129,21 @@ def test_commit_compacts_local_rows_and_they_open_without_the_store(store):
 
 
 def test_rows_from_before_a_column_open_with_nothing_in_it(store):
-    """Committed and local rows written before there were passes of each domain."""
+    """Committed and local rows from before there were epochs of each domain, stages, parents and check sums."""
+    later = ["domain_epochs", "stage", "parent_run"]
     write_rows(store)
     store.commit()
     file = store.study.folder / "runs.parquet"
-    pl.read_parquet(file).drop("domain_epochs").write_parquet(file)
-    assert open_runs(store.study.folder, origin="committed")["domain_epochs"].to_list() == [None] * 4
+    pl.read_parquet(file).drop(later).write_parquet(file)
+    (store.study.folder / "SHA256SUMS").unlink()
     row = make_run(store.study.trunks[0], 65536).to_json()
-    del row["domain_epochs"]
+    for column in later:
+        del row[column]
     append_rows(store.local / "rows" / "z.jsonl", {"run": row})
-    assert open_runs(store.study.folder, origin="local")["domain_epochs"].null_count() == 4
+    for origin in ("committed", "local"):
+        frame = open_runs(store.study.folder, origin=origin)
+        assert frame["domain_epochs"].to_list() == frame["parent_run"].to_list() == [None] * 4
+        assert frame["stage"].to_list() == ["pretrain"] * 4
 
 
 def test_rows_of_another_corpus_stand_beside_the_committed_ones(store, capsys):

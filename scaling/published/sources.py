@@ -11,7 +11,7 @@ import polars as pl
 from scaling.published import files
 from scaling.published.files import RemoteFile
 from scaling.published.scores import benchmark_scores, time_horizons
-from scaling.records import UnreadableTable
+from scaling.records import reading_table
 
 Reader = Callable[[Path], pl.DataFrame]
 
@@ -333,7 +333,5 @@ def read_strings(path: Path) -> pl.DataFrame:
 
 
 def _read(path: Path, *, infer_schema_length: int | None) -> pl.DataFrame:
-    try:
+    with reading_table(path):
         return pl.read_csv(path, infer_schema_length=infer_schema_length)
-    except (pl.exceptions.PolarsError, OSError) as reason:
-        raise UnreadableTable(path, str(reason).splitlines()[0]) from reason

@@ -1,43 +1,18 @@
-"""The run store: what every study asked for and what came out.
-
-    runs/<study>/study.toml            what was asked
-    runs/<study>/runs.parquet          what came out, committed; its metadata holds the study spelled out
-    runs/<study>/evaluations.parquet   learning curves and per-domain losses, committed
-    .store/<study>/rows/*.jsonl        the same rows as this machine made them, not committed
-    .store/<study>/{asked,leases,checkpoints,logs}
-
-A row is known by `run_id`: configuration, seed, budget and corpus. Where this machine has made a committed row again,
-its own row is the one that is read.
-"""
+"""What readers open: runs, learning curves and measurements of a study, and anybody's tables."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import os
-import types
 import typing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from scaling.errors import MissingColumns, RecordError, StudyError
-from scaling.leases import Lease, claim
-from scaling.records import DomainLoss, Evaluation, MissingRuns, Run, UnreadableTable, read_rows
-from scaling.study import Study, difference, read_study
+from scaling.errors import BadOption, MissingColumns, RecordError
+from scaling.records import ROW_KEYS, MissingRuns, UnreadableTable, reading_table
+from scaling.store.rows import Store, run_first
+from scaling.store.tables import read_parquet
+from scaling.study import Study, read_study
 from scaling.units import UnknownUnit, nats_per_token, parse_count
-
-
-class NotWritten(RecordError):
-    """A file that could not be written whole; what was there before is."""
-
-    path: str | Path
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.path} could not be written ({self.reason}). Free some space and try again."
 
 
 class BadCondition(RecordError):
@@ -52,142 +27,6 @@ class BadCondition(RecordError):
             f"asked for rows where {self.where!r}, but that is no condition on these columns ({self.reason}). "
             f'Write SQL with the columns {", ".join(self.columns)}, e.g. "epochs = 1".'
         )
-
-
-class StudyChanged(StudyError):
-    """A study file edited after it has run."""
-
-    name: str
-    difference: str
-
-    def __str__(self) -> str:
-        return (
-            f"study {self.name!r} has rows that were made from another study file; the difference is\n"
-            f"{self.difference}\n"
-            "Undo the edit, or give the changed study a name (and folder) of its own."
-        )
-
-
-_TABLES = {"run": "runs.parquet", "evaluation": "evaluations.parquet"}
-_POLARS = {
-    int: pl.Int64, float: pl.Float64, str: pl.String, dict: pl.String,
-    dict[str, float] | None: pl.String, int | None: pl.Int64, float | None: pl.Float64, str | None: pl.String,
-}  # fmt: skip
-
-
-def _schema(record: type) -> dict[str, Any]:
-    """Polars types of a record's fields; dictionaries are kept as JSON text, because their keys differ between rows."""
-    columns: dict[str, Any] = {}
-    for name, hint in typing.get_type_hints(record).items():
-        if name not in {f.name for f in dataclasses.fields(record)}:
-            continue
-        if typing.get_origin(hint) is list:
-            columns[name] = pl.List(pl.Struct(_schema(DomainLoss)))
-        else:
-            origin = typing.get_origin(hint)
-            columns[name] = _POLARS[hint if origin in (None, types.UnionType) else origin]
-    return columns
-
-
-_SCHEMAS = {"run": _schema(Run), "evaluation": _schema(Evaluation)}
-
-
-@dataclass(frozen=True)
-class Store:
-    """Rows, leases and working files of one study."""
-
-    study: Study
-
-    @property
-    def local(self) -> Path:
-        """Folder of this machine's own rows: `.store/<study>` beside `runs/`, or inside a study folder elsewhere."""
-        folder = self.study.folder.resolve()
-        root = folder.parent.parent if folder.parent.name == "runs" else folder
-        return root / ".store" / self.study.name
-
-    # --- what was asked ----------------------------------------------------------------------------
-
-    def check_unchanged(self) -> None:
-        """Refuse a study file that is not the one its rows were made from.
-
-        Raises:
-            StudyChanged: shows the difference.
-        """
-        asked = self.local / "asked"
-        before = [asked.read_text()] if asked.exists() and any(self.local.glob("rows/*.jsonl")) else []
-        committed = self.study.folder / _TABLES["run"]
-        if committed.exists():
-            before.append(_metadata(committed).get("asked", self.study.asked))
-        for text in before:
-            if text != self.study.asked:
-                raise StudyChanged(self.study.name, difference(text, self.study.asked))
-
-    def remember_study(self) -> None:
-        """Note what is being asked, before the first row."""
-        self.local.mkdir(parents=True, exist_ok=True)
-        _write_aside(self.local / "asked", lambda path: path.write_text(self.study.asked))
-
-    # --- rows --------------------------------------------------------------------------------------
-
-    def rows(self, kind: str, origin: str) -> pl.DataFrame:
-        """All rows of a kind ("run", "evaluation") and an origin ("local", "committed"), in the schema's columns."""
-        if origin == "committed":
-            path = self.study.folder / _TABLES[kind]
-            frame = _read_parquet(path) if path.exists() else pl.DataFrame(schema=_SCHEMAS[kind])
-            return frame.select(  # a column that came after the file was written is empty
-                (pl.col(c) if c in frame.columns else pl.lit(None, t)).cast(t).alias(c)
-                for c, t in _SCHEMAS[kind].items()
-            )
-        rows: list[dict[str, Any]] = []
-        for path in sorted(self.local.glob("rows/*.jsonl")):
-            rows += [_flat(row) for row in read_rows(path, kind)]
-        frame = pl.DataFrame(rows, schema=_SCHEMAS[kind], strict=False)
-        key = ["run_id"] if kind == "run" else ["run_id", "step", "domain"]
-        return frame.unique(key, keep="last", maintain_order=True)
-
-    def finished(self, *, here: bool = False) -> set[str]:
-        """Run ids that need no training; with `here`, only those that this machine has trained."""
-        origins = ("local",) if here else ("local", "committed")
-        return {i for origin in origins for i in self.rows("run", origin)["run_id"]}
-
-    def commit(self) -> tuple[int, int]:
-        """Compact local and committed rows into the study's folder.
-
-        Returns:
-            Rows in the table now, and how many of them are this machine's.
-
-        Raises:
-            MissingRuns: this machine has no rows of the study.
-            StudyChanged: its rows were made from another study file.
-        """
-        self.check_unchanged()
-        local = self.rows("run", "local")
-        if local.is_empty():
-            raise MissingRuns(
-                self.local, f"Run the sweep first: scaling sweep {self.study.folder}/study.toml"
-            )
-        mine = pl.concat([local["run_id"], local["trunk_id"]]).unique()
-        total = 0
-        for kind, name in _TABLES.items():
-            kept = self.rows(kind, "committed").filter(~pl.col("run_id").is_in(mine.implode()))
-            order = (
-                ["run_id", "step", "domain"] if kind == "evaluation" else ["corpus_hash", "N", "D", "run_id"]
-            )
-            table = pl.concat([kept, self.rows(kind, "local")]).sort(order)
-            _write_aside(
-                self.study.folder / name,
-                lambda path, table=table: table.write_parquet(
-                    path, compression="zstd", compression_level=19, metadata={"asked": self.study.asked}
-                ),
-            )
-            total = table.height if kind == "run" else total
-        return total, local.height
-
-    # --- leases ------------------------------------------------------------------------------------
-
-    def claim(self, *works: str) -> Lease | None:
-        """A lease of all these pieces of work; None, and none of them, while another living process holds one."""
-        return claim(self.local / "leases", works)
 
 
 def open_runs(
@@ -211,22 +50,23 @@ def open_runs(
 
     Raises:
         MissingRuns: there are none.
-        UnreadableTable: a file is cut short or not a table.
+        UnreadableTable: a file is cut short or not a table; `ChangedTable` where it is not what was committed.
+        BadOption: there is no such origin.
     """
+    origins = _origins(origin)
     if str(where).startswith("published:"):
         from scaling.published import open_published
 
         return open_published(str(where).removeprefix("published:"))
-    if isinstance(where, Study):
-        frame = _open_study(Store(where), origin)
-    elif Path(where).is_file() and Path(where).suffix != ".toml":
+    if not isinstance(where, Study) and Path(where).is_file() and Path(where).suffix != ".toml":
         frame = read_table(where)
     else:
-        frame = _open_study(Store(read_study(where)), origin)
-    left_out = {}
+        frame = _open_study(_store(where), origins)
+    left_out: dict[str, int] = {}
     for column, wanted in (("status", status), ("kind", kind)):
         if wanted != "all" and column in frame.columns:
-            left_out |= dict(frame.filter(pl.col(column) != wanted)[column].value_counts().iter_rows())
+            others = frame.filter(pl.col(column).ne_missing(wanted))[column].fill_null(f"without a {column}")
+            left_out |= dict(others.value_counts().iter_rows())
             frame = frame.filter(pl.col(column) == wanted)
     if left_out:
         print("left out: " + ", ".join(f"{count} {value}" for value, count in sorted(left_out.items())))
@@ -235,6 +75,37 @@ def open_runs(
             where, f"Only rows of another kind or status are there: {left_out or 'none at all'}."
         )
     return frame
+
+
+def open_evaluations(where: str | Path | Study, *, origin: str | None = None) -> pl.DataFrame:
+    """Learning curves and per-domain losses of a study, one row for each run or trunk, step and domain.
+
+    Args:
+        where: a study's folder or file.
+        origin: as of `open_runs`.
+
+    Returns:
+        The fields of `records.Evaluation`.
+
+    Raises:
+        MissingRuns: there are none.
+        UnreadableTable: a file is cut short; `ChangedTable` where it is not what was committed.
+        BadOption: there is no such origin.
+    """
+    return _open_rows("evaluation", where, origin)
+
+
+def open_measurements(where: str | Path | Study, *, origin: str | None = None) -> pl.DataFrame:
+    """What the probes of a study measured, one row for each run or trunk, step, probe and group.
+
+    Returns:
+        The fields of `records.Measurement`.
+
+    Raises:
+        MissingRuns: there are none; a study asks for them with e.g. probes = ["position"].
+        UnreadableTable, BadOption: as `open_evaluations`.
+    """
+    return _open_rows("measurement", where, origin)
 
 
 def select_rows(runs: pl.DataFrame, where: str) -> pl.DataFrame:
@@ -246,28 +117,13 @@ def select_rows(runs: pl.DataFrame, where: str) -> pl.DataFrame:
     try:
         return runs.filter(pl.sql_expr(where))
     except pl.exceptions.PolarsError as problem:
-        raise BadCondition(where, _first_line(problem), runs.columns) from None
+        raise BadCondition(where, str(problem).splitlines()[0], runs.columns) from None
 
 
 def ceiling_share(runs: pl.DataFrame) -> float | None:
     """What runs reached of a plain product's FLOP/s on their device, the median; None where none was measured."""
     share = (runs["flops_per_second"] / runs["ceiling"]).median()
     return None if share is None else float(typing.cast(float, share))
-
-
-def open_evaluations(where: str | Path | Study, *, origin: str | None = None) -> pl.DataFrame:
-    """Learning curves and per-domain losses of a study, one row for each run or trunk, step and domain.
-
-    Raises:
-        MissingRuns: there are none.
-        UnreadableTable: a file is cut short.
-    """
-    store = Store(where if isinstance(where, Study) else read_study(where))
-    origins = [origin] if origin else ["committed", "local"]
-    frame = pl.concat([store.rows("evaluation", o) for o in origins])
-    if frame.is_empty():
-        raise MissingRuns(where, _run_first(store))
-    return frame.unique(["run_id", "step", "domain"], keep="last", maintain_order=True)
 
 
 def read_table(path: str | Path) -> pl.DataFrame:
@@ -281,17 +137,15 @@ def read_table(path: str | Path) -> pl.DataFrame:
     if not path.is_file():
         raise MissingRuns(path, "Check the path.")
     readers = {
-        ".parquet": _read_parquet,
+        ".parquet": read_parquet,
         ".csv": pl.read_csv,
         ".jsonl": pl.read_ndjson,
         ".ndjson": pl.read_ndjson,
     }
     if path.suffix not in readers:
         raise UnreadableTable(path, f"its name must end in {', '.join(readers)}")
-    try:
+    with reading_table(path):
         return readers[path.suffix](path)
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as problem:
-        raise UnreadableTable(path, _first_line(problem)) from None
 
 
 def read_runs(
@@ -351,20 +205,37 @@ def _converted(frame: pl.DataFrame, column: str, unit: str) -> pl.Expr:
         ) from None
 
 
-def _open_study(store: Store, origin: str | None) -> pl.DataFrame:
-    origins = [origin] if origin else ["local", "committed"]
-    parts = [store.rows("run", o).with_columns(pl.lit(o).alias("origin")) for o in origins]
-    both = pl.concat(parts)
+def _store(where: str | Path | Study) -> Store:
+    return Store(where if isinstance(where, Study) else read_study(where))
+
+
+def _origins(origin: str | None) -> list[str]:
+    """The origins to open, the one whose rows hold first."""
+    known = ["local", "committed"]
+    if origin is None:
+        return known
+    if origin not in known:
+        raise BadOption("origin", origin, "'committed', 'local', or None for both")
+    return [origin]
+
+
+def _open_study(store: Store, origins: list[str]) -> pl.DataFrame:
+    both = pl.concat([store.rows("run", o).with_columns(pl.lit(o).alias("origin")) for o in origins])
     frame = both.unique("run_id", keep="first", maintain_order=True)
     if twins := both.height - frame.height:
         print(f"left out: {twins} committed rows that this machine has made again")
     if frame.is_empty():
-        raise MissingRuns(store.study.folder, _run_first(store))
+        raise MissingRuns(store.study.folder, run_first(store.study))
     return _with_domain_columns(frame)
 
 
-def _run_first(store: Store) -> str:
-    return f"Run the sweep first: scaling sweep {store.study.folder}/study.toml"
+def _open_rows(kind: str, where: str | Path | Study, origin: str | None) -> pl.DataFrame:
+    store = _store(where)
+    frame = pl.concat([store.rows(kind, o) for o in reversed(_origins(origin))])
+    if frame.is_empty():
+        ask = 'Ask for them in the study file, e.g. probes = ["position"]. ' if kind == "measurement" else ""
+        raise MissingRuns(where, ask + run_first(store.study))
+    return frame.unique(ROW_KEYS[kind], keep="last", maintain_order=True)
 
 
 def _with_domain_columns(frame: pl.DataFrame) -> pl.DataFrame:
@@ -377,40 +248,6 @@ def _with_domain_columns(frame: pl.DataFrame) -> pl.DataFrame:
             for field in ("loss", "loss_stderr", "loss_bits_per_byte")
         ]
     return frame.with_columns(columns)
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    return {k: json.dumps(v, sort_keys=True) if isinstance(v, dict) else v for k, v in row.items()}
-
-
-def _read_parquet(path: Path) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as problem:
-        raise UnreadableTable(path, _first_line(problem)) from None
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    try:
-        return pl.read_parquet_metadata(path)
-    except (pl.exceptions.PolarsError, OSError) as problem:
-        raise UnreadableTable(path, _first_line(problem)) from None
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem) or type(problem).__name__).splitlines()[0]
-
-
-def _write_aside(path: Path, write: typing.Callable[[Path], Any]) -> None:
-    """Write to a file beside the target, then rename: the target is whole at every moment."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(scratch)
-        scratch.rename(path)
-    except OSError as problem:
-        raise NotWritten(path, str(problem)) from problem
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def studies(root: str | Path = "runs") -> list[Study]:
