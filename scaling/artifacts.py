@@ -1,4 +1,4 @@
-"""Artifacts: weights of finished runs by `run_id`, one safetensors file each, whole or not at all. No torch.
+"""Weights of finished runs by `run_id`, one safetensors file each, whole or not at all. No torch.
 
     .store/<study>/weights/<run_id>.safetensors    one tensor for each matrix, float32, [fan in, fan out]
 

@@ -20,8 +20,8 @@ behind its name at every point of the learning curve too. A new probe is one fil
 
 It sees the stack, with its trunks, corpus and weights, and held-out windows of each domain. It changes none of them, so
 a run is the same run whether it is measured or not. The loop gives each reading the id and the step of its run, and
-writes it together with that run's rows: a job that is killed neither loses nor doubles it. A finished run is not trained
-again for a probe that was asked for later, and a model that has diverged is not measured.
+writes it together with that run's rows: a job that is killed neither loses nor doubles it. A finished run is not
+trained again for a probe that was asked for later, and a model that has diverged is not measured.
 """
 
 from __future__ import annotations
