@@ -1,7 +1,7 @@
 """One row of the store each: a `Run`, an `Evaluation` of a learning curve, a `Measurement` of a probe.
 
 Rows travel as JSON lines, `{"run": {...}}`, `{"evaluation": {...}}` or `{"measurement": {...}}`: a process killed while
-it writes leaves at most one line cut short, which every reader passes over.
+it writes leaves at most one line cut short, which every reader leaves out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class MissingRuns(RecordError):
     hint: str
 
     def __str__(self) -> str:
-        return f"asked for runs at {self.where}, but found none there. {self.hint}"
+        return f"asked for runs at {self.where}, but there are none. {self.hint}"
 
 
 class UnreadableTable(RecordError):

@@ -59,7 +59,8 @@ def open_runs(
 
         return open_published(str(where).removeprefix("published:"))
     if not isinstance(where, Study) and Path(where).is_file() and Path(where).suffix != ".toml":
-        frame = read_table(where)
+        where = Path(where)
+        frame = read_parquet(where) if where.suffix == ".parquet" else read_table(where)
     else:
         frame = _open_study(_store(where), origins)
     left_out: dict[str, int] = {}

@@ -182,11 +182,11 @@ class Worker:
         Raises:
             Diverged: all of them have.
         """
-        found = [Diverged(trunk.name, what, self.stack.step) for trunk in self.trunks]
+        problems = [Diverged(trunk.name, what, self.stack.step) for trunk in self.trunks]
         for k in (k for k, fine in enumerate(finite) if not fine):
-            self.diverged.setdefault(k, str(found[k]))
+            self.diverged.setdefault(k, str(problems[k]))
         if len(self.diverged) == len(self.trunks):
-            raise found[0]
+            raise problems[0]
 
     def _tell(self, now: float) -> None:
         self.say({"tokens": self._unsaid})
@@ -205,10 +205,10 @@ class Worker:
         self._saved = time.monotonic()
 
     def _resume(self, kept: Path | None = None, last: float = math.inf) -> None:
-        found = checkpoint.load_newest(kept or self.checkpoints, last)
-        if found is None:
+        newest = checkpoint.load_newest(kept or self.checkpoints, last)
+        if newest is None:
             return
-        tensors, facts, damaged = found
+        tensors, facts, damaged = newest
         for line in damaged:
             print(line, file=sys.stderr)
         if facts["trunks"] == self.rows.ids:
