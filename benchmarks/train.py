@@ -38,8 +38,8 @@ from scaling.study import Trunk, read_study
 from scaling.sweeps.job import Mode
 from scaling.sweeps.launch import sweep
 from scaling.sweeps.pack import models_at_once, pack_trunks, passes_and_bytes, tokens_to_train
-from scaling.train.curve import cooldown_steps, curve_steps, curve_windows
-from scaling.train.loop import FINAL_WINDOWS, device_name, product_ceiling
+from scaling.train.curve import FINAL_WINDOWS, cooldown_steps, curve_steps, curve_windows
+from scaling.train.loop import device_name, product_ceiling
 from scaling.train.stack import Stack
 from scaling.train.worker import keep_pages
 

@@ -33,7 +33,7 @@ from scaling.sweeps.machine import DeviceNotFound, find_gpu
 from scaling.sweeps.pack import pack_trunks, tokens_to_train
 from scaling.sweeps.plan import plan_sweep
 from scaling.train import worker
-from scaling.train.loop import FINAL_WINDOWS
+from scaling.train.curve import FINAL_WINDOWS
 from scaling.train.schedule import trunk_share
 from scaling.train.stack import Stack
 

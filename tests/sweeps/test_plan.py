@@ -17,6 +17,7 @@ from scaling.sweeps.launch import WorkersFailed
 from scaling.sweeps.pack import ModelTooLarge, Pack, pack_trunks, stack_bytes
 from scaling.sweeps.plan import plan_sweep
 from scaling.train import loop
+from scaling.train.curve import FINAL_WINDOWS
 from scaling.train.loop import Worker
 
 STUDY = """
@@ -202,6 +203,6 @@ def test_an_evaluation_pass_shrinks_with_the_vocabulary_and_not_below_a_window()
 
 
 def test_what_the_launcher_knows_without_torch_is_what_workers_use():
-    assert pack._WINDOWS == loop.FINAL_WINDOWS
+    assert pack._WINDOWS == FINAL_WINDOWS
     assert 1e8 < machine.total_memory() < 1e14
     assert 1e8 < machine.product_ceiling() < 1e14

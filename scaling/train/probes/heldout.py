@@ -11,12 +11,10 @@ from scaling.corpora.sampler import held_out_windows
 from scaling.corpora.text import Corpus
 from scaling.records import DomainLoss, Outcome
 from scaling.study import Trunk
+from scaling.train.curve import FINAL_WINDOWS
 from scaling.train.probes import Reading, Windows
 from scaling.train.stack import Stack
 from scaling.units import bits_per_byte
-
-FINAL_WINDOWS = 256
-"""Held-out windows of each domain that a run's loss is the mean of."""
 
 Losses = Mapping[str, NDArray[np.float64]]
 """Mean loss of one model on each window of each domain, nats/token."""
