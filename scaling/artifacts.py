@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import MissingPackage, RecordError
+from scaling.files import written_whole
 from scaling.flops import Shape
-from scaling.records import local_folder, naming_a_full_disk
+from scaling.records import local_folder
 from scaling.study import Study, read_study
 
 
@@ -65,24 +65,15 @@ def save_weights(store: Path, run_id: str, matrices: Mapping[str, NDArray[np.flo
         The file.
 
     Raises:
-        DiskFull: there was no room; nothing is left of the attempt.
+        DiskFull, NotWritten: nothing is left of the attempt.
     """
     save, _ = _safetensors()
     path = _path(store, run_id)
     whole = {name: np.ascontiguousarray(matrix, np.float32) for name, matrix in matrices.items()}
     about = {"run_id": run_id, "shape": json.dumps(asdict(shape))}
     data = save(whole, about | {"sha256": _checksum(whole, about)})
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    with naming_a_full_disk("weights", path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with scratch.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
+    with written_whole(path, "weights") as scratch:
+        scratch.write_bytes(data)
     return path
 
 

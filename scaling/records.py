@@ -7,10 +7,8 @@ it writes leaves at most one line cut short, which every reader leaves out.
 from __future__ import annotations
 
 import dataclasses
-import errno
 import json
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.errors import BadValue, RecordError
-from scaling.files import DiskFull
+from scaling.files import naming_a_full_disk
 
 
 class MissingRuns(RecordError):
@@ -54,9 +52,6 @@ def reading_table(path: str | Path) -> Iterator[None]:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeDecodeError) as problem:
         words = str(problem) or type(problem).__name__
         raise UnreadableTable(path, words.splitlines()[0]) from None
-
-
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,25 +289,6 @@ def append_rows(path: Path, *rows: dict[str, Any]) -> None:
             except OSError:
                 file.truncate(size)
                 raise
-
-
-@contextmanager
-def naming_a_full_disk(what: str, path: Path) -> Iterator[None]:
-    """Turn the system's word for a full disk, a quota or a file beyond its limit into `DiskFull`.
-
-    Args:
-        what: is being written, in words.
-        path: the file; what is free where it lies is said too.
-    """
-    try:
-        yield
-    except OSError as problem:
-        if problem.errno not in _NO_ROOM:
-            raise
-        there = next(p for p in (path, *path.parents) if p.exists())
-        raise DiskFull(
-            what, path, os.strerror(problem.errno).lower(), shutil.disk_usage(there).free
-        ) from problem
 
 
 def read_rows(path: Path, kind: str) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import scaling
 from scaling.__main__ import cli
-from scaling.errors import BadOption, MissingColumns, RecordError
+from scaling.errors import BadOption, MissingColumns
 from scaling.files import DiskFull
 from scaling.records import (
     DomainLoss,
@@ -366,7 +366,7 @@ def test_commit_that_cannot_write_leaves_the_old_table_whole(store, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
-    with pytest.raises(RecordError, match="No space left on device"):
+    with pytest.raises(DiskFull, match=r"rows had to be written to .*runs\.parquet.*no space left on device"):
         store.commit()
     assert (store.study.folder / "runs.parquet").read_bytes() == before
     assert not list(store.study.folder.glob(".*"))

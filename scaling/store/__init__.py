@@ -25,12 +25,11 @@ from scaling.store.opening import (
     studies,
 )
 from scaling.store.rows import Store, StudyChanged
-from scaling.store.tables import ChangedTable, NotWritten
+from scaling.store.tables import ChangedTable
 
 __all__ = [
     "BadCondition",
     "ChangedTable",
-    "NotWritten",
     "Store",
     "StudyChanged",
     "ceiling_share",

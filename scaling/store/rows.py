@@ -10,9 +10,10 @@ from typing import Any
 import polars as pl
 
 from scaling.errors import StudyError
+from scaling.files import written_whole
 from scaling.leases import Lease, claim
 from scaling.records import ROW_KEYS, MissingRuns, Run, local_folder, read_rows
-from scaling.store.tables import SCHEMAS, read_metadata, read_parquet, write_aside, write_parquet
+from scaling.store.tables import SCHEMAS, read_metadata, read_parquet, write_parquet
 from scaling.study import Study, difference
 
 
@@ -65,8 +66,8 @@ class Store:
 
     def remember_study(self) -> None:
         """Note what is being asked, before the first row."""
-        self.local.mkdir(parents=True, exist_ok=True)
-        write_aside(self.local / "asked", lambda path: path.write_text(self.study.asked))
+        with written_whole(self.local / "asked", "the study") as scratch:
+            scratch.write_text(self.study.asked)
 
     # --- rows --------------------------------------------------------------------------------------
 

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import types
 import typing
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from scaling.errors import RecordError
+from scaling.files import sha256_of, written_whole
 from scaling.records import DomainLoss, Evaluation, Measurement, Run, UnreadableTable, reading_table
 
 SUMS = "SHA256SUMS"
 """Holds a line for each committed table of its folder: its SHA-256 and its name. `sha256sum -c` reads it too."""
-
-
-class NotWritten(RecordError):
-    """A file that could not be written whole; what was there before is."""
-
-    path: str | Path
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.path} could not be written ({self.reason}). Free some space and try again."
 
 
 class ChangedTable(UnreadableTable):
@@ -88,28 +76,13 @@ def write_parquet(table: pl.DataFrame, path: Path, metadata: dict[str, str]) -> 
     The new sum is there before the table is, beside that of the old one, so a kill in between leaves what can be read.
 
     Raises:
-        NotWritten: the old table is whole.
+        DiskFull, NotWritten: the old table is whole.
     """
-    before = {_sha256(path.read_bytes())} if path.exists() else set()
-
-    def write(scratch: Path) -> None:
+    before = {sha256_of(path)} if path.exists() else set()
+    with written_whole(path, "rows") as scratch:
         table.write_parquet(scratch, compression="zstd", compression_level=19, metadata=metadata)
-        _write_sums(path, before | {_sha256(scratch.read_bytes())})
-
-    write_aside(path, write)
-    _write_sums(path, {_sha256(path.read_bytes())})
-
-
-def write_aside(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write to a file beside the target, then rename: the target is whole at every moment."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(scratch)
-        scratch.rename(path)
-    except OSError as problem:
-        raise NotWritten(path, str(problem)) from problem
-    finally:
-        scratch.unlink(missing_ok=True)
+        _write_sums(path, before | {sha256_of(scratch)})
+    _write_sums(path, {sha256_of(path)})
 
 
 def _as_committed(path: Path) -> Path | bytes:
@@ -118,7 +91,7 @@ def _as_committed(path: Path) -> Path | bytes:
     if not expected:
         return path
     data = path.read_bytes()
-    if (got := _sha256(data)) not in expected:
+    if (got := hashlib.sha256(data).hexdigest()) not in expected:
         raise ChangedTable(path, "it has changed since", expected[-1], got)
     return data
 
@@ -133,12 +106,5 @@ def _write_sums(path: Path, digests: set[str]) -> None:
     """Note which contents a table may have, and leave the lines of others."""
     others = [(digest, name) for digest, name in _sums(path.parent) if name != path.name]
     lines = [f"{digest}  {name}\n" for digest, name in (*others, *((d, path.name) for d in sorted(digests)))]
-    write_aside(path.with_name(SUMS), lambda scratch: scratch.write_text("".join(sorted(lines, key=_name))))
-
-
-def _name(line: str) -> str:
-    return line.partition(" ")[2]
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    with written_whole(path.with_name(SUMS), "check sums") as scratch:
+        scratch.write_text("".join(sorted(lines, key=lambda line: line.partition(" ")[2])))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import platform
 import shutil
 import sys
@@ -16,26 +15,25 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from scaling.artifacts import save_weights
-from scaling.corpora.text import Corpus
+from scaling.corpora.corpus import Corpus
 from scaling.errors import TrainError
 from scaling.records import Measurement, Run
 from scaling.study import Trunk
 from scaling.sweeps import machine
-from scaling.sweeps.job import Mode
-from scaling.sweeps.pack import together
+from scaling.sweeps.cost import together
+from scaling.sweeps.curve import cooldown_steps, curve_steps, curve_windows
+from scaling.sweeps.job import Job, Message
 from scaling.train import checkpoint
-from scaling.train.curve import cooldown_steps, curve_steps, curve_windows
 from scaling.train.probes import Reading, asked_probes, heldout, measurements
 from scaling.train.probes.heldout import domain_loss, final_windows, optimal_losses, outcome
 from scaling.train.rows import Rows
 from scaling.train.schedule import cooldown_share, trunk_share
-from scaling.train.stack import DEFAULT_MODE, Stack
+from scaling.train.stack import Stack
 
 
 class Diverged(TrainError):
@@ -67,25 +65,20 @@ class Worker:
 
     def __init__(
         self,
-        trunks: list[Trunk],
+        job: Job,
         corpus: Corpus,
         *,
-        study: str,
-        folder: Path,
-        pack: str,
-        device: torch.device,
-        mode: Mode = DEFAULT_MODE,
-        keep: str = "none",
-        probes: Sequence[str] = (),
-        say: Callable[[dict[str, Any]], None] = lambda _: None,
+        stopping: Callable[[], bool] = lambda: False,
+        say: Callable[[Message], None] = lambda _: None,
     ):
-        self.trunks, self.corpus, self.folder, self.say = trunks, corpus, folder, say
+        """On a job and its corpus; `stopping` is asked after every step whether to save the state and stop."""
+        self.job, self.corpus, self.stopping, self.say = job, corpus, stopping, say
+        self.trunks = trunks = list(job.stack.trunks)
         self.first = together(trunks)
-        self.checkpoints = folder / "checkpoints" / pack
-        self.device, self.keep = device, keep
-        self.at_ends, self.on_curves = (asked_probes(probes, on_curves=c) for c in (False, True))
-        self.stack = Stack(trunks, corpus, device, mode)
-        self.rows = Rows(folder / "rows", study, self.stack)
+        self.at_ends, self.on_curves = (asked_probes(job.probes, on_curves=c) for c in (False, True))
+        self.device = torch.device(job.device)
+        self.stack = Stack(trunks, corpus, self.device, job.mode)
+        self.rows = Rows(job.folder / "rows", job.study, self.stack)
         self.final = final_windows(self.stack)
         self.curve = {d: curve_windows(w) for d, w in self.final.items()}
         self.ensembles: dict[Trunk, list[int]] = defaultdict(list)
@@ -94,12 +87,10 @@ class Worker:
         blends = {t.blend for t in trunks}
         self.optimal = {blend: optimal_losses(corpus, self.final, dict(blend)) for blend in blends}
         self.seconds = 0.0
-        self.ceiling = product_ceiling(device, mode.precision)
+        self.ceiling = product_ceiling(self.device, job.mode.precision)
         self.diverged: dict[int, str] = {}
-        self.stop = False
         self._said = self._saved = time.monotonic()
         self._unsaid = 0
-        self._launcher = os.getppid()
 
     def train(self) -> None:
         """Go on from the newest checkpoint that no row is missing before, to the last budget."""
@@ -109,7 +100,7 @@ class Worker:
             for budget in budgets:
                 self._trunk_to(self.first.branch_step(budget))
                 if not self.rows.missing(budget):
-                    self._tell_found(self.first.steps(budget) - self.first.branch_step(budget))
+                    self._tell_earlier(self.first.steps(budget) - self.first.branch_step(budget))
                     continue
                 self._checkpoint()
                 self._branch(budget)
@@ -117,7 +108,7 @@ class Worker:
             for kind, ends in (("average", self.first.averages()), ("annealed", budgets)):
                 for budget in ends:
                     self._write_runs(budget, kind)
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        shutil.rmtree(self.job.checkpoints, ignore_errors=True)
 
     # --- training ----------------------------------------------------------------------------------
 
@@ -138,7 +129,7 @@ class Worker:
         start, end = self.stack.step, self.first.steps(budget)
         trunk, trunk_seconds, trunk_diverged = self.stack.fork(), self.seconds, dict(self.diverged)
         shape, warmup = self.first.cooldown_shape, self.first.warmup_steps
-        kept = self.checkpoints / f"branch-{end}"
+        kept = self.job.checkpoints / f"branch-{end}"
         self._resume(kept)
         ids = {k: self.rows.run_id(k, budget) for k in self.rows.missing(budget)}
         with contextlib.suppress(Diverged):
@@ -165,7 +156,7 @@ class Worker:
             self._unsaid += self.first.tokens_per_step * len(self.trunks)
             if now - self._said > PROGRESS_SECONDS:
                 self._tell(now)
-            if self.stop or os.getppid() != self._launcher:
+            if self.stopping():
                 self._checkpoint(kept)
                 raise Stopped
             if self.stack.step % DIVERGENCE_STEPS == 0:
@@ -189,30 +180,30 @@ class Worker:
             raise problems[0]
 
     def _tell(self, now: float) -> None:
-        self.say({"tokens": self._unsaid})
+        self.say(Message(tokens=self._unsaid))
         self._unsaid, self._said = 0, now
 
-    def _tell_found(self, steps: int) -> None:
+    def _tell_earlier(self, steps: int) -> None:
         """Steps of an earlier attempt that need not be taken again."""
-        self.say({"found": steps * self.first.tokens_per_step * len(self.trunks)})
+        self.say(Message(earlier_tokens=steps * self.first.tokens_per_step * len(self.trunks)))
 
     # --- state on disk -----------------------------------------------------------------------------
 
     def _checkpoint(self, kept: Path | None = None) -> None:
         """Save the state, that of a trunk or, in a folder of its own, that of the branch under way."""
         facts = {"trunks": self.rows.ids, "seconds": self.seconds, "diverged": self.diverged}
-        checkpoint.save(kept or self.checkpoints, self.stack.step, self.stack.state(), facts)
+        checkpoint.save(kept or self.job.checkpoints, self.stack.step, self.stack.state(), facts)
         self._saved = time.monotonic()
 
     def _resume(self, kept: Path | None = None, last: float = math.inf) -> None:
-        newest = checkpoint.load_newest(kept or self.checkpoints, last)
+        newest = checkpoint.load_newest(kept or self.job.checkpoints, last)
         if newest is None:
             return
         tensors, facts, damaged = newest
         for line in damaged:
             print(line, file=sys.stderr)
         if facts["trunks"] == self.rows.ids:
-            self._tell_found(facts["step"] - self.stack.step)
+            self._tell_earlier(facts["step"] - self.stack.step)
             self.stack.restore(tensors, facts["step"])
             self.seconds = facts["seconds"]
             self.diverged = {int(k): note for k, note in facts["diverged"].items()}
@@ -234,7 +225,7 @@ class Worker:
             domains = [domain_loss(r, self.corpus) for r in readings[k]]
             self.rows.add(k, run_id, domains, measured.get(k, []))
         self._note_diverged(finite, "losses are")
-        self.say({"loss": self._mean_loss(readings)})
+        self.say(Message(loss=self._mean_loss(readings)))
 
     def _mean_loss(self, readings: list[list[Reading]]) -> float:
         """Mean over the models that have not diverged of the loss on their blend, nats/token."""
@@ -286,13 +277,13 @@ class Worker:
         run = Run.of(self.rows.asked(k, budget, kind, members), spent, came)
         self.rows.add(k, run.run_id, run.domains, measured, run)
         if kind == "annealed":
-            self.say({"run": run.name, "status": run.status})
+            self.say(Message(run=run.name))
 
     def _keep_weights(self, ids: dict[int, str]) -> None:
         """Save the weights of some models, where the study keeps them; before their rows, so that none is without."""
-        for k, run_id in self._sound(ids).items() if self.keep == "weights" else ():
+        for k, run_id in self._sound(ids).items() if self.job.keep == "weights" else ():
             mine = {name: view[k].cpu().numpy() for name, view in self.stack.views.items()}
-            save_weights(self.folder, run_id, mine, self.stack.shape)
+            save_weights(self.job.folder, run_id, mine, self.stack.shape)
 
     def _sound(self, ids: dict[int, str]) -> dict[int, str]:
         """Those of some models that have not diverged."""
@@ -306,17 +297,12 @@ def versions() -> dict[str, str]:
 
 
 def device_name(device: torch.device) -> str:
-    """As `machine.device_name`, of the very device that trains where there are several."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else machine.device_name("cpu")
+    """Of the very device that trains, where there are several."""
+    return machine.device_name(torch.cuda.get_device_name(device) if device.type == "cuda" else None)
 
 
 def product_ceiling(device: torch.device, precision: str = "fp32") -> float:
     """FLOP/s of the product of two square matrices, the best of a few: what no training step can exceed."""
     size = 4096 if device.type == "cuda" else 512
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    a, best = torch.randn(size, size, device=device, dtype=dtype), 0.0
-    for _ in range(8):
-        started = time.perf_counter()
-        float(torch.mm(a, a)[0, 0])  # waits for a GPU
-        best = max(best, 2 * size**3 / (time.perf_counter() - started))
-    return best
+    a = torch.randn(size, size, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    return machine.fastest_product(size, lambda: float(torch.mm(a, a)[0, 0]), times=8)  # waits for a GPU

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from scaling.corpora.text import Corpus
+from scaling.corpora.corpus import Corpus
 from scaling.flops import count_flops, count_parameters
 from scaling.records import Asked, Cost, DomainLoss, Evaluation, Measurement, Run, append_rows, read_rows
 from scaling.study import Trunk

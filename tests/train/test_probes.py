@@ -12,6 +12,7 @@ from scaling.corpora.sampler import held_out_windows
 from scaling.errors import BadValue
 from scaling.records import PROBES, read_rows
 from scaling.study import Trunk
+from scaling.sweeps.job import Job, StackSpec
 from scaling.train.loop import Stopped, Worker
 from scaling.train.probes import asked_probes
 from scaling.train.probes.position import position_groups
@@ -31,11 +32,11 @@ class Interrupted(Worker):
 
     def run(self, steps):
         advance, taken = self.stack.advance, []
+        self.stopping = lambda: len(taken) == steps
 
         def counted(to, share, each=lambda: None):
             def and_stop():
                 taken.append(self.stack.step)
-                self.stop = len(taken) == steps
                 each()
 
             advance(to, share, and_stop)
@@ -46,7 +47,8 @@ class Interrupted(Worker):
 
 def worker(corpus, folder, trunks=TRUNKS, **asked):
     torch.set_num_threads(1)
-    return Interrupted(list(trunks), corpus, study="s", folder=folder, pack="p", device=CPU, **asked)
+    stack = StackSpec(tuple(trunks), corpus.corpus_hash)
+    return Interrupted(Job(study="s", folder=folder, corpus=corpus.folder, stack=stack, **asked), corpus)
 
 
 def rows(folder, kind):
@@ -60,7 +62,7 @@ def without_clock(folder):
 
 def test_loss_by_position_matches_the_loss_of_the_run(corpus, tmp_path):
     """Weighted by size, the groups are the run; later tokens, which see more, are easier than the first two."""
-    worker(corpus, tmp_path, probes=["position"]).train()
+    worker(corpus, tmp_path, probes=("position",)).train()
     runs, measured = rows(tmp_path, "run"), rows(tmp_path, "measurement")
     assert len(runs) == 4 and len(measured) == 4 * 5
     for run in runs:
@@ -84,7 +86,7 @@ def test_position_groups_cover_a_window_once():
 
 def test_runs_and_curves_are_invariant_to_probes_and_kept_weights(corpus, tmp_path):
     worker(corpus, tmp_path / "plain").train()
-    worker(corpus, tmp_path / "both", probes=["position:curve", "heldout"], keep="weights").train()
+    worker(corpus, tmp_path / "both", probes=("position:curve", "heldout"), keep="weights").train()
     assert without_clock(tmp_path / "both") == without_clock(tmp_path / "plain")
     assert rows(tmp_path / "both", "evaluation") == rows(tmp_path / "plain", "evaluation")
     assert rows(tmp_path / "plain", "measurement") == []
@@ -92,7 +94,7 @@ def test_runs_and_curves_are_invariant_to_probes_and_kept_weights(corpus, tmp_pa
 
 
 def test_a_probe_on_curves_measures_every_point_of_them(corpus, tmp_path):
-    worker(corpus, tmp_path, probes=["position:curve"]).train()
+    worker(corpus, tmp_path, probes=("position:curve",)).train()
     points = {(row["run_id"], row["step"]) for row in rows(tmp_path, "evaluation")}
     assert {(row["run_id"], row["step"]) for row in rows(tmp_path, "measurement")} == points
     assert len(points) > 4
@@ -100,7 +102,7 @@ def test_a_probe_on_curves_measures_every_point_of_them(corpus, tmp_path):
 
 @pytest.mark.parametrize("stop_after", [7, 20, 32, 45, 60])
 def test_measurements_are_neither_lost_nor_doubled_by_a_stop(corpus, tmp_path, stop_after):
-    asked = {"probes": ["position:curve"], "keep": "weights"}
+    asked = {"probes": ("position:curve",), "keep": "weights"}
     worker(corpus, tmp_path / "calm", **asked).train()
     with pytest.raises(Stopped):
         worker(corpus, tmp_path / "stopped", **asked).run(stop_after)
@@ -117,7 +119,7 @@ def test_measurements_are_neither_lost_nor_doubled_by_a_stop(corpus, tmp_path, s
 
 def test_measurements_are_neither_lost_nor_doubled_where_a_file_of_rows_is_cut_short(corpus, tmp_path):
     """As by a machine that loses its power: whatever is left of the file, going on makes the same measurements."""
-    asked = {"trunks": [TRUNK], "probes": ["position:curve"]}
+    asked = {"trunks": [TRUNK], "probes": ("position:curve",)}
     worker(corpus, tmp_path, **asked).train()
     (file,) = (tmp_path / "rows").glob("*.jsonl")
     whole, wanted = file.read_bytes(), rows(tmp_path, "measurement")
@@ -129,7 +131,7 @@ def test_measurements_are_neither_lost_nor_doubled_where_a_file_of_rows_is_cut_s
 
 def test_a_model_that_has_diverged_is_neither_measured_nor_kept(corpus, tmp_path):
     trunks = [TRUNK, replace(TRUNK, peak_lr=1e38)]
-    worker(corpus, tmp_path, trunks, probes=["position"], keep="weights").train()
+    worker(corpus, tmp_path, trunks, probes=("position",), keep="weights").train()
     done = {row["run_id"] for row in rows(tmp_path, "run") if row["status"] == "done"}
     assert len(done) == 2
     assert {row["run_id"] for row in rows(tmp_path, "measurement")} == done

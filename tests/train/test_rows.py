@@ -12,6 +12,7 @@ from scaling.corpora.source import CorpusSource, LanguageSource
 from scaling.corpora.text import build_corpus
 from scaling.records import Asked, Cost, Outcome, Run
 from scaling.study import Trunk
+from scaling.sweeps.job import Job, StackSpec
 from scaling.train.loop import Worker
 
 GOLDEN = Path(__file__).parent / "golden" / "rows.jsonl"
@@ -35,7 +36,8 @@ def trained(tmp_path):
         unique_budget=4096, max_epochs=4,
     )  # fmt: skip
     trunks = [trunk, replace(trunk, member=1), replace(trunk, peak_lr=1e38)]
-    Worker(trunks, corpus, study="golden", folder=tmp_path, pack="p", device=torch.device("cpu")).train()
+    stack = StackSpec(tuple(trunks), corpus.corpus_hash)
+    Worker(Job(study="golden", folder=tmp_path, corpus=corpus.folder, stack=stack), corpus).train()
     files = [tmp_path / "rows" / f"{t.trunk_id(corpus.corpus_hash)}.jsonl" for t in trunks]
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 

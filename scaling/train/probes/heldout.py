@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.corpora.corpus import Corpus
 from scaling.corpora.sampler import held_out_windows
-from scaling.corpora.text import Corpus
 from scaling.records import DomainLoss, Outcome
 from scaling.study import Trunk
-from scaling.train.curve import FINAL_WINDOWS
+from scaling.sweeps.curve import FINAL_WINDOWS
 from scaling.train.probes import Reading, Windows
 from scaling.train.stack import Stack
 from scaling.units import bits_per_byte
