@@ -275,7 +275,7 @@ def runs(ctx: click.Context, root: Path) -> None:
         every = committed.vstack(local)
         table.add_row(
             study.name,
-            str(sum(len(t.budgets) for t in study.trunks)),
+            str(sum(len(t.schedule.budgets) for t in study.trunks)),
             str(committed.height),
             str(local.height),
             str((every["status"] == "diverged").sum()),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from scaling.errors import BadValue
+from scaling.errors import BadValue, require
 
 TRAIN_OVER_FORWARD = 3
 """Forward once, gradients with respect to inputs and to weights once each."""
@@ -41,16 +41,16 @@ class Shape:
     """"relu2", the squared ReLU between two matrices, or "swiglu", a gate in a third; about as many weights."""
 
     def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
-            raise BadValue("model shape", "activation", self.activation, " or ".join(ACTIVATIONS))
-        least = {"head_dim": 2, "width": 1, "depth": MINIMUM_DEPTH, "context": 1, "vocabulary": 1}
-        for key, at_least in least.items():
-            if getattr(self, key) < at_least:
-                raise BadValue("model shape", key, getattr(self, key), f"at least {at_least}")
-        if self.head_dim % 2:
-            raise BadValue("model shape", "head_dim", self.head_dim, "even: rotary positions turn pairs")
-        if self.width % self.head_dim:
-            raise BadValue("model shape", "width", self.width, f"a multiple of head_dim = {self.head_dim}")
+        sizes = {"head_dim": 2, "width": 1, "depth": MINIMUM_DEPTH, "context": 1, "vocabulary": 1}
+        rules = {key: (getattr(self, key) >= least, f"at least {least}") for key, least in sizes.items()}
+        activation = (self.activation in ACTIVATIONS, " or ".join(ACTIVATIONS))
+        require(self, "model shape", activation=activation, **rules)
+        require(
+            self,
+            "model shape",
+            head_dim=(self.head_dim % 2 == 0, "even: rotary positions turn pairs"),
+            width=(self.width % self.head_dim == 0, f"a multiple of head_dim = {self.head_dim}"),
+        )
 
     @property
     def heads(self) -> int:

@@ -26,7 +26,7 @@ import polars as pl
 from scaling.errors import MissingColumns, RecordError, StudyError
 from scaling.leases import Lease, claim
 from scaling.records import DomainLoss, Evaluation, MissingRuns, Run, UnreadableTable, read_rows
-from scaling.study import Study, difference, read_study
+from scaling.study import Study, identity, read_study
 from scaling.units import UnknownUnit, nats_per_token, parse_count
 
 
@@ -113,19 +113,19 @@ class Store:
         Raises:
             StudyChanged: shows the difference.
         """
-        asked = self.local / "asked"
+        asked, now = self.local / "asked", identity.spell_out(self.study)
         before = [asked.read_text()] if asked.exists() and any(self.local.glob("rows/*.jsonl")) else []
         committed = self.study.folder / _TABLES["run"]
         if committed.exists():
-            before.append(_metadata(committed).get("asked", self.study.asked))
+            before.append(_metadata(committed).get("asked", now))
         for text in before:
-            if text != self.study.asked:
-                raise StudyChanged(self.study.name, difference(text, self.study.asked))
+            if difference := identity.difference(text, now):
+                raise StudyChanged(self.study.name, difference)
 
     def remember_study(self) -> None:
         """Note what is being asked, before the first row."""
         self.local.mkdir(parents=True, exist_ok=True)
-        _write_aside(self.local / "asked", lambda path: path.write_text(self.study.asked))
+        _write_aside(self.local / "asked", lambda path: path.write_text(identity.spell_out(self.study)))
 
     # --- rows --------------------------------------------------------------------------------------
 
@@ -177,7 +177,10 @@ class Store:
             _write_aside(
                 self.study.folder / name,
                 lambda path, table=table: table.write_parquet(
-                    path, compression="zstd", compression_level=19, metadata={"asked": self.study.asked}
+                    path,
+                    compression="zstd",
+                    compression_level=19,
+                    metadata={"asked": identity.spell_out(self.study)},
                 ),
             )
             total = table.height if kind == "run" else total

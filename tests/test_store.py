@@ -12,7 +12,7 @@ from scaling.errors import MissingColumns, RecordError
 from scaling.files import DiskFull
 from scaling.records import DomainLoss, Evaluation, MissingRuns, Run, UnreadableTable, append_rows, read_rows
 from scaling.store import Store, StudyChanged, open_evaluations, open_runs, read_runs
-from scaling.study import read_study
+from scaling.study import identity, read_study
 from scaling.units import UnknownUnit
 
 STUDY = """
@@ -30,8 +30,8 @@ def make_run(trunk, budget, *, corpus_hash="c0", loss=2.5, status="done", device
         for d, x in (("code", -0.1), ("prose", 0.1))
     ]
     return Run(
-        run_id=trunk.run_id(corpus_hash, budget),
-        trunk_id=trunk.trunk_id(corpus_hash),
+        run_id=identity.run_id(trunk, corpus_hash, budget),
+        trunk_id=identity.trunk_id(trunk, corpus_hash),
         study="made",
         name=trunk.name,
         kind="annealed",
@@ -65,7 +65,7 @@ def make_run(trunk, budget, *, corpus_hash="c0", loss=2.5, status="done", device
         weight_decay=0.0,
         beta2=0.98,
         blend={"code": 0.5, "prose": 0.5},
-        config_hash=trunk.config_hash,
+        config_hash=identity.config_hash(trunk),
         corpus_hash=corpus_hash,
         corpus_bytes={"code": 10, "prose": 20},
         corpus_versions={"python": "3"},
@@ -78,7 +78,7 @@ def make_run(trunk, budget, *, corpus_hash="c0", loss=2.5, status="done", device
 def write_rows(store, corpus_hash="c0", **changes):
     store.remember_study()
     for trunk in store.study.trunks:
-        for budget in trunk.budgets:
+        for budget in trunk.schedule.budgets:
             run = make_run(trunk, budget, corpus_hash=corpus_hash, **changes)
             point = Evaluation(
                 run_id=run.run_id,

@@ -127,7 +127,7 @@ class CorpusSource:
     """Held-out text of each language."""
 
     def __post_init__(self) -> None:
-        if self.source not in _READS:
+        if not isinstance(self.source, str) or self.source not in _READS:
             raise UnknownSource(self.source, tuple(_READS))
         for key in ("path", "name", "subset", "split", "text_column", "domain_column"):
             value = getattr(self, key)

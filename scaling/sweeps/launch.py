@@ -203,7 +203,7 @@ class _Launcher:
             "corpus": str(self.plan.corpus.folder.resolve()),
             "device": "cuda" if on_gpu(self.plan.device) else "cpu",
             "mode": asdict(self.plan.mode(pack)),
-            "trunks": [asdict(t) for t in pack.trunks],
+            "trunks": [t.flat for t in pack.trunks],
         }
         path = self.store.local / "jobs" / f"{pack.id}.json"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from scaling.errors import TrainError
 from scaling.flops import Shape, count_flops, count_parameters
-from scaling.study import Trunk, digest
+from scaling.study import Trunk, identity
 
 
 class ModelTooLarge(TrainError):
@@ -69,12 +69,12 @@ class Pack:
     @property
     def id(self) -> str:
         """Hash of its trunks."""
-        return digest(self.trunk_ids)
+        return identity.digest(self.trunk_ids)
 
     @property
     def trunk_ids(self) -> tuple[str, ...]:
         """What is to be held while it trains."""
-        return tuple(t.trunk_id(self.corpus_hash) for t in self.trunks)
+        return tuple(identity.trunk_id(t, self.corpus_hash) for t in self.trunks)
 
     @property
     def run_ids(self) -> set[str]:
@@ -100,7 +100,7 @@ class Pack:
     def checkpoint_bytes(self) -> int:
         """Most that its checkpoints take on the disk at once; they go when it is done."""
         first = self.trunks[0]
-        weights = count_parameters(first.shape).total
+        weights = count_parameters(first.model).total
         return _CHECKPOINTS * len(self.trunks) * weights * _state_floats(first) * _FLOAT
 
     @property
@@ -157,12 +157,12 @@ def pack_trunks(
 def models_at_once(trunk: Trunk) -> int:
     """How many models of this shape a CPU trains fastest at once: each pass over several saves calls, until the
     activations of a step leave the caches."""
-    return max(1, min(CPU_STACK, CPU_STEP // (trunk.width * trunk.tokens_per_step)))
+    return max(1, min(CPU_STACK, CPU_STEP // (trunk.model.width * trunk.schedule.tokens_per_step)))
 
 
 def run_ids(trunks: Iterable[Trunk], corpus_hash: str) -> set[str]:
     """The runs that trunks are asked for."""
-    return {t.run_id(corpus_hash, b) for t in trunks for b in t.budgets}
+    return {identity.run_id(t, corpus_hash, b) for t in trunks for b in t.schedule.budgets}
 
 
 def unfinished(trunks: Iterable[Trunk], corpus_hash: str, finished: Set[str]) -> tuple[Trunk, ...]:
@@ -173,7 +173,7 @@ def unfinished(trunks: Iterable[Trunk], corpus_hash: str, finished: Set[str]) ->
 
 def together(trunks: Sequence[Trunk]) -> Trunk:
     """Stands for what the trunks of a stack share, with the budgets of all of them."""
-    return replace(trunks[0], budgets=tuple(sorted({b for t in trunks for b in t.budgets})))
+    return trunks[0].but(budgets=sorted({b for t in trunks for b in t.schedule.budgets}))
 
 
 def _stacks(trunks: list[Trunk], size: int, unasked: float) -> list[list[Trunk]]:
@@ -196,14 +196,15 @@ def _stacks(trunks: list[Trunk], size: int, unasked: float) -> list[list[Trunk]]
 
 def tokens_to_train(trunk: Trunk) -> int:
     """Tokens of a trunk up to its last branch, and of all its cooldowns."""
-    cooldowns = sum(trunk.steps(b) - trunk.branch_step(b) for b in trunk.budgets)
-    return (trunk.last_step + cooldowns) * trunk.tokens_per_step
+    schedule = trunk.schedule
+    cooldowns = sum(schedule.steps(b) - schedule.branch_step(b) for b in schedule.budgets)
+    return (schedule.last_step + cooldowns) * schedule.tokens_per_step
 
 
 def relative_cost(trunk: Trunk) -> float:
     """Expected time of a trunk and its cooldowns, in units of one FLOP at full speed."""
-    flops_per_token = count_flops(trunk.shape).total
-    return tokens_to_train(trunk) * cost_per_token(flops_per_token, trunk.width, trunk.depth)
+    flops_per_token = count_flops(trunk.model).total
+    return tokens_to_train(trunk) * cost_per_token(flops_per_token, trunk.model.width, trunk.model.depth)
 
 
 def cost_per_token(flops: float, width: int, depth: int) -> float:
@@ -216,7 +217,7 @@ def passes_and_bytes(trunk: Trunk, models: int, room: float, *, gpu: bool = Fals
 
     Where it never fits, a pass of each window, and what that takes.
     """
-    windows = trunk.tokens_per_step // trunk.context
+    windows = trunk.schedule.tokens_per_step // trunk.model.context
     for passes in (p for p in range(1, windows + 1) if windows % p == 0):
         needed = stack_bytes(trunk, models, gpu=gpu, passes=passes)
         if needed <= room:
@@ -247,10 +248,10 @@ def stack_bytes(trunk: Trunk, models: int, *, gpu: bool = False, passes: int = 1
     Returns:
         Bytes.
     """
-    shape = trunk.shape
+    shape = trunk.model
     weights = models * count_parameters(shape).total * (2 * _state_floats(trunk) + 3)
     at_once = models if gpu else min(models, models_at_once(trunk))
-    tokens = at_once * trunk.tokens_per_step / passes
+    tokens = at_once * trunk.schedule.tokens_per_step / passes
     training = tokens * (4 * shape.vocabulary + 40 * shape.width * shape.depth)
     evaluated = min(evaluation_tokens(shape, models, gpu=gpu), _WINDOWS * models * (shape.context + 1))
     evaluation = evaluated * (3 * shape.vocabulary + 24 * shape.width)
@@ -266,4 +267,4 @@ def evaluation_tokens(shape: Shape, models: int, *, gpu: bool) -> int:
 
 def _state_floats(trunk: Trunk) -> int:
     """Floats for each weight that a checkpoint holds."""
-    return 3 + (trunk.optimizer == "muon") + (trunk.average_gamma > 0)
+    return 3 + (trunk.optim.optimizer == "muon") + (trunk.schedule.average_gamma > 0)

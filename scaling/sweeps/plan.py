@@ -14,7 +14,7 @@ import polars as pl
 from scaling.corpora.text import Corpus, build_corpus
 from scaling.flops import count_flops
 from scaling.store import Store, ceiling_share
-from scaling.study import Study, Trunk
+from scaling.study import Study, Trunk, identity
 from scaling.sweeps.job import Asked, Mode
 from scaling.sweeps.machine import (
     default_workers,
@@ -126,11 +126,11 @@ class Plan:
         """One for each width and depth."""
         left: dict[tuple[int, int], list[Pack]] = defaultdict(list)
         for pack in self.packs:
-            left[pack.trunks[0].width, pack.trunks[0].depth].append(pack)
+            left[pack.trunks[0].model.width, pack.trunks[0].model.depth].append(pack)
         asked: dict[tuple[int, int], set[str]] = defaultdict(set)
         for trunk in self.study.trunks:
-            ids = {trunk.run_id(self.corpus.corpus_hash, b) for b in trunk.budgets}
-            asked[trunk.width, trunk.depth] |= ids
+            ids = {identity.run_id(trunk, self.corpus.corpus_hash, b) for b in trunk.schedule.budgets}
+            asked[trunk.model.width, trunk.model.depth] |= ids
         parts = []
         for (width, depth), ids in sorted(asked.items()):
             hours = [self._hours(p) for p in left[width, depth]]
@@ -172,7 +172,7 @@ class Plan:
 
     def _hours(self, pack: Pack) -> float | None:
         first = pack.trunks[0]
-        speed = self.speeds.get((first.width, first.depth), self.speeds.get(None))
+        speed = self.speeds.get((first.model.width, first.model.depth), self.speeds.get(None))
         return pack.cost / speed / 3600 if speed else None
 
     def __str__(self) -> str:
@@ -240,7 +240,8 @@ def plan_sweep(
     store.check_unchanged()
     corpus = build_corpus(study.source, progress=progress)
     for trunk in study.trunks:
-        trunk.sampler(corpus).check_budget(trunk.steps(max(trunk.budgets)), trunk.max_epochs)
+        longest = trunk.schedule.steps(max(trunk.schedule.budgets))
+        trunk.sampler(corpus).check_budget(longest, trunk.data.max_epochs)
     workers = workers or default_workers(device, asked.ranks)
     wanted = frozenset(run_ids(study.trunks, corpus.corpus_hash))
     finished = wanted & store.finished(here=here)
@@ -275,13 +276,13 @@ def stacks_begun(store: Store, corpus_hash: str) -> list[Pack]:
         job = store.local / "jobs" / f"{folder.name}.json"
         saved = [path.name for path in folder.glob("step-*")]
         if saved and job.exists():
-            pack = Pack(tuple(map(Trunk.from_json, json.loads(job.read_text())["trunks"])), corpus_hash)
+            pack = Pack(tuple(Trunk.of(**t) for t in json.loads(job.read_text())["trunks"]), corpus_hash)
             steps |= {pack: max(saved)} if pack.id == folder.name else {}
     return sorted(steps, key=lambda pack: steps[pack], reverse=True)
 
 
 def _flops(pack: Pack) -> float:
-    return count_flops(pack.trunks[0].shape, pack.tokens).total
+    return count_flops(pack.trunks[0].model, pack.tokens).total
 
 
 def _some(count: int, what: str) -> str:

@@ -28,7 +28,7 @@ from scaling.corpora.text import Corpus
 from scaling.errors import TrainError
 from scaling.flops import count_flops, count_parameters
 from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows
-from scaling.study import Trunk
+from scaling.study import Trunk, identity
 from scaling.sweeps import machine
 from scaling.sweeps.job import Mode
 from scaling.sweeps.pack import together
@@ -82,19 +82,20 @@ class Worker:
     ):
         self.trunks, self.corpus, self.study, self.say = trunks, corpus, study, say
         self.first = together(trunks)
+        self.schedule = self.first.schedule
         self.rows, self.checkpoints = folder / "rows", folder / "checkpoints" / pack
         self.rows.mkdir(parents=True, exist_ok=True)
         self.device = device
-        self.ids = [t.trunk_id(corpus.corpus_hash) for t in trunks]
+        self.ids = [identity.trunk_id(t, corpus.corpus_hash) for t in trunks]
         self.stack = Stack(trunks, corpus, device, mode)
         self.final = {
-            d: held_out_windows(corpus, d, self.first.context, FINAL_WINDOWS) for d in self._domains()
+            d: held_out_windows(corpus, d, self.first.model.context, FINAL_WINDOWS) for d in self._domains()
         }
         self.curve = {d: curve_windows(w) for d, w in self.final.items()}
         self.ensembles: dict[Trunk, list[int]] = defaultdict(list)
         for k in sorted(range(len(trunks)), key=lambda k: trunks[k].member):
             self.ensembles[trunks[k].ensemble_key].append(k)
-        self.optimal = {blend: self._optimal(dict(blend)) for blend in {t.blend for t in trunks}}
+        self.optimal = {blend: self._optimal(dict(blend)) for blend in {t.data.blend for t in trunks}}
         self.seconds = 0.0
         self.ceiling = product_ceiling(device, mode.precision)
         self.diverged: dict[int, str] = {}
@@ -106,17 +107,17 @@ class Worker:
     def train(self) -> None:
         """Go on from the newest checkpoint that no row is missing before, to the last budget."""
         self._resume(last=self._first_gap())
-        budgets = sorted(self.first.budgets, key=self.first.branch_step)
+        budgets = sorted(self.schedule.budgets, key=self.schedule.branch_step)
         try:
             for budget in budgets:
-                self._trunk_to(self.first.branch_step(budget))
+                self._trunk_to(self.schedule.branch_step(budget))
                 if not self._missing(budget):
-                    self._tell_found(self.first.steps(budget) - self.first.branch_step(budget))
+                    self._tell_found(self.schedule.steps(budget) - self.schedule.branch_step(budget))
                     continue
                 self._checkpoint()
                 self._branch(budget)
         except Diverged:
-            for kind, ends in (("average", self.first.averages()), ("annealed", budgets)):
+            for kind, ends in (("average", self.schedule.averages()), ("annealed", budgets)):
                 for budget in ends:
                     self._write_runs(budget, kind)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
@@ -124,26 +125,30 @@ class Worker:
     # --- training ----------------------------------------------------------------------------------
 
     def _trunk_to(self, step: int) -> None:
-        warmup = self.first.warmup_steps
-        curve, averages = curve_steps(self.first, step), self.first.averages()
-        stops = {s for s in (*curve, *map(self.first.steps, averages), step) if self.stack.step <= s <= step}
+        warmup = self.schedule.warmup_steps
+        curve, averages = curve_steps(self.schedule, step), self.schedule.averages()
+        stops = {
+            s for s in (*curve, *map(self.schedule.steps, averages), step) if self.stack.step <= s <= step
+        }
         for stop in sorted(stops):  # the first may be here: a kill comes between a checkpoint and its rows
             self._advance(stop, lambda s: trunk_share(s, warmup))
             if stop in curve:
-                self._write_curve({k: self.ids[k] for k, t in enumerate(self.trunks) if stop <= t.last_step})
-            for budget in (b for b in averages if self.first.steps(b) == stop):
+                self._write_curve(
+                    {k: self.ids[k] for k, t in enumerate(self.trunks) if stop <= t.schedule.last_step}
+                )
+            for budget in (b for b in averages if self.schedule.steps(b) == stop):
                 self._write_runs(budget, "average")
 
     def _branch(self, budget: int) -> None:
         """Cool a copy of the trunk down to its budget, write its rows, and come back to the trunk."""
-        start, end = self.stack.step, self.first.steps(budget)
+        start, end = self.stack.step, self.schedule.steps(budget)
         trunk, trunk_seconds, trunk_diverged = self.stack.fork(), self.seconds, dict(self.diverged)
-        shape, warmup = self.first.cooldown_shape, self.first.warmup_steps
+        shape, warmup = self.schedule.cooldown_shape, self.schedule.warmup_steps
         kept = self.checkpoints / f"branch-{end}"
         self._resume(kept)
         ids = {k: self._run_id(k, budget) for k in self._missing(budget)}
         with contextlib.suppress(Diverged):
-            for stop in [s for s in cooldown_steps(self.first, start, end) if s >= self.stack.step]:
+            for stop in [s for s in cooldown_steps(self.schedule, start, end) if s >= self.stack.step]:
                 self._advance(
                     stop, lambda s: trunk_share(s, warmup) * cooldown_share(s, start, end, shape), kept
                 )
@@ -162,7 +167,7 @@ class Worker:
             nonlocal started
             now = time.monotonic()
             self.seconds, started = self.seconds + now - started, now
-            self._unsaid += self.first.tokens_per_step * len(self.trunks)
+            self._unsaid += self.schedule.tokens_per_step * len(self.trunks)
             if now - self._said > PROGRESS_SECONDS:
                 self._tell(now)
             if self.stop or os.getppid() != self._launcher:
@@ -194,7 +199,7 @@ class Worker:
 
     def _tell_found(self, steps: int) -> None:
         """Steps of an earlier attempt that need not be taken again."""
-        self.say({"found": steps * self.first.tokens_per_step * len(self.trunks)})
+        self.say({"found": steps * self.schedule.tokens_per_step * len(self.trunks)})
 
     # --- state on disk -----------------------------------------------------------------------------
 
@@ -221,11 +226,11 @@ class Worker:
 
     def _domains(self) -> list[str]:
         """Every domain with held-out text is measured, whether or not it is trained on."""
-        blended = {d for t in self.trunks for d, share in t.blend if share > 0}
+        blended = {d for t in self.trunks for d, share in t.data.blend if share > 0}
         return [
             d
             for d in sorted(self.corpus.domains)
-            if d in blended or len(self.corpus.tokens(d, "heldout")) > self.first.context
+            if d in blended or len(self.corpus.tokens(d, "heldout")) > self.first.model.context
         ]
 
     def _optimal(self, blend: dict[str, float]) -> dict[str, NDArray[np.float64]] | None:
@@ -243,19 +248,19 @@ class Worker:
         return any(row["run_id"] == run_id for row in read_rows(self._file(k), "run"))
 
     def _run_id(self, k: int, budget: int, kind: str = "annealed", members: int = 1) -> str:
-        return self.trunks[k].run_id(self.corpus.corpus_hash, budget, kind, members)
+        return identity.run_id(self.trunks[k], self.corpus.corpus_hash, budget, kind, members)
 
     def _missing(self, budget: int, kind: str = "annealed") -> list[int]:
         """The models that are asked for such a run and have none yet."""
-        asked = [t.budgets if kind == "annealed" else t.averages() for t in self.trunks]
+        asked = [t.schedule.budgets if kind == "annealed" else t.schedule.averages() for t in self.trunks]
         return [
             k for k, budgets in enumerate(asked) if budget in budgets and not self._has_run(k, budget, kind)
         ]
 
     def _first_gap(self) -> float:
         """The trunk's first step at which a row is missing: a state beyond it cannot make that row."""
-        at = [(self.first.branch_step(b), b, "annealed") for b in self.first.budgets]
-        at += [(self.first.steps(b), b, "average") for b in self.first.averages()]
+        at = [(self.schedule.branch_step(b), b, "annealed") for b in self.schedule.budgets]
+        at += [(self.schedule.steps(b), b, "average") for b in self.schedule.averages()]
         return min((s for s, b, kind in at if self._missing(b, kind)), default=math.inf)
 
     def _file(self, k: int) -> Path:
@@ -282,7 +287,7 @@ class Worker:
     def _mean_loss(self, losses: dict[str, NDArray[np.float64]]) -> float:
         """Mean over the models that have not diverged of the loss on their blend, nats/token."""
         going = [
-            sum(share * float(losses[d][k].mean()) for d, share in trunk.blend if share > 0)
+            sum(share * float(losses[d][k].mean()) for d, share in trunk.data.blend if share > 0)
             for k, trunk in enumerate(self.trunks)
             if k not in self.diverged
         ]
@@ -301,7 +306,7 @@ class Worker:
             tuple(which[:size]): size
             for which in self.ensembles.values()
             for size in (2**i for i in range(1, len(which).bit_length()))
-            if budget in self.trunks[which[0]].budgets
+            if budget in self.trunks[which[0]].schedule.budgets
             and not self._has_run(which[0], budget, "ensemble", size)
             and not self.diverged.keys() & which[:size]
         }
@@ -315,26 +320,26 @@ class Worker:
     ) -> None:
         trunk, steps = self.trunks[k], self.stack.step
         domains = [self._domain_loss(d, per_window) for d, per_window in losses.items()]
-        shares = dict(trunk.blend)
+        shares = dict(trunk.data.blend)
         blended = [(shares[d.domain], d) for d in domains if shares.get(d.domain, 0) > 0]
         loss = sum(share * d.loss for share, d in blended)
         entropy = excess_stderr = None
-        if optimal := self.optimal[trunk.blend]:
+        if optimal := self.optimal[trunk.data.blend]:
             entropy = sum(shares[d] * float(best.mean()) for d, best in optimal.items())
             excess = [shares[d] * _stderr(losses[d] - best) for d, best in optimal.items()]
             excess_stderr = sum(e**2 for e in excess) ** 0.5
         note = self.diverged.get(k, "")
-        if not note and not loss < np.log(trunk.shape.vocabulary):
+        if not note and not loss < np.log(trunk.model.vocabulary):
             note = f"loss {loss:.3g} at the end is no better than a uniform guess"
-        tokens = steps * trunk.tokens_per_step
+        tokens = steps * trunk.schedule.tokens_per_step
         unique = self.stack.samplers[k].unique_tokens(steps)
-        parameters, flops = count_parameters(trunk.shape), count_flops(trunk.shape, tokens * members)
+        parameters, flops = count_parameters(trunk.model), count_flops(trunk.model, tokens * members)
         of = "" if kind == "annealed" else f" {kind}" + (f" of {members}" if members > 1 else "")
         run = Run(
             run_id=self._run_id(k, budget, kind, members),
             trunk_id=self.ids[k],
             study=self.study,
-            name=f"{trunk.name} tokens {print_count(trunk.steps(budget) * trunk.tokens_per_step)}{of}",
+            name=f"{trunk.name} tokens {print_count(budget - budget % trunk.schedule.tokens_per_step)}{of}",
             kind=kind,
             status="diverged" if note else "done",
             N=parameters.matrices,
@@ -344,7 +349,7 @@ class Worker:
             D=tokens,
             unique_tokens=unique,
             unique_budget=sum(map(self.stack.samplers[k].windows, self.stack.samplers[k].domains))
-            * trunk.context,
+            * trunk.model.context,
             epochs=tokens / unique,
             domain_epochs=self.stack.samplers[k].domain_epochs(steps),
             C=flops.total,
@@ -360,23 +365,23 @@ class Worker:
             entropy=entropy,
             excess_stderr=excess_stderr,
             seed=trunk.seed,
-            width=trunk.width,
-            depth=trunk.depth,
-            head_dim=trunk.head_dim,
-            context=trunk.context,
-            vocabulary=trunk.shape.vocabulary,
-            tokens_per_step=trunk.tokens_per_step,
+            width=trunk.model.width,
+            depth=trunk.model.depth,
+            head_dim=trunk.model.head_dim,
+            context=trunk.model.context,
+            vocabulary=trunk.model.vocabulary,
+            tokens_per_step=trunk.schedule.tokens_per_step,
             steps=steps,
             schedule=_schedule(trunk, kind),
-            peak_lr=trunk.peak_lr,
-            weight_decay=trunk.weight_decay,
-            decay_half_life=trunk.decay_half_life,
-            beta2=trunk.beta2,
-            optimizer=trunk.optimizer,
+            peak_lr=trunk.optim.peak_lr,
+            weight_decay=trunk.optim.weight_decay,
+            decay_half_life=trunk.optim.decay_half_life,
+            beta2=trunk.optim.beta2(trunk.schedule.tokens_per_step),
+            optimizer=trunk.optim.optimizer,
             member=trunk.member,
             members=members,
             blend=shares,
-            config_hash=trunk.config_hash,
+            config_hash=identity.config_hash(trunk),
             corpus_hash=self.corpus.corpus_hash,
             corpus_bytes=dict(self.corpus.bytes),
             corpus_versions=dict(self.corpus.versions),
@@ -396,7 +401,7 @@ class Worker:
     def _evaluations(
         self, run_id: str, trunk: Trunk, step: int, domains: list[DomainLoss]
     ) -> list[dict[str, Any]]:
-        at = {"run_id": run_id, "step": step, "tokens": step * trunk.tokens_per_step}
+        at = {"run_id": run_id, "step": step, "tokens": step * trunk.schedule.tokens_per_step}
         return [{"evaluation": asdict(Evaluation(**at, **asdict(d)))} for d in domains]
 
     def _domain_loss(self, domain: str, per_window: NDArray[np.float64]) -> DomainLoss:
@@ -430,9 +435,9 @@ def product_ceiling(device: torch.device, precision: str = "fp32") -> float:
 
 def _schedule(trunk: Trunk, kind: str) -> str:
     if kind == "average":
-        return f"constant, weights averaged with power {trunk.average_gamma:g}"
-    before = "constant, " if trunk.cooldown < 1 else ""
-    return f"{before}{trunk.cooldown_shape} cooldown over the last {trunk.cooldown:.0%}"
+        return f"constant, weights averaged with power {trunk.schedule.average_gamma:g}"
+    before = "constant, " if trunk.schedule.cooldown < 1 else ""
+    return f"{before}{trunk.schedule.cooldown_shape} cooldown over the last {trunk.schedule.cooldown:.0%}"
 
 
 def _stderr(per_window: NDArray[np.float64]) -> float:

@@ -62,7 +62,7 @@ def main(job_path: str) -> int:
         The exit status: 0 when done, `EXIT_STOPPED`, `EXIT_NO_ROOM`, 1 on any other error.
     """
     job = json.loads(Path(job_path).read_text())
-    trunks, mode = [Trunk.from_json(t) for t in job["trunks"]], Mode(**job["mode"])
+    trunks, mode = [Trunk.of(**t) for t in job["trunks"]], Mode(**job["mode"])
     device = torch.device(job["device"])
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         if device.type == "cuda":

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -186,7 +185,7 @@ def test_a_cosine_over_the_whole_budget_is_a_run_of_its_own(tmp_path, library):
     text = STUDY.replace("width = [16, 32]\n", 'width = 16\ncooldown = 1.0\ncooldown_shape = "cosine"\n')
     folder = write_study(tmp_path, library, "cosine", text)
     trunk = read_study(folder).trunks[0]
-    assert tokens_to_train(trunk) == sum(trunk.budgets)
+    assert tokens_to_train(trunk) == sum(trunk.schedule.budgets)
     frame = scaling.sweep(folder, progress=False)
     assert frame["schedule"].unique().to_list() == ["cosine cooldown over the last 100%"]
     alone = Stack([trunk], Corpus.load(plan_sweep(read_study(folder), progress=False).corpus.folder), CPU)
@@ -360,7 +359,7 @@ def test_a_worker_names_a_full_disk_also_where_its_log_has_no_room(study):
         "corpus": str(plan.corpus.folder),
         "device": "cpu",
         "mode": {},
-        "trunks": [asdict(t) for t in pack.trunks],
+        "trunks": [t.flat for t in pack.trunks],
     }
     (study / "job.json").write_text(json.dumps(job))
     with Path("/dev/full").open("w") as log:
@@ -410,7 +409,7 @@ def test_a_worker_names_a_gpu_without_room_and_is_not_started_again(study, monke
         "study": "s",
         "pack": "p",
     }
-    job |= {"folder": str(study / "working"), "trunks": [asdict(t) for t in plan.packs[0].trunks]}
+    job |= {"folder": str(study / "working"), "trunks": [t.flat for t in plan.packs[0].trunks]}
     (study / "job.json").write_text(json.dumps(job))
     monkeypatch.setattr("scaling.train.stack.Stack.advance", full)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
@@ -434,19 +433,19 @@ def test_sweep_names_a_gpu_that_is_not_there(study, monkeypatch):
 
 def test_packs_share_the_work_and_never_mix_shapes():
     trunks = tuple(
-        Trunk(width=w, seed=s, budgets=(1024,), tokens_per_step=256) for w in (16, 32) for s in range(6)
+        Trunk.of(width=w, seed=s, budgets=(1024,), tokens_per_step=256) for w in (16, 32) for s in range(6)
     )
     packs = pack_trunks(trunks, "c", workers=2, gpu=False)
     assert sorted(len(p.trunks) for p in packs) == [3, 3, 3, 3]
     assert all(len({t.stack_key for t in p.trunks}) == 1 for p in packs)
     assert [p.cost for p in packs] == sorted((p.cost for p in packs), reverse=True)
     assert len(pack_trunks(trunks, "c", workers=1, gpu=True)) == 2
-    long_steps = tuple(Trunk(width=16, seed=s, budgets=(8192,), tokens_per_step=4096) for s in range(4))
+    long_steps = tuple(Trunk.of(width=16, seed=s, budgets=(8192,), tokens_per_step=4096) for s in range(4))
     assert all(len(p.trunks) == 1 for p in pack_trunks(long_steps, "c", workers=2, gpu=False))
 
 
 def test_tokens_to_train_count_the_trunk_once_and_every_cooldown():
-    trunk = Trunk(width=16, budgets=(512 * 100, 512 * 200), cooldown=0.2)
+    trunk = Trunk.of(width=16, budgets=(512 * 100, 512 * 200), cooldown=0.2)
     assert tokens_to_train(trunk) == 512 * (160 + 20 + 40)
 
 

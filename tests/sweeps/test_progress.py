@@ -6,7 +6,7 @@ from scaling.study import Trunk
 from scaling.sweeps.pack import pack_trunks
 from scaling.sweeps.progress import Progress
 
-TRUNKS = tuple(Trunk(width=w, seed=s, budgets=(51_200,)) for w in (16, 32) for s in (0, 1))
+TRUNKS = tuple(Trunk.of(width=w, seed=s, budgets=(51_200,)) for w in (16, 32) for s in (0, 1))
 WIDE, NARROW = pack_trunks(TRUNKS, "c", workers=1, gpu=False)
 
 

@@ -10,12 +10,13 @@ from scaling.corpora.sampler import Sampler, held_out_windows
 from scaling.errors import BadValue
 from scaling.records import read_rows
 from scaling.study import Trunk
+from scaling.study.identity import config_hash, trunk_id
 from scaling.sweeps.pack import pack_trunks
 from scaling.train.loop import Worker
 from scaling.train.stack import Stack
 
 CPU = torch.device("cpu")
-TRUNK = Trunk(
+TRUNK = Trunk.of(
     width=16, budgets=(4096,), context=32, tokens_per_step=128, warmup_tokens=512, unique_budget=1024, max_epochs=4
 )  # fmt: skip
 MEMBERS = [replace(TRUNK, member=m) for m in range(4)]
@@ -35,9 +36,9 @@ def test_members_start_from_other_weights_and_the_first_is_the_plain_run(corpus)
     first, second = Stack(MEMBERS[:2], corpus, CPU).weights
     assert not torch.equal(first, second)
     assert torch.equal(first, Stack([TRUNK], corpus, CPU).weights[0])
-    ids = {t.trunk_id("corpus") for t in MEMBERS}
-    assert len(ids) == 4 and TRUNK.trunk_id("corpus") in ids
-    assert len({t.config_hash for t in MEMBERS}) == 1
+    ids = {trunk_id(t, "corpus") for t in MEMBERS}
+    assert len(ids) == 4 and trunk_id(TRUNK, "corpus") in ids
+    assert len({config_hash(t) for t in MEMBERS}) == 1
 
 
 def test_ensemble_predicts_with_the_mean_of_the_probabilities(corpus):
