@@ -103,10 +103,22 @@ def test_ladder_recovers_the_size_that_was_asked_for(N):
 def test_ladder_matches_gpt2_small_and_names_a_size_below_one_head():
     shape = ladder(85e6, head_dim=64)
     assert (shape.depth, shape.width, shape.heads) == (12, 768, 12)
+    assert ladder(85e6) == shape
     assert ladder(1e5).depth == 2
     assert ladder(1e6, depth=4).depth == 4
     with pytest.raises(BadValue, match="at least 1,536"):
         ladder(1000)
+
+
+def test_ladder_gives_wide_models_the_heads_of_gpt2():
+    """Heads of 64 from width 512 on, of 16 below; at 124M 13 heads a block are 116.3M weights."""
+    shape = ladder(124e6)
+    assert (shape.depth, shape.width, shape.head_dim) == (14, 832, 64)
+    assert count_parameters(shape).matrices == 116_293_632
+    for N in (1e4, 1e6, 1e7, 2e7, 3e7, 7e7, 4e8, 1.5e9):
+        shape = ladder(N)
+        assert shape.head_dim == (64 if shape.width >= 512 else 16)
+        assert shape.width % shape.head_dim == 0
 
 
 def test_shape_names_no_study_file():
