@@ -37,7 +37,7 @@ from scaling.corpora.source import CorpusSource, LanguageSource
 from scaling.errors import BadValue, StudyError, UnknownKey
 from scaling.flops import ladder
 from scaling.records import MissingRuns
-from scaling.study.spec import Blend, Study, Tokens, Trunk, keys_of
+from scaling.study.spec import Blend, Stage, Study, Tokens, Trunk, keys_of
 from scaling.units import UnknownUnit, parse_count
 
 
@@ -269,6 +269,7 @@ _BY_TYPE: dict[Any, Reader] = {
     tuple[Tokens, ...]: _counts,
     Blend: _blend,
     str: _as_it_is,
+    Stage: _as_it_is,
 }
 _TRUNK: dict[str, Reader] = {key: _BY_TYPE[kind] for key, kind in keys_of(Trunk).items()} | {
     "N": partial(_count, what="weights", example="124M"),

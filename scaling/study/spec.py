@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import Field, dataclass, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import numpy as np
 
@@ -23,8 +23,9 @@ from scaling.units import print_count
 
 COOLDOWNS = ("linear", "1-sqrt", "cosine")
 OPTIMIZERS = ("adamw", "muon")
-STAGES = ("pretrain",)
-"""What training there is."""
+Stage = Literal["pretrain"]
+"""What training there is; a later stage is one more name here."""
+STAGES = get_args(Stage)
 KEEPS = ("none", "weights")
 """What may be kept of a finished run beside its rows."""
 PROBES = ("heldout",)
@@ -189,7 +190,7 @@ class Trunk:
     schedule: ScheduleSpec
     data: DataSpec = DataSpec()
     optim: OptimSpec = OptimSpec()
-    stage: str = "pretrain"
+    stage: Stage = "pretrain"
     seed: int = 0
     """Of the starting weights, the order of the windows, and which of them a unique budget keeps."""
     member: int = 0

@@ -5,7 +5,6 @@ from scaling.corpora.source import CorpusSource, UnknownSource
 from scaling.corpora.text import build_corpus
 from scaling.errors import BadValue, UnknownKey
 from scaling.study import Study, Trunk, read_study
-from scaling.study.identity import config_hash, identifying
 from scaling.study.spec import VocabularyMismatch
 
 LANGUAGES = """
@@ -68,17 +67,6 @@ def test_a_blend_is_taken_from_the_corpus_then_the_defaults_then_even(tmp_path):
     assert study(tmp_path / "b", asked).trunks[0].data.blend == (("brackets", 1.0),)
     table = corpus_section('source = "jsonl"\npath = "x"')
     assert study(tmp_path / "c", table).trunks[0].data.blend == (("text", 1.0),)
-
-
-def test_keys_at_their_defaults_leave_no_trace_in_ids():
-    assert identifying(CorpusSource(packages=("numpy",))) == {
-        "source": "installed",
-        "packages": ("numpy",),
-        "path": None,
-    }
-    assert "vocabulary" not in identifying(Trunk.of(width=16, budgets=(1024,)))
-    small = Trunk.of(width=16, budgets=(1024,), vocabulary=64)
-    assert config_hash(small) != config_hash(Trunk.of(width=16, budgets=(1024,)))
 
 
 def test_study_names_a_vocabulary_that_is_not_the_corpus_s(tmp_path):
