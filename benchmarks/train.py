@@ -31,8 +31,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scaling.corpora.corpus import Corpus
 from scaling.corpora.sampler import held_out_windows
-from scaling.corpora.text import Corpus, build_corpus
+from scaling.corpora.text import build_corpus
 from scaling.flops import MLP_RATIO, Shape, count_flops, count_parameters, ladder
 from scaling.study import Trunk, read_study
 from scaling.sweeps.job import Mode

@@ -5,6 +5,7 @@
     ├── BadOption        an option of a call that cannot be carried out
     ├── BadValue         a value of the wrong kind or out of range; in a study file it is a StudyError too
     ├── UnknownKey       a key that there is not; in a study file it is a StudyError too
+    ├── FileError        a file that could not be written or fetched
     ├── RecordError      a row, a table or a file that cannot be read as runs
     ├── StudyError       a study file that cannot be carried out
     ├── CorpusError      text that cannot be found or cut as asked
@@ -23,6 +24,7 @@ The command line prints that on one line and exits with 2.
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, dataclass_transform
@@ -56,6 +58,17 @@ class MissingPackage(ScalingError):
 
     def __str__(self) -> str:
         return f"this needs {self.package}, which is not installed. Add it with pip install 'scaling[{self.extra}]'."
+
+
+def check_installed(extra: str, *packages: str) -> None:
+    """Refuse what needs a package of an extra that is not installed, before any work.
+
+    Raises:
+        MissingPackage: the first that is not.
+    """
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise MissingPackage(package, extra)
 
 
 class BadOption(ScalingError):
@@ -107,6 +120,10 @@ def require(thing: object, where: str, **rules: tuple[bool, str]) -> None:
     for key, (right, wanted) in rules.items():
         if not right:
             raise BadValue(where, key, getattr(thing, key), wanted)
+
+
+class FileError(ScalingError):
+    """A file that could not be written or fetched."""
 
 
 class RecordError(ScalingError):

@@ -30,15 +30,15 @@ class Prose(str):
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A number with its interval."""
+class Estimate(show.Interval):
+    """A number with its interval and its unit."""
 
-    value: float
-    low: float
-    high: float
-    level: float
-    """Share of the two-sided interval."""
     unit: str
+
+    @property
+    def value(self) -> float:
+        """The number itself."""
+        return self.median
 
     def __str__(self) -> str:
         if self.high - self.low < 1e-5 * abs(self.value):  # ends that differ in no digit that is shown

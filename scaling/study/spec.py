@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import numpy as np
 
+from scaling.corpora.corpus import Corpus
 from scaling.corpora.sampler import Sampler
 from scaling.corpora.source import CorpusSource
-from scaling.corpora.text import Corpus
 from scaling.errors import CorpusError, UnknownKey, require
 from scaling.flops import Shape
 from scaling.units import print_count

@@ -22,8 +22,8 @@ from typing import Any
 import polars as pl
 
 from scaling.errors import TrainError
+from scaling.files import naming_a_full_disk, written_whole
 from scaling.leases import Lease
-from scaling.records import naming_a_full_disk
 from scaling.store import Store, open_runs
 from scaling.study import Study, read_study
 from scaling.sweeps.engines.local import EXIT_NO_ROOM, EXIT_STOPPED, Engine, LocalEngine, Task
@@ -206,9 +206,8 @@ class _Launcher:
             "trunks": [t.flat for t in pack.trunks],
         }
         path = self.store.local / "jobs" / f"{pack.id}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".new").write_text(json.dumps(job))
-        path.with_suffix(".new").replace(path)  # a plan may be reading it
+        with written_whole(path, "a job") as scratch:  # a plan may be reading it
+            scratch.write_text(json.dumps(job))
         self._log(pack).parent.mkdir(parents=True, exist_ok=True)
         return self.engine.start(path, self._log(pack), lambda said: self.messages.put((pack, said)))
 

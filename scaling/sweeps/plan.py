@@ -11,7 +11,8 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from scaling.corpora.text import Corpus, build_corpus
+from scaling.corpora.corpus import Corpus
+from scaling.corpora.text import build_corpus
 from scaling.flops import count_flops
 from scaling.store import Store, ceiling_share
 from scaling.study import Study, Trunk, identity

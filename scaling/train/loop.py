@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scaling.corpora.corpus import Corpus
 from scaling.corpora.sampler import held_out_windows
-from scaling.corpora.text import Corpus
 from scaling.errors import TrainError
 from scaling.flops import count_flops, count_parameters
 from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scaling.corpora.text import Corpus
+from scaling.corpora.corpus import Corpus
 from scaling.study import Trunk
 from scaling.sweeps.job import Mode
 from scaling.sweeps.pack import evaluation_tokens

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from scaling.corpora.text import Corpus
+from scaling.corpora.corpus import Corpus
 from scaling.errors import ScalingError, TrainError
 from scaling.files import DiskFull
 from scaling.study import Trunk

@@ -9,13 +9,14 @@ from scipy.stats import binom
 
 from scaling.errors import BadOption, MissingColumns
 from scaling.fitting import fit
+from scaling.fitting.crossval import stacking_weights
 from scaling.fitting.data import BadPredictor, MixedConventions, NonFiniteLoss, TooFewScales
 from scaling.laws import bnsl, chinchilla, compute_only
 from scaling.questions import plateau
 from scaling.questions._plateau.cases import ALARMS
 from scaling.questions._plateau.frontier import frontier
 from scaling.questions._plateau.metrics import metrics, naive
-from scaling.questions._plateau.rivals import CONTINUES, FLAT, SLOWS, Jury, Scored, measured, rivals, stacked
+from scaling.questions._plateau.rivals import CONTINUES, FLAT, SLOWS, Jury, Scored, measured, rivals
 from scaling.questions._plateau.worlds import (
     NO_PLATEAU,
     PLATEAUS,
@@ -201,8 +202,8 @@ def test_rivals_match_the_fitting_engine():
 def test_stacking_recovers_the_rival_that_predicts():
     generator = np.random.default_rng(0)
     good, bad = generator.normal(size=50), generator.normal(size=50) - 3
-    assert stacked(np.stack([good, bad], 1)) == pytest.approx([1, 0], abs=0.02)
-    assert stacked(np.stack([good, good], 1)) == pytest.approx([0.5, 0.5])
+    assert stacking_weights(np.stack([good, bad])) == pytest.approx([1, 0], abs=0.02)
+    assert stacking_weights(np.stack([good, good])) == pytest.approx([0.5, 0.5])
 
 
 def grid(noise=0.003, seeds=2, seed=0, shared=0.0):

@@ -19,8 +19,8 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 import scaling
+from scaling.corpora.corpus import Corpus
 from scaling.corpora.sampler import BudgetBeyondCorpus, held_out_windows
-from scaling.corpora.text import Corpus
 from scaling.errors import BadOption
 from scaling.leases import Lease
 from scaling.records import append_rows

@@ -66,7 +66,7 @@ class OnlyNarrow:
         if trunks[0].model.width > 16 or self.started.count(16) == 1:
             log.write_text("too wide, or too early")
             return Ended(1)
-        corpus = scaling.corpora.text.Corpus.load(asked["corpus"])
+        corpus = scaling.corpora.corpus.Corpus.load(asked["corpus"])
         folder = Path(asked["folder"])
         device = loop.torch.device(asked["device"])
         Worker(
@@ -173,7 +173,7 @@ def test_expected_memory_matches_the_peak_of_a_process(corpus):
     code = f"""
 import re, torch
 from pathlib import Path
-from scaling.corpora.text import Corpus
+from scaling.corpora.corpus import Corpus
 from scaling.corpora.sampler import held_out_windows
 from scaling.study import Trunk
 from scaling.train.stack import Stack

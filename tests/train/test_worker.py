@@ -14,7 +14,7 @@ import torch
 
 import scaling.train.loop
 import scaling.train.worker
-from scaling.corpora.text import Corpus
+from scaling.corpora.corpus import Corpus
 from scaling.records import read_rows
 from scaling.study import ScheduleSpec, Trunk
 from scaling.study.identity import run_id

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import polars as pl
 
-from scaling.design.allocation import Allocation, Estimated, allocate
+from scaling.design.allocation import Allocation, allocate
 from scaling.fitting import Comparison, Fit
+from scaling.show import Interval
 from scaling.units import power_of_ten, print_count
 from scaling.verdict import Estimate, Prose, Reach, Verdict, between, percent
 
@@ -69,7 +70,7 @@ def next_decade(
     )
 
 
-def _at(number: Estimated, index: int) -> tuple[float, float, float]:
+def _at(number: Interval, index: int) -> tuple[float, float, float]:
     return float(number.median[index]), float(number.low[index]), float(number.high[index])
 
 

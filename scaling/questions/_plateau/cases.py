@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from scaling.fitting.crossval import stacking_weights
 from scaling.fitting.data import Array
 from scaling.questions._plateau.frontier import Frontier
-from scaling.questions._plateau.rivals import CONTINUES, FLAT, SLOWS, Jury, rivals, stacked
+from scaling.questions._plateau.rivals import CONTINUES, FLAT, SLOWS, Jury, rivals
 from scaling.questions._plateau.worlds import (
     PLATEAUS,
     UNDECIDED,
@@ -138,7 +139,7 @@ def further(
 def rival_table(case: Case) -> pl.DataFrame:
     """Each rival's scores: predicting the next point, predicting the later half, and fitting all."""
     n, loss, half = len(case.curve.loss), case.curve.loss, max(3, len(case.curve.loss) // 2)
-    weights = stacked(np.diff(case.logs, axis=0))
+    weights = stacking_weights(np.diff(case.logs, axis=0).T)
     rows = []
     for k, form in enumerate(case.jury.forms):
         judge = case.jury.scored(n)[k]

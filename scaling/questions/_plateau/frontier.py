@@ -101,7 +101,7 @@ def frontier(runs: Table, *, target: str = "loss", entropy: float | None = None)
     law = along(compute_only, "C")
     if "C" not in frame.columns and (flops := compute(frame)) is not None:
         frame = frame.with_columns(C=pl.Series(flops[0]))
-    data = read(describe(law), frame, target=target)
+    data = read(describe(law).columns, frame, target=target)
     for name in _ONE_CURVE:
         if name in frame.columns and frame[name].n_unique() > 1:
             raise MixedConventions(name, tuple(map(str, frame[name].unique().sort())), target)

@@ -352,26 +352,3 @@ def together(forms: tuple[Rival, ...], logs: Array, says: tuple[str, ...]) -> Ar
     chosen = logs[:, [form.says in says for form in forms]]
     most = chosen.max(axis=1)
     return most + np.log(np.exp(chosen - most[:, None]).mean(axis=1))
-
-
-def stacked(predictive: Array, rounds: int = 500) -> Array:
-    """Weights of the mixture of rivals that predicts the next points best.
-
-        max over w of  sum_t ln sum_k w_k p_k(y_{t+1} | y_1..t)
-
-    Args:
-        predictive: log predictive density of each next point, shape (windows, rivals).
-        rounds: of expectation maximisation from equal weights.
-
-    Returns:
-        Shape (rivals,), summing to one.
-
-    Source:
-        Yao et al. 2018, arXiv:1704.02030, equation 3.
-    """
-    density = np.exp(predictive - predictive.max(axis=1, keepdims=True))
-    weights = np.full(density.shape[1], 1.0 / density.shape[1])
-    for _ in range(rounds):
-        share = weights * density
-        weights = (share / share.sum(axis=1, keepdims=True)).mean(axis=0)
-    return weights

@@ -194,7 +194,7 @@ def _missed(law: Callable[..., Any], runs: pl.DataFrame, held: pl.Series, seed: 
         found = fit(law, runs.filter(~held), bootstrap=0, seed=seed)
     except FitError:
         return None
-    unseen = read(describe(law), runs.filter(held), weights=np.ones(int(held.sum())))
+    unseen = read(describe(law).columns, runs.filter(held), weights=np.ones(int(held.sum())))
     return float(100 * np.sqrt(np.mean((curve(found, unseen) / unseen.target - 1) ** 2)))
 
 

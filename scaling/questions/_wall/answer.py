@@ -14,7 +14,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling import show
-from scaling.design.allocation import Estimated
 from scaling.errors import BadOption
 from scaling.fitting import Fit
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
@@ -151,7 +150,7 @@ class Wall:
         loss, ideal, wasted = self.cost.loss[""], self.cost.unlimited, self.cost.wasted[""]
         year = f"{self.cost.years[at]:.0f}"
 
-        def there(found: Estimated, unit: str, times: float = 1.0) -> Estimate:
+        def there(found: show.Interval, unit: str, times: float = 1.0) -> Estimate:
             low, middle, high = (times * float(ends[at]) for ends in (found.low, found.median, found.high))
             return Estimate(middle, low, high, self.level, unit)
 

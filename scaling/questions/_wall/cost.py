@@ -11,9 +11,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.design.allocation import Estimated, with_unique_tokens
+from scaling.design.allocation import with_unique_tokens
 from scaling.laws.base import describe, name_of
 from scaling.laws.optimal import optimum
+from scaling.show import Interval
 
 if TYPE_CHECKING:
     from scipy.interpolate import CubicSpline
@@ -53,13 +54,13 @@ class Cost:
 
     law: str
     years: NDArray[np.float64]
-    compute: Estimated
+    compute: Interval
     """FLOPs of the largest run."""
-    unlimited: Estimated
+    unlimited: Interval
     """Loss if there were always new text, nats/token."""
-    loss: dict[str, Estimated]
+    loss: dict[str, Interval]
     """Loss with the text there is, nats/token: as things are, under "", and with each lever."""
-    wasted: dict[str, Estimated]
+    wasted: dict[str, Interval]
     """1 - C'/C, where C' with unlimited text has the same loss as C with the text there is."""
     level: float
     """Share of the intervals over draws."""
@@ -138,14 +139,14 @@ def cost(
         equal = np.array(
             [curve(np.maximum(row, curve.x[0])) for curve, row in zip(every, -reached, strict=True)]
         )
-        loss[name] = _over_draws(reached, level)
-        wasted[name] = _over_draws(np.maximum(1 - np.exp(equal) / compute, 0), level)
+        loss[name] = Interval.over(reached, level)
+        wasted[name] = Interval.over(np.maximum(1 - np.exp(equal) / compute, 0), level)
     ideal = _best(partial(law, **held), compute, ENDLESS)
     return Cost(
         law=name_of(law),
         years=years,
-        compute=_over_draws(compute, level),
-        unlimited=_over_draws(ideal, level),
+        compute=Interval.over(compute, level),
+        unlimited=Interval.over(ideal, level),
         loss=loss,
         wasted=wasted,
         level=level,
@@ -162,8 +163,3 @@ def _inverse(C: NDArray, losses: NDArray) -> CubicSpline:
     from scipy.interpolate import CubicSpline
 
     return CubicSpline(-losses, np.log(C))
-
-
-def _over_draws(values: NDArray, level: float) -> Estimated:
-    low, median, high = np.quantile(values, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=0)
-    return Estimated(median, low, high)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import scaling
+from scaling.corpora.corpus import UnknownDomain
 from scaling.corpora.languages import language
 from scaling.corpora.sampler import EmptyDomain, held_out_windows
-from scaling.corpora.text import UnknownDomain, build_corpus
+from scaling.corpora.text import build_corpus
 from scaling.store import Store
 from scaling.study import read_study
 from scaling.sweeps.launch import plan_sweep
