@@ -196,13 +196,13 @@ def wall(inputs: str, draws: int, seed: int, law: Path | None, by: float, out: P
     """
     from scaling.fitting import Fit
     from scaling.questions import read_inputs
-    from scaling.questions import wall as data_wall
-    from scaling.questions._wall.inputs import scenarios
+    from scaling.questions import wall as forecast
+    from scaling.questions._wall.scenario import scenarios
     from scaling.reports import report as write_report
     from scaling.reports import write_notebook
 
     given = read_inputs(inputs)
-    click.echo(data_wall(given, draws=draws, seed=seed, law=Fit.load(law) if law else None).describe(by))
+    click.echo(str(forecast(given, draws=draws, seed=seed, law=Fit.load(law) if law else None, by=by)))
     if no_report:
         return
     where = inputs if inputs in scenarios() else str(Path(inputs).resolve())
@@ -210,15 +210,14 @@ def wall(inputs: str, draws: int, seed: int, law: Path | None, by: float, out: P
     write_notebook(
         out.with_suffix(".ipynb"),
         "# When is the data wall?",
-        "from scaling.charts import live\nfrom scaling.charts.wall import data_wall\n"
+        "from scaling.charts import live, plot\n"
         "from scaling.fitting import Fit\nfrom scaling.questions import read_inputs, wall\n\nlive.enable()\n"
         f"inputs = read_inputs({where!r})\n"
-        f"walled = wall(inputs, draws={draws}, seed={seed}{with_law})\nverdict = walled.verdict(by={by:g})",
+        f"verdict = wall(inputs, draws={draws}, seed={seed}{with_law}, by={by:g})",
         "verdict.lead",
-        f"data_wall(walled.sample, walled.law, start=inputs.start, by={by:g})",
-        "walled",
-        "verdict.doubts",
+        "plot(verdict)",
         "inputs",
+        "verdict",
     )
     write_report(out.stem, notebooks=out.parent, out=out.parent)
 

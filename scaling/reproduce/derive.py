@@ -21,10 +21,11 @@ from scaling.fitting import Fit
 from scaling.laws import multi_power, power_mean
 from scaling.published import SOURCES, open_published
 from scaling.published.access import MissingPublished, tidy_path
-from scaling.questions._audit.answer import chain
+from scaling.questions._audit.chain import chain
 from scaling.questions._audit.multiverse import multiverse
-from scaling.questions._index.answer import index_as_of, month_ends, replay
+from scaling.questions._index.answer import index_as_of
 from scaling.questions._repetition.answer import judge
+from scaling.questions._replay.answer import month_ends, replay
 from scaling.reproduce.fits import (
     chinchilla_fit,
     chinchilla_points,

@@ -16,10 +16,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.errors import MissingColumns
+from scaling.errors import FitError, MissingColumns
 from scaling.fitting import fit, isoflop
 from scaling.fitting.batch import fit_batch
-from scaling.fitting.data import BadPredictor, Table, TooFewScales, as_frame, compute
+from scaling.fitting.data import BadPredictor, Table, as_frame, compute
 from scaling.fitting.evidence import distinct_names
 from scaling.fitting.options import Options
 from scaling.laws import chinchilla, compute_only, kaplan, power_mean
@@ -258,7 +258,7 @@ def _approach_2(frame: pl.DataFrame, cases: list[_Case], price: Price) -> list[d
         try:
             fitted = isoflop(table.filter(case.weights > 0), form=form)
             floor = fit(compute_only, fitted.table, objective="squares_log", bootstrap=0)
-        except TooFewScales:
+        except FitError:  # no curve, or too few of them for the law of the minima
             continue
         N = fitted.coefficient * largest**fitted.exponent
         ahead = floor.predict(C=largest * np.array([10.0, 100.0])).median
