@@ -89,11 +89,12 @@ class Plain(nn.Module):
 
 def rival(trunk: Trunk, corpus: Corpus) -> tuple[Callable[[], None], Callable[[], None]]:
     """One training step, and one evaluation, of the plain loop."""
-    model = Plain(trunk.shape)
+    model = Plain(trunk.model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), fused=True)
     sampler = trunk.sampler(corpus)
     windows = [
-        torch.from_numpy(held_out_windows(corpus, d, trunk.context, FINAL_WINDOWS)) for d in corpus.bytes
+        torch.from_numpy(held_out_windows(corpus, d, trunk.model.context, FINAL_WINDOWS))
+        for d in corpus.bytes
     ]
     state = {"step": 0}
 
@@ -117,7 +118,7 @@ def rival(trunk: Trunk, corpus: Corpus) -> tuple[Callable[[], None], Callable[[]
 def ours(trunks: list[Trunk], corpus: Corpus) -> tuple[Callable[[], None], ...]:
     """The same of a stack of trunks, and one point of its learning curve."""
     stack = Stack(trunks, corpus, torch.device("cpu"))
-    windows = [held_out_windows(corpus, d, trunks[0].context, FINAL_WINDOWS) for d in corpus.bytes]
+    windows = [held_out_windows(corpus, d, trunks[0].model.context, FINAL_WINDOWS) for d in corpus.bytes]
 
     def step() -> None:
         stack.advance(stack.step + 1, lambda _: 0.1)
@@ -152,7 +153,7 @@ def serve(kind: str, width: int, models: int, threads: int) -> None:
         keep_pages()
     study = read_study(STUDY)
     corpus = build_corpus(study.source, progress=False)
-    trunks = [Trunk(width=width, seed=s, budgets=(2**21,)) for s in range(models)]
+    trunks = [Trunk.of(width=width, seed=s, budgets=(2**21,)) for s in range(models)]
     timed = ours(trunks, corpus) if kind == "ours" else rival(trunks[0], corpus)
     calls: dict[str, Callable[[], None]] = dict(zip(("step", "evaluate", "point"), timed, strict=False))
     for _ in range(20):
@@ -215,12 +216,12 @@ def side_by_side(contenders: dict[str, Timed], word: str, turns: int) -> dict[st
 def grid_hours(turns: int) -> list[tuple[str, str, str]]:
     """Points per hour on the quickstart's grid of new tokens, and what each part of the design is worth."""
     study = read_study(STUDY)
-    trunks = tuple(t for t in study.trunks if t.unique_budget is None)
-    points = sum(len(t.budgets) for t in trunks)
+    trunks = tuple(t for t in study.trunks if t.data.unique_budget is None)
+    points = sum(len(t.schedule.budgets) for t in trunks)
     seconds = dict.fromkeys(("rival", "trunk"), 0.0)
     alone, stacked, measured = [], [], 0.0  # seconds of every stack
-    for width in sorted({t.width for t in trunks}):
-        mine = tuple(t for t in trunks if t.width == width)
+    for width in sorted({t.model.width for t in trunks}):
+        mine = tuple(t for t in trunks if t.model.width == width)
         stacks = stack_trunks(mine, "", Capacity(workers=WORKERS))
         sizes = sorted({1} | {len(s.trunks) for s in stacks})
         contenders = {"rival": Timed("rival", width, threads=2)} | {
@@ -231,18 +232,27 @@ def grid_hours(turns: int) -> list[tuple[str, str, str]]:
         for timed in contenders.values():
             timed.close()
         for trunk in mine:
-            apart = sum(trunk.steps(b) for b in trunk.budgets)
-            final = len(trunk.budgets) * evaluate["rival"]
+            apart = sum(trunk.schedule.steps(b) for b in trunk.schedule.budgets)
+            final = len(trunk.schedule.budgets) * evaluate["rival"]
             seconds["rival"] += apart * step["rival"] + final
-            seconds["trunk"] += tokens_to_train(trunk) // trunk.tokens_per_step * step["rival"] + final
+            seconds["trunk"] += (
+                tokens_to_train(trunk) // trunk.schedule.tokens_per_step * step["rival"] + final
+            )
 
         def spent(trunk: Trunk, models: int) -> tuple[float, float]:
             """Seconds of training, and of evaluation, of a stack."""
-            curve = len(curve_steps(trunk, trunk.last_step))
-            for budget in trunk.budgets:  # the end of a cooldown is measured as the run itself
-                curve += len(cooldown_steps(trunk, trunk.branch_step(budget), trunk.steps(budget))) - 1
-            looks = len(trunk.budgets) * evaluate[str(models)] + curve * point[str(models)]  # noqa: B023
-            return tokens_to_train(trunk) // trunk.tokens_per_step * step[str(models)], looks  # noqa: B023
+            curve = len(curve_steps(trunk.schedule, trunk.schedule.last_step))
+            for budget in trunk.schedule.budgets:  # the end of a cooldown is measured as the run itself
+                curve += (
+                    len(
+                        cooldown_steps(
+                            trunk.schedule, trunk.schedule.branch_step(budget), trunk.schedule.steps(budget)
+                        )
+                    )
+                    - 1
+                )
+            looks = len(trunk.schedule.budgets) * evaluate[str(models)] + curve * point[str(models)]  # noqa: B023
+            return tokens_to_train(trunk) // trunk.schedule.tokens_per_step * step[str(models)], looks  # noqa: B023
 
         alone += [sum(spent(t, 1)) for t in mine]
         stacked += [sum(spent(s.trunks[0], len(s.trunks))) for s in stacks]
@@ -278,7 +288,7 @@ def makespan(stacks: list[float]) -> float:
 def whole_sweep() -> list[tuple[str, str, str]]:
     """The same grid by `sweep` itself, from the first process to the last row: start-up, checkpoints and all."""
     study = read_study(STUDY)
-    trunks = tuple(t for t in study.trunks if t.unique_budget is None)
+    trunks = tuple(t for t in study.trunks if t.data.unique_budget is None)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         runs = sweep(
@@ -298,7 +308,7 @@ def speeds(turns: int) -> list[tuple[str, str, str]]:
             "rival": Timed("rival", width, threads=2),
             "one": Timed("ours", width),
             "two": Timed(
-                "ours", width, models=models_at_once(Trunk(width=width, budgets=(512,))), processes=2
+                "ours", width, models=models_at_once(Trunk.of(width=width, budgets=(512,))), processes=2
             ),
         }
         if width in asked:
@@ -350,7 +360,7 @@ def gpu_rows(
         tokens = 8192
 
         def trunk(seed: int, shape: Shape = shape, tokens: int = tokens) -> Trunk:
-            return Trunk(
+            return Trunk.of(
                 width=shape.width, depth=shape.depth, seed=seed, budgets=(2**24,), tokens_per_step=tokens
             )
 
@@ -371,7 +381,7 @@ def gpu_rows(
         )
         del alone, together
     shape = ladder(large)
-    trunk_large = Trunk(
+    trunk_large = Trunk.of(
         width=shape.width,
         depth=shape.depth,
         budgets=(2**30,),
@@ -383,8 +393,8 @@ def gpu_rows(
     passes, planned = passes_and_bytes(trunk_large, 1, room, gpu=True)
     stack = Stack([trunk_large], corpus, device, replace(mode, passes=passes))
     step = median(synchronised_step(stack) for _ in range(turns))
-    flops, top = count_flops(trunk_large.shape, large_tokens).total, product_ceiling(device, "bf16")
-    count = count_parameters(trunk_large.shape).matrices / 1e6
+    flops, top = count_flops(trunk_large.model, large_tokens).total, product_ceiling(device, "bf16")
+    count = count_parameters(trunk_large.model).matrices / 1e6
     share = f"{100 * flops / step / top:.0f} % of {top / 1e12:.3g} TFLOP/s"
     peak = torch.cuda.max_memory_allocated(device) if graph else float("nan")
     return [

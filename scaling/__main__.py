@@ -247,7 +247,7 @@ def runs(ctx: click.Context, root: Path) -> None:
         committed, local = store.rows("run", "committed"), store.rows("run", "local")
         every = committed.vstack(local)
         counts = (
-            sum(len(trunk.budgets) for trunk in study.trunks),
+            sum(len(trunk.schedule.budgets) for trunk in study.trunks),
             committed.height,
             local.height,
             (every.unique("run_id", keep="last")["status"] == "diverged").sum(),

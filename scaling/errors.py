@@ -3,6 +3,8 @@
     ScalingError
     ├── MissingPackage   a package of an extra that is not installed
     ├── BadOption        an option of a call that cannot be carried out
+    ├── BadValue         a value of the wrong kind or out of range; in a study file it is a StudyError too
+    ├── UnknownKey       a key that there is not; in a study file it is a StudyError too
     ├── FileError        a file that could not be written or fetched
     ├── RecordError      a row, a table or a file that cannot be read as runs
     ├── StudyError       a study file that cannot be carried out
@@ -80,6 +82,46 @@ class BadOption(ScalingError):
         return f"{self.option}={self.given!r} was asked for, but it must be {self.wanted}. Change it in the call."
 
 
+class UnknownKey(ScalingError):
+    """A key that a thing made of keys does not have."""
+
+    where: str
+    key: str
+    known: list[str]
+
+    def __str__(self) -> str:
+        guess = did_you_mean(self.key, self.known) or f"Known keys: {', '.join(self.known)}."
+        return f"{self.where} has the key {self.key!r}, which there is not. {guess.strip()}"
+
+
+class BadValue(ScalingError):
+    """A value of the wrong kind or out of range."""
+
+    where: str
+    key: str
+    value: object
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.key} = {self.value!r}, but it must be {self.wanted}."
+
+
+def require(thing: object, where: str, **rules: tuple[bool, str]) -> None:
+    """Nothing, where every attribute of a thing is as it must be.
+
+    Args:
+        thing: what has the attributes.
+        where: what to call it.
+        rules: of each attribute, whether it is right, and what it must be.
+
+    Raises:
+        BadValue: names the first that is wrong.
+    """
+    for key, (right, wanted) in rules.items():
+        if not right:
+            raise BadValue(where, key, getattr(thing, key), wanted)
+
+
 class FileError(ScalingError):
     """A file that could not be written or fetched."""
 
@@ -104,30 +146,6 @@ class MissingColumns(RecordError):
 
 class StudyError(ScalingError):
     """A study file that cannot be carried out."""
-
-
-class UnknownKey(StudyError):
-    """A key that no study has."""
-
-    where: str
-    key: str
-    known: list[str]
-
-    def __str__(self) -> str:
-        guess = did_you_mean(self.key, self.known) or f"Known keys: {', '.join(self.known)}."
-        return f"{self.where} has the key {self.key!r}, which no study has. {guess.strip()}"
-
-
-class BadValue(StudyError):
-    """A value of the wrong kind or out of range."""
-
-    where: str
-    key: str
-    found: object
-    wanted: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.key} = {self.found!r}, but it must be {self.wanted}. Change it in the study file."
 
 
 class CorpusError(ScalingError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from scaling.errors import BadValue
+from scaling.errors import BadValue, require
 
 TRAIN_OVER_FORWARD = 3
 """Forward once, gradients with respect to inputs and to weights once each."""
@@ -20,6 +20,9 @@ MLP_RATIO = 4
 WIDTH_PER_DEPTH = 64
 """Width over depth on the ladder, as in the GPT-2 family."""
 MINIMUM_DEPTH = 2
+HEAD_DIM, WIDE_HEAD_DIM = 16, 64
+WIDE = 512
+"""Width from which a model of the ladder has wide heads, whose multiples are then within 7 % of any width."""
 ACTIVATIONS = ("relu2", "swiglu")
 
 
@@ -41,16 +44,16 @@ class Shape:
     """"relu2", the squared ReLU between two matrices, or "swiglu", a gate in a third; about as many weights."""
 
     def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
-            raise BadValue("model shape", "activation", self.activation, " or ".join(ACTIVATIONS))
-        least = {"head_dim": 2, "width": 1, "depth": MINIMUM_DEPTH, "context": 1, "vocabulary": 1}
-        for key, at_least in least.items():
-            if getattr(self, key) < at_least:
-                raise BadValue("model shape", key, getattr(self, key), f"at least {at_least}")
-        if self.head_dim % 2:
-            raise BadValue("model shape", "head_dim", self.head_dim, "even: rotary positions turn pairs")
-        if self.width % self.head_dim:
-            raise BadValue("model shape", "width", self.width, f"a multiple of head_dim = {self.head_dim}")
+        sizes = {"head_dim": 2, "width": 1, "depth": MINIMUM_DEPTH, "context": 1, "vocabulary": 1}
+        rules = {key: (getattr(self, key) >= least, f"at least {least}") for key, least in sizes.items()}
+        activation = (self.activation in ACTIVATIONS, " or ".join(ACTIVATIONS))
+        require(self, "model shape", activation=activation, **rules)
+        require(
+            self,
+            "model shape",
+            head_dim=(self.head_dim % 2 == 0, "even: rotary positions turn pairs"),
+            width=(self.width % self.head_dim == 0, f"a multiple of head_dim = {self.head_dim}"),
+        )
 
     @property
     def heads(self) -> int:
@@ -71,31 +74,40 @@ class Shape:
 
 
 def ladder(
-    N: float, *, depth: int | None = None, head_dim: int = 16, context: int = 128, vocabulary: int = 256
+    N: float,
+    *,
+    depth: int | None = None,
+    head_dim: int | None = None,
+    context: int = 128,
+    vocabulary: int = 256,
 ) -> Shape:
     """The shape with about N weights inside its blocks, from 5 thousand to 1.5 billion, by one rule.
 
         N = 12 · depth · width²,   width ≈ 64 · depth,   depth ≥ 2,   width a multiple of head_dim
 
     At N = 85M this is GPT-2's smallest model, depth 12 and width 768. Up to 700 thousand weights it is two blocks whose
-    width grows, so that tiny models differ in one thing only.
+    width grows, so that tiny models differ in one thing only. Whole heads leave N a little off: at 124M the rule's
+    width is 859 and the shape's 832, which with 14 blocks are 116.3M weights.
 
     Args:
         N: weights of the matrices inside the blocks.
         depth: blocks, where they should not follow the rule.
-        head_dim, context, vocabulary: as in `Shape`.
+        head_dim: width of a head; None is the 64 of the GPT-2 family from width 512 on, and 16 below.
+        context, vocabulary: as in `Shape`.
 
     Raises:
         BadValue: N is too small for one head in each of two blocks, or another size is as `Shape` refuses it.
     """
     by_rule = max(MINIMUM_DEPTH, round((N / (12 * WIDTH_PER_DEPTH**2)) ** (1 / 3)))
     blocks = by_rule if depth is None else depth
+    width = (N / (12 * max(blocks, 1))) ** 0.5
+    if head_dim is None:
+        head_dim = HEAD_DIM if width < WIDE else WIDE_HEAD_DIM
     one_head = Shape(width=head_dim, depth=blocks, head_dim=head_dim, context=context, vocabulary=vocabulary)
-    heads = round((N / (12 * blocks)) ** 0.5 / head_dim)
+    heads = round(width / head_dim)
     if heads < 1:
-        raise BadValue(
-            "ladder", "N", N, f"at least {round(3 * blocks * head_dim**2):,} at head_dim = {head_dim}"
-        )
+        least = round(3 * blocks * head_dim**2)
+        raise BadValue("ladder", "N", N, f"at least {least:,} at head_dim = {head_dim}")
     return replace(one_head, width=heads * head_dim)
 
 

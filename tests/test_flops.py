@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scaling.errors import BadValue
+from scaling.errors import BadValue, StudyError
 from scaling.flops import CONVENTIONS, Shape, count_flops, count_parameters, ladder
 
 SHAPES = [
@@ -96,14 +96,33 @@ def test_shape_names_a_width_that_heads_do_not_divide():
 @pytest.mark.parametrize("N", [6e3, 25e3, 1e5, 1e6, 1e7, 124e6, 1.5e9])
 def test_ladder_recovers_the_size_that_was_asked_for(N):
     """Within what a whole number of heads allows: a quarter at the smallest, a tenth from a million on."""
-    found = count_parameters(ladder(N)).matrices
-    assert found == pytest.approx(N, rel=0.25 if N < 1e6 else 0.1)
+    N_of_shape = count_parameters(ladder(N)).matrices
+    assert N_of_shape == pytest.approx(N, rel=0.25 if N < 1e6 else 0.1)
 
 
 def test_ladder_matches_gpt2_small_and_names_a_size_below_one_head():
     shape = ladder(85e6, head_dim=64)
     assert (shape.depth, shape.width, shape.heads) == (12, 768, 12)
+    assert ladder(85e6) == shape
     assert ladder(1e5).depth == 2
     assert ladder(1e6, depth=4).depth == 4
     with pytest.raises(BadValue, match="at least 1,536"):
         ladder(1000)
+
+
+def test_ladder_gives_wide_models_the_heads_of_gpt2():
+    """Heads of 64 from width 512 on, of 16 below; at 124M 13 heads a block are 116.3M weights."""
+    shape = ladder(124e6)
+    assert (shape.depth, shape.width, shape.head_dim) == (14, 832, 64)
+    assert count_parameters(shape).matrices == 116_293_632
+    for N in (1e4, 1e6, 1e7, 2e7, 3e7, 7e7, 4e8, 1.5e9):
+        shape = ladder(N)
+        assert shape.head_dim == (64 if shape.width >= 512 else 16)
+        assert shape.width % shape.head_dim == 0
+
+
+def test_shape_names_no_study_file():
+    with pytest.raises(BadValue) as problem:
+        Shape(width=3)
+    assert not isinstance(problem.value, StudyError)
+    assert str(problem.value) == "model shape: width = 3, but it must be a multiple of head_dim = 16."

@@ -38,7 +38,7 @@ from scaling.store import (
     read_runs,
     read_table,
 )
-from scaling.study import read_study
+from scaling.study import identity, read_study
 from scaling.units import UnknownUnit
 
 RUNS = Path(__file__).parents[1] / "runs"
@@ -57,8 +57,8 @@ def make_run(trunk, budget, *, corpus_hash="c0", loss=2.5, status="done", device
         for d, x in (("code", -0.1), ("prose", 0.1))
     ]
     return Run(
-        run_id=trunk.run_id(corpus_hash, budget),
-        trunk_id=trunk.trunk_id(corpus_hash),
+        run_id=identity.run_id(trunk, corpus_hash, budget),
+        trunk_id=identity.trunk_id(trunk, corpus_hash),
         study="made",
         name=trunk.name,
         kind="annealed",
@@ -92,7 +92,7 @@ def make_run(trunk, budget, *, corpus_hash="c0", loss=2.5, status="done", device
         weight_decay=0.0,
         beta2=0.98,
         blend={"code": 0.5, "prose": 0.5},
-        config_hash=trunk.config_hash,
+        config_hash=identity.config_hash(trunk),
         corpus_hash=corpus_hash,
         corpus_bytes={"code": 10, "prose": 20},
         corpus_versions={"python": "3"},
@@ -105,7 +105,7 @@ def make_run(trunk, budget, *, corpus_hash="c0", loss=2.5, status="done", device
 def write_rows(store, corpus_hash="c0", **changes):
     store.remember_study()
     for trunk in store.study.trunks:
-        for budget in trunk.budgets:
+        for budget in trunk.schedule.budgets:
             run = make_run(trunk, budget, corpus_hash=corpus_hash, **changes)
             point = Evaluation(
                 run_id=run.run_id,
@@ -231,13 +231,13 @@ def test_store_recovers_measurements_once_each_and_commit_keeps_them(store):
     trunk = store.study.trunks[0]
     rows = [
         Measurement(
-            run_id=trunk.run_id("c0", 65536), step=128, probe="position", group=group, value=2.0, stderr=0.1, n=512,
-            unit="nats/token",
+            run_id=identity.run_id(trunk, "c0", 65536), step=128, probe="position", group=group,
+            value=2.0, stderr=0.1, n=512, unit="nats/token",
         )
         for group in ("1-2", "3-4")
     ]  # fmt: skip
     lines = [{"measurement": dataclasses.asdict(row)} for row in (*rows, rows[0])]
-    append_rows(store.local / "rows" / f"{trunk.trunk_id('c0')}.jsonl", *lines)
+    append_rows(store.local / "rows" / f"{identity.trunk_id(trunk, 'c0')}.jsonl", *lines)
     before = scaling.open_measurements(store.study.folder).sort("group")
     assert before.to_dicts() == [dataclasses.asdict(row) for row in rows]
     store.commit()

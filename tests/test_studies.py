@@ -12,6 +12,7 @@ from scaling.flops import count_parameters
 from scaling.laws import chinchilla, kaplan, power_mean
 from scaling.store import Store, select_rows, studies
 from scaling.study import read_study
+from scaling.study.identity import run_id
 
 RUNS = Path(__file__).parents[1] / "runs"
 
@@ -23,12 +24,14 @@ def test_committed_rows_are_what_their_study_asks_for(study):
     store.check_unchanged()
     rows = store.rows("run", "committed")
     for (corpus_hash,), mine in rows.group_by("corpus_hash"):
-        asked = {t.run_id(str(corpus_hash), b) for t in study.trunks for b in t.budgets}
-        asked |= {t.run_id(str(corpus_hash), b, "average") for t in study.trunks for b in t.averages()}
+        asked = {run_id(t, str(corpus_hash), b) for t in study.trunks for b in t.schedule.budgets}
         asked |= {
-            which[0].run_id(str(corpus_hash), b, "ensemble", size)
+            run_id(t, str(corpus_hash), b, "average") for t in study.trunks for b in t.schedule.averages()
+        }
+        asked |= {
+            run_id(which[0], str(corpus_hash), b, "ensemble", size)
             for which in ensembles(study)
-            for b in which[0].budgets
+            for b in which[0].schedule.budgets
             for size in (2, 4, 8)
             if size <= len(which)
         }
@@ -39,10 +42,10 @@ def test_committed_rows_are_what_their_study_asks_for(study):
 
 def ensembles(study):
     """Trunks that differ in nothing but the member, in its order."""
-    found = {}
+    members = {}
     for trunk in sorted(study.trunks, key=lambda trunk: trunk.member):
-        found.setdefault(trunk.ensemble_key, []).append(trunk)
-    return found.values()
+        members.setdefault(trunk.ensemble_key, []).append(trunk)
+    return members.values()
 
 
 TUNED = ("learning-rate", "optimizer", "depth")
@@ -53,7 +56,7 @@ TUNED = ("learning-rate", "optimizer", "depth")
 def test_the_best_rate_is_inside_the_grid_and_the_other_studies_use_it(name):
     """At every width and budget the optimum is interior, and the study's rate within ×1.4 of it."""
     runs = scaling.open_runs(RUNS / "learning-rate", origin="committed")
-    used = {(t.width, t.peak_lr) for t in read_study(RUNS / name).trunks}
+    used = {(t.model.width, t.optim.peak_lr) for t in read_study(RUNS / name).trunks}
     assert {w for w, _ in used} <= set(runs["width"])
     for width, rate in used:
         for budget in runs["D"].unique():
@@ -125,9 +128,9 @@ def test_the_quickstart_covers_what_a_law_needs():
 
 def test_the_quickstarts_law_has_its_minimum_where_starts_agree():
     runs = scaling.open_runs(RUNS / "quickstart", origin="committed").filter(pl.col("epochs") == 1)
-    found = scaling.fit(chinchilla, runs, bootstrap=0)
-    assert found.starts.agree >= found.starts.total / 2
-    assert found.rms_percent < 5
+    fitted = scaling.fit(chinchilla, runs, bootstrap=0)
+    assert fitted.starts.agree >= fitted.starts.total / 2
+    assert fitted.rms_percent < 5
 
 
 @pytest.mark.parametrize(
@@ -145,8 +148,8 @@ def test_the_ladders_log_matches_what_compare_gives(row, where):
     assert f"({len(runs)}" in row
     laws = [chinchilla, power_mean, kaplan]
     columns = ["law", "rms_percent", "held_out_percent", "held_out_bias_percent"]
-    found = {name: rest for name, *rest in scaling.compare(laws, runs).table.select(columns).rows()}
-    said = [found[law.__name__] for law in laws]
+    scores = {name: rest for name, *rest in scaling.compare(laws, runs).table.select(columns).rows()}
+    said = [scores[law.__name__] for law in laws]
     cells = [f"{fit:.1f} %; {rms:.1f} %, {bias:+.1f} %".replace("-", "−") for fit, rms, bias in said]
     lines = (RUNS / "ladder" / "LOG.md").read_text().splitlines()
     (logged,) = (line for line in lines if line.startswith(f"| {row} |"))
@@ -156,17 +159,17 @@ def test_the_ladders_log_matches_what_compare_gives(row, where):
 @pytest.mark.parametrize("file", sorted(RUNS.glob("*/gpu.toml")), ids=lambda file: file.parent.name)
 def test_gpu_twins_ask_for_larger_models_than_their_study(file):
     twin, study = read_study(file), read_study(file.parent)
-    assert min(t.width for t in twin.trunks) > max(t.width for t in study.trunks)
-    assert {t.weight_decay for t in twin.trunks} == {t.weight_decay for t in study.trunks}
+    assert min(t.model.width for t in twin.trunks) > max(t.model.width for t in study.trunks)
+    assert {t.optim.weight_decay for t in twin.trunks} == {t.optim.weight_decay for t in study.trunks}
 
 
 def test_the_ladders_gpu_twin_spans_what_it_says():
     """Six sizes from 1 to 124 million weights, a third off at the most for whole heads, and 32 times the tokens."""
     twin = read_study(RUNS / "ladder" / "gpu.toml")
-    sizes = sorted({count_parameters(t.shape).matrices for t in twin.trunks})
+    sizes = sorted({count_parameters(t.model).matrices for t in twin.trunks})
     assert sizes == pytest.approx([1.33e6, 3.1e6, 8.8e6, 22e6, 49e6, 116e6], rel=0.02)
-    budgets = twin.trunks[0].budgets
+    budgets = twin.trunks[0].schedule.budgets
     assert (min(budgets), max(budgets)) == (2**25, 2**30)
-    assert all(t.tokens_per_step == 2**14 for t in twin.trunks)
+    assert all(t.schedule.tokens_per_step == 2**14 for t in twin.trunks)
     words = (RUNS / "ladder" / "gpu.toml").read_text()
     assert "needs a GPU and has not been run" in words

@@ -1,12 +1,18 @@
-import dataclasses
 import json
+import re
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import data, integers, sampled_from
 
-from scaling.errors import BadValue, StudyError, UnknownKey
+from scaling.corpora.source import CorpusSource
+from scaling.errors import BadValue, CorpusError, StudyError, UnknownKey
 from scaling.flops import ladder
 from scaling.records import MissingRuns
-from scaling.study import Trunk, difference, read_study
+from scaling.study import DataSpec, ModelSpec, OptimSpec, ScheduleSpec, Trunk, read_study
+from scaling.study.identity import spell_out
+from scaling.study.spec import keys_of
 
 GOOD = """
 question = "how?"
@@ -37,41 +43,24 @@ def test_study_multiplies_lists_and_adds_grids(tmp_path):
     asked = study(tmp_path / "mine", GOOD)
     assert asked.name == "mine"
     assert len(asked.trunks) == 2 * 3 + 1
-    assert {(t.width, t.peak_lr) for t in asked.trunks} == {(16, 0.02), (32, 0.01)}
-    assert all(t.budgets == (65536, 131072) for t in asked.trunks)
-    assert asked.trunks[-1].unique_budget == 16384
+    assert {(t.model.width, t.optim.peak_lr) for t in asked.trunks} == {(16, 0.02), (32, 0.01)}
+    assert all(t.schedule.budgets == (65536, 131072) for t in asked.trunks)
+    assert asked.trunks[-1].data.unique_budget == 16384
     assert asked.source.path == str(tmp_path / "mine" / "text")
 
 
 def test_study_turns_sizes_into_the_ladders_widths_and_depths(tmp_path):
     asked = study(tmp_path / "mine", GOOD.replace("width = [16, 32]", 'N = ["25k", "124M"]\npeak_lr = 0.01'))
-    shapes = {(t.width, t.depth) for t in asked.trunks[:6]}
-    assert shapes == {(s.width, s.depth) for s in (ladder(25e3), ladder(124e6))}
+    assert {t.model for t in asked.trunks[:6]} == {ladder(25e3), ladder(124e6)}
     wide = study(
         tmp_path / "wide", GOOD.replace("width = [16, 32]", 'N = "1M"\ndepth = 4\nhead_dim = 64\npeak_lr = 1')
     )
-    assert (wide.trunks[0].width, wide.trunks[0].depth) == (128, 4)
+    assert (wide.trunks[0].model.width, wide.trunks[0].model.depth) == (128, 4)
 
 
 def test_trunk_recovers_from_json():
-    trunk = Trunk(width=32, budgets=(1024, 4096), unique_budget=2048, blend=(("code", 1.0),))
-    assert Trunk.from_json(json.loads(json.dumps(dataclasses.asdict(trunk)))) == trunk
-
-
-def test_run_id_is_invariant_to_other_budgets_and_changes_with_everything_else():
-    trunk = Trunk(width=32, budgets=(1024, 4096))
-    assert trunk.run_id("c", 4096) == dataclasses.replace(trunk, budgets=(4096,)).run_id("c", 4096)
-    others = [
-        dataclasses.replace(trunk, **{key: value}).run_id("c", 4096)
-        for key, value in [
-            ("width", 16),
-            ("seed", 1),
-            ("peak_lr", 0.02),
-            ("cooldown", 0.3),
-            ("unique_budget", 4096),
-        ]
-    ]
-    assert len({trunk.run_id("c", 4096), trunk.run_id("d", 4096), trunk.run_id("c", 1024), *others}) == 8
+    trunk = Trunk.of(width=32, budgets=(1024, 4096), unique_budget=2048, blend=(("code", 1.0),))
+    assert Trunk.of(**json.loads(json.dumps(trunk.flat))) == trunk
 
 
 @pytest.mark.parametrize(
@@ -174,9 +163,77 @@ def test_study_names_a_missing_file(tmp_path):
         read_study(tmp_path / "nothing.toml")
 
 
-def test_difference_shows_only_the_lines_that_differ(tmp_path):
-    before = study(tmp_path / "mine", GOOD).asked
-    after = study(tmp_path / "mine", GOOD.replace("seed = [0, 1, 2]", "seed = [0, 1]")).asked
-    lines = difference(before, after).splitlines()
-    assert len(lines) == 2
-    assert all(line.startswith("-") and '"seed": 2' in line for line in lines)
+LITERALS = [
+    "0", "-1", "3", "1.5", "-0.0", "nan", "inf", "1e308", "16", "9" * 400, "9" * 5000, "true", "2020-01-01",
+    '""', '"x"', '"all"', '"4Mi"', '"1e999"', '"-1"', '"markov"', '"language"', '"jsonl"', '"weights"',
+    "[]", "[0, 0, 0]", "[[1]]", '["a", 1]', '["1Ki", "1Mi"]', '["heldout"]', "[{ code = 1 }]",
+    "{}", "{ a = 1 }", "{ a = { kind = 3 } }", "{ 16 = 1, 32 = [] }",
+]  # fmt: skip
+KEYS = sorted({*keys_of(Trunk), *keys_of(CorpusSource), "N", "blend", "question", "keep", "probes"})
+FILES = sorted((Path(__file__).parents[1] / "runs").glob("*/*.toml"))
+
+
+def mutations(line, key, value):
+    """The line with another value, another part of its value, another key, another key beside it, torn, and gone."""
+    part = re.search(r'"[^"]*"|[\d.]+', line)
+    return [
+        f"{line.split('=')[0]}= {value}",
+        line.replace(part[0], value, 1) if part else line,
+        re.sub(r"^\w+ =", f"{key} =", line),
+        f"{line}\n{key} = {value}",
+        line[: len(line) // 2],
+        "",
+    ]
+
+
+@settings(max_examples=400, deadline=None)
+@given(data())
+def test_a_mutated_study_file_is_a_study_or_names_what_is_wrong(tmp_path_factory, drawn):
+    lines = drawn.draw(sampled_from(FILES), "file").read_text().splitlines()
+    for _ in range(drawn.draw(integers(1, 3), "changes")):
+        at = drawn.draw(integers(0, len(lines) - 1), "line")
+        key, value = drawn.draw(sampled_from(KEYS), "key"), drawn.draw(sampled_from(LITERALS), "value")
+        lines[at] = drawn.draw(sampled_from(mutations(lines[at], key, value)), "line now")
+    file = tmp_path_factory.getbasetemp() / "mutated.toml"
+    file.write_text("\n".join(lines))
+    try:
+        assert read_study(file).trunks
+    except (StudyError, CorpusError) as problem:
+        assert str(problem)
+
+
+def test_a_value_is_of_a_study_file_only_where_one_was_read(tmp_path):
+    with pytest.raises(BadValue, match="model shape: width = 3, but") as called:
+        Trunk.of(width=3, budgets=(1024,))
+    assert not isinstance(called.value, StudyError) and "file" not in str(called.value)
+    with pytest.raises(BadValue, match="Change it in the study file") as read:
+        study(tmp_path / "mine", '[[grid]]\nwidth = 3\nbudgets = "1Mi"')
+    assert isinstance(read.value, StudyError)
+    assert (read.value.where, read.value.value) == (str(tmp_path / "mine" / "study.toml"), 3)
+    with pytest.raises(UnknownKey, match=r"has the key 'widht', which there is not.* 'width'"):
+        Trunk.of(widht=16, budgets=(1024,))
+
+
+def test_what_is_kept_and_measured_is_read_and_changes_no_id(tmp_path):
+    plain = study(tmp_path / "mine", GOOD)
+    asked = study(tmp_path / "mine", 'keep = "weights"\nprobes = ["heldout"]\n' + GOOD)
+    assert (plain.keep, plain.probes) == ("none", ())
+    assert (asked.keep, asked.probes) == ("weights", ("heldout",))
+    assert asked.trunks == plain.trunks
+    assert spell_out(asked) == spell_out(plain)
+    for words in ('keep = "all"', 'keep = ["weights"]', 'probes = ["lost"]', 'probes = "heldout"'):
+        with pytest.raises(BadValue, match=f"{words.split()[0]} = .* but it must be"):
+            study(tmp_path / "other", f"{words}\n{GOOD}")
+
+
+def test_a_stage_that_there_is_not_is_refused(tmp_path):
+    assert {t.stage for t in study(tmp_path / "mine", GOOD).trunks} == {"pretrain"}
+    with pytest.raises(BadValue, match="stage = 'sft', but it must be pretrain"):
+        study(tmp_path / "other", GOOD.replace("[defaults]", '[defaults]\nstage = "sft"'))
+
+
+def test_every_key_is_of_one_spec():
+    """So that a study file may give them flat."""
+    specs = [DataSpec, ModelSpec, OptimSpec, ScheduleSpec]
+    inside = sum((list(keys_of(spec)) for spec in specs), ["stage", "seed", "member"])
+    assert sorted(inside) == sorted(keys_of(Trunk))

@@ -325,6 +325,7 @@ def language(kind: str, parameters: tuple[tuple[str, int | float], ...] = ()) ->
         whole = known[key].annotation == "int"
         fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
         _check(key, value, fits, "a whole number" if whole else "a number")
+        _check(key, value, key != "seed" or value >= 0, "at least 0")
     return KINDS[kind](**dict(parameters))
 
 

@@ -120,7 +120,7 @@ class CorpusSource:
     """Held-out text of each language."""
 
     def __post_init__(self) -> None:
-        if self.source not in _KEYS:
+        if not isinstance(self.source, str) or self.source not in _KEYS:
             raise UnknownSource(self.source, tuple(_KEYS))
         for key in ("path", "name", "subset", "split", "text_column", "domain_column"):
             value = getattr(self, key)

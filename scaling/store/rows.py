@@ -14,7 +14,8 @@ from scaling.files import written_whole
 from scaling.leases import Lease, claim
 from scaling.records import ROW_KEYS, MissingRuns, Run, local_folder, read_rows
 from scaling.store.tables import SCHEMAS, read_metadata, read_parquet, write_parquet
-from scaling.study import Study, difference
+from scaling.study import Study
+from scaling.study.identity import difference, spell_out
 
 
 class StudyChanged(StudyError):
@@ -55,19 +56,19 @@ class Store:
         Raises:
             StudyChanged: shows the difference.
         """
-        asked = self.local / "asked"
+        asked, now = self.local / "asked", spell_out(self.study)
         before = [asked.read_text()] if asked.exists() and any(self.local.glob("rows/*.jsonl")) else []
         committed = self.study.folder / _TABLES["run"]
         if committed.exists():
-            before.append(read_metadata(committed).get("asked", self.study.asked))
+            before.append(read_metadata(committed).get("asked", now))
         for text in before:
-            if text != self.study.asked:
-                raise StudyChanged(self.study.name, difference(text, self.study.asked))
+            if changed := difference(text, now):
+                raise StudyChanged(self.study.name, changed)
 
     def remember_study(self) -> None:
         """Note what is being asked, before the first row."""
         with written_whole(self.local / "asked", "the study") as scratch:
-            scratch.write_text(self.study.asked)
+            scratch.write_text(spell_out(self.study))
 
     # --- rows --------------------------------------------------------------------------------------
 
@@ -120,7 +121,7 @@ class Store:
         for kind, table in tables.items():
             path = self.study.folder / _TABLES[kind]
             if kind != "measurement" or path.exists() or not table.is_empty():
-                write_parquet(table, path, {"asked": self.study.asked})
+                write_parquet(table, path, {"asked": spell_out(self.study)})
         return tables["run"].height, local.height
 
     # --- leases ------------------------------------------------------------------------------------

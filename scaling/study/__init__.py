@@ -1,5 +1,6 @@
 """What is asked of a sweep: study files, checked before anything runs. No torch."""
 
-from scaling.study.grid import Study, Trunk, difference, digest, read_study, spell_out
+from scaling.study.grid import read_study
+from scaling.study.spec import DataSpec, ModelSpec, OptimSpec, ScheduleSpec, Stage, Study, Trunk
 
-__all__ = ["Study", "Trunk", "difference", "digest", "read_study", "spell_out"]
+__all__ = ["DataSpec", "ModelSpec", "OptimSpec", "ScheduleSpec", "Stage", "Study", "Trunk", "read_study"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from scaling.flops import Shape, count_flops, count_parameters
 from scaling.study import Trunk
@@ -30,36 +29,36 @@ _GPU_PROCESS_BYTES = 1e9
 def models_at_once(trunk: Trunk) -> int:
     """How many models of this shape a CPU trains fastest at once: each pass over several saves calls, until the
     activations of a step leave the caches."""
-    return max(1, min(CPU_STACK, CPU_STEP // (trunk.width * trunk.tokens_per_step)))
+    return max(1, min(CPU_STACK, CPU_STEP // (trunk.model.width * trunk.schedule.tokens_per_step)))
 
 
 def together(trunks: Sequence[Trunk]) -> Trunk:
     """Stands for what the trunks of a stack share, with the budgets of all of them."""
-    return replace(trunks[0], budgets=tuple(sorted({b for t in trunks for b in t.budgets})))
+    return trunks[0].but(budgets=sorted({b for t in trunks for b in t.schedule.budgets}))
 
 
 def tokens_to_train(trunk: Trunk) -> int:
     """Tokens of a trunk up to its last branch, and of all its cooldowns."""
-    cooldowns = sum(trunk.steps(b) - trunk.branch_step(b) for b in trunk.budgets)
-    return (trunk.last_step + cooldowns) * trunk.tokens_per_step
+    cooldowns = sum(trunk.schedule.steps(b) - trunk.schedule.branch_step(b) for b in trunk.schedule.budgets)
+    return (trunk.schedule.last_step + cooldowns) * trunk.schedule.tokens_per_step
 
 
 def relative_cost(trunk: Trunk) -> float:
     """Expected time of a trunk and its cooldowns, in units of one FLOP at full speed."""
-    flops_per_token = count_flops(trunk.shape).total
-    return tokens_to_train(trunk) * cost_per_token(flops_per_token, trunk.width, trunk.depth)
+    flops_per_token = count_flops(trunk.model).total
+    return tokens_to_train(trunk) * cost_per_token(flops_per_token, trunk.model.width, trunk.model.depth)
 
 
 def evaluation_cost(trunks: Sequence[Trunk], domains: int) -> float:
     """The same of a stack's evaluations of so many domains: a third of what training on as many tokens takes."""
     shared = together(trunks)
-    starts_and_ends = [(shared.branch_step(b), shared.steps(b)) for b in shared.budgets]
-    points = len(curve_steps(shared, shared.last_step))
-    points += sum(len(cooldown_steps(shared, *branch)) - 1 for branch in starts_and_ends)
-    windows = points * CURVE_WINDOWS + (len(shared.budgets) + len(shared.averages())) * FINAL_WINDOWS
-    flops_per_token = count_flops(shared.shape).total
-    per_token = cost_per_token(flops_per_token, shared.width, shared.depth) / 3
-    return len(trunks) * domains * windows * shared.context * per_token
+    model, schedule = shared.model, shared.schedule
+    starts_and_ends = [(schedule.branch_step(b), schedule.steps(b)) for b in schedule.budgets]
+    points = len(curve_steps(schedule, schedule.last_step))
+    points += sum(len(cooldown_steps(schedule, *branch)) - 1 for branch in starts_and_ends)
+    windows = points * CURVE_WINDOWS + (len(schedule.budgets) + len(schedule.averages())) * FINAL_WINDOWS
+    per_token = cost_per_token(count_flops(model).total, model.width, model.depth) / 3
+    return len(trunks) * domains * windows * model.context * per_token
 
 
 def cost_per_token(flops: float, width: int, depth: int) -> float:
@@ -72,7 +71,7 @@ def passes_and_bytes(trunk: Trunk, models: int, room: float, *, gpu: bool = Fals
 
     Where it never fits, a pass of each window, and what that takes.
     """
-    windows = trunk.tokens_per_step // trunk.context
+    windows = trunk.schedule.tokens_per_step // trunk.model.context
     for passes in (p for p in range(1, windows + 1) if windows % p == 0):
         needed = stack_bytes(trunk, models, gpu=gpu, passes=passes)
         if needed <= room:
@@ -103,10 +102,10 @@ def stack_bytes(trunk: Trunk, models: int, *, gpu: bool = False, passes: int = 1
     Returns:
         Bytes.
     """
-    shape = trunk.shape
+    shape = trunk.model
     weights = models * count_parameters(shape).total * (2 * state_floats(trunk) + 3)
     at_once = models if gpu else min(models, models_at_once(trunk))
-    tokens = at_once * trunk.tokens_per_step / passes
+    tokens = at_once * trunk.schedule.tokens_per_step / passes
     training = tokens * (4 * shape.vocabulary + 40 * shape.width * shape.depth)
     evaluated = min(evaluation_tokens(shape, models, gpu=gpu), FINAL_WINDOWS * models * (shape.context + 1))
     evaluation = evaluated * (3 * shape.vocabulary + 24 * shape.width)
@@ -122,4 +121,4 @@ def evaluation_tokens(shape: Shape, models: int, *, gpu: bool) -> int:
 
 def state_floats(trunk: Trunk) -> int:
     """Floats for each weight that a checkpoint holds."""
-    return 3 + (trunk.optimizer == "muon") + (trunk.average_gamma > 0)
+    return 3 + (trunk.optim.optimizer == "muon") + (trunk.schedule.average_gamma > 0)

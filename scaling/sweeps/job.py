@@ -14,7 +14,7 @@ from typing import Any
 
 from scaling.files import written_whole
 from scaling.flops import count_flops, count_parameters
-from scaling.study import Trunk, digest
+from scaling.study import Trunk, identity
 from scaling.sweeps import cost
 
 PRECISIONS = ("fp32", "bf16")
@@ -41,12 +41,12 @@ class StackSpec:
     @property
     def id(self) -> str:
         """Hash of its trunks."""
-        return digest(self.trunk_ids)
+        return identity.digest(self.trunk_ids)
 
     @property
     def trunk_ids(self) -> tuple[str, ...]:
         """What is to be held while it trains."""
-        return tuple(t.trunk_id(self.corpus_hash) for t in self.trunks)
+        return tuple(identity.trunk_id(t, self.corpus_hash) for t in self.trunks)
 
     @property
     def run_ids(self) -> set[str]:
@@ -71,13 +71,13 @@ class StackSpec:
     @property
     def flops(self) -> float:
         """FLOPs of its steps."""
-        return count_flops(self.trunks[0].shape, self.tokens).total
+        return count_flops(self.trunks[0].model, self.tokens).total
 
     @property
     def checkpoint_bytes(self) -> int:
         """Most that its checkpoints take on the disk at once; they go when it is done."""
         first = self.trunks[0]
-        weights = count_parameters(first.shape).total
+        weights = count_parameters(first.model).total
         return _CHECKPOINTS * len(self.trunks) * weights * cost.state_floats(first) * cost.FLOAT
 
     @property
@@ -88,7 +88,7 @@ class StackSpec:
 
 def run_ids(trunks: Iterable[Trunk], corpus_hash: str) -> set[str]:
     """The runs that trunks are asked for."""
-    return {t.run_id(corpus_hash, b) for t in trunks for b in t.budgets}
+    return {identity.run_id(t, corpus_hash, b) for t in trunks for b in t.schedule.budgets}
 
 
 def unfinished(trunks: Iterable[Trunk], corpus_hash: str, finished: Set[str]) -> tuple[Trunk, ...]:
@@ -153,13 +153,13 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `json.dumps` takes."""
-        stack = {"trunks": [asdict(t) for t in self.stack.trunks], "corpus_hash": self.stack.corpus_hash}
+        stack = {"trunks": [t.flat for t in self.stack.trunks], "corpus_hash": self.stack.corpus_hash}
         return asdict(self) | {"folder": str(self.folder), "corpus": str(self.corpus), "stack": stack}
 
     @staticmethod
     def from_json(said: dict[str, Any]) -> Job:
         """The job that `to_json` and JSON made a dictionary of."""
-        trunks = tuple(map(Trunk.from_json, said["stack"]["trunks"]))
+        trunks = tuple(Trunk.of(**flat) for flat in said["stack"]["trunks"])
         stack = StackSpec(trunks, said["stack"]["corpus_hash"])
         parts: dict[str, Any] = {
             "stack": stack,

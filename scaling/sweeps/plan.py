@@ -100,6 +100,8 @@ class Plan:
             stack=stack,
             device=self.capacity.device,
             mode=self.asked.mode(self._passes_and_bytes(stack)[0], gpu=self.capacity.gpu),
+            keep=self.study.keep,
+            probes=self.study.probes,
         )
 
     def _passes_and_bytes(self, stack: StackSpec) -> tuple[int, float]:
@@ -226,7 +228,9 @@ def plan_sweep(
     store.check_unchanged()
     corpus = study.build_corpus(progress=progress)
     for trunk in study.trunks:
-        trunk.sampler(corpus).check_budget(trunk.steps(max(trunk.budgets)), trunk.max_epochs)
+        trunk.sampler(corpus).check_budget(
+            trunk.schedule.steps(max(trunk.schedule.budgets)), trunk.data.max_epochs
+        )
     wanted = frozenset(run_ids(study.trunks, corpus.corpus_hash))
     finished = wanted & store.finished(here=here)
     left = unfinished(study.trunks, corpus.corpus_hash, finished)
@@ -258,7 +262,7 @@ def stacks_begun(folder: Path, corpus_hash: str) -> list[StackSpec]:
 
 
 def _shape(trunk: Trunk) -> tuple[int, int]:
-    return trunk.width, trunk.depth
+    return trunk.model.width, trunk.model.depth
 
 
 def _some(count: int, what: str) -> str:

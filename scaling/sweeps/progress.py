@@ -55,9 +55,9 @@ class Row:
     def cells(self) -> tuple[str, ...]:
         """Shape, models, steps and of how many, speed, loss, attempt."""
         first, models = self.stack.trunks[0], len(self.stack.trunks)
-        a_step = first.tokens_per_step * models
+        a_step = first.schedule.tokens_per_step * models
         return (
-            f"width {first.width} depth {first.depth}",
+            f"width {first.model.width} depth {first.model.depth}",
             str(models),
             f"{(self.earlier + self.tokens) // a_step:,} of {self.stack.tokens // a_step:,}",
             str(self.speed),

@@ -84,7 +84,7 @@ class Worker:
         self.ensembles: dict[Trunk, list[int]] = defaultdict(list)
         for k in sorted(range(len(trunks)), key=lambda k: trunks[k].member):
             self.ensembles[trunks[k].ensemble_key].append(k)
-        blends = {t.blend for t in trunks}
+        blends = {t.data.blend for t in trunks}
         self.optimal = {blend: optimal_losses(corpus, self.final, dict(blend)) for blend in blends}
         self.seconds = 0.0
         self.ceiling = product_ceiling(self.device, job.mode.precision)
@@ -95,17 +95,19 @@ class Worker:
     def train(self) -> None:
         """Go on from the newest checkpoint that no row is missing before, to the last budget."""
         self._resume(last=self.rows.first_gap())
-        budgets = sorted(self.first.budgets, key=self.first.branch_step)
+        budgets = sorted(self.first.schedule.budgets, key=self.first.schedule.branch_step)
         try:
             for budget in budgets:
-                self._trunk_to(self.first.branch_step(budget))
+                self._trunk_to(self.first.schedule.branch_step(budget))
                 if not self.rows.missing(budget):
-                    self._tell_earlier(self.first.steps(budget) - self.first.branch_step(budget))
+                    self._tell_earlier(
+                        self.first.schedule.steps(budget) - self.first.schedule.branch_step(budget)
+                    )
                     continue
                 self._checkpoint()
                 self._branch(budget)
         except Diverged:
-            for kind, ends in (("average", self.first.averages()), ("annealed", budgets)):
+            for kind, ends in (("average", self.first.schedule.averages()), ("annealed", budgets)):
                 for budget in ends:
                     self._write_runs(budget, kind)
         shutil.rmtree(self.job.checkpoints, ignore_errors=True)
@@ -113,27 +115,33 @@ class Worker:
     # --- training ----------------------------------------------------------------------------------
 
     def _trunk_to(self, step: int) -> None:
-        warmup = self.first.warmup_steps
-        curve, averages = curve_steps(self.first, step), self.first.averages()
-        stops = {s for s in (*curve, *map(self.first.steps, averages), step) if self.stack.step <= s <= step}
+        warmup = self.first.schedule.warmup_steps
+        curve, averages = curve_steps(self.first.schedule, step), self.first.schedule.averages()
+        stops = {
+            s
+            for s in (*curve, *map(self.first.schedule.steps, averages), step)
+            if self.stack.step <= s <= step
+        }
         for stop in sorted(stops):  # the first may be here: a kill comes between a checkpoint and its rows
             self._advance(stop, lambda s: trunk_share(s, warmup))
             if stop in curve:
                 ids = self.rows.ids
-                self._write_curve({k: ids[k] for k, t in enumerate(self.trunks) if stop <= t.last_step})
-            for budget in (b for b in averages if self.first.steps(b) == stop):
+                self._write_curve(
+                    {k: ids[k] for k, t in enumerate(self.trunks) if stop <= t.schedule.last_step}
+                )
+            for budget in (b for b in averages if self.first.schedule.steps(b) == stop):
                 self._write_runs(budget, "average")
 
     def _branch(self, budget: int) -> None:
         """Cool a copy of the trunk down to its budget, write its rows, and come back to the trunk."""
-        start, end = self.stack.step, self.first.steps(budget)
+        start, end = self.stack.step, self.first.schedule.steps(budget)
         trunk, trunk_seconds, trunk_diverged = self.stack.fork(), self.seconds, dict(self.diverged)
-        shape, warmup = self.first.cooldown_shape, self.first.warmup_steps
+        shape, warmup = self.first.schedule.cooldown_shape, self.first.schedule.warmup_steps
         kept = self.job.checkpoints / f"branch-{end}"
         self._resume(kept)
         ids = {k: self.rows.run_id(k, budget) for k in self.rows.missing(budget)}
         with contextlib.suppress(Diverged):
-            for stop in [s for s in cooldown_steps(self.first, start, end) if s >= self.stack.step]:
+            for stop in [s for s in cooldown_steps(self.first.schedule, start, end) if s >= self.stack.step]:
                 self._advance(
                     stop, lambda s: trunk_share(s, warmup) * cooldown_share(s, start, end, shape), kept
                 )
@@ -153,7 +161,7 @@ class Worker:
             nonlocal started
             now = time.monotonic()
             self.seconds, started = self.seconds + now - started, now
-            self._unsaid += self.first.tokens_per_step * len(self.trunks)
+            self._unsaid += self.first.schedule.tokens_per_step * len(self.trunks)
             if now - self._said > PROGRESS_SECONDS:
                 self._tell(now)
             if self.stopping():
@@ -185,7 +193,7 @@ class Worker:
 
     def _tell_earlier(self, steps: int) -> None:
         """Steps of an earlier attempt that need not be taken again."""
-        self.say(Message(earlier_tokens=steps * self.first.tokens_per_step * len(self.trunks)))
+        self.say(Message(earlier_tokens=steps * self.first.schedule.tokens_per_step * len(self.trunks)))
 
     # --- state on disk -----------------------------------------------------------------------------
 
@@ -230,7 +238,7 @@ class Worker:
     def _mean_loss(self, readings: list[list[Reading]]) -> float:
         """Mean over the models that have not diverged of the loss on their blend, nats/token."""
         going = [
-            sum(dict(trunk.blend).get(r.group, 0.0) * r.value for r in mine)
+            sum(dict(trunk.data.blend).get(r.group, 0.0) * r.value for r in mine)
             for k, (trunk, mine) in enumerate(zip(self.trunks, readings, strict=True))
             if k not in self.diverged
         ]
@@ -252,7 +260,7 @@ class Worker:
             tuple(which[:size]): size
             for which in self.ensembles.values()
             for size in (2**i for i in range(1, len(which).bit_length()))
-            if budget in self.trunks[which[0]].budgets
+            if budget in self.trunks[which[0]].schedule.budgets
             and not self.rows.has_run(which[0], budget, "ensemble", size)
             and not self.diverged.keys() & which[:size]
         }
@@ -273,7 +281,7 @@ class Worker:
         trunk = self.trunks[k]
         device = device_name(self.device)
         spent = self.rows.cost(k, members, self.seconds, self.ceiling, device, versions())
-        came = outcome(losses, self.optimal[trunk.blend], trunk, self.corpus, self.diverged.get(k, ""))
+        came = outcome(losses, self.optimal[trunk.data.blend], trunk, self.corpus, self.diverged.get(k, ""))
         run = Run.of(self.rows.asked(k, budget, kind, members), spent, came)
         self.rows.add(k, run.run_id, run.domains, measured, run)
         if kind == "annealed":

@@ -10,7 +10,7 @@ from pathlib import Path
 from scaling.corpora.corpus import Corpus
 from scaling.flops import count_flops, count_parameters
 from scaling.records import Asked, Cost, DomainLoss, Evaluation, Measurement, Run, append_rows, read_rows
-from scaling.study import Trunk
+from scaling.study import Trunk, identity
 from scaling.train.stack import Stack
 from scaling.units import print_count
 
@@ -22,14 +22,14 @@ class Rows:
         self.folder, self.study, self.stack = folder, study, stack
         self.trunks: Sequence[Trunk] = stack.trunks
         self.corpus: Corpus = stack.corpus
-        self.ids = [t.trunk_id(self.corpus.corpus_hash) for t in self.trunks]
+        self.ids = [identity.trunk_id(t, self.corpus.corpus_hash) for t in self.trunks]
         folder.mkdir(parents=True, exist_ok=True)
 
     # --- what is there -----------------------------------------------------------------------------
 
     def run_id(self, k: int, budget: int, kind: str = "annealed", members: int = 1) -> str:
         """Of a run of model k."""
-        return self.trunks[k].run_id(self.corpus.corpus_hash, budget, kind, members)
+        return identity.run_id(self.trunks[k], self.corpus.corpus_hash, budget, kind, members)
 
     def has_run(self, k: int, budget: int, kind: str = "annealed", members: int = 1) -> bool:
         """Whether such a run of model k has its row."""
@@ -38,7 +38,7 @@ class Rows:
 
     def missing(self, budget: int, kind: str = "annealed") -> list[int]:
         """The models that are asked for such a run and have none yet."""
-        asked = [t.budgets if kind == "annealed" else t.averages() for t in self.trunks]
+        asked = [t.schedule.budgets if kind == "annealed" else t.schedule.averages() for t in self.trunks]
         return [
             k for k, budgets in enumerate(asked) if budget in budgets and not self.has_run(k, budget, kind)
         ]
@@ -46,8 +46,8 @@ class Rows:
     def first_gap(self) -> float:
         """The trunk's first step at which a row is missing: a state beyond it cannot make that row."""
         first = self.trunks[0]
-        at = [(first.branch_step(b), b, "annealed") for b in first.budgets]
-        at += [(first.steps(b), b, "average") for b in first.averages()]
+        at = [(first.schedule.branch_step(b), b, "annealed") for b in first.schedule.budgets]
+        at += [(first.schedule.steps(b), b, "average") for b in first.schedule.averages()]
         return min((s for s, b, kind in at if self.missing(b, kind)), default=math.inf)
 
     def has_point(self, k: int, run_id: str, step: int, domains: Collection[str]) -> bool:
@@ -73,7 +73,7 @@ class Rows:
         So a run or a point that is there has all its measurements, and a job that was killed here adds what is missing.
         """
         step = self.stack.step
-        at = {"run_id": run_id, "step": step, "tokens": step * self.trunks[k].tokens_per_step}
+        at = {"run_id": run_id, "step": step, "tokens": step * self.trunks[k].schedule.tokens_per_step}
         known = read_rows(self._file(k), "measurement") if measured else []
         rows = [{"measurement": row} for row in map(asdict, measured) if row not in known]
         rows += [{"evaluation": asdict(Evaluation(**at, **asdict(d)))} for d in domains]
@@ -82,36 +82,37 @@ class Rows:
     def asked(self, k: int, budget: int, kind: str, members: int = 1) -> Asked:
         """What was asked of a run of model k."""
         trunk, corpus, sampler = self.trunks[k], self.corpus, self.stack.samplers[k]
-        shape, parameters = trunk.shape, count_parameters(trunk.shape)
+        shape, parameters = trunk.model, count_parameters(trunk.model)
         of = "" if kind == "annealed" else f" {kind}" + (f" of {members}" if members > 1 else "")
         return Asked(
             run_id=self.run_id(k, budget, kind, members),
             trunk_id=self.ids[k],
             study=self.study,
-            name=f"{trunk.name} tokens {print_count(trunk.steps(budget) * trunk.tokens_per_step)}{of}",
+            name=f"{trunk.name} tokens {print_count(budget - budget % trunk.schedule.tokens_per_step)}{of}",
             kind=kind,
             N=parameters.matrices,
             params_embedding=parameters.embedding,
             params_head=parameters.head,
             params_total=parameters.total * members,
             unique_budget=sum(map(sampler.windows, sampler.domains)) * shape.context,
-            blend=dict(trunk.blend),
+            blend=dict(trunk.data.blend),
+            stage=trunk.stage,
             seed=trunk.seed,
             width=shape.width,
             depth=shape.depth,
             head_dim=shape.head_dim,
             context=shape.context,
             vocabulary=shape.vocabulary,
-            tokens_per_step=trunk.tokens_per_step,
+            tokens_per_step=trunk.schedule.tokens_per_step,
             schedule=_schedule(trunk, kind),
-            peak_lr=trunk.peak_lr,
-            weight_decay=trunk.weight_decay,
-            decay_half_life=trunk.decay_half_life,
-            beta2=trunk.beta2,
-            optimizer=trunk.optimizer,
+            peak_lr=trunk.optim.peak_lr,
+            weight_decay=trunk.optim.weight_decay,
+            decay_half_life=trunk.optim.decay_half_life,
+            beta2=trunk.optim.beta2(trunk.schedule.tokens_per_step),
+            optimizer=trunk.optim.optimizer,
             member=trunk.member,
             members=members,
-            config_hash=trunk.config_hash,
+            config_hash=identity.config_hash(trunk),
             corpus_hash=corpus.corpus_hash,
             corpus_bytes=dict(corpus.bytes),
             corpus_versions=dict(corpus.versions),
@@ -128,8 +129,8 @@ class Rows:
     ) -> Cost:
         """What a run of model k has spent by the stack's step, of `seconds` for the whole stack."""
         trunk, steps, sampler = self.trunks[k], self.stack.step, self.stack.samplers[k]
-        tokens, unique = steps * trunk.tokens_per_step, sampler.unique_tokens(steps)
-        flops, models = count_flops(trunk.shape, tokens * members), len(self.trunks)
+        tokens, unique = steps * trunk.schedule.tokens_per_step, sampler.unique_tokens(steps)
+        flops, models = count_flops(trunk.model, tokens * members), len(self.trunks)
         return Cost(
             steps=steps,
             D=tokens,
@@ -151,6 +152,6 @@ class Rows:
 
 def _schedule(trunk: Trunk, kind: str) -> str:
     if kind == "average":
-        return f"constant, weights averaged with power {trunk.average_gamma:g}"
-    before = "constant, " if trunk.cooldown < 1 else ""
-    return f"{before}{trunk.cooldown_shape} cooldown over the last {trunk.cooldown:.0%}"
+        return f"constant, weights averaged with power {trunk.schedule.average_gamma:g}"
+    before = "constant, " if trunk.schedule.cooldown < 1 else ""
+    return f"{before}{trunk.schedule.cooldown_shape} cooldown over the last {trunk.schedule.cooldown:.0%}"

@@ -29,22 +29,26 @@ class Stack:
     ):
         self.trunks, self.corpus, self.device, self.mode = trunks, corpus, device, mode
         first = trunks[0]
-        self.shape = first.shape
+        tokens_per_step = first.schedule.tokens_per_step
+        self.shape = first.model
         self.samplers = [t.sampler(corpus) for t in trunks]
         self.net = Transformer(self.shape, device)
-        self.peak = torch.tensor([[t.peak_lr] for t in trunks], device=device)
+        self.peak = torch.tensor([[t.optim.peak_lr] for t in trunks], device=device)
         self.weights = initial_weights(self.shape, [t.weight_seed for t in trunks]).to(device)
-        rates = rate_multipliers(self.shape, first.optimizer).to(device)
+        rates = rate_multipliers(self.shape, first.optim.optimizer).to(device)
+        beta2 = first.optim.beta2(tokens_per_step)
         pulls = {
-            "weight_decay": torch.tensor([[t.weight_decay] for t in trunks], device=device),
-            "shrinkage": torch.tensor([[t.shrinkage / t.peak_lr] for t in trunks], device=device),
+            "weight_decay": torch.tensor([[t.optim.weight_decay] for t in trunks], device=device),
+            "shrinkage": torch.tensor(
+                [[t.optim.shrinkage(tokens_per_step) / t.optim.peak_lr] for t in trunks], device=device
+            ),
         }
         self.optimizer = (
-            Muon(self.weights, rates, self.shape, beta2=first.beta2, **pulls)
-            if first.optimizer == "muon"
-            else AdamW(self.weights, rates, beta2=first.beta2, **pulls)
+            Muon(self.weights, rates, self.shape, beta2=beta2, **pulls)
+            if first.optim.optimizer == "muon"
+            else AdamW(self.weights, rates, beta2=beta2, **pulls)
         )
-        self.average = self.weights.clone() if first.average_gamma else None
+        self.average = self.weights.clone() if first.schedule.average_gamma else None
         self.step = 0
         self.views = matrix_views(self.weights, self.shape)
         self.gradient = Gradient(self.net, self.weights, first, mode)
@@ -73,7 +77,7 @@ class Stack:
             torch.mul(self.peak, share(self.step), out=self.rate)
             self.optimizer.count(self.step + 1)
             if self.average is not None:
-                self.fresh.fill_(1 - average_decay(self.step + 1, self.trunks[0].average_gamma))
+                self.fresh.fill_(1 - average_decay(self.step + 1, self.trunks[0].schedule.average_gamma))
             if self.mode.graph:
                 self._replay()
             else:

@@ -4,8 +4,8 @@ from scaling.corpora.languages import associative, nested
 from scaling.corpora.source import CorpusSource, UnknownSource
 from scaling.corpora.text import build_corpus
 from scaling.errors import BadValue, UnknownKey
-from scaling.study import Study, Trunk, read_study, spell_out
-from scaling.study.grid import VocabularyMismatch
+from scaling.study import Study, Trunk, read_study
+from scaling.study.spec import VocabularyMismatch
 
 LANGUAGES = """
 [corpus]
@@ -39,8 +39,8 @@ def corpus_section(text):
 
 def test_languages_become_the_domains_of_a_study(tmp_path):
     asked = study(tmp_path / "mine", LANGUAGES)
-    assert asked.trunks[0].blend == (("brackets", 0.5), ("facts", 0.5))
-    assert asked.trunks[0].shape.vocabulary == nested(kinds=2, depth=3).vocabulary == 52
+    assert asked.trunks[0].data.blend == (("brackets", 0.5), ("facts", 0.5))
+    assert asked.trunks[0].model.vocabulary == nested(kinds=2, depth=3).vocabulary == 52
     corpus = build_corpus(asked.source, progress=False)
     assert corpus.domains == ("brackets", "facts")
     assert corpus.bytes == {"brackets": 32768, "facts": 32768}
@@ -62,28 +62,17 @@ def test_text_of_a_language_is_invariant_to_the_others_and_changes_with_its_name
 
 def test_a_blend_is_taken_from_the_corpus_then_the_defaults_then_even(tmp_path):
     asked = LANGUAGES.replace("[defaults]", "[defaults]\nblend = { facts = 1.0 }")
-    assert study(tmp_path / "a", asked).trunks[0].blend == (("facts", 1.0),)
+    assert study(tmp_path / "a", asked).trunks[0].data.blend == (("facts", 1.0),)
     asked = asked.replace("[corpus]", "[corpus]\nblend = { brackets = 1.0 }")
-    assert study(tmp_path / "b", asked).trunks[0].blend == (("brackets", 1.0),)
+    assert study(tmp_path / "b", asked).trunks[0].data.blend == (("brackets", 1.0),)
     table = corpus_section('source = "jsonl"\npath = "x"')
-    assert study(tmp_path / "c", table).trunks[0].blend == (("text", 1.0),)
-
-
-def test_keys_at_their_defaults_leave_no_trace_in_ids():
-    assert spell_out(CorpusSource(packages=("numpy",))) == {
-        "source": "installed",
-        "packages": ("numpy",),
-        "path": None,
-    }
-    assert "vocabulary" not in spell_out(Trunk(width=16, budgets=(1024,)))
-    small = Trunk(width=16, budgets=(1024,), vocabulary=64)
-    assert small.config_hash != Trunk(width=16, budgets=(1024,)).config_hash
+    assert study(tmp_path / "c", table).trunks[0].data.blend == (("text", 1.0),)
 
 
 def test_study_names_a_vocabulary_that_is_not_the_corpus_s(tmp_path):
     with pytest.raises(VocabularyMismatch, match="a model of 300 tokens, but the corpus is written in 52"):
         study(tmp_path / "mine", LANGUAGES.replace("width = 16", "width = 16\nvocabulary = 300"))
-    trunk = Trunk(width=16, budgets=(1024,))
+    trunk = Trunk.of(width=16, budgets=(1024,))
     source = CorpusSource(vocabulary=1000)
     with pytest.raises(VocabularyMismatch, match="Give vocabulary under \\[corpus\\] only"):
         Study(folder=tmp_path, question="", notebook=None, corpus=source, trunks=(trunk,))
@@ -97,6 +86,18 @@ def test_study_names_a_vocabulary_that_is_not_the_corpus_s(tmp_path):
             "source = 3",
             UnknownSource,
             "Known: installed, folder, files, jsonl, parquet, huggingface, language",
+        ),
+        ("source = [0, 0, 0]", UnknownSource, "source \\[0, 0, 0], which there is not"),
+        (
+            "languages = { a = { kind = [] } }",
+            BadValue,
+            "corpus.languages.a.kind = \\[], but it must be text",
+        ),
+        ('languages = { a = { kind = "markov", states = [3] } }', BadValue, "corpus.states = \\[3]"),
+        (
+            'languages = { a = { kind = "markov", seed = -1 } }',
+            BadValue,
+            "seed = -1, but it must be at least 0",
         ),
         ('source = "jsonl"', BadValue, "corpus.path = None, but it must be given where source = 'jsonl'"),
         ('source = "huggingface"', BadValue, "given where source = 'huggingface'"),

@@ -77,7 +77,7 @@ def test_files_of_any_text_are_one_domain_and_what_is_none_is_counted(tmp_path):
         '[[grid]]\nwidth = 16\nbudgets = ["1Ki"]\n'
     )
     study = read_study(tmp_path)
-    assert study.trunks[0].blend == (("text", 1.0),)
+    assert study.trunks[0].data.blend == (("text", 1.0),)
     corpus = build_corpus(study.source, progress=False)
     assert corpus.domains == ("text",)
     assert corpus.files == 63

@@ -11,7 +11,9 @@ from scaling.sweeps.engines.base import Asked
 from scaling.sweeps.job import Job, Message, Mode, StackSpec
 from scaling.sweeps.plan import stacks_begun
 
-STACK = StackSpec((Trunk(width=16, budgets=(8192,)), Trunk(width=16, seed=1, budgets=(4096, 8192))), "c")
+STACK = StackSpec(
+    (Trunk.of(width=16, budgets=(8192,)), Trunk.of(width=16, seed=1, budgets=(4096, 8192))), "c"
+)
 
 
 @pytest.fixture

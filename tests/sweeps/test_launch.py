@@ -209,7 +209,7 @@ def test_a_cosine_over_the_whole_budget_is_a_run_of_its_own(tmp_path, library):
     text = STUDY.replace("width = [16, 32]\n", 'width = 16\ncooldown = 1.0\ncooldown_shape = "cosine"\n')
     folder = write_study(tmp_path, library, "cosine", text)
     trunk = read_study(folder).trunks[0]
-    assert tokens_to_train(trunk) == sum(trunk.budgets)
+    assert tokens_to_train(trunk) == sum(trunk.schedule.budgets)
     frame = scaling.sweep(folder, progress=False)
     assert frame["schedule"].unique().to_list() == ["cosine cooldown over the last 100%"]
     alone = Stack([trunk], Corpus.load(planned(folder).corpus.folder), CPU)
@@ -466,19 +466,19 @@ def test_sweep_names_a_gpu_that_is_not_there(study, monkeypatch):
 
 def test_stacks_share_the_work_and_never_mix_shapes():
     trunks = tuple(
-        Trunk(width=w, seed=s, budgets=(1024,), tokens_per_step=256) for w in (16, 32) for s in range(6)
+        Trunk.of(width=w, seed=s, budgets=(1024,), tokens_per_step=256) for w in (16, 32) for s in range(6)
     )
     stacks = stack_trunks(trunks, "c", Capacity(workers=2))
     assert sorted(len(stack.trunks) for stack in stacks) == [3, 3, 3, 3]
     assert all(len({t.stack_key for t in stack.trunks}) == 1 for stack in stacks)
     assert [stack.cost for stack in stacks] == sorted((stack.cost for stack in stacks), reverse=True)
     assert len(stack_trunks(trunks, "c", Capacity(device="cuda"))) == 2
-    long_steps = tuple(Trunk(width=16, seed=s, budgets=(8192,), tokens_per_step=4096) for s in range(4))
+    long_steps = tuple(Trunk.of(width=16, seed=s, budgets=(8192,), tokens_per_step=4096) for s in range(4))
     assert all(len(stack.trunks) == 1 for stack in stack_trunks(long_steps, "c", Capacity(workers=2)))
 
 
 def test_tokens_to_train_count_the_trunk_once_and_every_cooldown():
-    trunk = Trunk(width=16, budgets=(512 * 100, 512 * 200), cooldown=0.2)
+    trunk = Trunk.of(width=16, budgets=(512 * 100, 512 * 200), cooldown=0.2)
     assert tokens_to_train(trunk) == 512 * (160 + 20 + 40)
 
 

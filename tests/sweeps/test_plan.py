@@ -10,7 +10,7 @@ import pytest
 import scaling
 from scaling.flops import Shape
 from scaling.store import Store
-from scaling.study import Trunk, read_study
+from scaling.study import Trunk, identity, read_study
 from scaling.sweeps import cost, machine
 from scaling.sweeps.cost import stack_bytes
 from scaling.sweeps.engines.base import Asked, Capacity
@@ -70,7 +70,7 @@ class InThisProcess:
 
     def take(self, path):
         job = Job.read(path)
-        width = job.stack.trunks[0].width
+        width = job.stack.trunks[0].model.width
         self.taken.append(width)
         if width > 16 or self.taken.count(16) == 1:
             self.log.write_text("too wide, or too early")
@@ -128,16 +128,16 @@ def test_stacks_are_invariant_to_a_memory_limit_of_24_gb(file):
 
 
 def test_stacks_are_as_large_as_memory_allows():
-    trunks = tuple(Trunk(width=16, seed=s, budgets=(8192,), tokens_per_step=256) for s in range(8))
+    trunks = tuple(Trunk.of(width=16, seed=s, budgets=(8192,), tokens_per_step=256) for s in range(8))
     room = stack_bytes(trunks[0], 3)
     assert [len(p.trunks) for p in stack_trunks(trunks, "c", Capacity(memory=room))] == [3, 3, 2]
-    members = tuple(replace(trunks[0], member=m) for m in range(4))
+    members = tuple(trunks[0].but(member=m) for m in range(4))
     with pytest.raises(ModelTooLarge, match=r"4 models together .* one worker has"):
         stack_trunks(members, "c", Capacity(memory=cost.passes_and_bytes(trunks[0], 4, 0)[1] - 1))
 
 
 def test_a_batch_goes_through_in_the_fewest_passes_that_fit():
-    trunk = Trunk(width=512, budgets=(2**20,), tokens_per_step=2**15)
+    trunk = Trunk.of(width=512, budgets=(2**20,), tokens_per_step=2**15)
     whole, halves = stack_bytes(trunk, 1), stack_bytes(trunk, 1, passes=2)
     assert cost.passes_and_bytes(trunk, 1, whole) == (1, whole)
     assert cost.passes_and_bytes(trunk, 1, whole - 1) == (2, halves)
@@ -148,21 +148,21 @@ def test_a_batch_goes_through_in_the_fewest_passes_that_fit():
 def test_budgets_that_differ_share_a_stack_where_few_steps_are_for_nothing():
     """A tenth more than its own for any model on a CPU, twice as many on a GPU."""
     budgets = [(2**16,), (2**13, 2**16), (3 * 2**14,), (2**16, 2**16 + 1024), (2**12,)]
-    trunks = tuple(Trunk(width=16, seed=s, budgets=b) for s, b in enumerate(budgets))
+    trunks = tuple(Trunk.of(width=16, seed=s, budgets=b) for s, b in enumerate(budgets))
     stacks = {
         device: [{t.seed for t in p.trunks} for p in stack_trunks(trunks, "c", Capacity(device=device))]
         for device in ("cuda", "cpu")
     }
     assert stacks == {"cuda": [{0, 1, 2, 3}, {4}], "cpu": [{0, 1}, {3}, {2}, {4}]}
-    assert cost.together(trunks[:3]).budgets == (2**13, 3 * 2**14, 2**16)
+    assert cost.together(trunks[:3]).schedule.budgets == (2**13, 3 * 2**14, 2**16)
 
 
 def test_a_stack_that_was_begun_stays_as_it_is_where_it_fits():
-    trunks = tuple(Trunk(width=16, seed=s, budgets=(8192,), tokens_per_step=256) for s in range(6))
+    trunks = tuple(Trunk.of(width=16, seed=s, budgets=(8192,), tokens_per_step=256) for s in range(6))
     begun = [
         StackSpec(trunks[:4], "c"),
         StackSpec(trunks[3:5], "c"),
-        StackSpec((replace(trunks[0], seed=9),), "c"),
+        StackSpec((trunks[0].but(seed=9),), "c"),
     ]
     stacks = stack_trunks(trunks, "c", Capacity(workers=3), begun)
     assert [p.trunks for p in stacks] == [trunks[:4], trunks[4:5], trunks[5:]]
@@ -171,9 +171,9 @@ def test_a_stack_that_was_begun_stays_as_it_is_where_it_fits():
 
 
 def test_what_is_left_of_a_stack_keeps_ensembles_whole():
-    members = tuple(Trunk(width=16, seed=s, member=m, budgets=(8192,)) for s in range(2) for m in range(2))
+    members = tuple(Trunk.of(width=16, seed=s, member=m, budgets=(8192,)) for s in range(2) for m in range(2))
     stack = StackSpec(members, "c")
-    done = {t.run_id("c", 8192) for t in members[:3]}
+    done = {identity.run_id(t, "c", 8192) for t in members[:3]}
     assert stack.left(done).trunks == members[2:]
     assert stack.left(stack.run_ids) is None
 
@@ -184,7 +184,7 @@ def test_a_model_beyond_memory_is_named_before_any_work(study):
     ):
         plan_sweep(study, Capacity(workers=2, memory=0.24e9), progress=False)
     assert not Store(study).local.exists()
-    giant = (Trunk(width=8192, depth=80, head_dim=128, budgets=(2048,)),)
+    giant = (Trunk.of(width=8192, depth=80, head_dim=128, budgets=(2048,)),)
     with pytest.raises(ModelTooLarge, match="Lower tokens_per_step or the width"):
         stack_trunks(giant, "c", Capacity(workers=64, device="cuda", memory=80e9 / 64))
 
@@ -201,7 +201,7 @@ from scaling.study import Trunk
 from scaling.train.stack import Stack
 corpus = Corpus.load({str(corpus.folder)!r})
 torch.set_num_threads(1)
-stack = Stack([Trunk(width=64, seed=s, budgets=(8192,)) for s in range(8)], corpus, torch.device("cpu"))
+stack = Stack([Trunk.of(width=64, seed=s, budgets=(8192,)) for s in range(8)], corpus, torch.device("cpu"))
 stack.advance(2, lambda _: 0.1)
 kept = stack.fork()
 stack.advance(4, lambda _: 0.1)
@@ -210,7 +210,7 @@ print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     peak = 1024 * int(said)
-    assert 0.9 * peak < stack_bytes(Trunk(width=64, budgets=(8192,)), 8) < 1.5 * peak
+    assert 0.9 * peak < stack_bytes(Trunk.of(width=64, budgets=(8192,)), 8) < 1.5 * peak
 
 
 def test_an_evaluation_pass_shrinks_with_the_vocabulary_and_not_below_a_window():
@@ -220,7 +220,7 @@ def test_an_evaluation_pass_shrinks_with_the_vocabulary_and_not_below_a_window()
     assert [tokens(v, gpu=True) for v in (64, 256, 1024, 50_257)] == [65_536, 65_536, 65_536, 1335]
     assert [tokens(v, gpu=False) for v in (64, 256, 1024, 50_257)] == [4096, 4096, 4096, 1335]
     assert tokens(50_257, gpu=True, context=1024) == 8 * 1025
-    small, large = (Trunk(width=64, budgets=(8192,), vocabulary=v) for v in (256, 50_257))
+    small, large = (Trunk.of(width=64, budgets=(8192,), vocabulary=v) for v in (256, 50_257))
     assert stack_bytes(large, 2) - stack_bytes(small, 2) < 3e9
 
 

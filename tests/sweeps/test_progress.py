@@ -8,7 +8,7 @@ from scaling.sweeps.job import Message
 from scaling.sweeps.progress import Progress
 from scaling.sweeps.stacks import stack_trunks
 
-TRUNKS = tuple(Trunk(width=w, seed=s, budgets=(51_200,)) for w in (16, 32) for s in (0, 1))
+TRUNKS = tuple(Trunk.of(width=w, seed=s, budgets=(51_200,)) for w in (16, 32) for s in (0, 1))
 WIDE, NARROW = stack_trunks(TRUNKS, "c", Capacity())
 
 

@@ -1,7 +1,5 @@
 """An ensemble: models on the same tokens whose mean prediction is a row of its own."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,7 @@ import torch
 from scaling.corpora.sampler import Sampler, held_out_windows
 from scaling.errors import BadValue
 from scaling.records import read_rows
-from scaling.study import Trunk
+from scaling.study import Trunk, identity
 from scaling.sweeps.engines.base import Capacity
 from scaling.sweeps.job import Job, StackSpec
 from scaling.sweeps.stacks import stack_trunks
@@ -17,10 +15,10 @@ from scaling.train.loop import Worker
 from scaling.train.stack import Stack
 
 CPU = torch.device("cpu")
-TRUNK = Trunk(
+TRUNK = Trunk.of(
     width=16, budgets=(4096,), context=32, tokens_per_step=128, warmup_tokens=512, unique_budget=1024, max_epochs=4
 )  # fmt: skip
-MEMBERS = [replace(TRUNK, member=m) for m in range(4)]
+MEMBERS = [TRUNK.but(member=m) for m in range(4)]
 
 
 def written(folder):
@@ -47,9 +45,9 @@ def test_members_start_from_other_weights_and_the_first_is_the_plain_run(corpus)
     first, second = Stack(MEMBERS[:2], corpus, CPU).weights
     assert not torch.equal(first, second)
     assert torch.equal(first, Stack([TRUNK], corpus, CPU).weights[0])
-    ids = {t.trunk_id("corpus") for t in MEMBERS}
-    assert len(ids) == 4 and TRUNK.trunk_id("corpus") in ids
-    assert len({t.config_hash for t in MEMBERS}) == 1
+    ids = {identity.trunk_id(t, "corpus") for t in MEMBERS}
+    assert len(ids) == 4 and identity.trunk_id(TRUNK, "corpus") in ids
+    assert len({identity.config_hash(t) for t in MEMBERS}) == 1
 
 
 def test_ensemble_predicts_with_the_mean_of_the_probabilities(corpus):
@@ -93,7 +91,7 @@ def test_diverged_member_is_in_no_ensemble(corpus, tmp_path):
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_ensemble_stays_in_one_stack(workers):
-    trunks = tuple(replace(t, seed=s) for s in range(3) for t in MEMBERS)
+    trunks = tuple(t.but(seed=s) for s in range(3) for t in MEMBERS)
     stacks = stack_trunks(trunks, "corpus", Capacity(workers=workers))
     where = {t: stack.id for stack in stacks for t in stack.trunks}
     assert sum(len(stack.trunks) for stack in stacks) == 12
@@ -102,4 +100,4 @@ def test_ensemble_stays_in_one_stack(workers):
 
 def test_negative_member_names_the_key():
     with pytest.raises(BadValue, match="member"):
-        replace(TRUNK, member=-1)
+        TRUNK.but(member=-1)

@@ -12,15 +12,15 @@ from scaling.train.gradient import Gradient
 from scaling.train.model import Transformer
 
 CPU = torch.device("cpu")
-TRUNK = Trunk(width=32, budgets=(4096,), context=32, tokens_per_step=128)
+TRUNK = Trunk.of(width=32, budgets=(4096,), context=32, tokens_per_step=128)
 
 
 def gradient(mode: Mode, *, models: slice = slice(None)) -> torch.Tensor:
     """Of three models with no weight at zero, on invented tokens."""
     torch.manual_seed(0)
-    weights = 0.2 * torch.randn(3, count_parameters(TRUNK.shape).total)
-    tokens = torch.randint(TRUNK.vocabulary, (3, 4, 33))
-    return Gradient(Transformer(TRUNK.shape, CPU), weights[models], TRUNK, mode).fill(tokens[models], 0)
+    weights = 0.2 * torch.randn(3, count_parameters(TRUNK.model).total)
+    tokens = torch.randint(TRUNK.model.vocabulary, (3, 4, 33))
+    return Gradient(Transformer(TRUNK.model, CPU), weights[models], TRUNK, mode).fill(tokens[models], 0)
 
 
 def miss(got: torch.Tensor, expected: torch.Tensor) -> float:

@@ -1,7 +1,5 @@
 """Probes and kept weights: asked for by a study, the same after any interruption, and without effect on a run."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -19,10 +17,10 @@ from scaling.train.probes.position import position_groups
 from scaling.train.stack import Stack
 
 CPU = torch.device("cpu")
-TRUNK = Trunk(
+TRUNK = Trunk.of(
     width=16, budgets=(4096, 8192), context=32, tokens_per_step=128, warmup_tokens=512, cooldown=0.5
 )
-TRUNKS = [TRUNK, replace(TRUNK, seed=1, blend=(("code", 0.25), ("prose", 0.75)))]
+TRUNKS = [TRUNK, TRUNK.but(seed=1, blend=(("code", 0.25), ("prose", 0.75)))]
 STUDY = '[defaults]\nbudgets = ["4Ki"]\n[[grid]]\nwidth = 16\n'
 CLOCK = {"seconds", "flops_per_second", "ceiling"}
 
@@ -130,7 +128,7 @@ def test_measurements_are_neither_lost_nor_doubled_where_a_file_of_rows_is_cut_s
 
 
 def test_a_model_that_has_diverged_is_neither_measured_nor_kept(corpus, tmp_path):
-    trunks = [TRUNK, replace(TRUNK, peak_lr=1e38)]
+    trunks = [TRUNK, TRUNK.but(peak_lr=1e38)]
     worker(corpus, tmp_path, trunks, probes=("position",), keep="weights").train()
     done = {row["run_id"] for row in rows(tmp_path, "run") if row["status"] == "done"}
     assert len(done) == 2
@@ -147,7 +145,7 @@ def test_kept_weights_recover_the_loss_of_their_run(corpus, tmp_path):
     worker(corpus, local, keep="weights").train()
     for run in rows(local, "run"):
         weights = load_weights(folder, run["run_id"])
-        assert weights.shape == TRUNK.shape
+        assert weights.shape == TRUNK.model
         stack = Stack([TRUNK], corpus, CPU)
         for name, view in stack.views.items():
             view[0] = torch.from_numpy(weights.matrices[name])

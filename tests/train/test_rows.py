@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import torch
 from scaling.corpora.source import CorpusSource, LanguageSource
 from scaling.corpora.text import build_corpus
 from scaling.records import Asked, Cost, Outcome, Run
-from scaling.study import Trunk
+from scaling.study import Trunk, identity
 from scaling.sweeps.job import Job, StackSpec
 from scaling.train.loop import Worker
 
@@ -30,15 +29,15 @@ def trained(tmp_path):
     torch.set_num_threads(1)
     source = CorpusSource(source="language", train_tokens=2**15, heldout_tokens=2**12, languages=LANGUAGES)
     corpus = build_corpus(source, progress=False)
-    trunk = Trunk(
+    trunk = Trunk.of(
         width=16, budgets=(4096, 8192), context=32, tokens_per_step=128, warmup_tokens=512, cooldown=0.5,
         average_gamma=17, blend=(("brackets", 0.25), ("hops", 0.75)), vocabulary=corpus.vocabulary,
         unique_budget=4096, max_epochs=4,
     )  # fmt: skip
-    trunks = [trunk, replace(trunk, member=1), replace(trunk, peak_lr=1e38)]
+    trunks = [trunk, trunk.but(member=1), trunk.but(peak_lr=1e38)]
     stack = StackSpec(tuple(trunks), corpus.corpus_hash)
     Worker(Job(study="golden", folder=tmp_path, corpus=corpus.folder, stack=stack), corpus).train()
-    files = [tmp_path / "rows" / f"{t.trunk_id(corpus.corpus_hash)}.jsonl" for t in trunks]
+    files = [tmp_path / "rows" / f"{identity.trunk_id(t, corpus.corpus_hash)}.jsonl" for t in trunks]
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 

@@ -1,7 +1,5 @@
 """The training core: a stack is the models alone, a resumed run is the run, and models learn."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,7 @@ import torch.nn.functional as F
 from scaling.corpora.sampler import held_out_windows
 from scaling.flops import ACTIVATIONS, count_parameters
 from scaling.study import Trunk
-from scaling.study.grid import COOLDOWNS, OPTIMIZERS
+from scaling.study.spec import COOLDOWNS, OPTIMIZERS
 from scaling.train import checkpoint
 from scaling.train.model import _norm, initial_weights, layout, matrix_views
 from scaling.train.optim import BETA1, EPSILON, AdamW, orthogonal
@@ -19,9 +17,9 @@ from scaling.train.stack import Stack
 
 CPU = torch.device("cpu")
 TRUNKS = [
-    Trunk(width=16, budgets=(4096,), context=32, tokens_per_step=128, seed=0),
-    Trunk(width=16, budgets=(4096,), context=32, tokens_per_step=128, seed=1, peak_lr=0.01),
-    Trunk(
+    Trunk.of(width=16, budgets=(4096,), context=32, tokens_per_step=128, seed=0),
+    Trunk.of(width=16, budgets=(4096,), context=32, tokens_per_step=128, seed=1, peak_lr=0.01),
+    Trunk.of(
         width=16,
         budgets=(4096,),
         context=32,
@@ -30,7 +28,7 @@ TRUNKS = [
         unique_budget=1024,
         weight_decay=0.1,
     ),
-    Trunk(width=16, budgets=(4096,), context=32, tokens_per_step=128, seed=3, blend=(("code", 1.0),)),
+    Trunk.of(width=16, budgets=(4096,), context=32, tokens_per_step=128, seed=3, blend=(("code", 1.0),)),
 ]
 
 
@@ -51,7 +49,7 @@ def test_each_stacked_run_is_bit_identical_to_the_run_alone_and_resumed(
     corpus, tmp_path, monkeypatch, optimizer, fused_size
 ):
     monkeypatch.setattr("scaling.train.optim.FUSED_SIZE", fused_size)
-    trunks = [replace(t, optimizer=optimizer) for t in TRUNKS]
+    trunks = [t.but(optimizer=optimizer) for t in TRUNKS]
     together = Stack(trunks, corpus, CPU)
     together.advance(100, constant)
     checkpoint.save(tmp_path, 100, together.state(), {})
@@ -93,7 +91,7 @@ def test_branch_leaves_its_trunk_as_it_was(corpus):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_training_beats_the_unigram_entropy_of_its_text(corpus, activation):
     """A model that only learned how often each byte occurs would stop at the unigram entropy."""
-    trunk = Trunk(
+    trunk = Trunk.of(
         width=32, budgets=(65536,), context=32, tokens_per_step=512, warmup_tokens=8192, activation=activation
     )
     stack = Stack([trunk], corpus, CPU)
@@ -134,7 +132,7 @@ def test_half_life_of_the_weights_is_invariant_to_width_batch_and_rate(
 ):
     """Without a gradient, weights that have seen one half-life of tokens are half of what they were."""
     trunks = [
-        Trunk(width=width, context=32, budgets=(8192,), tokens_per_step=tokens_per_step, peak_lr=rate, seed=1,
+        Trunk.of(width=width, context=32, budgets=(8192,), tokens_per_step=tokens_per_step, peak_lr=rate, seed=1,
               optimizer=optimizer, decay_half_life=4096)
         for rate in (0.001, 0.02)
     ]  # fmt: skip
@@ -172,7 +170,7 @@ def test_losses_are_invariant_to_the_windows_of_an_evaluation_pass(corpus, monke
 
 def logit_spread(corpus, monkeypatch, width, optimizer="adamw"):
     """Standard deviation of the logits on held-out text after five steps, the constant of each position taken out."""
-    trunk = Trunk(
+    trunk = Trunk.of(
         width=width,
         optimizer=optimizer,
         budgets=(4096,),
@@ -210,7 +208,7 @@ def test_logits_are_invariant_to_width_under_muon(corpus, monkeypatch):
 
 def residual_size(corpus, monkeypatch, depth):
     """Root mean square of what the blocks have added to the residual stream on held-out text after five steps."""
-    trunk = Trunk(
+    trunk = Trunk.of(
         width=32,
         depth=depth,
         budgets=(4096,),
@@ -242,7 +240,7 @@ def test_residual_stream_is_invariant_to_depth_under_one_rate(corpus, monkeypatc
 
 
 def test_initial_weights_depend_on_their_own_seed_alone():
-    shape = TRUNKS[0].shape
+    shape = TRUNKS[0].model
     assert torch.equal(initial_weights(shape, [3, 7])[1], initial_weights(shape, [7])[0])
     views = matrix_views(initial_weights(shape, [0]), shape)
     for matrix in layout(shape):

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,15 +16,15 @@ import scaling.train.carry_out
 import scaling.train.loop
 from scaling.corpora.corpus import Corpus
 from scaling.records import read_rows
-from scaling.study import Trunk
+from scaling.study import Trunk, identity
 from scaling.sweeps.curve import cooldown_steps
 from scaling.sweeps.job import Job, StackSpec
 from scaling.train.loop import Stopped, Worker
 
-TRUNK = Trunk(
+TRUNK = Trunk.of(
     width=16, budgets=(4096, 8192), context=32, tokens_per_step=128, warmup_tokens=512, cooldown=0.5
 )
-LONGER = replace(TRUNK, budgets=(16_384, 32_768))
+LONGER = TRUNK.but(budgets=(16_384, 32_768))
 CLOCK = {"seconds", "flops_per_second", "ceiling"}
 
 
@@ -55,7 +54,7 @@ def worker(corpus, folder, *trunks, say=lambda _: None):
 
 def written(folder, trunk, corpus, kind="run"):
     """The rows of one trunk, as they stand in its file."""
-    return read_rows(folder / "rows" / f"{trunk.trunk_id(corpus.corpus_hash)}.jsonl", kind)
+    return read_rows(folder / "rows" / f"{identity.trunk_id(trunk, corpus.corpus_hash)}.jsonl", kind)
 
 
 def rows(folder):
@@ -87,7 +86,7 @@ def test_stopped_worker_goes_on_where_it_was(corpus, tmp_path, undisturbed, stop
 
 def test_stopped_stack_of_different_budgets_goes_on_where_it_was(corpus, tmp_path):
     """The second model is not asked for the first budget: that it has no such row is no gap."""
-    trunks = TRUNK, replace(TRUNK, seed=1, budgets=(8192,))
+    trunks = TRUNK, TRUNK.but(seed=1, budgets=(8192,))
     calm, first, second = (worker(corpus, tmp_path / name, *trunks) for name in ("calm", "mixed", "mixed"))
     calm.run(10**9)
     with pytest.raises(Stopped):
@@ -112,7 +111,7 @@ def test_branch_is_resumed_from_its_own_checkpoint(corpus, tmp_path, undisturbed
 @pytest.mark.parametrize("gamma", [0, 17])
 def test_worker_makes_rows_that_are_gone_from_a_state_before_their_branch(corpus, tmp_path, gamma):
     """Stopped at 45 steps, beyond the first branch at 16 of the trunk, of which no row is left."""
-    trunk = replace(TRUNK, budgets=(2048, *TRUNK.budgets), average_gamma=gamma)
+    trunk = TRUNK.but(budgets=(2048, *TRUNK.schedule.budgets), average_gamma=gamma)
     calm, folder = worker(corpus, tmp_path / "calm", trunk), tmp_path / "gone"
     calm.run(10**9)
     first = worker(corpus, folder, trunk)
@@ -128,7 +127,7 @@ def test_worker_makes_rows_that_are_gone_from_a_state_before_their_branch(corpus
 
 
 def test_worker_killed_between_a_checkpoint_and_its_rows_still_measures_that_step(corpus, tmp_path):
-    trunk = replace(TRUNK, average_gamma=17)
+    trunk = TRUNK.but(average_gamma=17)
     calm, folder = worker(corpus, tmp_path / "calm", trunk), tmp_path / "killed"
     calm.run(10**9)
     first = worker(corpus, folder, trunk)
@@ -192,7 +191,7 @@ def test_worker_killed_at_ten_random_moments_writes_the_same_rows_bit_for_bit(co
 def test_a_stack_of_different_budgets_writes_the_rows_of_each_model_alone(corpus, tmp_path, gamma):
     """Rows, averages and learning curves, bit for bit; among the budgets are two of one number of steps."""
     asked = [(4096, 8192), (2048, 8200), (4096,)]
-    trunks = [replace(TRUNK, seed=k, budgets=b, average_gamma=gamma) for k, b in enumerate(asked)]
+    trunks = [TRUNK.but(seed=k, budgets=b, average_gamma=gamma) for k, b in enumerate(asked)]
     both = worker(corpus, tmp_path / "both", *trunks)
     both.run(10**9)
     assert len(both.steps) * 128 * 3 == StackSpec(tuple(trunks), corpus.corpus_hash).tokens
@@ -205,21 +204,21 @@ def test_a_stack_of_different_budgets_writes_the_rows_of_each_model_alone(corpus
         assert [{k: v for k, v in row.items() if k not in CLOCK} for row in with_clock] == rows(
             tmp_path / f"alone{k}"
         )
-        assert len(with_clock) == len(trunk.budgets) + len(trunk.averages())
+        assert len(with_clock) == len(trunk.schedule.budgets) + len(trunk.schedule.averages())
 
 
 def test_a_cooldown_has_a_point_in_its_middle_and_where_the_trunk_would():
-    soon, late = (Trunk(width=16, budgets=(2**20,), warmup_tokens=t) for t in (0, 2**15))
-    assert cooldown_steps(soon, 205, 256) == [230, 256]
-    assert cooldown_steps(soon, 0, 64) == [16, 23, 32, 45, 64]
-    assert cooldown_steps(late, 0, 128) == [64, 91, 128]
-    assert cooldown_steps(soon, 80, 100) == [90, 91, 100]
-    assert cooldown_steps(soon, 0, 1) == [1]
+    soon, late = (Trunk.of(width=16, budgets=(2**20,), warmup_tokens=t) for t in (0, 2**15))
+    assert cooldown_steps(soon.schedule, 205, 256) == [230, 256]
+    assert cooldown_steps(soon.schedule, 0, 64) == [16, 23, 32, 45, 64]
+    assert cooldown_steps(late.schedule, 0, 128) == [64, 91, 128]
+    assert cooldown_steps(soon.schedule, 80, 100) == [90, 91, 100]
+    assert cooldown_steps(soon.schedule, 0, 1) == [1]
 
 
 def test_a_run_has_a_learning_curve_inside_its_cooldown(corpus, tmp_path):
     """A plain cosine run is nothing but cooldown; its curve falls, and an interruption changes none of it."""
-    cosine = replace(TRUNK, cooldown=1.0, cooldown_shape="cosine")
+    cosine = TRUNK.but(cooldown=1.0, cooldown_shape="cosine")
     calm, stopped = (worker(corpus, tmp_path / name, cosine) for name in ("calm", "stopped"))
     calm.run(10**9)
     with pytest.raises(Stopped):
@@ -229,23 +228,23 @@ def test_a_run_has_a_learning_curve_inside_its_cooldown(corpus, tmp_path):
     curve, resumed = (written(tmp_path / name, cosine, corpus, "evaluation") for name in ("calm", "stopped"))
     assert curve == resumed
     for budget, steps in ((4096, [16, 23, 32]), (8192, [16, 23, 32, 45, 64])):
-        mine = [row for row in curve if row["run_id"] == cosine.run_id(corpus.corpus_hash, budget)]
+        mine = [row for row in curve if row["run_id"] == identity.run_id(cosine, corpus.corpus_hash, budget)]
         code = {row["step"]: row["loss"] for row in mine if row["domain"] == "code"}
         assert list(code) == steps
         assert code[steps[-1]] < code[16]
 
 
-WILD = replace(TRUNK, peak_lr=1e38)
+WILD = TRUNK.but(peak_lr=1e38)
 
 
 def test_training_ends_where_every_model_has_diverged_and_their_rows_say_at_which_step(corpus, tmp_path):
-    wild = worker(corpus, tmp_path, WILD, replace(WILD, seed=1))
+    wild = worker(corpus, tmp_path, WILD, WILD.but(seed=1))
     wild.run(10**9)
     assert wild.steps[-1] == 16
     for k in range(2):
         noted = written(tmp_path, wild.trunks[k], corpus)
         assert [row["run_id"] for row in noted] == [
-            wild.trunks[k].run_id(corpus.corpus_hash, b) for b in TRUNK.budgets
+            identity.run_id(wild.trunks[k], corpus.corpus_hash, b) for b in TRUNK.schedule.budgets
         ]
         for row in noted:
             assert row["status"] == "diverged"

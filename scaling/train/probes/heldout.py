@@ -38,7 +38,7 @@ PROBE = HeldOut()
 def final_windows(stack: Stack) -> dict[str, NDArray[np.int64]]:
     """Windows of every domain that has held-out text, whether or not it is trained on."""
     corpus, context = stack.corpus, stack.shape.context
-    blended = {domain for trunk in stack.trunks for domain, share in trunk.blend if share > 0}
+    blended = {domain for trunk in stack.trunks for domain, share in trunk.data.blend if share > 0}
     measured = [
         d for d in sorted(corpus.domains) if d in blended or len(corpus.tokens(d, "heldout")) > context
     ]
@@ -79,13 +79,13 @@ def outcome(losses: Losses, optimal: Losses | None, trunk: Trunk, corpus: Corpus
         corpus: that the windows are of.
         note: why the run diverged, if it did.
     """
-    blend = dict(trunk.blend)
+    blend = dict(trunk.data.blend)
     loss, loss_stderr = blended(blend, losses)
     entropy = excess_stderr = None
     if optimal:
         entropy, _ = blended(blend, optimal)
         _, excess_stderr = blended(blend, {d: losses[d] - best for d, best in optimal.items()})
-    if not note and not loss < np.log(trunk.shape.vocabulary):
+    if not note and not loss < np.log(trunk.model.vocabulary):
         note = f"loss {loss:.3g} at the end is no better than a uniform guess"
     bytes_per_token = sum(
         blend[d] * corpus.bytes_per_token.get(d, 1.0) for d in losses if blend.get(d, 0) > 0

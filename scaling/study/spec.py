@@ -1,0 +1,371 @@
+"""What is asked of one trunk: model, data, optimiser, schedule and stage; and of a study: its trunks and what is kept.
+
+Each key of a study file is a field of one of these specs, so `Trunk.of` takes them flat, as files and jobs write them,
+and a new key is a new field with a default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import Field, dataclass, fields, is_dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import numpy as np
+
+from scaling.corpora.corpus import Corpus
+from scaling.corpora.sampler import Sampler
+from scaling.corpora.source import CorpusSource
+from scaling.corpora.text import build_corpus
+from scaling.errors import CorpusError, UnknownKey, require
+from scaling.flops import Shape
+from scaling.records import check_probes
+from scaling.units import print_count
+
+COOLDOWNS = ("linear", "1-sqrt", "cosine")
+OPTIMIZERS = ("adamw", "muon")
+Stage = Literal["pretrain"]
+"""What training there is; a later stage is one more name here."""
+STAGES = get_args(Stage)
+KEEPS = ("none", "weights")
+"""What may be kept of a finished run beside its rows."""
+
+Tokens = Annotated[int, "tokens"]
+"""A count that a study file may write as "512", "128Ki" or "4M"."""
+Blend = tuple[tuple[str, float], ...]
+"""Share of each domain in the training tokens."""
+ModelSpec = Shape
+"""A model is asked for by its shape alone."""
+
+
+class VocabularyMismatch(CorpusError):
+    """A model and a corpus that do not have the same tokens."""
+
+    model: int
+    corpus: int
+
+    def __str__(self) -> str:
+        return (
+            f"asked for a model of {self.model:,} tokens, but the corpus is written in {self.corpus:,}. "
+            "Give vocabulary under [corpus] only, and models follow it."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """Which tokens a model is trained on.
+
+    Raises:
+        BadValue: a value is out of range.
+    """
+
+    unique_budget: Tokens | None = None
+    """Distinct tokens that may be seen; nothing in TOML, or "all", is the whole corpus."""
+    max_epochs: float = 1.0
+    """How often a domain's tokens may be seen at the most."""
+    blend: Blend = (("code", 0.5), ("prose", 0.5))
+
+    def __post_init__(self) -> None:
+        shares = dict(self.blend).values()
+        even = abs(sum(shares) - 1) < 1e-9 and min(shares, default=-1) >= 0
+        require(
+            self,
+            "data",
+            max_epochs=(self.max_epochs >= 1, "at least 1"),
+            blend=(even, "shares of at least 0 that add up to 1"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimSpec:
+    """How a gradient becomes a step.
+
+    Raises:
+        BadValue: a value is out of range.
+    """
+
+    optimizer: str = "adamw"
+    """Of the matrices inside the blocks, "adamw" or "muon"; embedding and head always take AdamW."""
+    peak_lr: float = 0.004
+    """Learning rate of the matrices at `train.model.BASE_WIDTH`; each matrix has its multiplier."""
+    weight_decay: float = 0.0
+    """Pull of each step towards zero, as a share of the rate (decoupled)."""
+    decay_half_life: Tokens | None = None
+    """The same by tokens, whatever rate, width and batch: at the peak rate weights alone would halve over so
+    many; less as the rate is let down. None is no such pull."""
+    beta2_half_life: Tokens = 16_384
+    """Tokens after which a squared gradient counts half in Adam's second moment."""
+
+    def __post_init__(self) -> None:
+        half_life = self.decay_half_life
+        require(
+            self,
+            "optimiser",
+            optimizer=(self.optimizer in OPTIMIZERS, " or ".join(OPTIMIZERS)),
+            peak_lr=(self.peak_lr > 0, "above 0"),
+            weight_decay=(self.weight_decay >= 0, "at least 0"),
+            beta2_half_life=(self.beta2_half_life > 0, "above 0"),
+            decay_half_life=(half_life is None or half_life > 0, "above 0"),
+        )
+        one = half_life is None or self.weight_decay == 0
+        words = "left out, or weight_decay be 0: each is a decay of its own"
+        require(self, "optimiser", decay_half_life=(one, words))
+
+    def beta2(self, tokens_per_step: int) -> float:
+        """Adam's second-moment decay for each step: half after `beta2_half_life` tokens."""
+        return 0.5 ** (tokens_per_step / self.beta2_half_life)
+
+    def shrinkage(self, tokens_per_step: int) -> float:
+        """Share of the weights that a step at the peak rate takes off, by `decay_half_life`."""
+        half_life = self.decay_half_life
+        return 1 - 0.5 ** (tokens_per_step / half_life) if half_life else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleSpec:
+    """When a trunk's rate rises, where budgets branch from it, and how their rate falls: warm-up, stable, decay (WSD).
+
+    Raises:
+        BadValue: a value is out of range.
+    """
+
+    budgets: tuple[Tokens, ...] = ()
+    """Tokens at which a cooled-down branch ends; at least one."""
+    tokens_per_step: Tokens = 512
+    warmup_tokens: Tokens = 65_536
+    cooldown: float = 0.2
+    """Share of a budget over which the rate falls to zero. With 1 every budget is a run of its own, and "cosine" is
+    then the plain cosine schedule."""
+    cooldown_shape: str = "1-sqrt"
+    average_gamma: float = 0.0
+    """Power of the trunk's running average of weights, measured where the trunk passes a budget; 0 is none."""
+
+    def __post_init__(self) -> None:
+        enough = min(self.budgets, default=0) >= self.tokens_per_step
+        require(self, "schedule", budgets=(bool(self.budgets), "at least one token count"))
+        require(
+            self,
+            "schedule",
+            budgets=(enough, "at least one step of tokens_per_step"),
+            tokens_per_step=(self.tokens_per_step > 0, "above 0"),
+            warmup_tokens=(self.warmup_tokens >= 0, "at least 0"),
+            cooldown=(0 < self.cooldown <= 1, "above 0 and at most 1"),
+            cooldown_shape=(self.cooldown_shape in COOLDOWNS, " or ".join(COOLDOWNS)),
+            average_gamma=(self.average_gamma >= 0, "at least 0"),
+        )
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps over which the rate rises."""
+        return self.warmup_tokens // self.tokens_per_step
+
+    def steps(self, budget: int) -> int:
+        """Whole steps that a budget pays for."""
+        return budget // self.tokens_per_step
+
+    def branch_step(self, budget: int) -> int:
+        """The trunk's step from which a budget's cooldown starts."""
+        return self.steps(budget) - max(1, round(self.cooldown * self.steps(budget)))
+
+    @property
+    def last_step(self) -> int:
+        """The trunk's own last step, from which its largest budget branches."""
+        return max(map(self.branch_step, self.budgets))
+
+    def averages(self) -> tuple[int, ...]:
+        """Budgets that the trunk itself passes, and at which its average is measured."""
+        return tuple(b for b in self.budgets if self.average_gamma and self.steps(b) <= self.last_step)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trunk:
+    """One constant-rate training run and the budgets that branch from it.
+
+    Raises:
+        BadValue: a value is out of range.
+    """
+
+    model: ModelSpec
+    schedule: ScheduleSpec
+    data: DataSpec = DataSpec()
+    optim: OptimSpec = OptimSpec()
+    stage: Stage = "pretrain"
+    seed: int = 0
+    """Of the starting weights, the order of the windows, and which of them a unique budget keeps."""
+    member: int = 0
+    """Another model on the same tokens: its starting weights and order differ, the windows that are kept do not.
+    Trunks that differ in nothing else are an ensemble, and the loss of their mean prediction is a row of its own."""
+
+    def __post_init__(self) -> None:
+        context, unique = self.model.context, self.data.unique_budget
+        require(
+            self,
+            "trunk",
+            stage=(self.stage in STAGES, " or ".join(STAGES)),
+            seed=(self.seed >= 0, "at least 0"),
+            member=(self.member >= 0, "at least 0"),
+        )
+        windows = self.schedule.tokens_per_step % context == 0
+        require(
+            self.schedule, "trunk", tokens_per_step=(windows, f"a positive multiple of context = {context}")
+        )
+        enough = unique is None or unique >= context
+        require(self.data, "trunk", unique_budget=(enough, "at least one window, or 'all'"))
+
+    @classmethod
+    def of(cls, **asked: Any) -> Trunk:
+        """The trunk that these flat keys of a study file ask for; lists, as JSON has them, stand for tuples.
+
+        Raises:
+            UnknownKey: none of its specs has such a key.
+            BadValue: a value is out of range.
+        """
+        known = keys_of(cls)
+        for key in asked:
+            if key not in known:
+                raise UnknownKey("trunk", key, sorted(known))
+        return _build(cls, {key: _tuples(value) for key, value in asked.items()})
+
+    def but(self, **changed: Any) -> Trunk:
+        """The same trunk with other values of some flat keys."""
+        return Trunk.of(**self.flat | changed)
+
+    @property
+    def flat(self) -> dict[str, Any]:
+        """Every key with its value, as `Trunk.of` takes them."""
+        return {field.name: value for field, value in leaves(self)}
+
+    @property
+    def weight_seed(self) -> int:
+        """Of the starting weights; torch reads the lower 32 bits of a seed alone."""
+        mixed = np.random.SeedSequence([self.seed, self.member]).generate_state(1)
+        return int(mixed[0]) if self.member else self.seed
+
+    def sampler(self, corpus: Corpus) -> Sampler:
+        """Which tokens it sees at which step.
+
+        Raises:
+            UnknownDomain, EmptyDomain: the corpus cannot give what the blend asks for.
+        """
+        data, context = self.data, self.model.context
+        windows = self.schedule.tokens_per_step // context
+        return Sampler(corpus, dict(data.blend), context, windows, self.seed, data.unique_budget, self.member)
+
+    @property
+    def stack_key(self) -> Trunk:
+        """What trunks must share to be trained at once; seed, rate, decay, data and budgets may differ."""
+        return replace(
+            self,
+            data=DataSpec(),
+            optim=replace(self.optim, peak_lr=1.0, weight_decay=0.0, decay_half_life=None),
+            schedule=replace(self.schedule, budgets=(self.schedule.tokens_per_step,)),
+            seed=0,
+            member=0,
+        )
+
+    @property
+    def ensemble_key(self) -> Trunk:
+        """What the members of one ensemble share."""
+        return replace(self, member=0)
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        data, optim = self.data, self.optim
+        unique = "" if data.unique_budget is None else f" unique {print_count(data.unique_budget)}"
+        optimizer = "" if optim.optimizer == "adamw" else f" {optim.optimizer}"
+        member = f" member {self.member}" if self.member else ""
+        decay = f" decay {optim.weight_decay:g}" if optim.weight_decay else ""
+        if optim.decay_half_life:
+            decay = f" decay half-life {print_count(optim.decay_half_life)}"
+        shape = f"width {self.model.width} depth {self.model.depth}"
+        return f"{shape} lr {optim.peak_lr:g}{optimizer}{decay}{unique} seed {self.seed}{member}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Everything a study file asks for.
+
+    Raises:
+        BadValue: there is no such thing to keep, or no such probe.
+        VocabularyMismatch: a model's vocabulary is not the corpus's.
+    """
+
+    folder: Path
+    """Holds the study file and the committed rows; its name is the study's."""
+    question: str
+    notebook: str | None
+    corpus: CorpusSource
+    """As written: a path is relative to `folder`."""
+    trunks: tuple[Trunk, ...]
+    keep: str = "none"
+    """Of each finished run beside its rows: "none", or its "weights". No run is another for it."""
+    probes: tuple[str, ...] = ()
+    """What is measured on the way, beside the loss of the learning curve. No run is another for it."""
+
+    def __post_init__(self) -> None:
+        require(self, "study", keep=(self.keep in KEEPS, " or ".join(KEEPS)))
+        check_probes(self.probes)
+        written_in = self.corpus.model_vocabulary
+        for trunk in self.trunks:
+            if trunk.model.vocabulary != written_in:
+                raise VocabularyMismatch(trunk.model.vocabulary, written_in)
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.resolve().name
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    @property
+    def source(self) -> CorpusSource:
+        """The corpus with its path made findable from anywhere."""
+        path, paths = self.corpus.path, tuple(str(self.folder / p) for p in self.corpus.paths)
+        return replace(self.corpus, path=path if path is None else str(self.folder / path), paths=paths)
+
+    def build_corpus(self, *, progress: bool = True) -> Corpus:
+        """The text to train on, as `corpora.build_corpus` makes it."""
+        return build_corpus(self.source, progress=progress)
+
+
+@cache
+def keys_of(kind: Any) -> dict[str, Any]:
+    """The flat keys of a dataclass, those of the dataclasses inside it among them, each with its type."""
+    keys: dict[str, Any] = {}
+    for name, hint in _hints(kind).items():
+        keys |= keys_of(hint) if is_dataclass(hint) else {name: hint}
+    return keys
+
+
+def leaves(asked: Any) -> Iterator[tuple[Field[Any], Any]]:
+    """The fields of a dataclass that are no dataclass themselves, at any depth, with their values."""
+    for field in fields(asked):
+        value = getattr(asked, field.name)
+        if is_dataclass(value):
+            yield from leaves(value)
+        else:
+            yield field, value
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
+def _build(kind: Any, asked: dict[str, Any]) -> Any:
+    """A dataclass, and those inside it, from flat keys."""
+    given: dict[str, Any] = {}
+    for name, hint in _hints(kind).items():
+        if is_dataclass(hint):
+            given[name] = _build(hint, asked)
+        elif name in asked:
+            given[name] = asked[name]
+    return kind(**given)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
