@@ -103,17 +103,20 @@ def sweep(
       scaling sweep runs/quickstart/study.toml --dry-run
     """
     from scaling.study import read_study
-    from scaling.sweeps.job import Asked
+    from scaling.sweeps.engines.base import Asked
+    from scaling.sweeps.engines.local import LocalEngine
     from scaling.sweeps.launch import sweep as run_sweep
     from scaling.sweeps.plan import plan_sweep
 
     wanted = read_study(study)
-    how = Asked(precision=precision, graph=not no_graph, compile=compile, ranks=ranks)
-    common = {"workers": workers, "device": device, "here": here, "progress": not quiet}
+    asked = Asked(
+        workers=workers, device=device, precision=precision, graph=not no_graph, compile=compile, ranks=ranks
+    )
     if dry_run:
-        click.echo(plan_sweep(wanted, asked=how, **common))
+        capacity = LocalEngine().capacity(asked)
+        click.echo(plan_sweep(wanted, capacity, asked, here=here, progress=not quiet))
         return
-    rows = run_sweep(wanted, **common, **asdict(how))
+    rows = run_sweep(wanted, here=here, progress=not quiet, **asdict(asked))
     click.echo(f"{rows.height} runs of {wanted.name} in the store")
 
 
@@ -247,7 +250,7 @@ def runs(ctx: click.Context, root: Path) -> None:
             sum(len(trunk.budgets) for trunk in study.trunks),
             committed.height,
             local.height,
-            (every["status"] == "diverged").sum(),
+            (every.unique("run_id", keep="last")["status"] == "diverged").sum(),
             every["corpus_hash"].n_unique(),
             every["device"].n_unique(),
         )

@@ -14,7 +14,7 @@ LAYERS = (
     ("flops", "laws", "records", "leases"),
     ("corpora",),
     ("study", "published"),
-    ("store",),
+    ("store", "artifacts"),
     ("sweeps", "fitting"),
     ("train", "design", "verdict"),
     ("questions", "charts"),
