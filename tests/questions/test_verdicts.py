@@ -87,6 +87,7 @@ def test_every_question_returns_a_verdict_of_its_folder(name):
     assert isinstance(verdict, Verdict) and verdict.answer in verdict.answers
     folder = ROOM / f"_{verdict.topic}"
     assert {"answer.py", "words.py"} <= {path.name for path in folder.iterdir()}
+    assert (ROOM.parent / "charts" / "verdicts" / f"{verdict.topic}.py").exists()
     assert verdict.evidence and all(isinstance(table, pl.DataFrame) for table in verdict.evidence.values())
     assert verdict.question in str(verdict) and verdict.sentence in verdict.lead
     assert 'class="answer"' in verdict._repr_markdown_() and len(verdict.data_hash) >= 16
