@@ -40,7 +40,7 @@ def flops_per_token(runs: pl.DataFrame) -> Callable[[Any], Any]:
     """
     if missing := [name for name in ("N", "D", "C") if name not in runs.columns]:
         raise MissingColumns(
-            missing, runs.columns, "Where compute is not known, 6ND may stand in: C = 6 * N * D."
+            missing, runs.columns, "Where compute is not known, 6ND may stand in: C = 6.0 * N * D."
         )
     size, spent = runs["N"].to_numpy().astype(float), (runs["C"] / runs["D"]).to_numpy()
     k = max(float(np.median((spent - FLOPS_PER_PARAMETER_TOKEN * size) / np.sqrt(size))), 0.0)

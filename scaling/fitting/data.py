@@ -54,12 +54,13 @@ class TooFewScales(FitError):
     column: str
     found: tuple[float, ...]
     needed: int
+    hint: str = ""
 
     def __str__(self) -> str:
         values = ", ".join(f"{v:g}" for v in self.found)
         return (
             f"{self.law} needs {self.needed} scales of {self.column} or more, but the runs have {len(self.found)} "
-            f"({values}). Train at more values of {self.column}, or hold a parameter still, e.g. fit(..., "
+            f"({values}). {self.hint}Train at more values of {self.column}, or hold a parameter still, e.g. fit(..., "
             "fixed={...})."
         )
 
@@ -291,9 +292,11 @@ def compute(frame: pl.DataFrame) -> tuple[Array, str] | None:
 def numbers_of(frame: pl.DataFrame, name: str) -> Array:
     column = frame[name]
     if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
-        raise BadPredictor(
-            name, len(column), 0, repr(column[0]) if len(column) else "empty", "a column of numbers"
-        )
+        text = column.cast(pl.String, strict=False)
+        bad = text.cast(pl.Float64, strict=False).is_null()
+        row = int(bad.arg_max() or 0)
+        cell = repr(column[row]) if len(column) else "empty"
+        raise BadPredictor(name, int(bad.sum()) or len(column), row, cell, "a column of numbers")
     return column.cast(pl.Float64).to_numpy()
 
 
@@ -346,6 +349,6 @@ def _looks_like_a_count(values: Array) -> bool:
 
 def _hint(missing: list[str], law: Law) -> str:
     if "C" in missing and "C" in law.column_names:
-        return "Count the FLOPs, or say 6ND: runs.with_columns(C=6 * pl.col('N') * pl.col('D'))."
+        return "Count the FLOPs, or say 6ND: runs.with_columns(C=6.0 * pl.col('N') * pl.col('D'))."
     first = missing[0]
     return f"Rename one, e.g. runs.rename({{'your_name': {first!r}}})."
