@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 _HOME = {
     "open_runs": "scaling.store",
     "open_evaluations": "scaling.store",
-    "read_runs": "scaling.store",
+    "read_runs": "scaling.intake",
     "read_study": "scaling.study",
     "sweep": "scaling.sweeps.launch",
     "fit": "scaling.fitting",
@@ -81,8 +81,9 @@ if TYPE_CHECKING:
         forecast,
         profile,
     )
+    from scaling.intake import read_runs
     from scaling.reports import report
-    from scaling.store import open_evaluations, open_runs, read_runs
+    from scaling.store import open_evaluations, open_runs
     from scaling.study import read_study
     from scaling.sweeps.launch import sweep
 

@@ -23,11 +23,11 @@ from typing import Any
 
 import polars as pl
 
-from scaling.errors import MissingColumns, RecordError, StudyError
+from scaling.errors import RecordError, StudyError
+from scaling.intake import read_table
 from scaling.leases import Lease, claim
 from scaling.records import DomainLoss, Evaluation, MissingRuns, Run, UnreadableTable, read_rows
 from scaling.study import Study, difference, read_study
-from scaling.units import UnknownUnit, nats_per_token, parse_count
 
 
 class NotWritten(RecordError):
@@ -268,87 +268,6 @@ def open_evaluations(where: str | Path | Study, *, origin: str | None = None) ->
     if frame.is_empty():
         raise MissingRuns(where, _run_first(store))
     return frame.unique(["run_id", "step", "domain"], keep="last", maintain_order=True)
-
-
-def read_table(path: str | Path) -> pl.DataFrame:
-    """A parquet, CSV or JSON-lines file as a frame.
-
-    Raises:
-        MissingRuns: there is no such file.
-        UnreadableTable: it is cut short, or not what its name says.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingRuns(path, "Check the path.")
-    readers = {
-        ".parquet": _read_parquet,
-        ".csv": pl.read_csv,
-        ".jsonl": pl.read_ndjson,
-        ".ndjson": pl.read_ndjson,
-    }
-    if path.suffix not in readers:
-        raise UnreadableTable(path, f"its name must end in {', '.join(readers)}")
-    try:
-        return readers[path.suffix](path)
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as problem:
-        raise UnreadableTable(path, _first_line(problem)) from None
-
-
-def read_runs(
-    path: str | Path,
-    *,
-    columns: dict[str, str] | None = None,
-    units: dict[str, str] | None = None,
-    n_convention: str | None = None,
-) -> pl.DataFrame:
-    """Anybody's table of runs, brought into the run schema.
-
-    Args:
-        path: a parquet, CSV or JSON-lines file.
-        columns: the schema's name for each of the table's columns that is called otherwise, e.g.
-            `{"params": "N", "tokens": "D", "val_loss": "loss"}`.
-        units: the unit of a column where it is not the schema's: for counts "k", "M", "B", "T"; for `loss`
-            "bits/token", or "bits/byte" where the table has a column `bytes_per_token`.
-        n_convention: what the table's N counts, e.g. "total" or "no embedding"; kept in every row.
-
-    Returns:
-        The table with its columns renamed and in the schema's units, `n_convention` beside them.
-
-    Raises:
-        MissingRuns, UnreadableTable: as `read_table`.
-        MissingColumns: a column named in `columns` or `units` is not in the table.
-        UnknownUnit: a unit that cannot be converted.
-    """
-    frame = read_table(path)
-    columns, units = columns or {}, units or {}
-    if missing := [c for c in columns if c not in frame.columns]:
-        raise MissingColumns(missing, frame.columns, "Left of each colon stands the table's own name.")
-    frame = frame.rename(columns)
-    if missing := [c for c in units if c not in frame.columns]:
-        raise MissingColumns(missing, frame.columns, "Name units by the schema's names.")
-    for column, unit in units.items():
-        frame = frame.with_columns(_converted(frame, column, unit).alias(column))
-    return frame.with_columns(pl.lit(n_convention or "not stated").alias("n_convention"))
-
-
-def _converted(frame: pl.DataFrame, column: str, unit: str) -> pl.Expr:
-    given = pl.col(column).cast(pl.Float64)
-    if unit in ("nats/token", ""):
-        return given
-    if unit == "bits/token":
-        return given * nats_per_token(1.0)
-    if unit == "bits/byte":
-        if "bytes_per_token" not in frame.columns:
-            raise MissingColumns(
-                ["bytes_per_token"], frame.columns, "bits/byte cannot be converted without it."
-            )
-        return given * nats_per_token(1.0) * pl.col("bytes_per_token")
-    try:
-        return given * parse_count(f"1{unit}")
-    except UnknownUnit:
-        raise UnknownUnit(
-            unit, "nats/token, bits/token, bits/byte, and counts in k, M, B, G, T, Ki, Mi, Gi"
-        ) from None
 
 
 def _open_study(store: Store, origin: str | None) -> pl.DataFrame:

@@ -13,7 +13,7 @@ LAYERS = (
     ("units", "files", "show"),
     ("flops", "laws", "records", "leases"),
     ("corpora",),
-    ("study", "published"),
+    ("study", "published", "intake"),
     ("store",),
     ("sweeps", "fitting"),
     ("train", "design", "verdict"),

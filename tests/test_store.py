@@ -8,12 +8,11 @@ import polars as pl
 import pytest
 
 import scaling
-from scaling.errors import MissingColumns, RecordError
+from scaling.errors import RecordError
 from scaling.files import DiskFull
 from scaling.records import DomainLoss, Evaluation, MissingRuns, Run, UnreadableTable, append_rows, read_rows
-from scaling.store import Store, StudyChanged, open_evaluations, open_runs, read_runs
+from scaling.store import Store, StudyChanged, open_evaluations, open_runs
 from scaling.study import read_study
-from scaling.units import UnknownUnit
 
 STUDY = """
 [defaults]
@@ -212,35 +211,6 @@ def test_a_committed_study_that_was_edited_is_refused(store):
             path.unlink()
     with pytest.raises(StudyChanged, match=r'\+.*"seed": 2'):
         Store(read_study(file)).check_unchanged()
-
-
-def test_read_runs_brings_anybodys_table_into_the_schema(tmp_path):
-    pl.DataFrame(
-        {"params": [70, 400], "tokens": [1.4, 0.3], "bpb": [0.7, 0.8], "bytes_per_token": [4.0, 4.0]}
-    ).write_csv(tmp_path / "t.csv")
-    frame = read_runs(
-        tmp_path / "t.csv",
-        columns={"params": "N", "tokens": "D", "bpb": "loss"},
-        units={"N": "M", "D": "T", "loss": "bits/byte"},
-        n_convention="total",
-    )
-    assert frame["N"].to_list() == [70e6, 400e6]
-    assert frame["D"].to_list() == [1.4e12, 0.3e12]
-    assert frame["loss"].to_list() == pytest.approx([0.7 * 4 * 0.693147, 0.8 * 4 * 0.693147])
-    assert frame["n_convention"].unique().to_list() == ["total"]
-
-
-def test_read_runs_names_what_it_cannot_read(tmp_path):
-    (tmp_path / "t.csv").write_text("N,loss\n1,2\n")
-    with pytest.raises(MissingColumns, match="column params asked for, but the table has N, loss"):
-        read_runs(tmp_path / "t.csv", columns={"params": "N"})
-    with pytest.raises(MissingColumns, match="bytes_per_token"):
-        read_runs(tmp_path / "t.csv", units={"loss": "bits/byte"})
-    with pytest.raises(UnknownUnit, match="'furlongs'"):
-        read_runs(tmp_path / "t.csv", units={"N": "furlongs"})
-    (tmp_path / "t.xyz").write_text("")
-    with pytest.raises(UnreadableTable, match="its name must end in"):
-        read_runs(tmp_path / "t.xyz")
 
 
 def test_opening_a_parquet_file_is_invariant_to_how_it_is_named(store):
