@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling.errors import BadOption, MissingColumns, QuestionError
+from scaling.intake.cells import as_dates
 
 
 class ScoresOutOfRange(QuestionError):
@@ -120,6 +121,7 @@ def index(scores: pl.DataFrame, *, anchor: str = "Winogrande", penalty: float = 
 
     Raises:
         MissingColumns: a column that is not there.
+        UnstatedDates: release dates as text in another order than year, month, day.
         ScoresOutOfRange: a score outside [0, 1], or none.
         MissingAnchor: nobody took the anchor.
         LonelyBenchmark: a benchmark with one model.
@@ -130,6 +132,7 @@ def index(scores: pl.DataFrame, *, anchor: str = "Winogrande", penalty: float = 
         a logarithm as they are here.
     """
     _check(scores, ("model", "release_date", "benchmark", "performance"), penalty)
+    scores = scores.with_columns(as_dates(scores["release_date"]))
     grid = _Grid.of(scores)
     for benchmark, count in zip(grid.benchmarks, grid.taken.sum(0), strict=True):
         if count < 2:
@@ -200,7 +203,8 @@ def replay(
     the table, so a model that was tested later counts from its release: the replay knows a little more than people did.
 
     Args:
-        scores: columns model, release_date, benchmark, benchmark_release_date and performance; dates may be text.
+        scores: columns model, release_date, benchmark, benchmark_release_date and performance; dates may be text that
+            says year, month and day in that order.
         dates: ascending, e.g. `month_ends(2023, 2025)`.
         anchor, penalty: as for `index`.
         least_benchmarks: models on fewer are left out of the index, and counted.
@@ -209,7 +213,7 @@ def replay(
     Raises:
         DatesOutOfOrder: dates that do not ascend.
         BadOption: a window or a least number below one, or a date at which too little was public for an index.
-        MissingColumns, ScoresOutOfRange, MissingAnchor: as for `index`.
+        MissingColumns, UnstatedDates, ScoresOutOfRange, MissingAnchor: as for `index`.
     """
     for earlier, later in itertools.pairwise(dates):
         if later <= earlier:
@@ -274,10 +278,6 @@ def _slower(before: float | None, after: float | None) -> bool | None:
     return None if before is None or after is None or before <= 0 else after < before / 2
 
 
-def _date(name: str) -> pl.Expr:
-    return pl.col(name).cast(pl.String).str.replace_all("/", "-").str.to_date("%Y-%m-%d")
-
-
 def _check(scores: pl.DataFrame, columns: tuple[str, ...], penalty: float) -> None:
     missing = [name for name in columns if name not in scores.columns]
     if missing:
@@ -317,7 +317,8 @@ def _dated(scores: pl.DataFrame, penalty: float) -> pl.DataFrame:
     """The columns that a replay reads, checked, dates as dates."""
     columns = ("model", "release_date", "benchmark", "benchmark_release_date", "performance")
     _check(scores, columns, penalty)
-    return scores.select(columns).with_columns(_date("release_date"), _date("benchmark_release_date"))
+    dates = (as_dates(scores[name]) for name in columns if name.endswith("date"))
+    return scores.select(columns).with_columns(dates)
 
 
 def _as_of(
