@@ -22,6 +22,7 @@ _HOME = {
     "open_runs": "scaling.store",
     "open_evaluations": "scaling.store",
     "read_runs": "scaling.intake",
+    "check_runs": "scaling.check",
     "read_study": "scaling.study",
     "sweep": "scaling.sweeps.launch",
     "fit": "scaling.fitting",
@@ -45,6 +46,7 @@ __all__ = [
     "open_runs",
     "open_evaluations",
     "read_runs",
+    "check_runs",
     "read_study",
     "sweep",
     "fit",
@@ -66,6 +68,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from scaling.charts import plot
+    from scaling.check import check_runs
     from scaling.errors import ScalingError
     from scaling.fitting import (
         Comparison,

@@ -6,8 +6,10 @@ Exit status: 0 done, 1 something failed on the way, 2 refused with the reason in
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 try:
     import click
@@ -36,6 +38,19 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+
+def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say how a table of somebody's is read."""
+    for option, words in (
+        ("--units", "The unit of a column, e.g. D=B or loss=perplexity; may be given again."),
+        (
+            "--columns",
+            "The table's own name of a column, and the schema's, e.g. tokens=D; may be given again.",
+        ),
+    ):
+        command = click.option(option, multiple=True, metavar="NAME=VALUE", help=words)(command)
+    return command
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -125,6 +140,7 @@ def sweep(
 @click.option(
     "--where", metavar="SQL", help='Only rows that fulfil a condition on their columns, e.g. "epochs = 1".'
 )
+@_reading
 @click.option(
     "--fixed", multiple=True, metavar="NAME=VALUE", help="Hold a parameter still; may be given again."
 )
@@ -138,15 +154,18 @@ def fit(
     cluster: str,
     origin: str | None,
     where: str | None,
+    columns: tuple[str, ...],
+    units: tuple[str, ...],
     fixed: tuple[str, ...],
     seed: int,
     save: Path | None,
 ) -> None:
-    """Fit a law to RUNS: a study's folder, a parquet or CSV file in the run schema, or published:NAME.
+    """Fit a law to RUNS: a study's folder, a table of anybody's, or published:NAME.
 
     \b
     Example:
       scaling fit runs/quickstart --where "epochs = 1" --law power_mean
+      scaling fit table.csv --columns params=N --columns tokens=D --units D=B
     """
     from scaling import laws, open_runs
     from scaling.fitting import fit as fit_law
@@ -154,7 +173,7 @@ def fit(
 
     held = dict(_assignment(text) for text in fixed)
     law = laws.get(law_name)
-    table = open_runs(runs, origin=origin)
+    table = open_runs(runs, origin=origin, columns=_pairs(columns), units=_pairs(units))
     if where:
         table = select_rows(table, where)
     found = fit_law(
@@ -163,6 +182,24 @@ def fit(
     click.echo(found)
     if save:
         found.save(save)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_reading
+@click.option(
+    "--decimal", type=click.Choice([".", ","]), help="The decimal mark, where the numbers leave it open."
+)
+def check(file: Path, columns: tuple[str, ...], units: tuple[str, ...], decimal: str | None) -> None:
+    """What a FILE of runs is understood to be, what looks wrong in it, and what a fit of it could tell.
+
+    \b
+    Example:
+      scaling check table.csv --columns params=N --columns tokens=D --units D=B
+    """
+    from scaling.check import check_runs
+
+    click.echo(check_runs(file, columns=_pairs(columns), units=_pairs(units), decimal=decimal))
 
 
 @cli.command()
@@ -343,6 +380,14 @@ def fetch(name: str) -> None:
 
     click.echo(f"{fetch_published(name)}; open it with open_runs('published:{name}')")
     click.echo(SOURCES[name].units)
+
+
+def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    """Names and values of options NAME=VALUE; the name may hold a sign of equality, the value not."""
+    for text in texts:
+        if "=" not in text:
+            raise click.BadParameter(f"asked for NAME=VALUE, e.g. tokens=D, but got {text!r}")
+    return {text.rpartition("=")[0]: text.rpartition("=")[2] for text in texts}
 
 
 def _assignment(text: str) -> tuple[str, float]:

@@ -17,13 +17,14 @@ import json
 import os
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from scaling.errors import RecordError, StudyError
+from scaling.errors import BadOption, RecordError, StudyError
 from scaling.intake import read_table
 from scaling.leases import Lease, claim
 from scaling.records import DomainLoss, Evaluation, MissingRuns, Run, UnreadableTable, read_rows
@@ -196,14 +197,17 @@ def open_runs(
     kind: str = "annealed",
     status: str = "done",
     origin: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """Runs that a fit may use, one row each.
 
     Args:
-        where: a study's folder or file, a parquet or CSV file in the run schema, or "published:NAME".
+        where: a study's folder or file, a table of anybody's, or "published:NAME".
         kind: "annealed", "average", "ensemble", "curve" or "all".
         status: "done", "diverged" or "all".
         origin: "committed" or "local" rows only; both by default, this machine's own where both have a run.
+        columns, units: of a table whose names or units are others, as for `read_runs`.
 
     Returns:
         The fields of `records.Run`, `origin`, and for each domain `loss_<domain>`, `loss_stderr_<domain>` and
@@ -211,16 +215,22 @@ def open_runs(
 
     Raises:
         MissingRuns: there are none.
-        UnreadableTable: a file is cut short or not a table.
+        UnreadableTable: a file is cut short or not a table; of a table of somebody's also what `read_runs` raises.
+        BadOption: columns or units of what is in the schema already.
     """
+    table = isinstance(where, str | Path) and Path(where).is_file() and Path(where).suffix != ".toml"
+    if (columns or units) and not table:
+        raise BadOption(
+            "columns" if columns else "units", columns or units, "left out, as only tables need it"
+        )
     if str(where).startswith("published:"):
         from scaling.published import open_published
 
         return open_published(str(where).removeprefix("published:"))
     if isinstance(where, Study):
         frame = _open_study(Store(where), origin)
-    elif Path(where).is_file() and Path(where).suffix != ".toml":
-        frame = read_table(where)
+    elif table:
+        frame = read_table(where, columns=columns, units=units)
     else:
         frame = _open_study(Store(read_study(where)), origin)
     left_out = {}

@@ -16,7 +16,7 @@ LAYERS = (
     ("study", "published", "intake"),
     ("store",),
     ("sweeps", "fitting"),
-    ("train", "design", "verdict"),
+    ("train", "design", "verdict", "check"),
     ("questions", "charts"),
     ("reports", "reproduce"),
     ("__main__",),

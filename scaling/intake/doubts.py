@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -36,12 +37,11 @@ def summary_rows(raw: Raw, frame: pl.DataFrame) -> dict[int, str]:
         frame: the same rows, numbers as numbers.
     """
     numeric = [n for n, kind in frame.schema.items() if kind.is_numeric()]
-    labels = [
-        n for n, kind in raw.frame.schema.items() if kind == pl.String and n not in numeric and n != "kind"
-    ]
+    texts = (n for n, kind in raw.frame.schema.items() if kind == pl.String and n != "kind")
+    called = {n: names_summary(raw.frame[n]) for n in texts}
     out: dict[int, str] = {}
     for row in range(frame.height - 1, 1, -1):
-        called = [(n, raw.frame[n][row]) for n in labels if _is_summary(raw.frame[n][row])]
+        label = next((n for n, said in called.items() if said[row]), None)
         above = frame.select(numeric).head(row)
         values = frame.select(numeric).row(row)
         gaps = [
@@ -49,8 +49,8 @@ def summary_rows(raw: Raw, frame: pl.DataFrame) -> dict[int, str]:
         ]
         alike = [_agrees(above[n], v) for n, v in zip(numeric, values, strict=True) if v is not None]
         known = [a for a in alike if a is not None]
-        if called and (gaps or any(known)):
-            out[row] = f"called {called[0][1]!r} in column {called[0][0]}"
+        if label and (gaps or any(known)):
+            out[row] = f"called {raw.frame[label][row]!r} in column {label}"
         elif row >= 3 and known and all(known) and len(set(known)) == 1 and (len(known) > 1 or gaps):
             out[row] = f"which holds the {known[0]} of the rows above it"
         else:
@@ -58,8 +58,10 @@ def summary_rows(raw: Raw, frame: pl.DataFrame) -> dict[int, str]:
     return out
 
 
-def _is_summary(cell: str | None) -> bool:
-    return cell is not None and cell.strip().lower().rstrip(":.") in _SUMMARIES
+def names_summary(text: pl.Series) -> pl.Series:
+    """Which cells say that their row sums up others: "mean", "Total:"."""
+    words = text.str.strip_chars().str.to_lowercase().str.strip_chars_end(":.")
+    return words.is_in(list(_SUMMARIES)).fill_null(False)
 
 
 def _agrees(above: pl.Series, value: float) -> str | None:
@@ -131,41 +133,45 @@ def _off_six(counts: dict[str, Array]) -> Iterator[Doubt]:
 def _off_surface(counts: dict[str, Array], loss: Array | None) -> Iterator[Doubt]:
     """Counts that a loss goes with only when they are moved by a power of a thousand."""
     predictors = {n: counts[n] for n in ("N", "D") if n in counts} or {
-        n: counts[n] for n in ("C",) if n in counts
+        n: v for n, v in counts.items() if n == "C"
     }
     positive = {n: np.where(v > 0, v, np.nan) for n, v in predictors.items()}
     logs = {n: np.log10(v) for n, v in positive.items() if len(np.unique(v[np.isfinite(v)])) > 2}
-    usable = np.isfinite([*logs.values()]).all(0) if logs else np.zeros(0, bool)
-    if loss is not None and logs:
-        usable &= np.isfinite(loss) & (loss > 0)
     width = 1 + len(logs) + len(logs) * (len(logs) + 1) // 2
-    if loss is None or not logs or usable.sum() < 2 * width:
+    usable = np.zeros(0, bool)
+    if loss is not None and logs:
+        usable = np.isfinite([*logs.values()]).all(0) & np.isfinite(loss) & (loss > 0)
+        if {"D", "unique_tokens"} <= set(counts):  # text repeated often is another surface
+            usable &= ~(counts["D"] > 4.0 * counts["unique_tokens"])
+    if loss is None or usable.sum() < 2 * width:
         for name, values in counts.items():
             yield from _off_by_gap(name, values)
         return
-    z, y = np.stack([*logs.values()], 1)[usable], np.log(loss[usable])
+    z, y, where = np.stack([*logs.values()], 1)[usable], np.log(loss[usable]), np.flatnonzero(usable)
+    for j, power, rows in _slips(z, y):
+        name = [*logs][j]
+        words = f"the loss goes with that of the other rows when {name} is multiplied by 1e{power}"
+        yield Doubt(name, tuple(where[list(rows)].tolist()), words)
+
+
+def _slips(z: Array, y: Array) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+    """Columns of z, and by how much rows have to be moved along them to meet the surface that the others lie on."""
     center, spread = np.median(z, 0), np.maximum(np.subtract(*np.quantile(z, [0.9, 0.1], axis=0)), 0.1)
     surface = _trimmed((z - center) / spread, y)
     miss = np.abs(y - _design((z - center) / spread) @ surface)
     scale = max(1.5 * float(np.median(miss)), 1e-4)
-    stray = miss > max(8.0 * scale, 0.05)
-    low, high = (f(z[~stray], axis=0) for f in (np.min, np.max)) if (~stray).any() else (center, center)
-    best: dict[tuple[str, int], NDArray[np.bool_]] = {}
-    taken = ~stray
-    for power in _UNITS:
-        for j, name in enumerate(logs):
-            moved = z.copy()
-            moved[:, j] += power
-            fits = np.abs(y - _design((moved - center) / spread) @ surface) < max(3.0 * scale, 0.03)
-            inside = (moved[:, j] > low[j] - 0.5) & (moved[:, j] < high[j] + 0.5)
-            apart = np.abs(z[:, j] - center[j]) > np.abs(moved[:, j] - center[j])
-            best[name, power] = ~taken & fits & inside & apart
-            taken |= best[name, power]
-    where = np.flatnonzero(usable)
-    for (name, power), mask in best.items():
-        if rows := _few(mask):
-            words = f"the loss goes with that of the other rows when {name} is multiplied by 1e{power}"
-            yield Doubt(name, tuple(where[list(rows)].tolist()), words)
+    left = miss > max(8.0 * scale, 0.05)
+    low, high = z[~left].min(0) - 0.5, z[~left].max(0) + 0.5
+    meets: dict[tuple[int, int], NDArray[np.bool_]] = {}
+    for j, power in itertools.product(range(z.shape[1]), _UNITS):
+        moved = z + power * (np.arange(z.shape[1]) == j)
+        fits = np.abs(y - _design((moved - center) / spread) @ surface) < max(3.0 * scale, 0.03)
+        meets[j, power] = left & fits & (moved[:, j] > low[j]) & (moved[:, j] < high[j])
+    by_rows = sorted(meets.items(), key=lambda item: -item[1].sum())
+    for (j, power), mask in by_rows:  # one slip explains as many rows as it can
+        if rows := _few(mask & left):
+            left[list(rows)] = False
+            yield j, power, rows
 
 
 def _design(z: Array) -> Array:

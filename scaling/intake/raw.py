@@ -81,7 +81,9 @@ def table_of(source: str, names: Sequence[object], columns: Sequence[Sequence[An
     Raises:
         ColumnTwice: two of one name.
     """
-    clean = [" ".join(str(name).replace("\ufeff", "").split()) for name in names]
+    clean = [
+        " ".join(str(name).replace("\ufeff", "").split()) or f"Unnamed: {i}" for i, name in enumerate(names)
+    ]
     for i, name in enumerate(clean):
         if name in clean[:i]:
             places = tuple(f"column {j + 1}" for j, other in enumerate(clean) if other == name)
@@ -147,14 +149,13 @@ def without_index(raw: Raw) -> Raw:
     frame, notes = raw.frame, []
     for name in frame.columns:
         values = frame[name]
-        if name and not name.startswith(("Unnamed: ", "__index_level_")):
+        if not name.startswith(("Unnamed: ", "__index_level_")):
             continue
         if values.dtype == pl.String and is_missing(values).all():
             frame = frame.drop(name)
             continue
-        counted = values.cast(pl.Float64, strict=False)
-        plain = (counted == pl.Series(range(len(values)))).all() and counted.null_count() == 0
-        if plain or (name != "" and counted.null_count() == 0):
+        counted = values.cast(pl.Int64, strict=False)
+        if counted.null_count() == 0 and counted.n_unique() == len(counted):
             frame = frame.drop(name)
             notes.append(f"left out: a column without a name that numbers the rows ({values[0]}, …)")
         else:

@@ -33,11 +33,11 @@ from scaling.intake.convert import (
     unit_in_name,
     unit_of,
 )
-from scaling.intake.doubts import Doubt, doubts, summary_rows
+from scaling.intake.doubts import Doubt, doubts, names_summary, summary_rows
 from scaling.intake.formats import read_file
 from scaling.intake.frames import of_frame
-from scaling.intake.raw import ColumnTwice, Raw
-from scaling.intake.trackers import STEPS
+from scaling.intake.raw import ColumnTwice, NotATable, Raw
+from scaling.intake.trackers import STEPS, is_held_out
 from scaling.laws import LAWS, describe
 from scaling.records import Evaluation, Run
 
@@ -156,6 +156,8 @@ def understand(
     """What a table is understood to be; arguments and errors as of `read_runs`."""
     raw = read_file(path) if isinstance(path, str | Path) else of_frame(path)
     units = dict(units or {})
+    if raw.frame.is_empty():
+        raise NotATable(raw.source, "it has no rows", "Write a row for each run below the names.")
     raw, names = _renamed(raw, dict(columns or {}), units)
     if missing := [c for c in units if c not in raw.frame.columns]:
         raise MissingColumns(missing, raw.frame.columns, "Name units by the schema's names.")
@@ -173,7 +175,7 @@ def understand(
         raw, frame = raw.without(summaries).noting(*words), frame[kept]
     frame = frame.with_columns(converted(frame, c, u).alias(c) for c, u in chosen.items())
     if raw.log and "loss" in frame.columns and 0 < (empty := frame["loss"].null_count()) < frame.height:
-        words = f"left out: {empty} of {frame.height} rows, steps that log no loss"
+        words = f"left out: {empty} of {frame.height} rows, which log no loss"
         gone = np.flatnonzero(frame["loss"].is_null().to_numpy()).tolist()
         raw, frame = raw.without(gone).noting(words), frame.filter(pl.col("loss").is_not_null())
     notes = (*raw.notes, *_absent(raw, frame))
@@ -225,16 +227,6 @@ def _renamed(raw: Raw, columns: dict[str, str], units: Mapping[str, str]) -> tup
     return dataclasses.replace(raw, frame=raw.frame.rename(renamed)), {
         new: own for own, new in renamed.items()
     }
-
-
-HELD_OUT = ("val_loss", "eval_loss", "valid_loss", "validation_loss", "test_loss", "dev_loss", "heldout_loss")
-_PLACES = ("val", "eval", "valid", "validation", "test", "dev", "heldout", "held_out")
-
-
-def is_held_out(name: str) -> bool:
-    """Whether a tracker's metric is a held-out loss by its name: val_loss, eval/loss, metrics.validation_loss."""
-    parts = name.lower().replace(".", "/").split("/")
-    return parts[-1] in HELD_OUT or (parts[-1] == "loss" and len(parts) > 1 and parts[-2] in _PLACES)
 
 
 def _with_loss(raw: Raw) -> Raw:
@@ -320,6 +312,7 @@ def _typed(raw: Raw, chosen: Mapping[str, Unit | str], decimal: str | None) -> t
         text = frame[column]
         mark = decimal or mark_of_column(text, table, loss=is_loss(column), source=raw.source)
         values, bad = as_numbers(text, mark)
+        bad &= ~names_summary(text)
         empty = is_missing(text)
         if not bad.any():
             if not empty.all() or column in needed:

@@ -19,6 +19,16 @@ from scaling.intake.cells import is_missing
 from scaling.intake.raw import NotATable, Raw, flattened, rows_of
 
 STEPS = ("step", "_step", "global_step", "Step", "trainer/global_step", "iteration", "iter")
+_HELD_OUT = (
+    "val_loss",
+    "eval_loss",
+    "valid_loss",
+    "validation_loss",
+    "test_loss",
+    "dev_loss",
+    "heldout_loss",
+)
+_HELD_OUT_PLACES = ("val", "eval", "valid", "validation", "test", "dev", "heldout", "held_out")
 _RUNS = ("run", "name", "Run", "Name", "run_id", "Run ID", "run_name", "seed")
 _CLOCKS = (
     "timestamp",
@@ -153,6 +163,14 @@ def _with_status(raw: Raw) -> Raw:
     return raw.noting(*notes, frame=frame)
 
 
+def is_held_out(name: str) -> bool:
+    """Whether a tracker's metric is a held-out loss by its name: val_loss, eval/loss, metrics.validation_loss."""
+    parts = name.lower().replace(".", "/").split("/")
+    return parts[-1] in _HELD_OUT or (
+        parts[-1] == "loss" and len(parts) > 1 and parts[-2] in _HELD_OUT_PLACES
+    )
+
+
 # --- files of their own ------------------------------------------------------------------------------
 
 
@@ -198,7 +216,9 @@ def of_summary(path: Path, document: Mapping[str, Any]) -> Raw:
             row = _row_of(yaml.safe_load(config.read_text()) or {}) | row
     if path.parent.name == "files":
         row = {"name": path.parent.parent.name} | row
-    return _with_status(Raw(path.name, "one run's summary", rows_of(path.name, [row]), notes=tuple(notes)))
+    return _with_status(
+        Raw(path.name, "one run's summary", rows_of(path.name, [row]), notes=tuple(notes), log=True)
+    )
 
 
 def _row_of(document: Mapping[str, Any]) -> dict[str, Any]:
