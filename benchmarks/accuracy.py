@@ -1,4 +1,4 @@
-"""How near a fit comes: published fits found again, and published learning curves extrapolated.
+"""How near a fit comes: published fits made again, and published learning curves extrapolated.
 
     SCALING_PUBLISHED=DIR python benchmarks/accuracy.py             # about a minute
     SCALING_PUBLISHED=DIR python benchmarks/accuracy.py --part extrapolation
@@ -104,10 +104,10 @@ def _data_constrained() -> list[Row]:
         ["data-constrained", "L(6.34e9, 242e9, 25e9)", "2.2256440889984477", f"{value:.16f}"],
         ["", "R² of the published constants", "0.77220", f"{repetition_r2(15.387756, 5.309743):.5f}"],
     ]
-    for found, words in ((within, "R_D, R_N up to 20"), (beyond, "R_D, R_N anywhere")):
-        R_D, R_N = found.params["R_D"], found.params["R_N"]
-        ours = f"{R_D:.2f}, {R_N:.2f}; {repetition_r2(R_D, R_N):.5f}; {found.objective:.7f}"
-        theirs = "15.39, 5.31; 0.77220; 0.0158259" if found is within else ""
+    for fitted, words in ((within, "R_D, R_N up to 20"), (beyond, "R_D, R_N anywhere")):
+        R_D, R_N = fitted.params["R_D"], fitted.params["R_N"]
+        ours = f"{R_D:.2f}, {R_N:.2f}; {repetition_r2(R_D, R_N):.5f}; {fitted.objective:.7f}"
+        theirs = "15.39, 5.31; 0.77220; 0.0158259" if fitted is within else ""
         rows.append(["", f"{words}; R²; objective", theirs, ours])
     return rows
 
@@ -124,11 +124,11 @@ def _schedules() -> list[Row]:
 
 def _overtraining() -> list[Row]:
     runs = open_published("overtraining").filter(dataset="rpj")
-    found = overtraining_fit()
+    fitted = overtraining_fit()
     rows = []
     for name, theirs in (("rpj-open_lm_1b-32.0", "0.71 %"), ("rpj-open_lm_7b-1.0", "0.73 %")):
         one = runs.filter(name=name)
-        miss = overtraining(one["C"][0], one["M"][0], **found.params) / one["loss"][0] - 1.0
+        miss = overtraining(one["C"][0], one["M"][0], **fitted.params) / one["loss"][0] - 1.0
         rows.append(
             [
                 "over-training, C4 loss" if not rows else "",
@@ -144,20 +144,20 @@ def _ladder() -> list[Row]:
     large = open_published("ladder").filter(name="peteish13_eval_final")
     rows = []
     for law in (chinchilla, power_mean):
-        found = ladder_fit(law)
-        value = float(law(large["N"][0], large["D"][0], **found.params))
+        fitted = ladder_fit(law)
+        value = float(law(large["N"][0], large["D"][0], **fitted.params))
         measured = large["loss"][0]
         rows.append([
-            "model ladder" if not rows else "", f"C4 loss at 13B by {found.name} (measured {measured:.4f})", "2.3444",
+            "model ladder" if not rows else "", f"C4 loss at 13B by {fitted.name} (measured {measured:.4f})", "2.3444",
             f"{value:.4f}",
         ])  # fmt: skip
     return rows
 
 
 def _mixtures() -> list[Row]:
-    test, found = open_published("mixtures").filter(size="1B"), mixture_fit()
-    shares = describe(found.law).column_names
-    predicted = found.law(*(test[c].to_numpy() for c in shares), **found.params)
+    test, fitted = open_published("mixtures").filter(size="1B"), mixture_fit()
+    shares = describe(fitted.law).column_names
+    predicted = fitted.law(*(test[c].to_numpy() for c in shares), **fitted.params)
     rank = float(np.corrcoef(_ranks(predicted), _ranks(test["loss"].to_numpy()))[0, 1])
     return [["mixtures, 1M to 1B", "rank correlation, Pile-CC loss", "at least 0.87", f"{rank:.3f}"]]
 
@@ -174,11 +174,11 @@ def learning_curves() -> tuple[list[Row], list[Row]]:
     misses = []
     for name, law in RIVALS.items():
         law = along(law, "seen_examples")
-        found = [
+        missed = [
             _miss(law(_scale(unseen), **fit(law, seen, bootstrap=0).params), unseen)
             for _, seen, unseen in curves
         ]
-        misses.append([name, *_mean_and_median(found, image)])
+        misses.append([name, *_mean_and_median(missed, image)])
     ends = [_held(seen, unseen) for _, seen, unseen in curves]
     misses.append(["extrapolate", *_mean_and_median([miss for miss, _ in ends], image)])
     inside = []
@@ -239,7 +239,7 @@ def _folder() -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Published fits found again, and curves extrapolated.")
+    parser = argparse.ArgumentParser(description="Published fits made again, and curves extrapolated.")
     parser.add_argument("--part", choices=["published", "extrapolation"], help="one part alone")
     options = parser.parse_args()
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"

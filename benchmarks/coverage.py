@@ -276,13 +276,13 @@ PUBLISHED: dict[str, Callable[[], Iterator[Split]]] = {
 
 def score(split: Split, seed: int) -> tuple[Score, Score]:
     """Of one fit, without and with the law's miss beyond its runs."""
-    found = fit(split.law, split.runs, bootstrap=DRAWS, seed=seed)
+    fitted = fit(split.law, split.runs, bootstrap=DRAWS, seed=seed)
     columns = {c: split.unseen[c].to_numpy() for c in describe(split.law).column_names}
     loss = split.unseen["loss"].to_numpy()
     scores = []
     for discrepancy in (False, True):
         bands = [
-            found.predict(level=level, new_run=True, discrepancy=discrepancy, **columns) for level in LEVELS
+            fitted.predict(level=level, new_run=True, discrepancy=discrepancy, **columns) for level in LEVELS
         ]
         middle = bands[1]
         scores.append(Score(

@@ -29,7 +29,9 @@ import numpy as np  # noqa: E402
 import polars as pl  # noqa: E402
 
 from scaling.fitting.data import read  # noqa: E402
-from scaling.fitting.estimate import bootstrap_draws, fit, minimise, prepare  # noqa: E402
+from scaling.fitting.estimate import bootstrap_refits, fit  # noqa: E402
+from scaling.fitting.minimum import minimise, pose  # noqa: E402
+from scaling.fitting.options import Options  # noqa: E402
 from scaling.fitting.parallel import cores  # noqa: E402
 from scaling.fitting.resample import bootstrap_weights, clusters  # noqa: E402
 from scaling.laws import chinchilla, describe  # noqa: E402
@@ -37,10 +39,7 @@ from scaling.show import table  # noqa: E402
 
 DELTA = 1e-3
 DRAWS = 4000
-SETTINGS = {
-    "objective": "huber_log", "delta": DELTA, "quantile": 0.5, "fixed": {}, "bounds": {}, "priors": {},
-    "target": "loss", "stderr": "loss_stderr",
-}  # fmt: skip
+OPTIONS = Options(delta=DELTA)
 PARAMETERS = ("A", "B", "E", "alpha", "beta")
 GRID = list(
     itertools.product(
@@ -113,21 +112,19 @@ def our_bootstrap(
     law: Callable[..., Any], points: pl.DataFrame, draws: int = DRAWS, times: int = 3, processes: int = 1
 ) -> tuple[float, np.ndarray]:
     """Seconds for the refits alone, and their objectives."""
-    problem, data = prepare(describe(law), points, SETTINGS)
-    problem, solution, _ = minimise(problem, {}, 0)
-    best = solution.parameters[np.argmin(solution.value)]
-    groups = clusters(data, "rows")
+    problem, data = pose(describe(law), points, OPTIONS)
+    minimum, groups = minimise(problem, OPTIONS), clusters(data, "rows")
 
     def refits() -> np.ndarray:
-        found = bootstrap_draws(problem, best, groups, draws, 0, processes=processes)
-        return np.concatenate([one.value for one in found])
+        blocks = bootstrap_refits(minimum, groups, draws, OPTIONS, processes=processes)
+        return np.concatenate([one.value for one in blocks])
 
     return best_of(refits, times)
 
 
 def same_weights(points: pl.DataFrame) -> np.ndarray:
     """The weights of those draws in the order of the points, for the rivals."""
-    data = read(describe(chinchilla), points)
+    data = read(describe(chinchilla).columns, points)
     (weights,) = bootstrap_weights(clusters(data, "rows"), data.weights, draws=DRAWS, seed=0, chunk=DRAWS)
     unsorted = np.empty_like(weights)
     unsorted[:, data.order] = weights
@@ -137,9 +134,14 @@ def same_weights(points: pl.DataFrame) -> np.ndarray:
 def bench_point(points: pl.DataFrame, starts: int) -> list[list[str]]:
     from scipy.optimize import minimize
 
-    seconds, found = best_of(lambda: fit(chinchilla, points, bootstrap=0))
+    seconds, fitted = best_of(lambda: fit(chinchilla, points, bootstrap=0))
     rows = [
-        ["point fit, scaling.fit", f"{seconds:.3f}", "", f"objective {found.objective:.12f}, {found.starts}"]
+        [
+            "point fit, scaling.fit",
+            f"{seconds:.3f}",
+            "",
+            f"objective {fitted.objective:.12f}, {fitted.starts}",
+        ]
     ]
     rival, ones = Rival(points), np.ones(len(points))
     picked = [GRID[i] for i in np.random.default_rng(0).choice(len(GRID), starts, replace=False)]
@@ -161,7 +163,7 @@ def bench_point(points: pl.DataFrame, starts: int) -> list[list[str]]:
 
     part, values = timed(grid)
     whole = part * len(GRID) / starts
-    reached = sum(v <= found.objective * (1 + 1e-6) for v in values)
+    reached = sum(v <= fitted.objective * (1 + 1e-6) for v in values)
     words = f"{starts} of {len(GRID)} starts timed; {reached} of them at the minimum"
     return [*rows, ["point fit, L-BFGS-B grid", f"{whole:.0f}", f"{whole / seconds:.0f}×", words]]
 
@@ -177,7 +179,7 @@ def bench_bootstrap(points: pl.DataFrame, scipy_refits: int, lmfit_refits: int) 
     start = np.array([6.169, 7.670, 0.5973, 0.3473, 0.3672])
 
     def scipy_loop(jacobian: bool) -> np.ndarray:
-        found = []
+        costs = []
         for w in weights[:scipy_refits]:
             rows = np.repeat(np.arange(len(w)), w.astype(int))
 
@@ -189,8 +191,8 @@ def bench_bootstrap(points: pl.DataFrame, scipy_refits: int, lmfit_refits: int) 
 
             jac: Any = slope if jacobian else "2-point"
             result = least_squares(miss, start, jac=jac, loss="huber", f_scale=DELTA, x_scale="jac")
-            found.append(rival.cost(result.x, w))
-        return np.array(found)
+            costs.append(rival.cost(result.x, w))
+        return np.array(costs)
 
     part, scipy_values = timed(lambda: scipy_loop(True))
     analytic = part * DRAWS / scipy_refits

@@ -31,17 +31,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scaling.corpora.corpus import Corpus
 from scaling.corpora.sampler import held_out_windows
-from scaling.corpora.text import Corpus, build_corpus
+from scaling.corpora.text import build_corpus
 from scaling.flops import MLP_RATIO, Shape, count_flops, count_parameters, ladder
 from scaling.study import Trunk, read_study
+from scaling.sweeps.cost import models_at_once, passes_and_bytes, tokens_to_train
+from scaling.sweeps.curve import FINAL_WINDOWS, cooldown_steps, curve_steps, curve_windows
+from scaling.sweeps.engines.base import Capacity
 from scaling.sweeps.job import Mode
 from scaling.sweeps.launch import sweep
-from scaling.sweeps.pack import models_at_once, pack_trunks, passes_and_bytes, tokens_to_train
-from scaling.train.curve import cooldown_steps, curve_steps, curve_windows
-from scaling.train.loop import FINAL_WINDOWS, device_name, product_ceiling
+from scaling.sweeps.stacks import stack_trunks
+from scaling.train.carry_out import keep_pages
+from scaling.train.loop import device_name, product_ceiling
 from scaling.train.stack import Stack
-from scaling.train.worker import keep_pages
 
 STUDY = Path(__file__).parents[1] / "runs" / "quickstart"
 WIDTHS = (32, 64, 128, 256)
@@ -215,11 +218,11 @@ def grid_hours(turns: int) -> list[tuple[str, str, str]]:
     trunks = tuple(t for t in study.trunks if t.unique_budget is None)
     points = sum(len(t.budgets) for t in trunks)
     seconds = dict.fromkeys(("rival", "trunk"), 0.0)
-    alone, stacked, measured = [], [], 0.0  # seconds of every pack
+    alone, stacked, measured = [], [], 0.0  # seconds of every stack
     for width in sorted({t.width for t in trunks}):
         mine = tuple(t for t in trunks if t.width == width)
-        packs = pack_trunks(mine, "", WORKERS, gpu=False)
-        sizes = sorted({1} | {len(p.trunks) for p in packs})
+        stacks = stack_trunks(mine, "", Capacity(workers=WORKERS))
+        sizes = sorted({1} | {len(s.trunks) for s in stacks})
         contenders = {"rival": Timed("rival", width, threads=2)} | {
             str(k): Timed("ours", width, models=k, processes=WORKERS) for k in sizes
         }
@@ -242,8 +245,8 @@ def grid_hours(turns: int) -> list[tuple[str, str, str]]:
             return tokens_to_train(trunk) // trunk.tokens_per_step * step[str(models)], looks  # noqa: B023
 
         alone += [sum(spent(t, 1)) for t in mine]
-        stacked += [sum(spent(p.trunks[0], len(p.trunks))) for p in packs]
-        measured += sum(spent(p.trunks[0], len(p.trunks))[1] for p in packs)
+        stacked += [sum(spent(s.trunks[0], len(s.trunks))) for s in stacks]
+        measured += sum(spent(s.trunks[0], len(s.trunks))[1] for s in stacks)
     seconds |= {"workers": makespan(alone), "stacked": makespan(stacked)}
     rate = {name: 3600 * points / spent for name, spent in seconds.items()}
     return [
@@ -264,10 +267,10 @@ def grid_hours(turns: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def makespan(packs: list[float]) -> float:
+def makespan(stacks: list[float]) -> float:
     """Seconds until the last of the workers is done, the longest stacks dealt out first."""
     busy = [0.0] * WORKERS
-    for seconds in sorted(packs, reverse=True):
+    for seconds in sorted(stacks, reverse=True):
         heapq.heapreplace(busy, busy[0] + seconds)
     return max(busy)
 

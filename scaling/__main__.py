@@ -17,8 +17,7 @@ except ImportError:
     sys.exit("scaling: the command line needs click and rich. Add them with pip install 'scaling[cli]'.")
 
 from scaling import __version__
-from scaling.errors import MissingPackage, ScalingError
-from scaling.sweeps.launch import WorkersFailed
+from scaling.errors import ScalingError
 
 EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -30,6 +29,10 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except ScalingError as problem:
+            from scaling.sweeps.launch import (
+                WorkersFailed,  # here, because a page of help does without polars
+            )
+
             click.echo(f"scaling: {problem}", err=True)
             ctx.exit(EXIT_FAILED if isinstance(problem, WorkersFailed) else EXIT_REFUSED)
         except (KeyboardInterrupt, click.Abort):
@@ -40,20 +43,21 @@ class _Commands(click.Group):
         return list(self.commands)
 
 
+PATH = click.Path(path_type=Path)
+SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
+
+
 def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say how a table of somebody's is read."""
     for option, words in (
         ("--units", "The unit of a column, e.g. D=B or loss=perplexity; may be given again."),
-        (
-            "--columns",
-            "The table's own name of a column, and the schema's, e.g. tokens=D; may be given again.",
-        ),
+        ("--columns", "A column's own name, and the schema's, e.g. tokens=D; may be given again."),
     ):
         command = click.option(option, multiple=True, metavar="NAME=VALUE", help=words)(command)
     return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings=SETTINGS)
 @click.version_option(__version__)
 def cli() -> None:
     """Train many small language models, fit scaling laws to them, and report what the fits can and cannot tell.
@@ -65,7 +69,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("study", type=click.Path(path_type=Path))
+@click.argument("study", type=PATH)
 @click.option(
     "--workers", type=click.IntRange(1), help="Stacks at once.  [default: one for each core, or each GPU]"
 )
@@ -110,55 +114,45 @@ def sweep(
       scaling sweep runs/quickstart/study.toml --dry-run
     """
     from scaling.study import read_study
-    from scaling.sweeps.job import Asked
+    from scaling.sweeps.engines.base import Asked
+    from scaling.sweeps.engines.local import LocalEngine
     from scaling.sweeps.launch import sweep as run_sweep
     from scaling.sweeps.plan import plan_sweep
 
     wanted = read_study(study)
-    how = Asked(precision=precision, graph=not no_graph, compile=compile, ranks=ranks)
-    common = {"workers": workers, "device": device, "here": here, "progress": not quiet}
+    asked = Asked(
+        workers=workers, device=device, precision=precision, graph=not no_graph, compile=compile, ranks=ranks
+    )
     if dry_run:
-        click.echo(plan_sweep(wanted, asked=how, **common))
+        capacity = LocalEngine().capacity(asked)
+        click.echo(plan_sweep(wanted, capacity, asked, here=here, progress=not quiet))
         return
-    rows = run_sweep(wanted, **common, **asdict(how))
+    rows = run_sweep(wanted, here=here, progress=not quiet, **asdict(asked))
     click.echo(f"{rows.height} runs of {wanted.name} in the store")
 
 
 @cli.command()
-@click.argument("runs", type=str)
-@click.option(
-    "--law", "law_name", default="chinchilla", show_default=True, help="A function of scaling.laws."
-)
-@click.option("--objective", default="huber_log", show_default=True)
-@click.option(
-    "--bootstrap", type=click.IntRange(0), default=1000, show_default=True, help="Refits; 0 for none."
-)
-@click.option(
-    "--cluster", default="auto", show_default=True, help='What is resampled together: a column, or "rows".'
-)
+@click.argument("runs")
+@click.option("--law", "law_name", default="chinchilla", help="A function of scaling.laws.")
+@click.option("--objective", default="huber_log")
+@click.option("--bootstrap", type=click.IntRange(0), default=1000, help="Refits; 0 for none.")
+@click.option("--cluster", default="auto", help='What is resampled together: a column, or "rows".')
 @click.option("--origin", type=click.Choice(["committed", "local"]), help="Only rows that were made there.")
-@click.option(
-    "--where", metavar="SQL", help='Only rows that fulfil a condition on their columns, e.g. "epochs = 1".'
-)
+@click.option("--where", metavar="SQL", help='Only rows that fulfil a condition, e.g. "epochs = 1".')
 @_reading
-@click.option(
-    "--fixed", multiple=True, metavar="NAME=VALUE", help="Hold a parameter still; may be given again."
-)
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--save", type=click.Path(path_type=Path), help="Write the fit as JSON.")
+@click.option("--fixed", multiple=True, metavar="NAME=VALUE", help="Hold a parameter; may be given again.")
+@click.option("--seed", type=int, default=0)
+@click.option("--save", type=PATH, help="Write the fit as JSON.")
 def fit(
     runs: str,
     law_name: str,
-    objective: str,
-    bootstrap: int,
-    cluster: str,
     origin: str | None,
     where: str | None,
     columns: tuple[str, ...],
     units: tuple[str, ...],
     fixed: tuple[str, ...],
-    seed: int,
     save: Path | None,
+    **options: Any,
 ) -> None:
     """Fit a law to RUNS: a study's folder, a table of anybody's, or published:NAME.
 
@@ -171,24 +165,20 @@ def fit(
     from scaling.fitting import fit as fit_law
     from scaling.store import select_rows
 
-    held = dict(_assignment(text) for text in fixed)
+    held = dict(map(_assignment, fixed))
     law = laws.get(law_name)
     table = open_runs(runs, origin=origin, columns=_pairs(columns), units=_pairs(units))
-    if where:
-        table = select_rows(table, where)
-    found = fit_law(
-        law, table, objective=objective, bootstrap=bootstrap, cluster=cluster, fixed=held or None, seed=seed
-    )
-    click.echo(found)
+    fitted = fit_law(law, select_rows(table, where) if where else table, fixed=held or None, **options)
+    click.echo(fitted)
     if save:
-        found.save(save)
+        fitted.save(save)
 
 
 @cli.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @_reading
 @click.option(
-    "--decimal", type=click.Choice([".", ","]), help="The decimal mark, where the numbers leave it open."
+    "--decimal", type=click.Choice([".", ","]), help="The decimal mark, where numbers leave it open."
 )
 def check(file: Path, columns: tuple[str, ...], units: tuple[str, ...], decimal: str | None) -> None:
     """What a FILE of runs is understood to be, what looks wrong in it, and what a fit of it could tell.
@@ -204,7 +194,7 @@ def check(file: Path, columns: tuple[str, ...], units: tuple[str, ...], decimal:
 
 @cli.command()
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
+@click.option("--out", type=PATH, default=Path("reports"))
 def report(name: str, out: Path) -> None:
     """Execute a notebook and write it as one HTML file that opens offline.
 
@@ -225,19 +215,13 @@ def report(name: str, out: Path) -> None:
 
 @cli.command()
 @click.argument("inputs")
-@click.option(
-    "--draws", type=click.IntRange(100), default=200_000, show_default=True, help="Of the Monte Carlo."
-)
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option(
-    "--law", "fitted", type=click.Path(path_type=Path), help="A saved fit that says what repeats cost."
-)
-@click.option("--by", type=float, default=2030.0, show_default=True, help="The year that is asked about.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("reports/wall.html"), show_default=True)
+@click.option("--draws", type=click.IntRange(100), default=200_000, help="Of the Monte Carlo.")
+@click.option("--seed", type=int, default=0)
+@click.option("--law", type=PATH, help="A saved fit that says what repeats cost.")
+@click.option("--by", type=float, default=2030.0, help="The year that is asked about.")
+@click.option("--out", type=PATH, default=Path("reports/wall.html"))
 @click.option("--no-report", is_flag=True, help="Print the verdict, and write nothing.")
-def wall(
-    inputs: str, draws: int, seed: int, fitted: Path | None, by: float, out: Path, no_report: bool
-) -> None:
+def wall(inputs: str, draws: int, seed: int, law: Path | None, by: float, out: Path, no_report: bool) -> None:
     """When demand for text reaches its stock, from INPUTS: a scenario of the suite or a TOML file.
 
     Prints the verdict, and writes it with every input and its source as one HTML file, beside it the notebook.
@@ -248,46 +232,34 @@ def wall(
     """
     from scaling.fitting import Fit
     from scaling.questions import read_inputs
-    from scaling.questions import wall as find_wall
+    from scaling.questions import wall as forecast
+    from scaling.questions._wall.scenario import scenarios
+    from scaling.reports import report as write_report
+    from scaling.reports import write_notebook
 
-    given, law = read_inputs(inputs), Fit.load(fitted) if fitted else None
-    found = find_wall(given, draws=draws, seed=seed, law=law)
-    click.echo(found.describe(by))
+    given = read_inputs(inputs)
+    click.echo(str(forecast(given, draws=draws, seed=seed, law=Fit.load(law) if law else None, by=by)))
     if no_report:
         return
-    from scaling.questions._wall.inputs import scenarios
-    from scaling.reports import report as write_report
-
     where = inputs if inputs in scenarios() else str(Path(inputs).resolve())
-    fit_there = f", law=Fit.load({str(fitted.resolve())!r})" if fitted else ""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    _write_notebook(
+    with_law = f", law=Fit.load({str(law.resolve())!r})" if law else ""
+    write_notebook(
         out.with_suffix(".ipynb"),
         "# When is the data wall?",
-        "from scaling.fitting import Fit\nfrom scaling.charts import live\nfrom scaling.charts.wall import data_wall\n"
-        "from scaling.questions import read_inputs, wall\n\nlive.enable()\n"
+        "from scaling.charts import live, plot\n"
+        "from scaling.fitting import Fit\nfrom scaling.questions import read_inputs, wall\n\nlive.enable()\n"
         f"inputs = read_inputs({where!r})\n"
-        f"found = wall(inputs, draws={draws}, seed={seed}{fit_there})\nverdict = found.verdict(by={by:g})",
+        f"verdict = wall(inputs, draws={draws}, seed={seed}{with_law}, by={by:g})",
         "verdict.lead",
-        f"data_wall(found.sample, found.law, start=inputs.start, by={by:g})",
-        "found",
-        "verdict.doubts",
+        "plot(verdict)",
         "inputs",
+        "verdict",
     )
     write_report(out.stem, notebooks=out.parent, out=out.parent)
 
 
-def _write_notebook(path: Path, title: str, *cells: str) -> None:
-    try:
-        import nbformat
-        from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-    except ImportError:
-        raise MissingPackage("nbformat", "notebooks") from None
-    nbformat.write(new_notebook(cells=[new_markdown_cell(title), *map(new_code_cell, cells)]), path)
-
-
 @cli.group(invoke_without_command=True)
-@click.option("--root", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+@click.option("--root", type=PATH, default=Path("runs"))
 @click.pass_context
 def runs(ctx: click.Context, root: Path) -> None:
     """What the store has: a line for each study.
@@ -298,34 +270,31 @@ def runs(ctx: click.Context, root: Path) -> None:
     """
     if ctx.invoked_subcommand:
         return
-    from rich.console import Console
-    from rich.table import Table
-
+    from scaling.show import table
     from scaling.store import Store, ceiling_share, studies
 
     columns = ("study", "asked", "committed", "local", "diverged", "corpora", "machines", "of ceiling")
-    table = Table(*columns, box=None, pad_edge=False, padding=(0, 1, 0, 0))  # 80 columns hold it
-    table.columns[0].no_wrap = True
+    lines = []
     for study in studies(root):
         store = Store(study)
         committed, local = store.rows("run", "committed"), store.rows("run", "local")
         every = committed.vstack(local)
-        table.add_row(
-            study.name,
-            str(sum(len(t.budgets) for t in study.trunks)),
-            str(committed.height),
-            str(local.height),
-            str((every["status"] == "diverged").sum()),
-            str(every["corpus_hash"].n_unique()),
-            str(every["device"].n_unique()),
-            "" if (share := ceiling_share(every)) is None else f"{share:.0%}",
+        counts = (
+            sum(len(trunk.budgets) for trunk in study.trunks),
+            committed.height,
+            local.height,
+            (every["status"] == "diverged").sum(),
+            every["corpus_hash"].n_unique(),
+            every["device"].n_unique(),
         )
-    Console().print(table)
+        share = ceiling_share(every)
+        lines.append([study.name, *map(str, counts), "" if share is None else f"{share:.0%}"])
+    click.echo(table(columns, lines))
     click.echo("Of ceiling: FLOP/s that the runs reached, over those of a plain matrix product; the median.")
 
 
 @runs.command()
-@click.argument("study", type=click.Path(path_type=Path))
+@click.argument("study", type=PATH)
 def commit(study: Path) -> None:
     """Compact this machine's rows of a STUDY into its folder, to be committed.
 
@@ -386,7 +355,7 @@ def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
     """Names and values of options NAME=VALUE; the name may hold a sign of equality, the value not."""
     for text in texts:
         if "=" not in text:
-            raise click.BadParameter(f"asked for NAME=VALUE, e.g. tokens=D, but got {text!r}")
+            raise click.BadParameter(f"{text!r} was given, but it must be NAME=VALUE, e.g. tokens=D")
     return {text.rpartition("=")[0]: text.rpartition("=")[2] for text in texts}
 
 
@@ -397,7 +366,7 @@ def _assignment(text: str) -> tuple[str, float]:
             raise ValueError
         return name, float(value)
     except ValueError:
-        raise click.BadParameter(f"asked for NAME=VALUE, e.g. E=1.69, but found {text!r}") from None
+        raise click.BadParameter(f"{text!r} was given, but it must be NAME=VALUE, e.g. E=1.69") from None
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
     ScalingError
     ├── MissingPackage   a package of an extra that is not installed
     ├── BadOption        an option of a call that cannot be carried out
+    ├── FileError        a file that could not be written or fetched
     ├── RecordError      a row, a table or a file that cannot be read as runs
     ├── StudyError       a study file that cannot be carried out
     ├── CorpusError      text that cannot be found or cut as asked
@@ -21,6 +22,7 @@ The command line prints that on one line and exits with 2.
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, dataclass_transform
@@ -56,6 +58,17 @@ class MissingPackage(ScalingError):
         return f"this needs {self.package}, which is not installed. Add it with pip install 'scaling[{self.extra}]'."
 
 
+def check_installed(extra: str, *packages: str) -> None:
+    """Refuse what needs a package of an extra that is not installed, before any work.
+
+    Raises:
+        MissingPackage: the first that is not.
+    """
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise MissingPackage(package, extra)
+
+
 class BadOption(ScalingError):
     """An option of a fit that cannot be carried out."""
 
@@ -65,6 +78,10 @@ class BadOption(ScalingError):
 
     def __str__(self) -> str:
         return f"{self.option}={self.given!r} was asked for, but it must be {self.wanted}. Change it in the call."
+
+
+class FileError(ScalingError):
+    """A file that could not be written or fetched."""
 
 
 class RecordError(ScalingError):

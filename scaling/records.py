@@ -7,18 +7,14 @@ one line cut short, which every reader passes over.
 from __future__ import annotations
 
 import dataclasses
-import errno
 import json
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from scaling.errors import RecordError
-from scaling.files import DiskFull
+from scaling.files import naming_a_full_disk
 
 
 class MissingRuns(RecordError):
@@ -39,9 +35,6 @@ class UnreadableTable(RecordError):
 
     def __str__(self) -> str:
         return f"{self.path} cannot be read as a table ({self.reason}). Restore it from a copy, or write it again."
-
-
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,25 +195,6 @@ def append_rows(path: Path, *rows: dict[str, Any]) -> None:
             except OSError:
                 file.truncate(size)
                 raise
-
-
-@contextmanager
-def naming_a_full_disk(what: str, path: Path) -> Iterator[None]:
-    """Turn the system's word for a full disk, a quota or a file beyond its limit into `DiskFull`.
-
-    Args:
-        what: is being written, in words.
-        path: the file; what is free where it lies is said too.
-    """
-    try:
-        yield
-    except OSError as problem:
-        if problem.errno not in _NO_ROOM:
-            raise
-        there = next(p for p in (path, *path.parents) if p.exists())
-        raise DiskFull(
-            what, path, os.strerror(problem.errno).lower(), shutil.disk_usage(there).free
-        ) from problem
 
 
 def read_rows(path: Path, kind: str) -> list[dict[str, Any]]:

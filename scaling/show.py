@@ -72,51 +72,34 @@ def _plain(value: float, error: float) -> bool:
     return max(abs(value), error) < 1e6 and (error >= 1e-5 or value == 0)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text, the first aligned left and the others right."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = []
-    for row in [header, *rows]:
-        cells = [
-            cell.ljust(w) if i == 0 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    """The same as a plain HTML table."""
-    head = "".join(f"<th>{escape(h)}</th>" for h in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows)
-    return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 @dataclass(frozen=True)
 class Table:
-    """Columns of text that print, and that have an HTML form."""
+    """Columns of text that print, the first aligned left and the others right, and that have an HTML form."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"{self.caption}\n{table(self.header, self.rows)}"
-            if self.caption
-            else table(self.header, self.rows)
-        )
+        lines = [self.caption] if self.caption else []
+        widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
+        for first, *others in (self.header, *self.rows):
+            cells = [first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]
+            lines.append("  ".join(cells).rstrip())
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return html_table(self.header, self.rows, self.caption)
+        head = "".join(f"<th>{escape(h)}</th>" for h in self.header)
+        body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in self.rows)
+        caption = f"<caption>{escape(self.caption)}</caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 class Shown:
-    """What knows its parts, lines of text and tables, prints them and has their HTML."""
+    """What knows its parts, lines of text and tables, prints them and has their HTML.
+
+    A dataclass that is shown so is made with `repr=False`.
+    """
 
     def shown(self) -> Iterable[str | Table]:
         """The parts from top to bottom."""
@@ -140,11 +123,38 @@ class Interval:
     low: Any
     high: Any
     level: float
+    """Share inside; 0.8 leaves a tenth on either side."""
+
+    @classmethod
+    def over(cls, draws: NDArray[Any], level: float) -> Interval:
+        """Median and percentile interval over draws, which are the first axis."""
+        low, median, high = np.quantile(draws, tails(level), axis=0)
+        return cls(median, low, high, level)
 
     def words(self, form: Callable[[float], str], index: Any = ()) -> str:
         """One of them and its interval, 85k [61k, 112k]; without a spread the number alone."""
         median, low, high = (float(np.asarray(ends)[index]) for ends in (self.median, self.low, self.high))
         return form(median) if low == high else f"{form(median)} [{form(low)}, {form(high)}]"
+
+
+def tails(level: float) -> tuple[float, float, float]:
+    """The quantiles at the lower end, in the middle and at the upper end of a two-sided interval."""
+    return (1.0 - level) / 2.0, 0.5, (1.0 + level) / 2.0
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text without a caption."""
+    return str(Table(header, rows))
+
+
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
+    """The same as a plain HTML table."""
+    return Table(header, rows, caption)._repr_html_()
+
+
+def escape(text: str) -> str:
+    """The text with the three characters that HTML takes for its own written out."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def weighted_rms(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

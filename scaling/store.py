@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import types
 import typing
 from collections.abc import Mapping
@@ -25,20 +24,11 @@ from typing import Any
 import polars as pl
 
 from scaling.errors import BadOption, RecordError, StudyError
+from scaling.files import written_whole
 from scaling.intake import read_table
 from scaling.leases import Lease, claim
 from scaling.records import DomainLoss, Evaluation, MissingRuns, Run, UnreadableTable, read_rows
 from scaling.study import Study, difference, read_study
-
-
-class NotWritten(RecordError):
-    """A file that could not be written whole; what was there before is."""
-
-    path: str | Path
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.path} could not be written ({self.reason}). Free some space and try again."
 
 
 class BadCondition(RecordError):
@@ -125,8 +115,8 @@ class Store:
 
     def remember_study(self) -> None:
         """Note what is being asked, before the first row."""
-        self.local.mkdir(parents=True, exist_ok=True)
-        _write_aside(self.local / "asked", lambda path: path.write_text(self.study.asked))
+        with written_whole(self.local / "asked", "the study") as scratch:
+            scratch.write_text(self.study.asked)
 
     # --- rows --------------------------------------------------------------------------------------
 
@@ -175,12 +165,10 @@ class Store:
                 ["run_id", "step", "domain"] if kind == "evaluation" else ["corpus_hash", "N", "D", "run_id"]
             )
             table = pl.concat([kept, self.rows(kind, "local")]).sort(order)
-            _write_aside(
-                self.study.folder / name,
-                lambda path, table=table: table.write_parquet(
-                    path, compression="zstd", compression_level=19, metadata={"asked": self.study.asked}
-                ),
-            )
+            with written_whole(self.study.folder / name, "rows") as scratch:
+                table.write_parquet(
+                    scratch, compression="zstd", compression_level=19, metadata={"asked": self.study.asked}
+                )
             total = table.height if kind == "run" else total
         return total, local.height
 
@@ -328,18 +316,6 @@ def _metadata(path: Path) -> dict[str, str]:
 
 def _first_line(problem: BaseException) -> str:
     return (str(problem) or type(problem).__name__).splitlines()[0]
-
-
-def _write_aside(path: Path, write: typing.Callable[[Path], Any]) -> None:
-    """Write to a file beside the target, then rename: the target is whole at every moment."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(scratch)
-        scratch.rename(path)
-    except OSError as problem:
-        raise NotWritten(path, str(problem)) from problem
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def studies(root: str | Path = "runs") -> list[Study]:

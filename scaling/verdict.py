@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from scaling import show
+from scaling.errors import BadOption, QuestionError
+from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
 from scaling.units import print_count
+
+
+class UnknownAnswer(QuestionError):
+    """An answer that is none of those a question may have."""
+
+    topic: str
+    answer: str
+    answers: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.topic} was answered with {self.answer!r}, but it may be answered with "
+            f"{', '.join(map(repr, self.answers))} alone. Answer with one of these."
+        )
+
 
 GPT2_PARAMETERS = 124e6
 """The smallest GPT-2, embeddings included: Radford et al. 2019, as released."""
@@ -30,15 +51,27 @@ class Prose(str):
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A number with its interval."""
+class Estimate(show.Interval):
+    """A number with its interval and its unit."""
 
-    value: float
-    low: float
-    high: float
-    level: float
-    """Share of the two-sided interval."""
     unit: str
+
+    @property
+    def value(self) -> float:
+        """The number itself."""
+        return self.median
+
+    @staticmethod
+    def of(draws: NDArray[np.float64], level: float, unit: str, *, method: Any = "linear") -> Estimate:
+        """Median and central interval of draws; `method` as for `numpy.quantile`, "nearest" where some are infinite."""
+        middle, low, high = np.quantile(draws, [0.5, 0.5 - level / 2, 0.5 + level / 2], method=method)
+        return Estimate(float(middle), float(low), float(high), level, unit)
+
+    @staticmethod
+    def of_share(part: float, whole: float, level: float) -> Estimate:
+        """Percent that a part is of the independent trials, with the interval of Jeffreys' prior."""
+        low, high = 100 * share_ends(part, whole, level)
+        return Estimate(100 * part / whole, float(low), float(high), level, "%")
 
     def __str__(self) -> str:
         if self.high - self.low < 1e-5 * abs(self.value):  # ends that differ in no digit that is shown
@@ -62,9 +95,10 @@ class Reach:
 
     @staticmethod
     def of(runs: pl.DataFrame) -> Reach:
-        """From the columns params_total (or N) and C."""
+        """From the columns params_total (or N) and C (or 6 N D)."""
         size = runs["params_total" if "params_total" in runs.columns else "N"].to_numpy()
-        return Reach(int(size.min()), int(size.max()), float(runs["C"].to_numpy().max()))
+        spent = runs["C"] if "C" in runs.columns else FLOPS_PER_PARAMETER_TOKEN * runs["N"] * runs["D"]
+        return Reach(int(size.min()), int(size.max()), float(spent.to_numpy().max()))
 
     @property
     def decades_to_gpt2(self) -> float:
@@ -86,18 +120,22 @@ def _apart(decades: float, digits: int) -> str:
     return f"{abs(decades):.{digits}f} decades {'below' if decades > 0 else 'above'}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Verdict:
     """The answer to a question, and how sure."""
 
     question: str
+    topic: str
+    """The question's short name, by which its folder and its figure are known: "plateau"."""
+    answers: tuple[str, ...]
+    """Every answer that the question may have."""
     answer: str
-    """One of a closed set for each question."""
+    """One of them."""
     sentence: str
     """The answer in Markdown, for a reader who stops here."""
     numbers: dict[str, Estimate]
-    evidence: pl.DataFrame
-    """The table that the sentence rests on."""
+    evidence: dict[str, pl.DataFrame]
+    """The tables that the sentence rests on, by name."""
     would_change: tuple[str, ...]
     """What would have to be seen for another answer."""
     next_runs: tuple[str, ...] = ()
@@ -108,6 +146,10 @@ class Verdict:
     """None where the answer rests on no runs."""
     data_hash: str
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.answer not in self.answers:
+            raise UnknownAnswer(self.topic, self.answer, self.answers)
 
     @property
     def lead(self) -> Prose:
@@ -124,17 +166,60 @@ class Verdict:
             lines.append(f"- **Size.** All of this rests on {self.reach}.")
         return Prose("\n".join(lines))
 
+    @property
+    def details(self) -> Sequence[show.Table | str]:
+        """What a question prints below its numbers."""
+        return ()
+
     def __str__(self) -> str:
-        plain = self.sentence.replace("**", "")
         numbers = [f"  {name}: {number}" for name, number in self.numbers.items()]
         rests = [] if self.reach is None else [f"rests on {self.reach}"]
-        return "\n".join([self.question, plain, *numbers, *rests])
+        lines = [self.question, self.sentence.replace("**", ""), *numbers, *rests]
+        return "\n\n".join(["\n".join(lines), *map(str, self.details)])
 
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
         rows = "\n".join(f"| {name} | {number} |" for name, number in self.numbers.items())
-        return f"{self.lead}\n\n| | |\n|---|---|\n{rows}\n\n{self.doubts}"
+        details = [part if isinstance(part, str) else part._repr_html_() for part in self.details]
+        return "\n\n".join([self.lead, f"| | |\n|---|---|\n{rows}", *details, self.doubts])
+
+
+def hash_of(*parts: Any) -> str:
+    """A short hash of what an answer rests on; of a table whatever the order of its rows."""
+    said = [p.sort(p.columns).write_csv() if isinstance(p, pl.DataFrame) else repr(p) for p in parts]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
+
+
+def share_ends(part: float, whole: float, level: float) -> np.ndarray:
+    """Ends of the interval of a share, given so many of so many independent trials and Jeffreys' prior, shape (2,)."""
+    from scipy.special import betaincinv
+
+    ends: np.ndarray = betaincinv(part + 0.5, whole - part + 0.5, [0.5 - level / 2, 0.5 + level / 2])
+    return ends
+
+
+def check_level(level: float) -> None:
+    """Raises BadOption unless a level lies between 0 and 1."""
+    if not 0 < level < 1:
+        raise BadOption("level", level, "between 0 and 1, e.g. 0.8")
+
+
+def check_prior(prior: tuple[float, float]) -> None:
+    """Raises BadOption unless a prior is two ascending probabilities."""
+    if not 0 < prior[0] <= prior[1] < 1:
+        raise BadOption("prior", prior, "two ascending probabilities between 0 and 1")
+
+
+def posterior_odds(factor: float, prior: tuple[float, float]) -> Estimate:
+    """A Bayes factor times the odds of a prior: in the middle, and at the prior's two ends."""
+    low, high = (p / (1 - p) for p in prior)
+    return Estimate(factor * math.sqrt(low * high), factor * low, factor * high, 1.0, "to 1")
+
+
+def capitalised(words: str) -> str:
+    """The same with a capital first; all other letters as they are."""
+    return words[:1].upper() + words[1:]
 
 
 def percent(value: float, digits: int = 2) -> str:

@@ -1,4 +1,4 @@
-"""Fixtures that several rooms share."""
+"""Fixtures that several rooms share; each imports what it needs, so that a bare machine with torch collects tests."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import itertools
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
 import numpy as np
-import polars as pl
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from scaling.corpora.text import Corpus, CorpusSource, build_corpus
+from scaling.corpora.corpus import Corpus
+from scaling.corpora.source import CorpusSource
+from scaling.corpora.text import build_corpus
 from scaling.flops import Shape, count_flops, count_parameters
 from scaling.laws import chinchilla
-from scaling.reports import report
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +64,8 @@ def corpus(library: Path) -> Corpus:
 @pytest.fixture(scope="session")
 def ladder() -> pl.DataFrame:
     """Invented runs of a ladder of widths whose law is known: 5 sizes, 6 budgets, 2 seeds, costs as counted."""
+    import polars as pl
+
     generator, rows = np.random.default_rng(0), []
     truth = {"E": 0.9, "A": 14.0, "B": 150.0, "alpha": 0.28, "beta": 0.36}
     for width, seed in itertools.product((16, 32, 48, 64, 96), (0, 1)):
@@ -84,23 +88,26 @@ from scaling.laws import chinchilla, kaplan
 from scaling.charts import live, plot, results
 from scaling.charts import print as paper
 runs = pl.read_parquet("ladder.parquet")
-found = fit(chinchilla, runs, bootstrap=200)
+fitted = fit(chinchilla, runs, bootstrap=200)
 live.enable()
 # %%
-plot(found, runs)
+plot(fitted, runs)
 # %%
-results.residuals(found, runs)
+results.residuals(fitted, runs)
 # %%
 plot(compare([chinchilla, kaplan], runs))
 # %%
-paper.loss_against_compute(found, runs)
+paper.loss_against_compute(fitted, runs)
 # %%
-found"""
+fitted"""
 
 
 @pytest.fixture(scope="session")
 def notebook_folder(tmp_path_factory: pytest.TempPathFactory, ladder: pl.DataFrame) -> Path:
     """A folder with one notebook, "ladder": three charts, a print figure, a table, formulas."""
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
     folder = tmp_path_factory.mktemp("notebooks")
     ladder.write_parquet(folder / "ladder.parquet")
     title = new_markdown_cell(
@@ -114,4 +121,6 @@ def notebook_folder(tmp_path_factory: pytest.TempPathFactory, ladder: pl.DataFra
 @pytest.fixture(scope="session")
 def made_report(notebook_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The HTML of that notebook, executed once for all tests that read it."""
+    from scaling.reports import report
+
     return report("ladder", notebooks=notebook_folder, out=tmp_path_factory.mktemp("reports"))

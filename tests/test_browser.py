@@ -17,7 +17,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from scaling.charts import live, plot
-from scaling.charts.wall import data_wall
+from scaling.charts.verdicts.wall import data_wall
 from scaling.fitting import compare, fit
 from scaling.laws import chinchilla, kaplan
 from scaling.questions import read_inputs, wall

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import scaling.store
 import scaling.study
 from scaling.__main__ import cli
-from scaling.questions._wall.inputs import SCENARIOS
+from scaling.questions._wall.scenario import SCENARIOS
 
 RUNS = Path(__file__).parents[1] / "runs"
 
@@ -176,7 +176,7 @@ def test_wall_prints_the_verdict_and_writes_the_report(tmp_path):
     assert result.exit_code == 0, result.output
     assert "When is the data wall?" in result.output and "2,000 draws, seed 3" in result.output
     page = out.read_text()
-    assert "Common Crawl" in page and "months that each lever buys" in page
+    assert "Common Crawl" in page and "months that each intervention gains" in page
     assert out.with_suffix(".ipynb").exists()
 
 

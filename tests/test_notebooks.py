@@ -1,5 +1,7 @@
 """Every committed notebook runs from top to bottom, from committed runs alone, into a report."""
 
+import ast
+import json
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,26 @@ def test_notebook_makes_its_report(name, tmp_path, monkeypatch, capsys):
     assert "scaling-chart" in html
     assert html.count("if (!window.vegaEmbed)") == 1  # the bundle is there, once
     assert html.count("<h2") >= 2
+
+
+def cells(name):
+    """Kind and source of each cell, and what it printed."""
+    return [
+        (cell["cell_type"], "".join(cell["source"]), cell.get("outputs", []))
+        for cell in json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())["cells"]
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in NOTEBOOKS.glob("*.ipynb")))
+def test_notebook_asks_defines_nothing_and_ends_with_its_verdict(name):
+    """The question is the title; functions and files that are private stay in the suite; nothing is printed yet."""
+    every = cells(name)
+    assert every[0][0] == "markdown" and every[0][1].startswith("# ") and every[0][1].rstrip().endswith("?")
+    codes = [source for kind, source, _ in every if kind == "code"]
+    assert not any(outputs for _, _, outputs in every)
+    assert codes[-1].strip() == "verdict" and sum(code.strip() == "verdict" for code in codes) == 1
+    for code in codes:
+        for node in ast.walk(ast.parse(code.replace("%%capture", "#"))):
+            assert not isinstance(node, ast.FunctionDef | ast.ClassDef)
+            if isinstance(node, ast.ImportFrom):
+                assert not any(part.startswith("_") for part in (node.module or "").split("."))

@@ -10,6 +10,7 @@ import pytest
 import scaling
 
 HEAVY = {"torch", "altair", "matplotlib", "nbconvert", "lmfit", "polars", "scipy", "rich", "click"}
+HEAVY |= {"pooch", "platformdirs", "requests"}
 
 
 def modules_after(statement):

@@ -1,9 +1,9 @@
 """Published results: the same rows from fetched files as from tidy tables, and only the right bytes are kept."""
 
 import dataclasses
-import errno
 import hashlib
 import http.server
+import resource
 import sys
 import threading
 from pathlib import Path
@@ -13,11 +13,11 @@ import polars as pl
 import pytest
 
 from scaling.errors import MissingPackage
-from scaling.files import DownloadFailed, download
+from scaling.files import DiskFull, DownloadFailed, download, sha256_of
 from scaling.published import SOURCES, catalogue, fetch_published, open_published
 from scaling.published import access as room
 from scaling.published.access import MissingPublished, UnknownPublished
-from scaling.published.files import RemoteFile
+from scaling.published.sources import RemoteFile
 from scaling.records import UnreadableTable
 
 RAW_FOLDERS = {
@@ -165,7 +165,7 @@ def test_fetched_scores_name_a_source_that_the_tidy_table_lost(from_server, tidy
 
 
 def test_fetch_needs_rich_for_its_bar_only(from_server, monkeypatch):
-    monkeypatch.setitem(sys.modules, "rich.progress", None)
+    monkeypatch.setitem(sys.modules, "rich", None)
     with pytest.raises(MissingPackage, match=r"needs rich, .* 'scaling\[cli\]'"):
         fetch_published("benchmarks")
     assert fetch_published("benchmarks", progress=False).is_dir()
@@ -198,7 +198,7 @@ def test_every_source_says_its_units_and_its_licence():
 
 def test_fetched_once_is_not_fetched_again(from_server, monkeypatch):
     folder = fetch_published("scores", progress=False)
-    monkeypatch.setattr(room, "download", lambda *a, **k: pytest.fail("asked the network again"))
+    monkeypatch.setattr("requests.get", lambda *a, **k: pytest.fail("asked the network again"))
     assert fetch_published("scores", progress=False) == folder
     where = dict(catalogue().select("name", "where").iter_rows())
     assert where["scores"] == "cached"
@@ -232,17 +232,25 @@ def test_download_names_what_went_wrong_and_keeps_nothing(server, tmp_path, misc
 def test_download_follows_a_redirect_within_the_host(server, tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     file = SOURCES["chinchilla"].raw[0]
-    seen = []
+    shown = []
     path = tmp_path / "new" / "f.csv"
     download(
         f"{server}/moved/svg_extracted_data.csv",
         path,
         sha256=file.sha256,
         size=file.bytes,
-        advance=seen.append,
+        show=shown.append,
     )
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
-    assert sum(seen) == file.bytes
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256 == sha256_of(path)
+    assert shown[-1] == file.bytes and shown == sorted(shown)
+
+
+def test_download_mends_a_file_that_has_changed(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    file, path = SOURCES["chinchilla"].raw[0], tmp_path / "f.csv"
+    path.write_text("half of it")
+    download(f"{server}/svg_extracted_data.csv", path, sha256=file.sha256, size=file.bytes)
+    assert sha256_of(path) == file.sha256
 
 
 def test_download_names_a_server_that_is_not_there(tmp_path, monkeypatch):
@@ -254,18 +262,18 @@ def test_download_names_a_server_that_is_not_there(tmp_path, monkeypatch):
 def test_download_names_a_full_disk_and_keeps_nothing(server, tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     file = SOURCES["chinchilla"].raw[0]
-
-    def full(count: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with pytest.raises(DownloadFailed, match="No space left on device"):
-        download(
-            f"{server}/svg_extracted_data.csv",
-            tmp_path / "f.csv",
-            sha256=file.sha256,
-            size=file.bytes,
-            advance=full,
-        )
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(DiskFull, match=r"a download had to be written to .* no room \(file too large"):
+            download(
+                f"{server}/svg_extracted_data.csv",
+                tmp_path / "f.csv",
+                sha256=file.sha256,
+                size=file.bytes,
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 
 import scaling
-from scaling.errors import RecordError
 from scaling.files import DiskFull
 from scaling.records import DomainLoss, Evaluation, MissingRuns, Run, UnreadableTable, append_rows, read_rows
 from scaling.store import Store, StudyChanged, open_evaluations, open_runs
@@ -195,7 +194,7 @@ def test_commit_that_cannot_write_leaves_the_old_table_whole(store, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
-    with pytest.raises(RecordError, match="No space left on device"):
+    with pytest.raises(DiskFull, match=r"rows had to be written to .*runs\.parquet.*no space left on device"):
         store.commit()
     assert (store.study.folder / "runs.parquet").read_bytes() == before
     assert not list(store.study.folder.glob(".*"))

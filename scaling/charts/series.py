@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import polars as pl
 
-from scaling.charts import words
 from scaling.errors import MissingColumns
 from scaling.fitting import Fit
 from scaling.laws.base import describe
+from scaling.units import power_of_ten, print_count
 from scaling.verdict import PLACES
 
 
@@ -24,7 +27,7 @@ def size_names(runs: pl.DataFrame) -> dict[int, str]:
     """What each N is called, smallest first, in as few digits as keep them apart."""
     sizes = sorted(runs["N"].unique().to_list())
     for digits in (2, 3, 4, 5):
-        names = {N: words.count(N, digits) for N in sizes}
+        names = {N: print_count(N, digits) for N in sizes}
         if len(set(names.values())) == len(sizes):
             return names
     return {N: str(N) for N in sizes}
@@ -37,24 +40,40 @@ def repeated(runs: pl.DataFrame) -> list[bool]:
 
 def tooltips(runs: pl.DataFrame) -> dict[str, list[str]]:
     """What is said about each run when a reader points at it."""
-    said = {
-        "model": [f"{words.count(N)} parameters" for N in runs["N"]],
-        "data": [f"{words.count(D)} tokens" for D in runs["D"]],
-        "compute": [f"{words.power_of_ten(C)} FLOPs" for C in runs["C"]],
-        "held-out loss": [f"{loss:.3f} nats/token" for loss in runs["loss"]],
+    forms: dict[str, tuple[str, Callable[[Any], str]]] = {
+        "model": ("N", lambda N: f"{print_count(N)} parameters"),
+        "data": ("D", lambda D: f"{print_count(D)} tokens"),
+        "compute": ("C", lambda C: f"{power_of_ten(C)} FLOPs"),
+        "held-out loss": ("loss", lambda loss: f"{loss:.3f} nats/token"),
+        "epochs": ("epochs", lambda epochs: f"{epochs:.2f}"),
+        "seed": ("seed", str),
+        "trained on": ("device", str),
+        "origin": ("origin", lambda origin: PLACES.get(origin, str(origin))),
     }
-    if "epochs" in runs.columns:
-        said["epochs"] = [f"{epochs:.2f}" for epochs in runs["epochs"]]
-    if "seed" in runs.columns:
-        said["seed"] = [str(seed) for seed in runs["seed"]]
-    if "device" in runs.columns:
-        said["trained on"] = [str(device) for device in runs["device"]]
-    if "origin" in runs.columns:
-        said["origin"] = [PLACES.get(origin, str(origin)) for origin in runs["origin"]]
-    return said
+    return {
+        name: [form(value) for value in runs[column]]
+        for name, (column, form) in forms.items()
+        if column in runs.columns
+    }
 
 
-def residual_percent(found: Fit, runs: pl.DataFrame) -> np.ndarray:
+def starts(runs: pl.DataFrame) -> list[dict[str, Any]]:
+    """Where each size begins, smallest first: C and loss of its cheapest runs, its name (size), and a label."""
+    names = size_names(runs)
+    first = runs.filter(pl.col("C") == pl.col("C").min().over("N")).group_by("N")
+    rows = first.agg(pl.col("C").first(), pl.col("loss").max()).sort("N").iter_rows()
+    return [
+        {"C": C, "loss": loss, "size": names[N], "label": names[N] if i else f"N = {names[N]}"}
+        for i, (N, C, loss) in enumerate(rows)
+    ]
+
+
+def residual_ends(missed: np.ndarray) -> tuple[float, float]:
+    """The ends of an axis of residuals in percent; one percent either way at least."""
+    return min(-1.0, 1.15 * float(missed.min())), max(1.0, 1.15 * float(missed.max()))
+
+
+def residual_percent(fitted: Fit, runs: pl.DataFrame) -> np.ndarray:
     """How far each run's loss lies above the law, in percent of what the law says."""
-    columns = {name: runs[name].to_numpy().astype(float) for name in describe(found.law).column_names}
-    return 100 * (runs["loss"].to_numpy() / found.law(**columns, **found.params) - 1)
+    columns = {name: runs[name].to_numpy().astype(float) for name in describe(fitted.law).column_names}
+    return 100 * (runs["loss"].to_numpy() / fitted.law(**columns, **fitted.params) - 1)

@@ -19,12 +19,11 @@ import inspect
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from scaling.laws.dual import NotTraceable
+from scaling.laws.dual import NotTraceable, Traced
 
 _EXPM1 = "(abs({0})>0.5?exp({0})-1:exp({0})==1?{0}:(exp({0})-1)*{0}/log(exp({0})))"
 _LOG1P = "(abs({0})>0.5?log(1+{0}):(1+{0})==1?{0}:log(1+{0})*{0}/((1+{0})-1))"
@@ -68,12 +67,8 @@ VEGA_TEXT: dict[str, str] = {
 """The Vega text of each ufunc that a traced law may use."""
 
 
-class Expression(NDArrayOperatorsMixin):
-    """A number that the browser will compute: a Vega text with holes for the expressions it is made of.
-
-    It has no value, so whatever asks for one (`if`, `float`, `np.where`, `np.asarray`) raises `NotTraceable`
-    instead of freezing one branch of the law into the page.
-    """
+class Expression(Traced):
+    """A number that the browser will compute: a Vega text with holes for the expressions it is made of."""
 
     __slots__ = ("parts", "text")
 
@@ -81,37 +76,12 @@ class Expression(NDArrayOperatorsMixin):
         self.text, self.parts = text, parts
 
     def __repr__(self) -> str:
-        return (
-            f"Expression({self.text!r})"
-            if not self.parts
-            else f"Expression({self.text!r} of {len(self.parts)})"
-        )
+        return f"Expression({self.text!r}{f' of {len(self.parts)}' if self.parts else ''})"
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Expression:
-        if method != "__call__" or options:
-            raise NotTraceable(
-                f"np.{ufunc.__name__} with {method if method != '__call__' else sorted(options)}"
-            )
-        if ufunc.__name__ not in VEGA_TEXT:
-            raise NotTraceable(f"np.{ufunc.__name__}")
-        return Expression(VEGA_TEXT[ufunc.__name__], *map(_expression, inputs))
-
-    def __array_function__(self, function: Callable, *_: Any) -> NoReturn:
-        raise NotTraceable(f"np.{function.__name__}")
-
-    def __array__(self, *_: Any, **__: Any) -> NoReturn:
-        raise NotTraceable("an array made of its argument")
-
-    def __bool__(self) -> NoReturn:
-        raise NotTraceable("the truth of its argument (if, and, or, max, min)")
-
-    def __float__(self) -> NoReturn:
-        raise NotTraceable("the value of its argument (float, math.log, math.exp)")
-
-    __int__ = __index__ = __float__
-
-    def __iter__(self) -> NoReturn:
-        raise NotTraceable("the items of its argument")
+    @staticmethod
+    def applied(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Expression | None:
+        text = VEGA_TEXT.get(ufunc.__name__)
+        return None if text is None else Expression(text, *map(_expression, inputs))
 
 
 def _expression(value: Any) -> Expression:

@@ -4,24 +4,10 @@ from __future__ import annotations
 
 import math
 
-from scaling.units import power_of_ten, print_count
-
-__all__ = [
-    "best_for_its_compute",
-    "count",
-    "log_ticks",
-    "power_of_ten",
-    "vega_count",
-    "vega_exponent",
-    "vega_power_of_ten",
-]
+COMPUTE, LOSS = "training compute, FLOPs", "held-out loss, nats/token"
+"""Titles of the two axes that most charts have."""
 
 _DIGITS = "['⁰','¹','²','³','⁴','⁵','⁶','⁷','⁸','⁹']"
-
-
-def count(value: float, digits: int = 3) -> str:
-    """A count for people: 85.3k, 1.2M."""
-    return print_count(value, digits)
 
 
 def best_for_its_compute(drawn: bool, level: float) -> str:
@@ -30,7 +16,7 @@ def best_for_its_compute(drawn: bool, level: float) -> str:
 
 
 def vega_count(text: str, digits: int = 3) -> str:
-    """Vega text that prints a count the way `count` does."""
+    """Vega text that prints a count the way `units.print_count` does."""
     return f"replace(format({text},'.{digits}~s'),'G','B')"
 
 
@@ -40,9 +26,15 @@ def vega_exponent(text: str) -> str:
 
 
 def vega_power_of_ten(log10: str) -> str:
-    """Vega text that prints 10^`log10` the way `power_of_ten` does."""
+    """Vega text that prints 10^`log10` the way `units.power_of_ten` does."""
     whole = f"floor({log10}+0.0022)"  # 9.95 and more rounds up to 1.0 of the next power
     return f"format(pow(10,{log10}-{whole}),'.1f')+' × '+{vega_exponent(whole)}"
+
+
+def powers(low: float, high: float) -> list[float]:
+    """The whole powers of ten between low and high."""
+    first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+    return [10.0**power for power in range(first, last + 1)]
 
 
 def log_ticks(low: float, high: float, wanted: int = 5) -> list[float]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import importlib.util
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.text import Corpus, token_type
-from scaling.corpora.write import SPLITS, put_in_place, token_file
-from scaling.errors import CorpusError, MissingPackage
+from scaling.corpora.corpus import SPLITS, Corpus, cached_corpus, token_file, token_type
+from scaling.errors import CorpusError, check_installed
+from scaling.files import short_hash
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -25,13 +23,13 @@ class VocabularyBeyondText(CorpusError):
     """More tokens than can be learned from the text."""
 
     asked: int
-    found: int
+    learned: int
     size: int
 
     def __str__(self) -> str:
         return (
-            f"asked for a vocabulary of {self.asked:,}, but {self.size:,} bytes of training text give {self.found:,} "
-            f"tokens that occur twice. Lower it to {self.found:,} or less, or add text."
+            f"asked for a vocabulary of {self.asked:,}, but {self.size:,} bytes of training text give {self.learned:,} "
+            f"tokens that occur twice. Lower it to {self.learned:,} or less, or add text."
         )
 
 
@@ -61,20 +59,18 @@ def encode_corpus(corpus: Corpus, vocabulary: int, *, progress: bool = True) -> 
         MissingPackage: `tokenizers` is not installed.
         DiskFull: there is no room for its tokens; nothing of them is left.
     """
-    check_tokenizers()
+    check_installed("text", "tokenizers")
     versions = {**corpus.versions, "tokenizers": importlib.metadata.version("tokenizers")}
     recipe = f"bpe {_SCHEME} {vocabulary} {versions['tokenizers']} {corpus.corpus_hash}"
-    folder = corpus.folder.parent / hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
-    def fill(scratch: Path) -> dict[str, Any]:
+    def write(folder: Path) -> dict[str, Any]:
         tokenizer = _learn(corpus, vocabulary, progress)
-        (scratch / TOKENIZER_FILE).write_text(
-            tokenizer.to_str(pretty=True)
-        )  # its own save hides the system's error
+        text = tokenizer.to_str(pretty=True)  # its own save hides the system's error
+        (folder / TOKENIZER_FILE).write_text(text)
         lengths = {}
         for domain in corpus.domains:
             for split in SPLITS:
-                path = scratch / token_file(domain, split)
+                path = folder / token_file(domain, split)
                 lengths[domain, split] = _encode(tokenizer, corpus.tokens(domain, split), path, vocabulary)
         return {
             "bytes": dict(corpus.bytes),
@@ -89,19 +85,7 @@ def encode_corpus(corpus: Corpus, vocabulary: int, *, progress: bool = True) -> 
             },
         }
 
-    if not (folder / "corpus.json").exists():
-        put_in_place(folder, fill)
-    return Corpus.load(folder)
-
-
-def check_tokenizers() -> None:
-    """Refuse a vocabulary that has to be learned where `tokenizers` is not installed, before any text is read.
-
-    Raises:
-        MissingPackage: it is not.
-    """
-    if importlib.util.find_spec("tokenizers") is None:
-        raise MissingPackage("tokenizers", "text")
+    return cached_corpus(short_hash(recipe), write)
 
 
 def _learn(corpus: Corpus, vocabulary: int, progress: bool) -> Tokenizer:

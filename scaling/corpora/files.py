@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import platform
 import sysconfig
@@ -13,6 +12,7 @@ from scaling.corpora.source import ONE_DOMAIN, CorpusSource
 from scaling.corpora.split import SPLITTER, split_python
 from scaling.corpora.write import HELD_OUT_EVERY, Document, is_held_out
 from scaling.errors import CorpusError
+from scaling.files import sha256_of, short_hash
 
 
 class MissingFolder(CorpusError):
@@ -36,8 +36,6 @@ class PackageNotInstalled(CorpusError):
         )
 
 
-UNREADABLE = "not readable as Python or text"
-
 _PROSE_SUFFIXES = {".md", ".rst", ".txt"}
 _LEFT_OUT = {
     "site-packages",
@@ -59,15 +57,17 @@ class Files:
         PackageNotInstalled: a package is not installed.
     """
 
+    unreadable = "not readable as Python or text"
+
     def __init__(self, source: CorpusSource):
         self._source = source
         files = sorted(set(_files(source)))
-        digests = {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-        self._unique = {d: path for path, d in reversed(digests.items())}  # one path for each content
-        self.duplicates = len(files) - len(self._unique)
-
-    def __len__(self) -> int:
-        return len(self._unique)
+        digests = {path: sha256_of(path) for path in files}
+        self._unique = {
+            digest: path for path, digest in reversed(digests.items())
+        }  # one path for each content
+        self.left_out = {"same file again": len(files) - len(self._unique)}
+        self.total = len(self._unique)
 
     @property
     def fingerprint(self) -> str:
@@ -75,18 +75,18 @@ class Files:
         recipe = [SPLITTER, str(HELD_OUT_EVERY), platform.python_version(), *sorted(self._unique)]
         if self._source.source == "files":
             recipe.append(ONE_DOMAIN)
-        return hashlib.sha256("\n".join(recipe).encode()).hexdigest()[:16]
+        return short_hash("\n".join(recipe))
 
     @property
     def versions(self) -> dict[str, str]:
         """Versions of Python and of the packages that the text comes from."""
-        found = {name: importlib.metadata.version(name) for name in self._source.packages}
-        return {"python": platform.python_version(), **found}
+        packages = {name: importlib.metadata.version(name) for name in self._source.packages}
+        return {"python": platform.python_version(), **packages}
 
     def __iter__(self) -> Iterator[Document]:
         """Documents in the order of their hashes, so that no package comes first."""
+        split = _text if self._source.source == "files" else _split
         for digest in sorted(self._unique):
-            split = _text if self._source.source == "files" else _split
             parts = split(self._unique[digest])
             domains = self._source.domains
             yield Document(is_held_out(digest), list(zip(domains, parts, strict=True)) if parts else ())
@@ -95,26 +95,27 @@ class Files:
 def _files(source: CorpusSource) -> Iterator[Path]:
     if source.source == "files":
         for root in map(Path, source.paths):
-            if not root.exists():
-                raise MissingFolder(root)
-            yield from (p for p in ([root] if root.is_file() else root.rglob("*")) if p.is_file())
-        return
-    if source.source == "folder":
+            yield from (path for path in _below(root) if path.is_file())
+    elif source.source == "folder":
         root = Path(source.path or "")
-        if not root.exists():
-            raise MissingFolder(root)
-        yield from (
-            p for p in ([root] if root.is_file() else root.rglob("*")) if _wanted(p, p.relative_to(root))
-        )
-        return
-    library = Path(sysconfig.get_path("stdlib"))
-    yield from (p for p in library.rglob("*.py") if _wanted(p, p.relative_to(library)))
-    for name in source.packages:
-        try:
-            listed = importlib.metadata.distribution(name).files or []
-        except importlib.metadata.PackageNotFoundError:
-            raise PackageNotInstalled(name) from None
-        yield from (Path(str(f.locate())) for f in listed if _wanted(Path(str(f.locate())), Path(str(f))))
+        yield from (path for path in _below(root) if _wanted(path, path.relative_to(root)))
+    else:
+        library = Path(sysconfig.get_path("stdlib"))
+        yield from (path for path in library.rglob("*.py") if _wanted(path, path.relative_to(library)))
+        for name in source.packages:
+            try:
+                listed = importlib.metadata.distribution(name).files or []
+            except importlib.metadata.PackageNotFoundError:
+                raise PackageNotInstalled(name) from None
+            located = ((Path(str(file.locate())), Path(str(file))) for file in listed)
+            yield from (path for path, relative in located if _wanted(path, relative))
+
+
+def _below(root: Path) -> Iterator[Path]:
+    """A file, or all that is in a folder."""
+    if not root.exists():
+        raise MissingFolder(root)
+    yield from [root] if root.is_file() else root.rglob("*")
 
 
 def _wanted(path: Path, relative: Path) -> bool:

@@ -386,14 +386,13 @@ def _cumulate(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return sums / sums[..., -1:]
 
 
-def _check(key: str, found: object, holds: bool, wanted: str) -> None:
+def _check(key: str, given: object, holds: bool, wanted: str) -> None:
     if not holds:
-        raise BadValue("language", key, found, wanted)
+        raise BadValue("language", key, given, wanted)
 
 
-def _check_cells(key: str, found: object, states: int, vocabulary: int) -> None:
+def _check_cells(key: str, given: object, states: int, vocabulary: int) -> None:
     wanted = f"smaller: {states:,} states of {vocabulary:,} tokens are more than {MOST_CELLS:,} probabilities"
-    _check(key, found, states * vocabulary <= MOST_CELLS, wanted)
-    _check(
-        key, found, vocabulary <= MOST_TOKENS, f"smaller: {vocabulary:,} tokens are more than {MOST_TOKENS:,}"
-    )
+    _check(key, given, states * vocabulary <= MOST_CELLS, wanted)
+    wanted = f"smaller: {vocabulary:,} tokens are more than {MOST_TOKENS:,}"
+    _check(key, given, vocabulary <= MOST_TOKENS, wanted)

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.text import Corpus
+from scaling.corpora.corpus import Corpus
 from scaling.errors import BadValue, CorpusError, StudyError
 
 
@@ -40,13 +40,13 @@ class EmptyDomain(CorpusError):
 
     domain: str
     split: str
-    found: int
+    available: int
     needed: int
 
     def __str__(self) -> str:
         return (
-            f"asked for {self.needed:,} tokens of {self.domain!r} ({self.split}), but the corpus has {self.found:,}. "
-            "Add files to the corpus, or take the domain out of the blend."
+            f"asked for {self.needed:,} tokens of {self.domain!r} ({self.split}), but the corpus has "
+            f"{self.available:,}. Add files to the corpus, or take the domain out of the blend."
         )
 
 
@@ -130,7 +130,7 @@ class Sampler:
         )
 
     def domain_epochs(self, steps: int) -> dict[str, float]:
-        """Passes over each domain in that many steps: draws over the distinct windows among them."""
+        """Epochs of each domain in that many steps: draws over the distinct windows among them."""
         return {d: max(draws / self.windows(d), float(draws > 0)) for d, draws in self._draws(steps).items()}
 
     def check_budget(self, steps: int, max_epochs: float) -> None:
@@ -140,9 +140,8 @@ class Sampler:
             BudgetBeyondCorpus: names the domain, the tokens asked for and the tokens on offer.
         """
         for domain in self.domains:
-            draws = round(
-                self.blend[domain] * steps * self.windows_per_step
-            )  # no deal: the budget may be absurd
+            windows = self.blend[domain] * steps * self.windows_per_step
+            draws = round(windows)  # no deal: the budget may be absurd
             available = self.windows(domain)
             if draws > max_epochs * available:
                 raise BudgetBeyondCorpus(domain, draws * self.context, available * self.context, max_epochs)

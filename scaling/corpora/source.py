@@ -54,23 +54,16 @@ SMALLEST_BPE = BYTES + 1
 """Every byte and one merge."""
 
 _TABLE = {"text_column", "domain_column", "vocabulary"}
-_READS = {
-    "installed": {"packages", "vocabulary"},
-    "folder": {"path", "vocabulary"},
-    "files": {"paths", "vocabulary"},
-    "jsonl": _TABLE | {"path"},
-    "parquet": _TABLE | {"path"},
-    "huggingface": _TABLE | {"name", "subset", "split"},
-    "language": {"languages", "train_tokens", "heldout_tokens"},
+_KEYS: dict[str, tuple[set[str], set[str]]] = {
+    "installed": (set(), {"packages", "vocabulary"}),
+    "folder": ({"path"}, {"vocabulary"}),
+    "files": ({"paths"}, {"vocabulary"}),
+    "jsonl": ({"path"}, _TABLE),
+    "parquet": ({"path"}, _TABLE),
+    "huggingface": ({"name"}, _TABLE | {"subset", "split"}),
+    "language": ({"languages", "train_tokens", "heldout_tokens"}, set()),
 }
-_NEEDS = {
-    "folder": ("path",),
-    "files": ("paths",),
-    "jsonl": ("path",),
-    "parquet": ("path",),
-    "huggingface": ("name",),
-    "language": ("languages", "train_tokens", "heldout_tokens"),
-}
+"""What each source needs, and what it may be given besides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,28 +120,20 @@ class CorpusSource:
     """Held-out text of each language."""
 
     def __post_init__(self) -> None:
-        if self.source not in _READS:
-            raise UnknownSource(self.source, tuple(_READS))
+        if self.source not in _KEYS:
+            raise UnknownSource(self.source, tuple(_KEYS))
         for key in ("path", "name", "subset", "split", "text_column", "domain_column"):
             value = getattr(self, key)
             _check(key, value, value is None or (isinstance(value, str) and value != ""), "text")
-        _check(
-            "paths",
-            self.paths,
-            all(isinstance(p, str) and p for p in self.paths),
-            "names of files and folders",
-        )
+        named = all(isinstance(path, str) and path for path in self.paths)
+        _check("paths", self.paths, named, "names of files and folders")
+        needs, may = _KEYS[self.source]
         for field in fields(self)[1:]:
-            given = getattr(self, field.name) != field.default
-            if field.name in _NEEDS.get(self.source, ()):
-                _check(
-                    field.name,
-                    getattr(self, field.name) or None,
-                    given,
-                    f"given where source = {self.source!r}",
-                )
-            elif field.name not in _READS[self.source]:
-                value = getattr(self, field.name)
+            value = getattr(self, field.name)
+            given = value != field.default
+            if field.name in needs:
+                _check(field.name, value or None, given, f"given where source = {self.source!r}")
+            elif field.name not in may:
                 _check(field.name, value, not given, f"left out where source = {self.source!r}")
         words = f"{BYTES} (bytes), or from {SMALLEST_BPE} to 65536 (byte-pair encoding)"
         fits = self.vocabulary == BYTES or SMALLEST_BPE <= self.vocabulary <= 1 << 16
@@ -171,6 +156,6 @@ class CorpusSource:
         return max(language(spoken.kind, spoken.parameters).vocabulary for spoken in self.languages)
 
 
-def _check(key: str, found: object, holds: bool, wanted: str) -> None:
+def _check(key: str, given: object, holds: bool, wanted: str) -> None:
     if not holds:
-        raise BadValue("corpus", key, found, wanted)
+        raise BadValue("corpus", key, given, wanted)

@@ -12,7 +12,7 @@ from typing import Any
 from scaling.corpora.files import MissingFolder
 from scaling.corpora.source import ONE_DOMAIN, CorpusSource
 from scaling.corpora.write import HELD_OUT_EVERY, Document, is_held_out
-from scaling.errors import CorpusError, MissingPackage
+from scaling.errors import CorpusError, check_installed
 
 
 class UnreadableText(CorpusError):
@@ -32,11 +32,12 @@ class MissingTextColumn(CorpusError):
 
     where: str
     column: str
-    found: list[str]
+    columns: list[str]
 
     def __str__(self) -> str:
+        there = ", ".join(map(repr, self.columns)) or "none"
         return (
-            f"asked for the column {self.column!r}, but {self.where} has {', '.join(map(repr, self.found)) or 'none'}. "
+            f"asked for the column {self.column!r}, but {self.where} has {there}. "
             "Name one of these as text_column (or domain_column) in the study file."
         )
 
@@ -55,7 +56,6 @@ class DatasetNotFound(CorpusError):
         )
 
 
-EMPTY = "empty text"
 _ROWS_AT_ONCE = 1 << 17
 
 
@@ -70,6 +70,11 @@ class Table:
         MissingPackage: `datasets` is not installed.
     """
 
+    unreadable = "empty text"
+    total = None
+    """How many rows there are is not known before they are read."""
+    left_out: Mapping[str, int] = {}
+
     def __init__(self, source: CorpusSource, *, progress: bool = True):
         self._source = source
         self._dataset = _load(source, progress) if source.source == "huggingface" else None
@@ -78,12 +83,12 @@ class Table:
     @property
     def fingerprint(self) -> str:
         """Hash of every document and its domain; all rows are read once for it."""
-        found = hashlib.sha256(f"table {HELD_OUT_EVERY}\n".encode())
+        digest = hashlib.sha256(f"table {HELD_OUT_EVERY}\n".encode())
         for domain, text in self._rows():
             for part in (domain, text):
                 data = part.encode(errors="surrogatepass")
-                found.update(len(data).to_bytes(8, "little") + data)
-        return found.hexdigest()[:16]
+                digest.update(len(data).to_bytes(8, "little") + data)
+        return digest.hexdigest()[:16]
 
     @property
     def versions(self) -> dict[str, str]:
@@ -153,37 +158,36 @@ def _parquet_rows(path: Path, wanted: list[str]) -> Iterator[tuple[int, Mapping[
         raise UnreadableText(path, None, str(problem).splitlines()[0]) from None
 
 
-def _check_columns(where: str, wanted: list[str], found: list[str]) -> None:
+def _check_columns(where: str, wanted: list[str], columns: list[str]) -> None:
     for column in wanted:
-        if column not in found:
-            raise MissingTextColumn(where, column, found)
+        if column not in columns:
+            raise MissingTextColumn(where, column, columns)
 
 
 def _paths(source: CorpusSource) -> tuple[Path, ...]:
     root = Path(source.path or "")
-    found = [root] if root.is_file() else sorted(root.rglob(f"*.{source.source}"))
-    paths = tuple(p for p in found if p.is_file())
+    named = [root] if root.is_file() else sorted(root.rglob(f"*.{source.source}"))
+    paths = tuple(path for path in named if path.is_file())
     if not paths:
         raise MissingFolder(root if not root.exists() else root / f"*.{source.source}")
     return paths
 
 
 def _load(source: CorpusSource, progress: bool) -> Any:
-    try:
-        from datasets import Dataset, load_dataset
-        from datasets.exceptions import DatasetsError
-        from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-    except ImportError:
-        raise MissingPackage("datasets", "text") from None
+    check_installed("text", "datasets")
+    from datasets import Dataset, load_dataset
+    from datasets.exceptions import DatasetsError
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
     hide = not progress and not are_progress_bars_disabled()
     if hide:
         disable_progress_bars()
     try:
-        found = load_dataset(str(source.name), source.subset, split=source.split)
+        dataset = load_dataset(str(source.name), source.subset, split=source.split)
     except (OSError, ValueError, DatasetsError) as problem:
         raise DatasetNotFound(str(source.name), source.split, str(problem).splitlines()[0]) from None
     finally:
         if hide:
             enable_progress_bars()
-    assert isinstance(found, Dataset)  # as it is for one split that is not streamed
-    return found
+    assert isinstance(dataset, Dataset)  # as it is for one split that is not streamed
+    return dataset

@@ -14,23 +14,3 @@ from scaling.fitting.forecasting import ComputePath, Forecast, forecast
 from scaling.fitting.isoflops import IsoFlop, isoflop
 from scaling.fitting.profiles import Profile, profile
 from scaling.fitting.result import Fit, Prediction, Starts
-
-__all__ = [
-    "fit",
-    "compare",
-    "cross_validate",
-    "profile",
-    "extrapolate",
-    "isoflop",
-    "forecast",
-    "as_lmfit",
-    "Fit",
-    "Prediction",
-    "Starts",
-    "Comparison",
-    "CrossValidation",
-    "Profile",
-    "IsoFlop",
-    "Forecast",
-    "ComputePath",
-]

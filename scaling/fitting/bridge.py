@@ -55,9 +55,9 @@ def as_lmfit(law: Callable[..., Any] | Law) -> lmfit.Model:
         def guess(self, data: Any, **columns: Any) -> lmfit.Parameters:  # type: ignore[override]
             runs = {name: np.asarray(columns[name], float) for name in names}
             runs["target"] = np.asarray(data, float)
-            found = fit(described.function, runs, objective="squares", target="target", bootstrap=0)
+            fitted = fit(described.function, runs, objective="squares", target="target", bootstrap=0)
             start = self.make_params()
-            for name, value in found.params.items():
+            for name, value in fitted.params.items():
                 start[name].set(value=value)
             return start
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +12,10 @@ from numpy.typing import NDArray
 
 from scaling import show
 from scaling.errors import BadOption, FitError, MissingColumns
-from scaling.fitting.data import Table, as_frame, compute, read, with_weights
-from scaling.fitting.estimate import fit
-from scaling.fitting.evidence import NothingHeldOut, curve, distinct_names, several
+from scaling.fitting.data import Array, Table, compute
+from scaling.fitting.evidence import Contest, NothingHeldOut, curve
 from scaling.fitting.options import whole
 from scaling.fitting.resample import clusters
-from scaling.laws.base import describe
-
-Array = NDArray[np.float64]
 
 _AHEAD = 0.5  # decades that each origin of an expanding window predicts
 _ROUNDS = 500
@@ -31,8 +27,8 @@ class _Fold:
     held: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
-class CrossValidation:
+@dataclass(frozen=True, eq=False, repr=False)
+class CrossValidation(show.Shown):
     """Laws side by side, each row of the runs predicted by fits that did not see it."""
 
     table: pl.DataFrame
@@ -46,25 +42,15 @@ class CrossValidation:
     skipped: int
     """Folds left out because some law could not be fitted without them."""
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
+    def shown(self) -> Iterator[show.Table]:
         header = ["law", "free", "held out, rms %", "held out, bias %", "weight"]
         rows = [
             [law, str(free), f"{rms:.3g}", f"{bias:+.2g}", f"{weight:.2f}"]
             for law, free, rms, bias, weight in self.table.iter_rows()
         ]
-        return header, rows
-
-    def _caption(self) -> str:
         lost = f" ({self.skipped} left out: too little remained to fit)" if self.skipped else ""
-        return f"{self.folds} folds, {self.held_rows} runs predicted unseen: {self.words}{lost}"
-
-    def __str__(self) -> str:
-        return f"{self._caption()}\n{show.table(*self._cells())}"
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return show.html_table(*self._cells(), self._caption())
+        caption = f"{self.folds} folds, {self.held_rows} runs predicted unseen: {self.words}{lost}"
+        yield show.Table(header, rows, caption)
 
 
 def cross_validate(
@@ -97,78 +83,77 @@ def cross_validate(
         NothingHeldOut: no fold in which every law can be fitted.
         BadOption, MissingColumns: as they say.
     """
-    chosen = several(laws)
-    frame, weights = with_weights(as_frame(runs), options.get("weights"))
-    target = options.get("target", "loss")
+    contest = Contest.of(laws, runs, {**options, "seed": seed})
     if how == "clusters":
-        data = read(describe(chosen[0]), frame, target=target, weights=weights)
-        groups = clusters(data, cluster)
-        labels = np.empty(data.rows, np.int64)
-        labels[data.order] = groups.labels
-        folds = [_Fold(labels != k, labels == k) for k in range(groups.count)]
-        words = f"each of {groups.words} left out once"
-        if groups.words == "rows":
-            words = "each row left out once"
+        folds, words = _clusters(contest, cluster)
     elif how == "expanding":
-        folds, words = _windows(frame, origins)
+        folds, words = _windows(contest.frame, origins)
     else:
         raise BadOption("how", how, "'clusters' or 'expanding'")
-    names = distinct_names([describe(law).name for law in chosen])
-    options = {"bootstrap": 0, **options, "seed": seed, "weights": weights}
     counted: list[Array] = []
-    misses: dict[str, list[Array]] = {name: [] for name in names}
+    parts: dict[str, list[Array]] = {name: [] for name in contest.laws}
     free: dict[str, int] = {}
-    used = 0
     for fold in folds:
-        held = frame.filter(fold.held)
-        own = np.ones(len(held)) if weights is None else weights
         try:
-            found = [fit(law, frame.filter(fold.fitted), **options) for law in chosen]
-            unseen = [read(describe(law), held, target=target, weights=own) for law in chosen]
+            fits, unseen = contest.fits(fold.fitted), contest.data(fold.held)
         except FitError:
             continue
-        used += 1
-        counted.append(unseen[0].weights)
-        for name, one, there in zip(names, found, unseen, strict=True):
-            misses[name].append(np.log(curve(one, there) / there.target))
-            free[name] = len(one.free)
-    if not used:
-        raise NothingHeldOut(
-            words, int(folds[0].fitted.sum()) if folds else 0, int(folds[0].held.sum()) if folds else 0
-        )
-    together = {name: np.concatenate(parts) for name, parts in misses.items()}
-    rows_count = np.concatenate(counted)
-    shares = stacking_weights(np.stack(list(together.values())), rows_count)
+        counted.append(next(iter(unseen.values())).weights)
+        for name, fitted in fits.items():
+            parts[name].append(np.log(curve(fitted, unseen[name]) / unseen[name].target))
+            free[name] = len(fitted.free)
+    if not counted:
+        sizes = (int(folds[0].fitted.sum()), int(folds[0].held.sum())) if folds else (0, 0)
+        raise NothingHeldOut(words, *sizes)
+    misses = {name: np.concatenate(each) for name, each in parts.items()}
+    weights = np.concatenate(counted)
+    shares = stacking_weights(_log_density(np.stack(list(misses.values())), weights), weights)
     rows = []
-    for name, share in zip(names, shares, strict=True):
-        percent = 100.0 * np.expm1(together[name])
-        rms, bias = show.weighted_rms(percent, rows_count), float(np.average(percent, weights=rows_count))
+    for (name, missed), share in zip(misses.items(), shares, strict=True):
+        percent = 100.0 * np.expm1(missed)
+        rms, bias = show.weighted_rms(percent, weights), float(np.average(percent, weights=weights))
         rows.append((name, free[name], rms, bias, float(share)))
     header = ["law", "free", "held_out_percent", "held_out_bias_percent", "weight"]
     table = pl.DataFrame(rows, schema=header, orient="row").sort("held_out_percent")
-    held = len(next(iter(together.values())))
-    return CrossValidation(table, together, used, held, words, len(folds) - used)
+    return CrossValidation(table, misses, len(counted), len(weights), words, len(folds) - len(counted))
 
 
-def stacking_weights(misses: Array, counted: Array | None = None) -> Array:
-    """Weights of the laws in the mixture with the highest likelihood of held-out misses.
+def _log_density(misses: Array, counted: Array) -> Array:
+    """Of each miss under a Laplace density whose scale is the mean absolute miss of its law, shape (laws, rows)."""
+    scale = np.average(np.abs(misses), axis=1, weights=counted)[:, None] + 1e-300
+    return -np.abs(misses) / scale - np.log(2.0 * scale)
+
+
+def stacking_weights(log_density: Array, counted: Array | None = None) -> Array:
+    """Weights of the models in the mixture that gives what was held out the highest likelihood.
+
+        max over w of  Σ_i n_i ln Σ_k w_k p_k(y_i)
 
     Args:
-        misses: shape (laws, rows).
-        counted: what each row counts, shape (rows,); one unless given.
+        log_density: ln p_k(y_i) of each held-out value under each model, shape (models, values).
+        counted: n_i, what each value counts, shape (values,); one unless given.
 
     Returns:
-        Shape (laws,), summing to one: the fixed point of expectation maximisation from equal weights, with a Laplace
-        density for each law whose scale is the mean absolute miss.
+        Shape (models,), summing to one: 500 steps of expectation maximisation from equal weights.
+
+    Source:
+        Yao et al. 2018, arXiv:1704.02030, equation 3.
     """
-    scale = np.average(np.abs(misses), axis=1, weights=counted)[:, None] + 1e-300
-    log_density = -np.abs(misses) / scale - np.log(2.0 * scale)
     density = np.exp(log_density - log_density.max(axis=0))
-    weights = np.full(len(misses), 1.0 / len(misses))
+    weights = np.full(len(density), 1.0 / len(density))
     for _ in range(_ROUNDS):
         share = weights[:, None] * density
         weights = np.average(share / share.sum(axis=0), axis=1, weights=counted)
     return weights
+
+
+def _clusters(contest: Contest, cluster: str) -> tuple[list[_Fold], str]:
+    data = next(iter(contest.data().values()))
+    groups = clusters(data, cluster)
+    labels = np.empty(data.rows, np.int64)
+    labels[data.order] = groups.labels
+    words = "each row left out once" if groups.words == "rows" else f"each of {groups.words} left out once"
+    return [_Fold(labels != k, labels == k) for k in range(groups.count)], words
 
 
 def _windows(frame: pl.DataFrame, origins: int) -> tuple[list[_Fold], str]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import ndtr, ndtri
 
-Array = NDArray[np.float64]
+from scaling.fitting.data import Array
 
 SHAPES = 5
 """Shape parameters of a curve: two exponents, place and width of the break, floor."""
@@ -174,8 +173,8 @@ class Model:
         with m the level of least squares, ν `freedom`, and each of the scatters equally likely beforehand.
         """
         residuals = self.log_loss - self.curves(normals).at(self.z)
-        found = np.empty((len(normals), len(self.scatters)))
-        for column, scatter in zip(found.T, self.scatters, strict=True):
+        logs = np.empty((len(normals), len(self.scatters)))
+        for column, scatter in zip(logs.T, self.scatters, strict=True):
             column[:] = -0.5 * (scatter.log_det + np.log(scatter.information))
             column -= 0.5 * self.freedom * np.log(self.rate(scatter.miss(residuals)[1]))
-        return found
+        return logs

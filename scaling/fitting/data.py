@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from scaling.errors import BadOption, FitError, MissingColumns
-from scaling.laws.base import Law
+from scaling.laws.base import Argument, Law
 
 
 class NonFiniteLoss(FitError):
@@ -48,20 +48,21 @@ class BadPredictor(FitError):
 
 
 class TooFewScales(FitError):
-    """Too few distinct values of a predictor to tell a floor from a slope."""
+    """Too few distinct values of a predictor to fit a curve along it."""
 
     law: str
     column: str
-    found: tuple[float, ...]
+    scales: tuple[float, ...]
+    """Its distinct values."""
     needed: int
-    hint: str = ""
+    else_: str = ""
+    """Another way out, in words."""
 
     def __str__(self) -> str:
-        values = ", ".join(f"{v:g}" for v in self.found)
+        values = ", ".join(f"{v:g}" for v in self.scales)
         return (
-            f"{self.law} needs {self.needed} scales of {self.column} or more, but the runs have {len(self.found)} "
-            f"({values}). {self.hint}Train at more values of {self.column}, or hold a parameter still, e.g. fit(..., "
-            "fixed={...})."
+            f"{self.law} needs {self.needed} scales of {self.column} or more, but the runs have {len(self.scales)} "
+            f"({values}). Add runs at other values of {self.column}{self.else_}."
         )
 
 
@@ -83,14 +84,14 @@ class MixedConventions(FitError):
     """Rows that count the same thing in different ways."""
 
     column: str
-    found: tuple[str | None, ...]
+    conventions: tuple[str | None, ...]
     predictor: str
 
     def __str__(self) -> str:
-        words = " and ".join("nothing" if one is None else repr(one) for one in self.found)
+        words = " and ".join("nothing" if one is None else repr(one) for one in self.conventions)
         return (
             f"{self.predictor} must mean one thing in a fit, but {self.column} says {words}. "
-            f"Fit them apart, e.g. runs.filter(pl.col({self.column!r}) == {self.found[0]!r}), or convert one."
+            f"Fit them apart, e.g. runs.filter(pl.col({self.column!r}) == {self.conventions[0]!r}), or convert one."
         )
 
 
@@ -123,7 +124,7 @@ Table = pl.DataFrame | pl.LazyFrame | ArrowTable | Mapping[str, ArrayLike]
 _SMALL, _APART = (
     1e5,
     1e4,
-)  # a count that small beside one that many times larger, and none between, is another unit
+)  # a count so small beside one so many times larger, and none between, has another unit
 _LOOKS_LIKE_A_COUNT = 1e3  # an unannotated column of positive values beyond this is taken for a scale
 
 _WEIGHT = "weight of the row"  # name of the column that `with_weights` adds
@@ -181,9 +182,8 @@ def as_frame(runs: Table) -> pl.DataFrame:
             wanted = f"readable by polars ({reason}): hand over pl.from_pandas(df) or pl.from_arrow(table)"
             raise BadOption("runs", type(runs).__name__, wanted) from reason
     if not isinstance(runs, Mapping):
-        raise BadOption(
-            "runs", type(runs).__name__, "a polars frame, a dictionary of arrays, or pl.from_pandas(df)"
-        )
+        wanted = "a polars frame, a dictionary of arrays, or pl.from_pandas(df)"
+        raise BadOption("runs", type(runs).__name__, wanted)
     arrays = {name: np.asarray(values) for name, values in runs.items()}
     lengths = {len(np.atleast_1d(values)) for values in arrays.values()}
     if len(lengths) > 1:
@@ -191,9 +191,7 @@ def as_frame(runs: Table) -> pl.DataFrame:
     return pl.DataFrame({name: np.atleast_1d(values) for name, values in arrays.items()})
 
 
-def with_weights(
-    frame: pl.DataFrame, weights: str | Sequence[float] | NDArray | None
-) -> tuple[pl.DataFrame, str | None]:
+def with_weights(frame: pl.DataFrame, weights: Weights) -> tuple[pl.DataFrame, str | None]:
     """The runs with what each counts as a column, so that a part of them keeps it, and the name of that column.
 
     Raises:
@@ -204,14 +202,18 @@ def with_weights(
     return frame.with_columns(pl.Series(_WEIGHT, _weights(frame, weights))), _WEIGHT
 
 
+Weights = str | Sequence[float] | NDArray | None
+"""What each row counts: a column, one number for each row, or all the same."""
+
+
 def read(
-    law: Law, runs: Table, *, target: str = "loss", positive: bool = True,
-    weights: str | Sequence[float] | NDArray | None = None, stderr: str | None = None,
+    columns: Sequence[Argument], runs: Table, *, target: str = "loss", positive: bool = True,
+    weights: Weights = None, stderr: str | None = None,
 ) -> Data:  # fmt: skip
     """What a law reads from a table of runs.
 
     Args:
-        law: says which columns.
+        columns: those of the law.
         runs: polars frame or dictionary of arrays, one row per run.
         target: column that the law predicts.
         positive: whether the target must be above zero.
@@ -223,44 +225,33 @@ def read(
             say.
     """
     frame = as_frame(runs)
-    wanted = [c.name for c in law.columns if c.default is None or c.name in frame.columns]
-    needed = [
-        *wanted,
-        target,
-        *([stderr] if stderr else []),
-        *([weights] if isinstance(weights, str) else []),
-    ]
-    missing = [name for name in dict.fromkeys(needed) if name not in frame.columns]
-    if missing:
-        raise MissingColumns(missing, frame.columns, _hint(missing, law))
+    present = [c for c in columns if c.default is None or c.name in frame.columns]
+    wanted = [c.name for c in present]
+    needed = dict.fromkeys([*wanted, target, stderr, weights if isinstance(weights, str) else None])
+    if missing := [name for name in needed if name is not None and name not in frame.columns]:
+        raise MissingColumns(missing, frame.columns, _hint(missing, wanted))
     loss = numbers_of(frame, target)
     bad = ~np.isfinite(loss) | (positive & (loss <= 0.0))
     if bad.any():
         raise NonFiniteLoss(target, int(bad.sum()), int(np.argmax(bad)), float(loss[np.argmax(bad)]))
-    columns = {name: numbers_of(frame, name) for name in wanted}
-    for argument in law.columns:
-        if argument.name in columns:
-            _check(argument.name, columns[argument.name], above_zero=argument.quantity.log)
+    values = {c.name: _checked(frame, c.name, above_zero=c.quantity.log) for c in present}
     for counted, convention in _CONVENTIONS.items():
-        if counted in (*columns, target) and convention in frame.columns:
-            found = frame[convention].unique().sort(nulls_last=True).to_list()
-            if len(found) > 1:
-                raise MixedConventions(convention, tuple(found), counted)
+        if counted in (*wanted, target) and convention in frame.columns:
+            said = frame[convention].unique().sort(nulls_last=True).to_list()
+            if len(said) > 1:
+                raise MixedConventions(convention, tuple(said), counted)
     if weights is None:
         _check_duplicates(frame, [*wanted, target])
-        for argument in law.columns:
-            if argument.name in columns and (argument.quantity.count or argument.name in _COUNTS):
-                _check_units(argument.name, columns[argument.name])
+        for c in present:
+            if c.quantity.count or c.name in _COUNTS:
+                _check_units(c.name, values[c.name])
     counted = np.ones(len(frame)) if weights is None else _weights(frame, weights)
-    spread = None
-    if stderr:
-        spread = numbers_of(frame, stderr)
-        _check(stderr, spread, above_zero=True)
-    order = np.lexsort((counted, *columns.values(), loss))
-    for argument in law.columns:  # a column that the table lacks keeps its default
-        columns.setdefault(argument.name, np.full(len(frame), argument.default, float))
+    spread = _checked(frame, stderr, above_zero=True) if stderr else None
+    order = np.lexsort((counted, *values.values(), loss))
+    for c in columns:  # one that the table lacks keeps its default
+        values.setdefault(c.name, np.full(len(frame), c.default, float))
     return Data(
-        {name: columns[name][order] for name in law.column_names},
+        {c.name: values[c.name][order] for c in columns},
         loss[order],
         counted[order],
         None if spread is None else spread[order],
@@ -290,30 +281,36 @@ def compute(frame: pl.DataFrame) -> tuple[Array, str] | None:
 
 
 def numbers_of(frame: pl.DataFrame, name: str) -> Array:
+    """A column as floats, missing values as NaN.
+
+    Raises:
+        BadPredictor: a column of something else.
+    """
     column = frame[name]
     if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
-        text = column.cast(pl.String, strict=False)
-        bad = text.cast(pl.Float64, strict=False).is_null()
+        bad = column.cast(pl.String, strict=False).cast(pl.Float64, strict=False).is_null()
         row = int(bad.arg_max() or 0)
-        cell = repr(column[row]) if len(column) else "empty"
-        raise BadPredictor(name, int(bad.sum()) or len(column), row, cell, "a column of numbers")
+        value = repr(column[row]) if len(column) else "empty"
+        raise BadPredictor(name, int(bad.sum()) or len(column), row, value, "a column of numbers")
     return column.cast(pl.Float64).to_numpy()
 
 
-def _check(name: str, values: Array, *, above_zero: bool) -> None:
+def _checked(frame: pl.DataFrame, name: str, *, above_zero: bool) -> Array:
+    values = numbers_of(frame, name)
     bad = ~np.isfinite(values) | (above_zero & (values <= 0.0))
     if bad.any():
         first = int(np.argmax(bad))
         wanted = "finite and above zero" if above_zero else "finite"
         raise BadPredictor(name, int(bad.sum()), first, float(values[first]), wanted)
+    return values
 
 
 def _check_units(name: str, values: Array) -> None:
     """Counts below a hundred thousand beside counts ten thousand times as large, and none between."""
-    found = np.unique(values[values > 0])
-    gap = int(np.argmax(found[1:] / found[:-1])) if len(found) > 1 else 0
-    if len(found) > 1 and found[gap] < _SMALL and found[gap + 1] > _APART * found[gap]:
-        raise MixedUnits(name, float(found[gap]), float(found[gap + 1]))
+    counts = np.unique(values[values > 0])
+    gap = int(np.argmax(counts[1:] / counts[:-1])) if len(counts) > 1 else 0
+    if len(counts) > 1 and counts[gap] < _SMALL and counts[gap + 1] > _APART * counts[gap]:
+        raise MixedUnits(name, float(counts[gap]), float(counts[gap + 1]))
 
 
 def _check_duplicates(frame: pl.DataFrame, read: list[str]) -> None:
@@ -325,21 +322,17 @@ def _check_duplicates(frame: pl.DataFrame, read: list[str]) -> None:
         raise DuplicateRuns(int(repeats.sum()), int(repeats.arg_max() or 0), words)
 
 
-def _weights(frame: pl.DataFrame, weights: str | Sequence[float] | NDArray) -> Array:
+def _weights(frame: pl.DataFrame, weights: Weights) -> Array:
     try:
         values = numbers_of(frame, weights) if isinstance(weights, str) else np.asarray(weights, float)
     except (TypeError, ValueError):
         raise BadOption("weights", weights, "a column, or one number for each run") from None
     if values.shape != (len(frame),):
-        raise BadOption(
-            "weights", f"an array of shape {values.shape}", f"one number for each of {len(frame)} runs"
-        )
+        wanted = f"one number for each of {len(frame)} runs"
+        raise BadOption("weights", f"an array of shape {values.shape}", wanted)
     if not np.all(np.isfinite(values) & (values >= 0)) or not values.any():
-        raise BadOption(
-            "weights",
-            weights if isinstance(weights, str) else "an array",
-            "finite, not negative, not all zero",
-        )
+        given = weights if isinstance(weights, str) else "an array"
+        raise BadOption("weights", given, "finite, not negative, not all zero")
     return values
 
 
@@ -347,8 +340,8 @@ def _looks_like_a_count(values: Array) -> bool:
     return bool(np.all(values > 0) and np.max(values) > _LOOKS_LIKE_A_COUNT)
 
 
-def _hint(missing: list[str], law: Law) -> str:
-    if "C" in missing and "C" in law.column_names:
+def _hint(missing: list[str], columns: list[str]) -> str:
+    if "C" in missing and "C" in columns:
         return "Count the FLOPs, or say 6ND: runs.with_columns(C=6.0 * pl.col('N') * pl.col('D'))."
     first = missing[0]
     return f"Rename one, e.g. runs.rename({{'your_name': {first!r}}})."

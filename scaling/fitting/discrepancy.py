@@ -1,4 +1,4 @@
-"""How far a law misses beyond its runs: what it missed before, and what to allow for when it predicts.
+"""Model discrepancy: how far a law misses beyond its runs, from backtests, and what predictions allow for it.
 
 A bootstrap knows how well the runs determine the parameters, not whether the law goes on to hold. So the same law is
 refitted to the runs up to several origins, each time predicts the rest, and its misses are held against the distance.
@@ -6,7 +6,7 @@ refitted to the runs up to several origins, each time predicts the rest, and its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling import show
-from scaling.fitting.data import Data, scales
-from scaling.fitting.problem import Array, Problem
+from scaling.fitting.data import Array, Data, scales
+from scaling.fitting.minimum import descend
+from scaling.fitting.problem import Problem
 from scaling.fitting.resample import Clusters, bootstrap_weights
 
 # Prior of the miss a decade beyond the runs: median and spread of its standard deviation, in units of the scatter of
@@ -25,14 +26,12 @@ from scaling.fitting.resample import Clusters, bootstrap_weights
 _MEDIAN, _SPREAD, _ALIKE = 0.8, 0.7, 0.97
 _GRID = np.exp(np.linspace(-4.6, 4.6, 81))
 
-_FARTHEST = 10.0  # decades; an endless model is no farther
+_FARTHEST = 10.0  # decades; an infinite model is no farther
 _ORIGINS = 6
 _DRAWS = 16  # refits to resampled runs from each origin, enough for a standard error
 _BINS_PER_DECADE = 4
 _SPARE = 3  # runs that an origin needs beyond one for each free parameter
-
-Refit = Callable[[Problem, Array, Array], Array]
-"""From a problem, its best parameters and weights of shape (batch, rows) to parameters of shape (batch, free)."""
+_STEPS = 80  # of a refit: four in ten of the time would go to the last few
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Discrepancy:
     spread: float
     """Standard deviation of its logarithm: origins are few, so tails are long."""
     origins: int
-    """Earlier fits that this rests on; 0: the runs are too few for any, and it is the prior of simulated worlds."""
+    """Backtests that this rests on; 0: the runs are too few for any, and it is the prior of simulated worlds."""
     relative: bool = True
     """In log loss; False: in the unit of the loss."""
 
@@ -114,12 +113,10 @@ class Discrepancy:
         size = f"± {show.rounded_error(shift, scale)}{percent}"
         if not self.origins:
             return (
-                f"too few runs to see how the law misses beyond them; predictions allow {size} at one decade"
+                f"model discrepancy one decade out: {size}, by its prior, as the runs are too few to backtest"
             )
-        return (
-            f"a decade beyond these runs predictions are moved by {show.rounded(shift, scale)} {size}, as "
-            f"{self.origins} fits to the smaller runs missed the larger"
-        )
+        size = f"{show.rounded(shift, scale)} {size}"
+        return f"model discrepancy one decade out: {size}, from {self.origins} backtests"
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +133,7 @@ class Misses:
 
 
 @np.errstate(all="ignore")
-def look_back(
-    problem: Problem, data: Data, best: Array, groups: Clusters, *, seed: int, refit: Refit
-) -> Discrepancy | None:
+def backtest(problem: Problem, data: Data, best: Array, groups: Clusters, seed: int) -> Discrepancy | None:
     """What to allow for beyond the runs; None for a law that reads no scale.
 
     Args:
@@ -147,7 +142,6 @@ def look_back(
         best: its solution, shape (free,), from which the refits start.
         groups: runs that are not independent; a cluster counts once in the standard error of a miss.
         seed: of the refits to resampled runs.
-        refit: solves a batch.
     """
     names = scales(problem.law, data)
     if not names:
@@ -157,7 +151,7 @@ def look_back(
     spare = max(1, problem.rows - len(best))
     noise = show.weighted_rms(problem.prepared - predicted, problem.weights) * np.sqrt(problem.rows / spare)
     noise = max(noise, 1e-12)
-    missed = _missed(problem, columns, best, groups, noise, seed, refit)
+    missed = _missed(problem, columns, best, groups, noise, seed)
     shift, scale, spread = expected(missed, noise)
     origins = len(np.unique(missed.origin))
     return Discrepancy(Support.of(columns), shift, scale, spread, origins, problem.objective.log)
@@ -204,14 +198,15 @@ def _one_origin(missed: Misses, origin: int) -> tuple[float, float]:
 
 
 def _missed(
-    problem: Problem, columns: dict[str, Array], best: Array, groups: Clusters, noise: float, seed: int, refit: Refit
-) -> Misses:  # fmt: skip
+    problem: Problem, columns: dict[str, Array], best: Array, groups: Clusters, noise: float, seed: int
+) -> Misses:
     """All origins are refitted side by side: rows that an origin does not see count nothing in it."""
     windows = _windows(problem, columns)
     entries: list[Array] = []
     if windows:
         weights = np.concatenate([_weights(problem, groups, seen, seed) for seen in windows])
-        predicted = problem.objective.prepare(problem.call(refit(problem, best, weights)))
+        refits = descend(problem, np.tile(best, (len(weights), 1)), weights, steps=_STEPS)
+        predicted = problem.objective.prepare(problem.call(refits.parameters))
         misses = (problem.prepared - predicted).reshape(len(windows), 1 + _DRAWS, problem.rows)
     for origin, seen in enumerate(windows):
         distance = Support.of({c: v[seen] for c, v in columns.items()}).distance(columns)
@@ -233,14 +228,14 @@ def _windows(problem: Problem, columns: dict[str, Array]) -> list[NDArray[np.boo
     """Which rows lie up to each origin; origins are evenly spaced over the upper two thirds of the scale."""
     along = _product(Support.of(columns).axis, columns)
     low, high = _ends(along)
-    found: list[NDArray[np.bool_]] = []
+    windows: list[NDArray[np.bool_]] = []
     for end in np.linspace(low + (high - low) / 3.0, high, _ORIGINS + 1)[:-1]:
         seen = (along <= end + 1e-9) & (problem.weights > 0)
         several = min(len(np.unique(v[seen])) for v in columns.values())
         enough = seen.sum() >= len(problem.free) + _SPARE and several >= min(3, len(problem.free))
-        if enough and not any(np.array_equal(seen, other) for other in found):
-            found.append(seen)
-    return found
+        if enough and not any(np.array_equal(seen, other) for other in windows):
+            windows.append(seen)
+    return windows
 
 
 def _weights(problem: Problem, groups: Clusters, seen: NDArray[np.bool_], seed: int) -> Array:

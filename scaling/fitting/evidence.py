@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scaling import show
 from scaling.errors import BadOption, FitError, MissingColumns
-from scaling.fitting.data import Data, Table, as_frame, compute, read, with_weights
+from scaling.fitting.data import Array, Data, Table, as_frame, compute, read, with_weights
 from scaling.fitting.estimate import fit
 from scaling.fitting.result import Fit
 from scaling.laws.base import describe
@@ -33,13 +33,11 @@ class NothingHeldOut(FitError):
 
 
 _TOP = 0.5  # decades of compute that "top_compute" holds out
-
-
 _CRITERIA = {"aicc": "AICc", "bic": "BIC"}
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(show.Shown):
     """Laws side by side on the same runs."""
 
     table: pl.DataFrame
@@ -63,37 +61,65 @@ class Comparison:
         """The law with the smallest held-out error, fitted to all runs."""
         return self.fits[self.table["law"][0]]
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
+    def shown(self) -> Iterator[show.Table]:
         header = ["law", "free", "in sample, rms %", "held out, rms %", "held out, bias %"]
         header += [words for name, words in _CRITERIA.items() if name in self.table.columns]
         rows = [
-            [
-                law,
-                str(free),
-                f"{rms:.3g}",
-                f"{held:.3g}",
-                f"{bias:+.2g}",
-                *(f"{value:.1f}" for value in criteria),
-            ]
+            [law, str(free), f"{rms:.3g}", f"{held:.3g}", f"{bias:+.2g}", *map("{:.1f}".format, criteria)]
             for law, free, rms, held, bias, _, *criteria in self.table.iter_rows()
         ]
-        return header, rows
-
-    def _caption(self) -> str:
-        every = self.fitted_rows + self.held_rows
-        words = f"in sample: fitted to all {every} runs; held out: fitted to {self.fitted_rows} of them, and judged by "
-        words += f"the other {self.held_rows}, {self.holdout}"
+        caption = (
+            f"in sample: fitted to all {self.fitted_rows + self.held_rows} runs; held out: fitted to "
+            f"{self.fitted_rows} of them, and judged by the other {self.held_rows}, {self.holdout}"
+        )
         if np.isfinite(self.decades):
-            words += f", {self.decades:.2f} decades of compute beyond the fit"
-        return words
+            caption += f", {self.decades:.2f} decades of compute beyond the fit"
+        yield show.Table(header, rows, caption)
 
-    def __str__(self) -> str:
-        return f"{self._caption()}\n{show.table(*self._cells())}"
 
-    __repr__ = __str__
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """Laws to fit to some rows of a table, and to judge by others."""
 
-    def _repr_html_(self) -> str:
-        return show.html_table(*self._cells(), self._caption())
+    laws: dict[str, Callable[..., Any]]
+    """Under names that differ."""
+    frame: pl.DataFrame
+    options: dict[str, Any]
+    """Of `fit`; its weights, if any, are a column of the frame."""
+
+    @staticmethod
+    def of(
+        laws: Callable[..., Any] | Iterable[Callable[..., Any]], runs: Table, options: dict[str, Any]
+    ) -> Contest:
+        """Of one law or more.
+
+        Raises:
+            BadOption: no law, or something that is no function.
+        """
+        chosen = [laws] if callable(laws) else list(laws) if isinstance(laws, Iterable) else []
+        if not chosen or not all(map(callable, chosen)):
+            raise BadOption("laws", laws if chosen else [], "one law or more, e.g. [chinchilla, kaplan]")
+        frame, weights = with_weights(as_frame(runs), options.get("weights"))
+        names = distinct_names([describe(law).name for law in chosen])
+        return Contest(
+            dict(zip(names, chosen, strict=True)), frame, {"bootstrap": 0, **options, "weights": weights}
+        )
+
+    def fits(self, rows: NDArray[np.bool_] | None = None) -> dict[str, Fit]:
+        """Each law fitted to some of the rows, or to all."""
+        runs = self.frame if rows is None else self.frame.filter(rows)
+        return {name: fit(law, runs, **self.options) for name, law in self.laws.items()}
+
+    def data(self, rows: NDArray[np.bool_] | None = None) -> dict[str, Data]:
+        """What each law reads of some of the rows, which may repeat each other, or of all."""
+        weights, target = self.options["weights"], self.options.get("target", "loss")
+        runs = self.frame if rows is None else self.frame.filter(rows)
+        if rows is not None and weights is None:
+            weights = np.ones(len(runs))
+        return {
+            name: read(describe(law).columns, runs, target=target, weights=weights)
+            for name, law in self.laws.items()
+        }
 
 
 def compare(
@@ -121,81 +147,58 @@ def compare(
         NothingHeldOut: no runs left to fit or to predict.
         FitError: as `fit`, for the law and the runs it concerns.
     """
-    chosen = several(laws)
-    frame, weights = with_weights(as_frame(runs), options.get("weights"))
+    contest = Contest.of(laws, runs, {**options, "seed": seed})
+    frame = contest.frame
     held, words = _held_out(frame, holdout)
-    options = {"bootstrap": 0, **options, "seed": seed, "weights": weights}
-    target = options.get("target", "loss")
-    described = [describe(law) for law in chosen]
-    for law in described:
-        read(law, frame, target=target, weights=weights)
+    contest.data()  # refuses runs that some law cannot read
     if not held.any() or held.all():
         raise NothingHeldOut(words, int((~held).sum()), int(held.sum()))
-    names = distinct_names([law.name for law in described])
-    whole = {name: fit(law, frame, **options) for name, law in zip(names, chosen, strict=True)}
-    fitted = {name: fit(law, frame.filter(~held), **options) for name, law in zip(names, chosen, strict=True)}
+    whole, fitted, unseen = contest.fits(), contest.fits(~held), contest.data(held)
     flops = compute(frame)
     decades = np.nan if flops is None else float(np.log10(flops[0].max() / flops[0][~held].max()))
     rows = []
-    for name, law in zip(names, described, strict=True):
-        counted = np.ones(int(held.sum())) if weights is None else weights
-        unseen = read(law, frame.filter(held), target=target, weights=counted)
-        miss = 100.0 * (curve(fitted[name], unseen) / unseen.target - 1.0)
-        found = whole[name]
-        scored = found.log_likelihood is not None
+    for name, every in whole.items():
+        there = unseen[name]
+        miss = 100.0 * (curve(fitted[name], there) / there.target - 1.0)
+        scored = every.log_likelihood is not None
         rows.append(
             {
                 "law": name,
-                "free": len(found.free),
-                "rms_percent": found.rms_percent,
-                "held_out_percent": show.weighted_rms(miss, unseen.weights),
-                "held_out_bias_percent": float(np.average(miss, weights=unseen.weights)),
+                "free": len(every.free),
+                "rms_percent": every.rms_percent,
+                "held_out_percent": show.weighted_rms(miss, there.weights),
+                "held_out_bias_percent": float(np.average(miss, weights=there.weights)),
                 "decades": decades if np.isfinite(decades) else None,
-                **({criterion: getattr(found, criterion) for criterion in _CRITERIA} if scored else {}),
+                **({criterion: getattr(every, criterion) for criterion in _CRITERIA} if scored else {}),
             }
         )
     table = pl.DataFrame(rows, schema_overrides={"decades": pl.Float64}).sort("held_out_percent")
     return Comparison(table, whole, fitted, words, int((~held).sum()), int(held.sum()), decades)
 
 
-def several(laws: Callable[..., Any] | Iterable[Callable[..., Any]]) -> list[Callable[..., Any]]:
-    """The laws as a list, where one may come alone.
-
-    Raises:
-        BadOption: none, or something that is no function.
-    """
-    chosen = [laws] if callable(laws) else list(laws) if isinstance(laws, Iterable) else []
-    if not chosen or not all(map(callable, chosen)):
-        raise BadOption("laws", laws if chosen else [], "one law or more, e.g. [chinchilla, kaplan]")
-    return chosen
-
-
 @np.errstate(all="ignore")
-def curve(found: Fit, data: Data) -> NDArray[np.float64]:
+def curve(fitted: Fit, data: Data) -> Array:
     """The fitted curve at each row."""
-    return np.broadcast_to(found.law(*data.columns.values(), **found.params), data.target.shape)
+    return np.broadcast_to(fitted.law(*data.columns.values(), **fitted.params), data.target.shape)
 
 
 def _held_out(frame: pl.DataFrame, holdout: str | NDArray[np.bool_]) -> tuple[NDArray[np.bool_], str]:
     if not isinstance(holdout, str):
         held = np.asarray(holdout)
         if held.dtype != bool or held.shape != (len(frame),):
-            raise BadOption(
-                "holdout", f"an array of {held.dtype}", f"one true or false for each of {len(frame)} runs"
-            )
+            wanted = f"one true or false for each of {len(frame)} runs"
+            raise BadOption("holdout", f"an array of {held.dtype}", wanted)
         return held, "rows that were named"
     if holdout == "top_compute":
         flops = compute(frame)
         if flops is None:
-            raise MissingColumns(
-                ["C"], frame.columns, "Holding out by compute needs C, or N and D; or pass holdout=array."
-            )
+            hint = "Holding out by compute needs C, or N and D; or pass holdout=array."
+            raise MissingColumns(["C"], frame.columns, hint)
         values, name = flops
         return values > values.max() / 10**_TOP * (1 + 1e-9), f"the largest half decade of {name}"
     if holdout not in frame.columns or frame[holdout].dtype != pl.Boolean:
-        raise BadOption(
-            "holdout", holdout, "'top_compute', a true/false column, or an array of true and false"
-        )
+        wanted = "'top_compute', a true/false column, or an array of true and false"
+        raise BadOption("holdout", holdout, wanted)
     return frame[holdout].fill_null(False).to_numpy(), f"rows where {holdout}"
 
 

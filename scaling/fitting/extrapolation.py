@@ -10,32 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
-from scaling.errors import BadOption, FitError
-from scaling.fitting import seeds
-from scaling.fitting.curve import SHAPES, Array, Model
-from scaling.fitting.data import Table, as_frame, read
-from scaling.fitting.estimate import prepare
+from scaling.errors import BadOption
+from scaling.fitting.curve import SHAPES, Model
+from scaling.fitting.data import Array, Table, TooFewScales, as_frame, read
+from scaling.fitting.minimum import minimise, pose
+from scaling.fitting.options import Options, share, whole
 from scaling.fitting.result import Prediction
 from scaling.fitting.seeds import LawReturnsNaN
-from scaling.fitting.solve import solve
-from scaling.laws.base import Argument, Law, Quantity, describe
+from scaling.laws.base import Argument, Quantity, describe
 from scaling.laws.breaks import bnsl, m3, m4
-
-
-class CurveTooShort(FitError):
-    """A learning curve with too few points to say where it goes."""
-
-    column: str
-    found: tuple[float, ...]
-    needed: int
-
-    def __str__(self) -> str:
-        values = ", ".join(f"{v:g}" for v in self.found)
-        return (
-            f"asked to extrapolate along {self.column}, which takes {self.needed} values of it or more, but the runs "
-            f"have {len(self.found)} ({values}). Add points at other values of {self.column}."
-        )
-
 
 _NEEDED = 4  # distinct values of the predictor
 _POINTS = 48  # more are averaged within bins of ln x
@@ -49,10 +32,7 @@ _DRAWS = 2000  # predictive draws
 _LAWS = (m3, m4, bnsl(1))
 _STARTS, _STEPS = 6, 60  # of their fits
 _LAST = 1e9  # units of the last point in them, so that others of the curve lie where laws of counts start
-_SETTINGS = {
-    "objective": "huber_log", "delta": 0.01, "quantile": 0.5, "fixed": {}, "bounds": {}, "priors": {},
-    "target": "loss", "stderr": "loss_stderr",
-}  # fmt: skip
+_OPTIONS = Options(delta=0.01)
 _FARTHEST = 2.0  # of a single law from the posterior's median, in half widths of its 80 % interval
 _CELLS = 1 << 21  # draws × points of one chunk of predictions
 
@@ -96,7 +76,7 @@ def extrapolate(
         MissingColumns: predictor or target are not columns of the runs.
         NonFiniteLoss: a target that is not finite and above zero.
         BadPredictor: a predictor that is not finite and above zero, in the runs or where it was asked.
-        CurveTooShort: fewer than four different values of the predictor.
+        TooFewScales: fewer than four different values of the predictor.
 
     Source:
         The family: Caballero et al. 2023, arXiv:2210.14891, equation 1, and Alabdulmohsin et al. 2022,
@@ -104,11 +84,9 @@ def extrapolate(
         computer models", equation 4. The sampler: Cornuet et al. 2012, "Adaptive multiple importance sampling",
         section 2.
     """
-    if not 0.0 < level < 1.0:
-        raise BadOption("level", level, "between 0 and 1, e.g. 0.8")
+    share("level", level, "0.8")
     name, asked = _one_predictor(columns)
-    if not (isinstance(seed, int) and seed >= 0):
-        raise BadOption("seed", seed, "a whole number from zero")
+    seed = whole("seed", seed, "a whole number from zero")
     x, y = _read(runs, name, target)
     last = float(x.max())
     model = _binned(np.log(x / last).round(12), np.log(y))
@@ -164,21 +142,19 @@ def _single_laws(model: Model, ahead: Array) -> Array:
     """Log losses ahead by each law that has fewer parameters than the curve has points, shape (laws, points)."""
     last = model.log_loss[-1]
     runs = {"N": _LAST * np.exp(model.z), "loss": np.exp(model.log_loss - last)}
-    found = []
+    forecasts = []
     for law in _LAWS:
         if len(describe(law).parameters) >= len(np.unique(model.z)):
             continue
-        problem, _ = prepare(describe(law), runs, _SETTINGS, model.counts)
+        problem, _ = pose(describe(law), runs, _OPTIONS, model.counts)
         try:
-            starts = seeds.starts(problem, seeds.linear_parameters(problem), count=_STARTS)
+            best = minimise(problem, _OPTIONS, starts=_STARTS, steps=_STEPS).best
         except LawReturnsNaN:
             continue
-        solution = solve(problem, starts, steps=_STEPS)
-        best = solution.parameters[np.argmin(solution.value)]
         with np.errstate(all="ignore"):  # NaN counts as the posterior's median
             value = law(_LAST * np.exp(ahead), **dict(zip(problem.names, best, strict=True)))
-            found.append(np.log(value) + last)
-    return np.array(found).reshape(-1, len(ahead))
+            forecasts.append(np.log(value) + last)
+    return np.array(forecasts).reshape(-1, len(ahead))
 
 
 def _sample(model: Model, seed: int) -> _Posterior:
@@ -203,8 +179,7 @@ def _sample(model: Model, seed: int) -> _Posterior:
         likelihoods = np.concatenate([likelihoods, model.log_likelihoods(fresh)])
         weights = np.logaddexp.reduce(likelihoods, axis=1) + _log_normal(normals) - drawn
     rng = np.random.default_rng([seed, _ROUNDS + 1])
-    share = np.exp(weights - weights.max())
-    curve = _systematic(share, _DRAWS, rng)
+    curve = _systematic(np.exp(weights - weights.max()), _DRAWS, rng)
     among = np.exp(likelihoods[curve] - likelihoods[curve].max(axis=1, keepdims=True)).cumsum(axis=1)
     scatter = np.sum(among < among[:, -1:] * rng.random((_DRAWS, 1)), axis=1)
     return _Posterior(model, normals[curve], scatter, rng.standard_t(model.freedom, _DRAWS))
@@ -217,11 +192,11 @@ def _kernels(normals: Array, weights: Array, rng: np.random.Generator) -> tuple[
         for _ in range(20):
             power = (low + high) / 2.0
             low, high = (low, power) if _effective(power * weights) < _ROUGH else (power, high)
-    share = np.exp(power * (weights - weights.max()))
-    share /= share.sum()
-    centred = normals - share @ normals
-    covariance = (share[:, None] * centred).T @ centred + 1e-6 * np.eye(SHAPES)
-    return normals[_systematic(share, _CENTRES, rng)], _NARROW * np.linalg.cholesky(covariance)
+    each = np.exp(power * (weights - weights.max()))
+    each /= each.sum()
+    centred = normals - each @ normals
+    covariance = (each[:, None] * centred).T @ centred + 1e-6 * np.eye(SHAPES)
+    return normals[_systematic(each, _CENTRES, rng)], _NARROW * np.linalg.cholesky(covariance)
 
 
 def _log_normal(normals: Array) -> Array:
@@ -251,9 +226,8 @@ def _systematic(share: Array, count: int, rng: np.random.Generator) -> NDArray[n
 
 def _one_predictor(columns: Mapping[str, ArrayLike]) -> tuple[str, Array]:
     if len(columns) != 1:
-        raise BadOption(
-            "columns", tuple(columns), "one predictor and where to predict, e.g. extrapolate(runs, D=1e12)"
-        )
+        wanted = "one predictor and where to predict, e.g. extrapolate(runs, D=1e12)"
+        raise BadOption("columns", tuple(columns), wanted)
     ((name, given),) = columns.items()
     asked = np.asarray(given, float)
     bad = ~(np.isfinite(asked) & (asked > 0.0))
@@ -264,13 +238,14 @@ def _one_predictor(columns: Mapping[str, ArrayLike]) -> tuple[str, Array]:
 
 def _read(runs: Table, name: str, target: str) -> tuple[Array, Array]:
     """Predictor and target, in an order that does not depend on the table's."""
-    frame = as_frame(runs)
-    law = Law(bnsl(1), "extrapolate", (Argument(name, Quantity(low=0.0, log=True), True),), ())
-    data = read(law, frame, target=target, weights=np.ones(len(frame)))  # replicates are not duplicates here
+    frame, predictor = as_frame(runs), Argument(name, Quantity(low=0.0, log=True), True)
+    data = read(
+        [predictor], frame, target=target, weights=np.ones(len(frame))
+    )  # replicates are no duplicates
     x, y = data.columns[name], data.target
-    found = np.unique(x)
-    if len(found) < _NEEDED:
-        raise CurveTooShort(name, tuple(found.tolist()), _NEEDED)
+    values = np.unique(x)
+    if len(values) < _NEEDED:
+        raise TooFewScales("an extrapolation", name, tuple(values.tolist()), _NEEDED)
     order = np.lexsort((y, x))
     return x[order], y[order]
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scaling import show
-from scaling.errors import BadOption, FitError
+from scaling.errors import BadOption, FitError, ScenarioError
+from scaling.fitting.data import Array
 from scaling.fitting.result import Fit
 from scaling.laws.base import NotALaw, describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
@@ -31,7 +33,7 @@ class NoDraws(FitError):
         )
 
 
-class BadPath(FitError):
+class BadPath(ScenarioError):
     """A path of compute that no compute can take."""
 
     what: str
@@ -45,7 +47,7 @@ class BadPath(FitError):
         )
 
 
-class PathBeforeRuns(FitError):
+class PathBeforeRuns(ScenarioError):
     """A path of compute that starts below the smallest run."""
 
     start: float
@@ -57,8 +59,6 @@ class PathBeforeRuns(FitError):
             "nothing below them. Start the path there or later, or add smaller runs."
         )
 
-
-Array = NDArray[np.float64]
 
 _DRAWS = 4000
 _BUDGETS = 60  # at which the law's predictions are worked out; between them they are interpolated in ln C
@@ -101,8 +101,7 @@ class ComputePath:
             raise BadPath("start_year", self.start_year, "a finite year")
         if not 0 < self.start_flops < math.inf:
             raise BadPath("start_flops", self.start_flops, "a finite number of FLOPs above zero")
-        for name in ("growth", "efficiency"):
-            ends = getattr(self, name)
+        for name, ends in (("growth", self.growth), ("efficiency", self.efficiency)):
             if not (isinstance(ends, tuple | list) and len(ends) == 2 and 0 < ends[0] <= ends[1] < math.inf):
                 raise BadPath(name, ends, "two ascending numbers above zero, times per year")
         if not 0 < self.level < 1:
@@ -122,17 +121,14 @@ class ComputePath:
         return rates[0], rates[1]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Forecast:
-    """Loss by year under a path of compute: arrays of shape (years,)."""
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Forecast(show.Shown, show.Interval):
+    """Loss by year under a path of compute, nats/token, of a new run whose budget is split as the law has it.
+
+    Arrays have shape (years,).
+    """
 
     years: Array
-    median: Array
-    """nats/token, of a new run whose budget is split as the law has it."""
-    low: Array
-    high: Array
-    level: float
-    """Share of the two-sided intervals."""
     compute: Array
     """Median training FLOPs."""
     compute_low: Array
@@ -155,22 +151,12 @@ class Forecast:
     @property
     def table(self) -> pl.DataFrame:
         """One row per year: year, the loss and the compute with their intervals, effective, decades, law_share."""
-        return pl.DataFrame(
-            {
-                "year": self.years,
-                "loss": self.median,
-                "loss_low": self.low,
-                "loss_high": self.high,
-                "C": self.compute,
-                "C_low": self.compute_low,
-                "C_high": self.compute_high,
-                "C_effective": self.effective,
-                "decades": self.decades,
-                "law_share": self.law_share,
-            }
-        )
+        loss = {"loss": self.median, "loss_low": self.low, "loss_high": self.high}
+        compute = {"C": self.compute, "C_low": self.compute_low, "C_high": self.compute_high}
+        beyond = {"C_effective": self.effective, "decades": self.decades, "law_share": self.law_share}
+        return pl.DataFrame({"year": self.years} | loss | compute | beyond)
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
+    def shown(self) -> Iterator[show.Table]:
         header = [
             "year",
             "training FLOPs",
@@ -181,41 +167,26 @@ class Forecast:
         rows = []
         for i, year in enumerate(self.years):
             spread = (self.high[i] - self.low[i]) / 2
-            loss = f"{show.rounded(self.median[i], spread)} [{show.rounded(self.low[i], spread)}, "
-            rows.append(
-                [
-                    f"{year:g}",
-                    f"{power_of_ten(self.compute[i])} [{power_of_ten(self.compute_low[i])}, "
-                    f"{power_of_ten(self.compute_high[i])}]",
-                    f"{loss}{show.rounded(self.high[i], spread)}]",
-                    f"{self.decades[i]:.1f}",
-                    f"{100 * self.law_share[i]:.0f} %",
-                ]
+            C, low, high = (power_of_ten(v[i]) for v in (self.compute, self.compute_low, self.compute_high))
+            loss, loss_low, loss_high = (
+                show.rounded(v[i], spread) for v in (self.median, self.low, self.high)
             )
-        return header, rows
-
-    def _caption(self) -> str:
+            share = f"{100 * self.law_share[i]:.0f} %"
+            spans = (f"{C} [{low}, {high}]", f"{loss} [{loss_low}, {loss_high}]")
+            rows.append([f"{year:g}", *spans, f"{self.decades[i]:.1f}", share])
         words = f"loss of {self.law} by year, medians and {100 * self.level:.3g} % intervals"
+        edge = power_of_ten(self.edge)
         if self.leaves_support is None:
-            return f"{words}; the median path stays among the runs, below {power_of_ten(self.edge)} FLOPs"
-        if self.leaves_support <= self.path.start_year:
-            return (
-                f"{words}; the whole path lies beyond the runs, which end at {power_of_ten(self.edge)} FLOPs"
-            )
-        when = f"from {self.leaves_support:.1f} on beyond the runs"
-        return f"{words}; {when}, which end at {power_of_ten(self.edge)} FLOPs"
-
-    def __str__(self) -> str:
-        return f"{self._caption()}\n{show.table(*self._cells())}"
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return show.html_table(*self._cells(), self._caption())
+            where = f"the median path stays among the runs, below {edge} FLOPs"
+        elif self.leaves_support <= self.path.start_year:
+            where = f"the whole path lies beyond the runs, which end at {edge} FLOPs"
+        else:
+            where = f"from {self.leaves_support:.1f} on beyond the runs, which end at {edge} FLOPs"
+        yield show.Table(header, rows, f"{words}; {where}")
 
 
 def forecast(
-    found: Fit,
+    fitted: Fit,
     compute_path: ComputePath,
     *,
     years: ArrayLike | None = None,
@@ -234,7 +205,7 @@ def forecast(
     law is all there is, and how far it is then asked to reach.
 
     Args:
-        found: a fit with a bootstrap, of a law of N and D, or of C.
+        fitted: a fit with a bootstrap, of a law of N and D, or of C.
         compute_path: compute by year.
         years: ascending, none before the path starts; by default eleven, from its start.
         seed: of the draws.
@@ -248,29 +219,24 @@ def forecast(
         BadOption: years that do not ascend or lie before the path, or a level outside (0, 0.98].
         PathBeforeRuns: a path that starts below the compute of the smallest run.
     """
-    when = (
-        compute_path.start_year + np.arange(11.0)
-        if years is None
-        else np.atleast_1d(np.asarray(years, float))
-    )
+    start = compute_path.start_year
+    when = np.atleast_1d(np.asarray(start + np.arange(11.0) if years is None else years, float))
     if not (when.ndim == 1 and len(when) and np.all(np.isfinite(when)) and np.all(np.diff(when) > 0)):
         raise BadOption("years", years, "one or more years that ascend")
-    if when[0] < compute_path.start_year:
-        raise BadOption(
-            "years", float(when[0]), f"{compute_path.start_year:g} or later, where the path starts"
-        )
+    if when[0] < start:
+        raise BadOption("years", float(when[0]), f"{start:g} or later, where the path starts")
     if not 0.0 < level <= 0.98:
         raise BadOption("level", level, "above 0 and at most 0.98")
-    if not len(next(iter(found.draws.values()))):
-        raise NoDraws(found.name)
-    plan = _Plan(found, flops_per_parameter_token, columns)
+    if not fitted.drawn:
+        raise NoDraws(fitted.name)
+    plan = _Plan(fitted, flops_per_parameter_token, columns)
     first, edge = plan.support()
     if compute_path.start_flops < first * (1.0 - 1e-9):
         raise PathBeforeRuns(compute_path.start_flops, first)
     generator = np.random.default_rng(seed)
     growth, efficiency = compute_path.draw(generator, _DRAWS)
     z = generator.normal(size=_DRAWS)
-    ahead = when - compute_path.start_year
+    ahead = when - start
     spent = math.log(compute_path.start_flops) + np.outer(growth, ahead)
     effective = spent + np.outer(efficiency, ahead)
     curves = _Curves.of(plan, float(effective.min()), float(effective.max()))
@@ -278,15 +244,14 @@ def forecast(
     middle = np.median(effective, axis=0)
     from_law = curves.at(z, np.broadcast_to(middle, effective.shape)).var(axis=0)
     from_path = curves.at(np.zeros(_DRAWS), effective).var(axis=0)
-    tails = [(1.0 - level) / 2.0, 0.5, (1.0 + level) / 2.0]
-    low, median, high = np.quantile(loss, tails, axis=0)
-    C_low, C, C_high = np.exp(np.quantile(spent, tails, axis=0))
+    low, median, high = np.quantile(loss, show.tails(level), axis=0)
+    C_low, C, C_high = np.exp(np.quantile(spent, show.tails(level), axis=0))
     return Forecast(
+        median,
+        low,
+        high,
+        level,
         years=when,
-        median=median,
-        low=low,
-        high=high,
-        level=level,
         compute=C,
         compute_low=C_low,
         compute_high=C_high,
@@ -295,9 +260,9 @@ def forecast(
         leaves_support=_leaves(compute_path, edge),
         edge=edge,
         law_share=from_law / np.maximum(from_law + from_path, 1e-300),
-        law=found.name,
+        law=fitted.name,
         path=compute_path,
-        data_hash=found.data_hash,
+        data_hash=fitted.data_hash,
         seed=seed,
     )
 
@@ -313,30 +278,28 @@ def _leaves(path: ComputePath, edge: float) -> float | None:
 class _Plan:
     """What to train with a budget, from the best parameters, and what the fit predicts there."""
 
-    def __init__(self, found: Fit, flops_per_parameter_token: float, columns: dict[str, Any]):
-        law = describe(found.law)
+    def __init__(self, fitted: Fit, flops_per_parameter_token: float, columns: dict[str, Any]):
+        law = describe(fitted.law)
         reads = {c.name for c in law.columns if c.default is None}
         self.splits = {"N", "D"} <= reads
         if not (self.splits or "C" in reads):
-            raise NotALaw(
-                law.name, f"it reads {', '.join(law.column_names)}, and compute becomes N and D, or C"
-            )
+            names = ", ".join(law.column_names)
+            raise NotALaw(law.name, f"it reads {names}, and compute becomes N and D, or C")
         if missing := sorted(reads - {"N", "D", "C", *columns}):
             raise NotALaw(law.name, f"no value was given for {', '.join(missing)}")
-        self.found, self.price, self.columns = found, flops_per_parameter_token, columns
+        self.fitted, self.price, self.columns = fitted, flops_per_parameter_token, columns
 
     def point(self, C: Array) -> dict[str, Any]:
         """The columns that the law reads at each budget."""
         if not self.splits:
             return {"C": C}
-        best = optimum(
-            self.found.law, C, flops_per_parameter_token=self.price, **self.found.params, **self.columns
-        )
+        named = self.fitted.params | self.columns
+        best = optimum(self.fitted.law, C, flops_per_parameter_token=self.price, **named)
         return {"N": best.N, "D": best.D}
 
     def support(self) -> tuple[float, float]:
         """The smallest and the largest budget whose best point lies within the ranges that were fitted."""
-        ranges = self.found.ranges
+        ranges = self.fitted.ranges
         if not self.splits:
             return ranges["C"]
         ends = [self.price * N * D for N, D in zip(ranges["N"], ranges["D"], strict=True)]
@@ -344,9 +307,7 @@ class _Plan:
         inside = np.ones(len(C), bool)
         for name, values in self.point(C).items():
             inside &= (values >= ranges[name][0] * (1 - 1e-9)) & (values <= ranges[name][1] * (1 + 1e-9))
-        if (
-            not inside.any()
-        ):  # the runs are all on one side of the best split: their budgets are what there is
+        if not inside.any():  # all runs are on one side of the best split: their budgets are what there is
             return float(ends[0]), float(ends[1])
         return float(C[inside][0]), float(C[inside][-1])
 
@@ -368,7 +329,7 @@ class _Curves:
         point = plan.point(np.exp(grid))
         below, above, middle = [], [], np.empty(0)
         for level in _LEVELS:
-            one = plan.found.predict(level=level, new_run=True, **point, **plan.columns)
+            one = plan.fitted.predict(level=level, new_run=True, **point, **plan.columns)
             below.append(one.low)
             above.append(one.high)
             middle = one.median

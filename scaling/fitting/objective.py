@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import BadOption
-
-Array = NDArray[np.float64]
+from scaling.fitting.data import Array
 
 
 @dataclass(frozen=True)
@@ -135,9 +134,6 @@ def likelihood_value(r: Array, weights: Array, scale: float, delta: float) -> fl
     return float(weights @ (inner * (z - 0.5 * inner)) + weights.sum() * constant)
 
 
-OBJECTIVES = ("huber_log", "huber_likelihood", "quantile_log", "squares_log", "squares", "gaussian")
-
-
 def objective(name: str, delta: float, quantile: float = 0.5) -> Objective:
     """The objective of that name.
 
@@ -151,25 +147,31 @@ def objective(name: str, delta: float, quantile: float = 0.5) -> Objective:
     Raises:
         BadOption: no such objective, or a number out of range.
     """
-    if name not in OBJECTIVES:
-        raise BadOption("objective", name, "one of " + ", ".join(map(repr, OBJECTIVES)))
+    huber: dict[str, Any] = {"log": True, "delta": float(delta)}
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {
+        "huber_log": (f"Huber on log loss (delta {delta:g})", huber),
+        "huber_likelihood": (
+            f"Huber likelihood of log loss with free scale (delta {delta:g})",
+            huber | {"likelihood": True},
+        ),
+        "quantile_log": (
+            f"{quantile:g} quantile of log loss (smooth within {delta:g})",
+            huber | {"quantile": quantile},
+        ),
+        "squares_log": ("least squares on log loss", {"log": True}),
+        "squares": ("least squares on loss", {"log": False}),
+        "gaussian": (
+            "Gaussian with the known standard error of each loss",
+            {"log": False, "stderr": True, "likelihood": True},
+        ),
+    }
+    if name not in kinds:
+        raise BadOption("objective", name, "one of " + ", ".join(map(repr, kinds)))
     if not (delta > 0 and math.isfinite(delta)):
         raise BadOption("delta", delta, "a finite number above zero")
     if not 0.0 < quantile < 1.0:
         raise BadOption("quantile", quantile, "between 0 and 1, e.g. 0.1")
     if quantile != 0.5 and name != "quantile_log":
         raise BadOption("quantile", quantile, "left out, except with objective='quantile_log'")
-    if name == "huber_log":
-        return Objective(name, log=True, delta=float(delta), words=f"Huber on log loss (delta {delta:g})")
-    if name == "huber_likelihood":
-        words = f"Huber likelihood of log loss with free scale (delta {delta:g})"
-        return Objective(name, log=True, delta=float(delta), likelihood=True, words=words)
-    if name == "quantile_log":
-        words = f"{quantile:g} quantile of log loss (smooth within {delta:g})"
-        return Objective(name, log=True, delta=float(delta), quantile=quantile, words=words)
-    if name == "gaussian":
-        words = "Gaussian with the known standard error of each loss"
-        return Objective(name, log=False, stderr=True, likelihood=True, words=words)
-    if name == "squares_log":
-        return Objective(name, log=True, words="least squares on log loss")
-    return Objective(name, log=False, words="least squares on loss")
+    words, traits = kinds[name]
+    return Objective(name, words=words, **traits)

@@ -1,16 +1,18 @@
-"""What a caller may ask of a fit, checked before any work."""
+"""How a fit is made: what a caller may ask, checked before any work."""
 
 from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from scaling.errors import BadOption, FitError
-from scaling.fitting.problem import Array
+from scaling.fitting.data import Array
+from scaling.fitting.objective import Objective, objective
 from scaling.laws.base import Law, UnknownParameter
 
 
@@ -68,82 +70,122 @@ def whole(option: str, given: Any, wanted: str, *, least: int = 0) -> int:
     return int(given)
 
 
-def parameter_options(fixed: Any, bounds: Any, priors: Any) -> dict[str, dict[str, Any]]:
-    """What is asked of single parameters, with numbers of Python's own.
+def share(option: str, given: Any, example: str) -> float:
+    """A number between 0 and 1, both left out.
 
     Raises:
-        BadOption: no dictionary, or a value that is not the number or the pair of numbers it should be.
+        BadOption: anything else.
     """
-    given = {"fixed": fixed, "bounds": bounds, "priors": priors}
-    for option, named in given.items():
-        if not isinstance(named, Mapping | None):
-            raise BadOption(option, named, "a dictionary with the names of parameters")
-    wanted = "(low, high), None for an open end"
-    return {
-        "fixed": {p: number(f"fixed[{p!r}]", v, "a finite number") for p, v in (fixed or {}).items()},
-        "bounds": {p: _pair("bounds", p, v, wanted, open_ends=True) for p, v in (bounds or {}).items()},
-        "priors": {
-            p: _pair("priors", p, v, "(mean, standard deviation above zero)")
-            for p, v in (priors or {}).items()
-        },
-    }
-
-
-def _pair(
-    option: str, parameter: str, given: Any, wanted: str, *, open_ends: bool = False
-) -> list[float | None]:
-    option = f"{option}[{parameter!r}]"
-    if isinstance(given, str) or not hasattr(given, "__len__") or len(given) != 2:
+    wanted = f"between 0 and 1, e.g. {example}"
+    if not 0.0 < number(option, given, wanted) < 1.0:
         raise BadOption(option, given, wanted)
-    return [None if open_ends and end is None else number(option, end, wanted) for end in given]
+    return float(given)
 
 
-def free_parameters(
-    law: Law, fixed: Mapping[str, float], bounds: Mapping[str, Any], priors: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """The free parameters; every option names a parameter of the law and gives it numbers that make sense."""
-    known = law.parameter_names
-    for option, given in (("fixed", fixed), ("bounds", bounds), ("priors", priors)):
-        _check_names(law, option, given, known)
-    allowed = {p.name: (p.quantity.low, p.quantity.high) for p in law.parameters}
-    for name, value in fixed.items():
-        if not np.isfinite(value):
-            raise BadOption(f"fixed[{name!r}]", value, "a finite number")
-        low, high = allowed[name]
-        if not low <= value <= high:
-            raise BadOption(f"fixed[{name!r}]", value, f"in [{low:g}, {high:g}], where {law.name} allows it")
-    for name, prior in priors.items():
-        if not (np.isfinite(prior).all() and prior[1] > 0):
-            raise BadOption(f"priors[{name!r}]", prior, "(mean, standard deviation above zero)")
-    for name in fixed:
-        for option, given in (("bounds", bounds), ("priors", priors)):
-            if name in given:
-                raise BadOption(f"{option}[{name!r}]", given[name], f"left out, as {name} is fixed")
-    free = tuple(p for p in known if p not in fixed)
-    if not free:
-        raise NothingToFit(law.name, (*law.held, *fixed))
-    return free
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a fit is made; `fit` says what each field means. Numbers become Python's own, so that they can be saved.
+
+    Raises:
+        BadOption: a value that a fit cannot be made with, whatever the law.
+    """
+
+    objective: str = "huber_log"
+    delta: float = 1e-3
+    quantile: float = 0.5
+    seed: int = 0
+    resample: str = "pairs"
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    bounds: Mapping[str, Any] = field(default_factory=dict)
+    priors: Mapping[str, Any] = field(default_factory=dict)
+    target: str = "loss"
+    stderr: str = "loss_stderr"
+
+    def __post_init__(self) -> None:
+        if self.resample not in ("pairs", "wild"):
+            raise BadOption("resample", self.resample, "'pairs' or 'wild'")
+        plain = {
+            "seed": whole("seed", self.seed, "a whole number from zero"),
+            "delta": number("delta", self.delta),
+            "quantile": number("quantile", self.quantile),
+            "fixed": {
+                p: number(f"fixed[{p!r}]", value, "a finite number")
+                for p, value in _by_parameter("fixed", self.fixed).items()
+            },
+            "bounds": _pairs("bounds", self.bounds, "(low, high), None for an open end", open_ends=True),
+            "priors": _pairs("priors", self.priors, "(mean, standard deviation above zero)"),
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def goal(self) -> Objective:
+        """What is minimised.
+
+        Raises:
+            BadOption: no such objective, or a number out of range.
+        """
+        return objective(self.objective, self.delta, self.quantile)
+
+    def free(self, law: Law) -> tuple[str, ...]:
+        """The parameters of a law that are fitted.
+
+        Raises:
+            UnknownParameter: an option names a parameter that the law does not have.
+            BadOption: a value that this parameter cannot have, or two options that exclude each other.
+            NothingToFit: all are held still.
+        """
+        allowed = {p.name: (p.quantity.low, p.quantity.high) for p in law.parameters}
+        for option, given in (("fixed", self.fixed), ("bounds", self.bounds), ("priors", self.priors)):
+            for name in given:
+                if name not in allowed:
+                    raise UnknownParameter(law.name, option, name, law.parameter_names)
+                if option != "fixed" and name in self.fixed:
+                    raise BadOption(f"{option}[{name!r}]", given[name], f"left out, as {name} is fixed")
+        for name, value in self.fixed.items():
+            low, high = allowed[name]
+            if not np.isfinite(value):
+                raise BadOption(f"fixed[{name!r}]", value, "a finite number")
+            if not low <= value <= high:
+                raise BadOption(
+                    f"fixed[{name!r}]", value, f"in [{low:g}, {high:g}], where {law.name} allows it"
+                )
+        for name, prior in self.priors.items():
+            if not (np.isfinite(prior).all() and prior[1] > 0):
+                raise BadOption(f"priors[{name!r}]", prior, "(mean, standard deviation above zero)")
+        free = tuple(p for p in law.parameter_names if p not in self.fixed)
+        if not free:
+            raise NothingToFit(law.name, (*law.held, *self.fixed))
+        return free
+
+    def limits(self, law: Law) -> tuple[Array, Array]:
+        """The bounds asked for within the law's own: lowest and highest value of each free parameter.
+
+        Raises:
+            BoundsExcludeStarts: no value lies within both.
+        """
+        limits = []
+        for p in (p for p in law.parameters if p.name not in self.fixed):
+            low, high = self.bounds.get(p.name, (None, None))
+            low, high = -np.inf if low is None else low, np.inf if high is None else high
+            limits.append((max(low, p.quantity.low), min(high, p.quantity.high)))
+            if not limits[-1][0] < limits[-1][1]:
+                raise BoundsExcludeStarts(law.name, p.name, low, high, (p.quantity.low, p.quantity.high))
+        low, high = np.array(limits, float).T
+        return low, high
 
 
-def _check_names(law: Law, option: str, given: Iterable[str], known: tuple[str, ...]) -> None:
-    for name in given:
-        if name not in known:
-            raise UnknownParameter(law.name, option, name, known)
+def _by_parameter(option: str, given: Any) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        raise BadOption(option, given, "a dictionary with the names of parameters")
+    return given
 
 
-def bounds_within(
-    law: Law, free: tuple[str, ...], bounds: Mapping[str, tuple[float | None, float | None]]
-) -> tuple[Array, Array]:
-    """The user's bounds within the law's own."""
-    low, high = [], []
-    for p in (p for p in law.parameters if p.name in free):
-        allowed = (p.quantity.low, p.quantity.high)
-        given = bounds.get(p.name, (None, None))
-        first = -np.inf if given[0] is None else given[0]
-        last = np.inf if given[1] is None else given[1]
-        inner = max(first, allowed[0]), min(last, allowed[1])
-        if not inner[0] < inner[1]:
-            raise BoundsExcludeStarts(law.name, p.name, first, last, allowed)
-        low.append(inner[0])
-        high.append(inner[1])
-    return np.array(low), np.array(high)
+def _pairs(option: str, given: Any, wanted: str, *, open_ends: bool = False) -> dict[str, list[float | None]]:
+    pairs = {}
+    for parameter, pair in _by_parameter(option, given).items():
+        named = f"{option}[{parameter!r}]"
+        if isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2:
+            raise BadOption(named, pair, wanted)
+        pairs[parameter] = [None if open_ends and end is None else number(named, end, wanted) for end in pair]
+    return pairs

@@ -32,14 +32,14 @@ def in_parts(job: Callable[[int], T], parts: int) -> list[T]:
     """
     others = [_fork(job, part) for part in range(1, parts)]
     try:
-        found = [job(0)]
-        found += [_receive(heard, job, part) for part, (_, heard) in enumerate(others, 1)]
+        results = [job(0)]
+        results += [_receive(heard, job, part) for part, (_, heard) in enumerate(others, 1)]
     finally:
         for process, heard in others:
             heard.close()
             process.terminate()
             process.join()
-    return found
+    return results
 
 
 def _fork(job: Callable[[int], Any], part: int) -> tuple[BaseProcess, Connection]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import LawError
+from scaling.fitting.data import Array
 from scaling.fitting.objective import Objective
 from scaling.laws.base import Argument, Law
 from scaling.laws.dual import Dual, NotTraceable, duals
@@ -28,14 +29,11 @@ class LawFails(LawError):
         )
 
 
-Array = NDArray[np.float64]
-
 _BLOCK_ROWS = 1 << 15  # rows gone through at once; beyond, arrays would leave the cache
 _STEP = 6e-6  # relative step of a central difference: the cube root of machine precision
 
 
-@dataclass(frozen=True)
-class Slice:
+class Slice(NamedTuple):
     """The objective at a batch of parameter vectors, to second order."""
 
     value: Array
@@ -117,10 +115,10 @@ class Problem:
                 value = np.asarray(self.law(*self.columns, **named, **self.fixed), float)
             return np.broadcast_to(value, shape)
         except (TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as reason:
-            found = f"it raised {type(reason).__name__}: {reason}"
+            words = f"it raised {type(reason).__name__}: {reason}"
             if "read-only" in str(reason):
-                found = "it changes a column in place, as N /= 1e6 does and N = N / 1e6 does not"
-            raise LawFails(self.law.name, found) from reason
+                words = "it changes a column in place, as N /= 1e6 does and N = N / 1e6 does not"
+            raise LawFails(self.law.name, words) from reason
 
     def derivatives(self, parameters: Array) -> tuple[Any, dict[int, Any]]:
         """The law's value and its derivative with respect to each free parameter that matters."""
@@ -149,6 +147,14 @@ class Problem:
         """r at each parameter vector, shape (batch, rows)."""
         with np.errstate(all="ignore"):
             return self.objective.miss(self.call(parameters), self.prepared, self.stderr)
+
+    def mean_miss(self, best: Array) -> float:
+        """Weighted mean of |r| at one parameter vector of shape (free,)."""
+        return float(np.average(np.abs(self.misses(best[None])[0]), weights=self.weights))
+
+    def nat(self, best: Array) -> float:
+        """What one nat of log-likelihood is worth in the objective, judged by the misses at one parameter vector."""
+        return self.objective.temperature(self.misses(best[None])[0], self.weights)
 
     def value(self, parameters: Array, weights: Array | None = None) -> Array:
         """The objective at each parameter vector, shape (batch,); infinite where the law has no value."""
@@ -268,25 +274,25 @@ def _products(J: dict[int, Array], weights: Array, square: NDArray[np.bool_] | N
     Under a Huber penalty that is one row in six or fewer, so those are gathered first.
     """
     batch, rows = weights.shape
-    found = np.zeros((batch, free, free))
+    sums = np.zeros((batch, free, free))
     if square is None:
         for j, slope in J.items():
             bent = slope * weights
             for k in (k for k in J if k <= j):
-                found[:, j, k] = found[:, k, j] = np.vecdot(bent, J[k])
-        return found
+                sums[:, j, k] = sums[:, k, j] = np.vecdot(bent, J[k])
+        return sums
     places = np.flatnonzero(square)
     first = np.searchsorted(places, rows * np.arange(batch + 1))
     some = np.flatnonzero(first[:-1] < first[1:])
     if not len(some):
-        return found
+        return sums
     first, weights = first[some], weights.ravel()[places]
     gathered = {j: slope.ravel()[places] for j, slope in J.items()}
     for j, slope in gathered.items():
         bent = slope * weights
         for k in (k for k in J if k <= j):
-            found[some, j, k] = found[some, k, j] = np.add.reduceat(bent * gathered[k], first)
-    return found
+            sums[some, j, k] = sums[some, k, j] = np.add.reduceat(bent * gathered[k], first)
+    return sums
 
 
 def _full(part: Any, shape: tuple[int, int]) -> Array:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling import show
 from scaling.errors import BadOption
-from scaling.fitting.data import Table
-from scaling.fitting.estimate import minimise, prepare
-from scaling.fitting.options import number
-from scaling.fitting.problem import Array, Problem
+from scaling.fitting.data import Array, Table, Weights
+from scaling.fitting.minimum import minimise, pose
+from scaling.fitting.options import share
+from scaling.fitting.problem import Problem
 from scaling.fitting.result import Fit
 from scaling.fitting.solve import solve
 from scaling.laws.base import UnknownParameter, describe
@@ -23,8 +23,8 @@ _HALVINGS = 30
 _POINTS = 21
 
 
-@dataclass(frozen=True, eq=False)
-class Profile:
+@dataclass(frozen=True, eq=False, repr=False)
+class Profile(show.Shown):
     """The objective along one parameter, all others at their best."""
 
     parameter: str
@@ -40,19 +40,14 @@ class Profile:
     flat: tuple[str, ...]
     """"below", "above", both or neither: on which side no value is ruled out within the law's bounds."""
 
-    def __str__(self) -> str:
+    def shown(self) -> Iterator[str]:
         words = f"{self.parameter} = {show.rounded(self.best, (self.high - self.low) / 4)}"
         words += f", {show.interval(self.low, self.high, self.level)} by profile likelihood"
-        return words + "".join(f"; flat {side}" for side in self.flat)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{show.escape(str(self))}</pre>"
+        yield words + "".join(f"; flat {side}" for side in self.flat)
 
 
 def profile(
-    found: Fit, runs: Table, parameter: str, *, level: float = 0.95, weights: NDArray | None = None
+    fitted: Fit, runs: Table, parameter: str, *, level: float = 0.95, weights: Weights = None
 ) -> Profile:
     """Interval of one parameter from the profile likelihood, and whether there is one.
 
@@ -66,9 +61,9 @@ def profile(
     infinity. It takes the runs as independent; a clustered bootstrap does not.
 
     Args:
-        found: the fit.
+        fitted: the fit.
         runs: what it was fitted to.
-        parameter: one of `found.free`.
+        parameter: one of `fitted.free`.
         level: of the interval.
         weights: as given to `fit`, if any were.
 
@@ -76,25 +71,21 @@ def profile(
         UnknownParameter: not a fitted parameter.
         BadOption: other runs than the fit was made from, or a level outside (0, 1).
     """
-    if parameter not in found.free:
-        raise UnknownParameter(found.name, "profile", parameter, found.free)
-    if not 0.0 < number("level", level, "between 0 and 1, e.g. 0.95") < 1.0:
-        raise BadOption("level", level, "between 0 and 1, e.g. 0.95")
-    problem, data = prepare(describe(found.law), runs, found.settings, weights)
-    if data.hash != found.data_hash:
-        raise BadOption(
-            "runs", f"data {data.hash[:8]}", f"those that the fit was made from, {found.data_hash[:8]}"
-        )
-    best = np.array([found.params[p] for p in problem.names])
-    if found.settings["objective"] == "huber_likelihood":  # its bend at the scale that the fit ended with
-        raise BadOption(
-            "profile", "huber_likelihood", "a fit with another objective: its scale moves along the profile"
-        )
-    if priors := found.settings["priors"]:  # weighed as they were in the fit
-        problem, _, _ = minimise(problem, priors, found.settings["seed"])
-        tau = problem.temperature
-    else:
-        tau = problem.objective.temperature(problem.misses(best[None])[0], problem.weights)
+    if parameter not in fitted.free:
+        raise UnknownParameter(fitted.name, "profile", parameter, fitted.free)
+    share("level", level, "0.95")
+    options = fitted.options
+    problem, data = pose(describe(fitted.law), runs, options, weights)
+    if data.hash != fitted.data_hash:
+        wanted = f"those that the fit was made from, {fitted.data_hash[:8]}"
+        raise BadOption("runs", f"data {data.hash[:8]}", wanted)
+    if options.objective == "huber_likelihood":  # its bend is at the scale that the fit ended with
+        wanted = "a fit with another objective: its scale moves along the profile"
+        raise BadOption("profile", options.objective, wanted)
+    best = np.array([fitted.params[p] for p in problem.names])
+    if options.priors:  # weighed as they were in the fit
+        problem = minimise(problem, options).problem
+    tau = problem.temperature if options.priors else problem.nat(best)
     at = problem.names.index(parameter)
     path = _Path(problem, at, best, tau)
     limit = 0.5 * NormalDist().inv_cdf(0.5 * (1.0 + level)) ** 2

@@ -23,7 +23,7 @@ class Clusters:
     """Cluster number of each row."""
     count: int
     words: str
-    """In the words of a printed fit: "rows", "17 quarter-decade bins of 6ND", "8 values of trunk_id"."""
+    """In the words of a printed fit: "rows", "17 quarter-decade bins of 6ND", "8 clusters of trunk_id"."""
 
 
 def clusters(data: Data, choice: str = "auto") -> Clusters:
@@ -42,47 +42,39 @@ def clusters(data: Data, choice: str = "auto") -> Clusters:
     if not isinstance(choice, str):
         raise BadOption("cluster", choice, "'auto', 'rows', 'compute' or the name of a column")
     if choice == "auto":
-        for candidate in ("trunk_id", "compute"):
-            if candidate == "trunk_id" and "trunk_id" not in data.frame.columns:
-                continue
-            if candidate == "compute" and compute(data.frame) is None:
-                continue
-            found = clusters(data, candidate) if _several(data, candidate) else None
-            if found is not None and found.count >= _FEWEST:
-                return found
-        return clusters(data, "rows")
+        kinds = (_groups(data, kind) for kind in ("trunk_id", "compute"))
+        several = (groups for groups in kinds if groups is not None and groups.count >= _FEWEST)
+        return next(several, clusters(data, "rows"))
     if choice == "rows":
         return Clusters(np.arange(data.rows), data.rows, "rows")
+    groups = _groups(data, choice)
+    if groups is None and choice == "compute":
+        wanted = "'rows' or a column here, as the table has neither C nor N and D"
+        raise BadOption("cluster", choice, wanted)
+    if groups is None:
+        hint = "cluster= takes 'auto', 'rows', 'compute' or a column."
+        raise MissingColumns([choice], data.frame.columns, hint)
+    if groups.count < 2:
+        wanted = "something that differs between runs; here all fall into one cluster"
+        raise BadOption("cluster", choice, wanted)
+    return groups
+
+
+def _groups(data: Data, choice: str) -> Clusters | None:
+    """By quarter decades of compute, or by a column; None where the table lacks it."""
     if choice == "compute":
         flops = compute(data.frame)
         if flops is None:
-            raise BadOption(
-                "cluster", choice, "'rows' or a column here, as the table has neither C nor N and D"
-            )
+            return None
         labels, count = _number(_bins(flops[0]))
-        words = f"{count} quarter-decade bins of {flops[1]}"
-    else:
-        if choice not in data.frame.columns:
-            raise MissingColumns(
-                [choice], data.frame.columns, "cluster= takes 'auto', 'rows', 'compute' or a column."
-            )
-        value = data.frame[choice].rank("dense")
-        alone = value.is_null().to_numpy()
-        labels, count = _number(np.where(alone, -np.arange(data.rows), value.fill_null(0)))
-        words = f"{count - alone.sum()} values of {choice}"
-        words += f" and {alone.sum()} rows without" * bool(alone.any())
-    if count < 2:
-        raise BadOption(
-            "cluster", choice, "something that differs between runs; here all fall into one cluster"
-        )
-    return Clusters(labels, count, words)
-
-
-def _several(data: Data, choice: str) -> bool:
-    if choice == "trunk_id":
-        return data.frame["trunk_id"].n_unique() > 1
-    flops = compute(data.frame)
-    return flops is not None and len(np.unique(_bins(flops[0]))) > 1
+        return Clusters(labels, count, f"{count} quarter-decade bins of {flops[1]}")
+    if choice not in data.frame.columns:
+        return None
+    value = data.frame[choice].rank("dense")
+    alone = value.is_null().to_numpy()
+    labels, count = _number(np.where(alone, -np.arange(data.rows), value.fill_null(0)))
+    words = f"{count - alone.sum()} clusters of {choice}"
+    return Clusters(labels, count, words + f" and {alone.sum()} rows without" * bool(alone.any()))
 
 
 def _bins(flops: Array) -> Array:
@@ -91,8 +83,8 @@ def _bins(flops: Array) -> Array:
 
 
 def _number(values: NDArray) -> tuple[NDArray[np.int64], int]:
-    found, labels = np.unique(values, return_inverse=True)
-    return labels.astype(np.int64), len(found)
+    distinct, labels = np.unique(values, return_inverse=True)
+    return labels.astype(np.int64), len(distinct)
 
 
 def bootstrap_weights(
@@ -130,13 +122,13 @@ def thin_draws(groups: Clusters, most: int, *, draws: int, seed: int) -> float:
 def wild_targets(
     groups: Clusters, fitted: Array, miss: Array, *, draws: int, seed: int, chunk: int
 ) -> Iterator[Array]:
-    """Targets of each wild draw: the fitted curve with each cluster's misses kept, or turned over by a tossed coin.
+    """Targets of each draw of the wild cluster bootstrap: the fitted curve, each cluster's misses kept or sign-flipped.
 
     The design stays as it is: no size or budget drops out of a draw, which matters for small grids. It leans on
     misses that are as likely positive as negative.
 
     Args:
-        groups: clusters that share a coin.
+        groups: clusters that share a sign.
         fitted: the curve as the objective compares it (its logarithm, for a log objective), shape (rows,).
         miss: fitted minus observed in the same terms, shape (rows,).
         draws, seed, chunk: as for `bootstrap_weights`.
@@ -146,5 +138,5 @@ def wild_targets(
     """
     rng = np.random.default_rng(seed)
     for first in range(0, draws, chunk):
-        coins = 2 * rng.integers(0, 2, (min(chunk, draws - first), groups.count)) - 1
-        yield fitted - coins[:, groups.labels] * miss
+        signs = 2 * rng.integers(0, 2, (min(chunk, draws - first), groups.count)) - 1
+        yield fitted - signs[:, groups.labels] * miss

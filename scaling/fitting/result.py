@@ -1,22 +1,24 @@
-"""What a fit found: frozen, printable, saved and loaded as JSON."""
+"""What a fit comes to: frozen, printable, saved and loaded as JSON."""
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scaling import laws, show
 from scaling.errors import BadOption, FitError, LawError, MissingColumns
+from scaling.files import written_whole
+from scaling.fitting.data import Array
 from scaling.fitting.discrepancy import Discrepancy
-from scaling.fitting.options import number
-from scaling.laws.base import Argument, describe
+from scaling.fitting.options import Options, share
+from scaling.laws.base import Argument, Law, describe
 
 
 class NotALikelihood(FitError):
@@ -58,8 +60,6 @@ class LawNotSaved(FitError):
         )
 
 
-Array = NDArray[np.float64]
-
 _FORMAT = 1
 _CELLS = 1 << 21  # draws × points of one chunk of predictions
 
@@ -83,46 +83,44 @@ class Starts:
         return words
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """Losses that a fit expects, with an interval."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction(show.Shown, show.Interval):
+    """Losses that a fit expects, with an interval: nats/token, in the broadcast shape of the columns asked for."""
 
-    median: Array
-    """nats/token, in the broadcast shape of the columns asked for."""
-    low: Array
-    high: Array
-    level: float
-    """Share of the interval, two-sided; 0.8 leaves a tenth on either side."""
     kind: str
     """"mean": where the law runs. "new run": where another run of its own would end, its scatter included."""
     discrepancy: bool = False
-    """Whether some of it lies beyond the runs, and what the law may miss there is in its interval."""
+    """Whether some of it lies beyond the runs, and model discrepancy is in its interval."""
 
-    def __str__(self) -> str:
+    def shown(self) -> Iterator[str]:
         what = "for the mean" if self.kind == "mean" else "for a new run"
         if self.discrepancy:
-            what += ", what the law may miss beyond its runs included"
+            what += ", model discrepancy included"
         low, middle, high = (np.atleast_1d(a).ravel() for a in (self.low, self.median, self.high))
-        lines = [
-            f"{show.rounded(center, (b - a) / 2)}, {show.interval(a, b, self.level)} {what}"
-            for a, center, b in zip(low[:_LINES], middle[:_LINES], high[:_LINES], strict=True)
-        ]
+        for a, center, b in zip(low[:_LINES], middle[:_LINES], high[:_LINES], strict=True):
+            yield f"{show.rounded(center, (b - a) / 2)}, {show.interval(a, b, self.level)} {what}"
         if len(middle) > _LINES:
-            lines.append(f"… and {len(middle) - _LINES} more")
-        return "\n".join(lines)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{show.escape(str(self))}</pre>"
+            yield f"… and {len(middle) - _LINES} more"
 
 
 _LINES = 8
+_SCATTERED = 2000  # draws of a new run's scatter where there is no bootstrap
 _LINEAR = ("squares", "gaussian")  # objectives whose misses are differences; those of the others are ratios
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Fit:
+class _Parameters(show.Table):
+    """A table that prints a parameter a line: "alpha = 0.347 ± 0.016  95 % [0.317, 0.372]"."""
+
+    def __str__(self) -> str:
+        name, value = (max(len(row[i]) for row in self.rows) for i in (0, 1))
+        lines = [
+            f"{p:>{name + 2}} = {number:<{value}}  {within}".rstrip() for p, number, within, _ in self.rows
+        ]
+        return "\n".join([self.caption, *lines])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Fit(show.Shown):
     """A law fitted to runs: parameters, how sure, and what the runs could not tell."""
 
     law: Callable[..., Any]
@@ -135,7 +133,7 @@ class Fit:
     method: str
     """The objective in words."""
     settings: dict[str, Any]
-    """How `fit` was called: objective, delta, seed, fixed, bounds, priors."""
+    """How it was made, as plain values: the fields of `options`."""
     objective: float
     """The objective at `params`: a sum over runs, not a mean."""
     log_likelihood: float | None = None
@@ -149,9 +147,9 @@ class Fit:
     """What the bootstrap drew, in words."""
     rows: int
     target: str = "loss"
-    residuals: Array = field(repr=False)
+    residuals: Array
     """Observed minus fitted in the order of the runs: ln y - ln L for a log objective, else y - L."""
-    residual_weights: Array = field(repr=False)
+    residual_weights: Array
     rms_percent: float
     """Root mean square of y/L - 1, in percent."""
     condition: float
@@ -163,7 +161,17 @@ class Fit:
     notes: tuple[str, ...] = ()
     data_hash: str
     discrepancy: Discrepancy | None = None
-    """What the law may miss beyond its runs; None without a bootstrap, or where it reads nothing to go beyond."""
+    """Model discrepancy beyond the runs; None without a bootstrap, or where the law reads nothing to go beyond."""
+
+    @property
+    def options(self) -> Options:
+        """How it was made."""
+        return Options(**self.settings)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether there are bootstrap draws."""
+        return len(next(iter(self.draws.values()))) > 0
 
     @property
     def aicc(self) -> float:
@@ -210,24 +218,24 @@ class Fit:
         Raises:
             BadOption: a level outside (0, 1).
         """
-        tails = _tails(level)
-        if not self._drawn:
+        low, _, high = show.tails(share("level", level, "0.8"))
+        if not self.drawn:
             return dict.fromkeys(self.free, (np.nan, np.nan))
-        return {p: tuple(map(float, np.quantile(self.draws[p], tails))) for p in self.free}  # type: ignore[misc]
+        return {p: tuple(map(float, np.quantile(self.draws[p], (low, high)))) for p in self.free}  # type: ignore[misc]
 
     def predict(
         self, *, level: float = 0.8, new_run: bool = False, discrepancy: bool = True, **columns: ArrayLike
     ) -> Prediction:
         """Losses at columns of your choice, with an interval from the bootstrap draws.
 
-        Beyond the runs each draw is moved by what the law may miss there, as its fits to the smaller runs missed the
-        larger ones: the interval widens, and where they all missed to one side the median leaves the fitted curve.
+        Beyond the runs each draw is moved by model discrepancy, known from backtests: the interval widens, and where
+        fits to the smaller runs all missed the larger ones to one side, the median leaves the fitted curve.
 
         Args:
             level: share of the two-sided interval.
             new_run: add the scatter of single runs around the law, resampled from the residuals and widened by
                 sqrt(n / (n - p)) for the p parameters that were fitted to them.
-            discrepancy: allow for what the law may miss beyond the runs, see `fitting.discrepancy`; False: as if it
+            discrepancy: allow for model discrepancy beyond the runs, see `fitting.discrepancy`; False: as if the law
                 held for ever.
             **columns: what the law reads, e.g. N=70e9, D=1.4e12; numbers or arrays that broadcast.
 
@@ -239,54 +247,36 @@ class Fit:
             MissingColumns: a column that the law reads was not given.
             BadOption: a level outside (0, 1), a name that the law does not read, or values that it cannot be read at.
         """
-        law = describe(self.law)
-        tails = _tails(level)
-        missing = [c.name for c in law.columns if c.name not in columns and c.default is None]
-        if missing:
-            raise MissingColumns(missing, list(columns), f"{self.name} reads {', '.join(law.column_names)}.")
-        unknown = [name for name in columns if name not in law.column_names]
-        if unknown:
-            raise BadOption(
-                unknown[0], columns[unknown[0]], f"left out: {self.name} reads {', '.join(law.column_names)}"
-            )
-        given = [_points(c, columns.get(c.name, c.default)) for c in law.columns]
-        try:
-            arrays = np.broadcast_arrays(*given)
-        except ValueError:
-            shapes = ", ".join(
-                f"{c.name} of shape {a.shape}" for c, a in zip(law.columns, given, strict=True)
-            )
-            raise BadOption("columns", shapes, "shapes that broadcast") from None
-        shape, points = arrays[0].shape, [a.ravel() for a in arrays]
-        draws = self.draws if self._drawn else {p: np.array([v]) for p, v in self.params.items()}
-        if new_run and not self._drawn:
-            draws = {p: np.repeat(v, 2000) for p, v in draws.items()}
+        tails, seed = show.tails(share("level", level, "0.8")), self.settings.get("seed", 0)
+        points, shape = _points(describe(self.law), columns)
+        draws, count = self.draws, len(next(iter(self.draws.values())))
+        if not self.drawn:
+            count = _SCATTERED if new_run else 1
+            draws = {p: np.full(count, v) for p, v in self.params.items()}
         parameters = {p: values[:, None] for p, values in draws.items()}
-        count = len(next(iter(draws.values())))
-        rng = np.random.default_rng([self.settings.get("seed", 0), 1])
-        out = np.empty((3, len(points[0])))
-        miss = self.discrepancy if discrepancy and self._drawn else None
-        t = miss.draws(count, self.settings.get("seed", 0)) if miss else np.zeros(count)
-        named = dict(zip(law.column_names, points, strict=True))
-        beyond = miss is not None and bool(np.any(miss.support.distance(named) > 0))
-        width = max(1, _CELLS // count)
-        for i in range(0, len(points[0]), width):
-            part = [p[i : i + width] for p in points]
+        rng = np.random.default_rng([seed, 1])
+        miss = self.discrepancy if discrepancy and self.drawn else None
+        t = miss.draws(count, seed) if miss else np.zeros(count)
+        beyond = miss is not None and bool(np.any(miss.support.distance(points) > 0))
+        size, width = int(np.prod(shape)), max(1, _CELLS // count)
+        out = np.empty((3, size))
+        for i in range(0, size, width):
+            part = {c: v[i : i + width] for c, v in points.items()}
             with np.errstate(all="ignore"):
-                values = np.broadcast_to(self.law(*part, **parameters), (count, len(part[0])))
+                values = self.law(*part.values(), **parameters)
+            values = np.broadcast_to(values, (count, min(width, size - i)))
             if miss and beyond:
-                values = miss.move(values, t, {c: v[i : i + width] for c, v in named.items()})
+                values = miss.move(values, t, part)
             if new_run:
                 values = self._scatter(values, rng)
-            out[:, i : i + width] = np.quantile(values, [tails[0], 0.5, tails[1]], axis=0)
+            out[:, i : i + width] = np.quantile(values, tails, axis=0)
         low, median, high = (np.asarray(row) for row in out.reshape((3, *shape)))
-        if not self._drawn and not new_run:
+        if not self.drawn and not new_run:
             low, high = np.full(shape, np.nan), np.full(shape, np.nan)
         return Prediction(median, low, high, level, "new run" if new_run else "mean", beyond)
 
     def save(self, path: str | Path) -> None:
         """Write the fit as JSON; numbers come back to the last digit. The runs are not in it, their hash is."""
-        path = Path(path)
         saved = {
             "format": _FORMAT,
             "law": self.name,
@@ -298,9 +288,8 @@ class Fit:
             "residual_weights": self.residual_weights.tolist(),
             "discrepancy": asdict(self.discrepancy) if self.discrepancy else None,
         } | {name: getattr(self, name) for name in _PLAIN}
-        scratch = path.with_name(path.name + ".part")
-        scratch.write_text(json.dumps(saved, indent=1))
-        scratch.replace(path)
+        with written_whole(path, "a fit") as scratch:
+            scratch.write_text(json.dumps(saved, indent=1))
 
     @staticmethod
     def load(path: str | Path, law: Callable[..., Any] | None = None) -> Fit:
@@ -345,67 +334,34 @@ class Fit:
         except (OSError, ValueError, KeyError, TypeError) as reason:
             raise UnreadableFit(path, f"{type(reason).__name__}: {reason}") from reason
 
-    def __str__(self) -> str:
-        lines = [f"{self.name} fitted to {self.rows} runs, {self.method}"]
-        width = max(map(len, self.params))
-        errors, bounds = self.stderr, self.intervals(0.95)
-        values = {p: self._value(p, errors.get(p, np.nan)) for p in self.params}
-        column = max(map(len, values.values()))
-        for p in self.params:
-            line = f"{p:>{width + 2}} = {values[p]:<{column}}"
-            if self._drawn and p in self.free:
-                line += f"  {show.interval(*bounds[p], 0.95)}"
-            lines.append(line.rstrip())
-        return "\n".join([*lines, *self._footer()])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        errors, bounds = self.stderr, self.intervals(0.95)
+    def shown(self) -> Iterator[str | show.Table]:
+        errors, ends = self.stderr, self.intervals(0.95)
         units = {a.name: a.quantity.unit for a in describe(self.law).parameters}
         rows = []
-        for p in self.params:
-            drawn = self._drawn and p in self.free
-            within = show.interval(*bounds[p], 0.95) if drawn else ""
-            rows.append([p, self._value(p, errors.get(p, np.nan)), within, units.get(p, "")])
-        caption = f"{self.name} fitted to {self.rows} runs, {self.method}"
-        footer = "".join(f"<div>{show.escape(line)}</div>" for line in self._footer())
-        return (
-            show.html_table(["parameter", "value ± standard error", "interval", "unit"], rows, caption)
-            + footer
-        )
-
-    @property
-    def _drawn(self) -> bool:
-        return len(next(iter(self.draws.values()))) > 0
-
-    def _value(self, parameter: str, error: float) -> str:
-        value = self.params[parameter]
-        if parameter not in self.free:
-            return f"{value:g} (held)"
-        return show.with_error(value, error)
-
-    def _footer(self) -> list[str]:
-        drawn = (
-            f"{len(self.draws[self.free[0]])} bootstrap draws over {self.cluster}"
-            if self._drawn
-            else "no bootstrap"
-        )
+        for p, value in self.params.items():
+            words = show.with_error(value, errors[p]) if p in self.free else f"{value:g} (held)"
+            within = show.interval(*ends[p], 0.95) if self.drawn and p in self.free else ""
+            rows.append([p, words, within, units.get(p, "")])
+        header = ["parameter", "value ± standard error", "interval", "unit"]
+        yield _Parameters(header, rows, f"{self.name} fitted to {self.rows} runs, {self.method}")
+        words = "no bootstrap"
+        if self.drawn:
+            kind = "wild bootstrap" if self.settings.get("resample") == "wild" else "bootstrap"
+            words = f"{len(self.draws[self.free[0]])} {kind} draws over {self.cluster}"
         if self.draws_unfinished:
-            drawn += f" ({self.draws_unfinished} of them did not converge)"
-        lines = [
-            f"objective {self.objective:.4g}; {self.starts}; {drawn}",
-            f"residual {self.rms_percent:.2g} % rms",
-        ]
-        lines += [f"not determined by these runs: {p} ({how})" for p, how in self.undetermined.items()]
+            words += f" ({self.draws_unfinished} of them did not converge)"
+        yield f"objective {self.objective:.4g}; {self.starts}; {words}"
+        yield f"residual {self.rms_percent:.2g} % rms"
+        for p, how in self.undetermined.items():
+            yield f"not determined by these runs: {p} ({how})"
         if self.discrepancy:
-            lines.append(str(self.discrepancy))
-        return lines + list(self.notes)
+            yield str(self.discrepancy)
+        yield from self.notes
 
     def _scatter(self, values: Array, rng: np.random.Generator) -> Array:
         """Each value moved by the residual of a run drawn at random."""
-        share = self.residual_weights / self.residual_weights.sum()
-        picked = rng.choice(len(self.residuals), values.shape, p=share)
+        chances = self.residual_weights / self.residual_weights.sum()
+        picked = rng.choice(len(self.residuals), values.shape, p=chances)
         spare = max(1, self.rows - len(self.free))
         noise = self.residuals[picked] * np.sqrt(self.rows / spare)
         return values + noise if self.settings["objective"] in _LINEAR else values * np.exp(noise)
@@ -422,14 +378,31 @@ def _ships(law: Callable[..., Any]) -> bool:
     described = describe(law)
     function = described.function
     try:
-        found = laws.get(described.name)
+        own = laws.get(described.name)
     except LawError:
         return False
-    return found is (function.func if isinstance(function, functools.partial) else function)
+    return own is (function.func if isinstance(function, functools.partial) else function)
 
 
-def _points(column: Argument, given: ArrayLike | None) -> Array:
-    """Where a prediction is asked for; an endless scale is a place too."""
+def _points(law: Law, given: Mapping[str, ArrayLike]) -> tuple[dict[str, Array], tuple[int, ...]]:
+    """Where a prediction is asked for, each column flat in the order of the law, and the shape they broadcast to."""
+    reads = f"{law.name} reads {', '.join(law.column_names)}"
+    if missing := [c.name for c in law.columns if c.name not in given and c.default is None]:
+        raise MissingColumns(missing, list(given), f"{reads}.")
+    for name in given:
+        if name not in law.column_names:
+            raise BadOption(name, given[name], f"left out: {reads}")
+    values = [_place(c, given.get(c.name, c.default)) for c in law.columns]
+    try:
+        arrays = np.broadcast_arrays(*values)
+    except ValueError:
+        shapes = [f"{c.name} of shape {a.shape}" for c, a in zip(law.columns, values, strict=True)]
+        raise BadOption("columns", ", ".join(shapes), "shapes that broadcast") from None
+    return {c.name: a.ravel() for c, a in zip(law.columns, arrays, strict=True)}, arrays[0].shape
+
+
+def _place(column: Argument, given: ArrayLike | None) -> Array:
+    """Values at which a law can be read; an infinite scale is one too."""
     wanted = "above zero" if column.quantity.log else "not NaN"
     try:
         values = np.asarray(given, float)  # type: ignore[arg-type]
@@ -438,9 +411,3 @@ def _points(column: Argument, given: ArrayLike | None) -> Array:
     if isinstance(given, str) or np.any(np.isnan(values) | (column.quantity.log & (values <= 0))):
         raise BadOption(column.name, given, f"a number or an array of numbers, {wanted}")
     return values
-
-
-def _tails(level: float) -> tuple[float, float]:
-    if not 0.0 < number("level", level, "between 0 and 1, e.g. 0.8") < 1.0:
-        raise BadOption("level", level, "between 0 and 1, e.g. 0.8")
-    return (1.0 - level) / 2.0, (1.0 + level) / 2.0

@@ -1,4 +1,4 @@
-"""Where to start: every valley worth descending into, found without a hint from the user.
+"""Where to start: every valley worth descending into, reached without a hint from the user.
 
 Parameters that enter the law linearly (E, A and B of most laws) are measured, not declared, and solved for; the
 others (the exponents) are spread over a grid or an evenly filling sequence. The starts are the lowest candidates
@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import LawError
-from scaling.fitting.problem import Array, Problem
+from scaling.fitting.data import Array
+from scaling.fitting.problem import Problem
 from scaling.fitting.solve import solve
-from scaling.laws.base import Argument, Quantity
+from scaling.laws.base import Quantity
 
 
 class LawReturnsNaN(LawError):
@@ -121,12 +122,12 @@ def linear_parameters(problem: Problem, seed: int = 0) -> NDArray[np.bool_]:
         return problem.call(shifted)
 
     base, one = at(), [at(j) for j in range(free)]
-    found = np.zeros(free, bool)
+    linear = np.zeros(free, bool)
     for j in range(free):
-        others = [k for k in range(free) if found[k]]
+        others = [k for k in range(free) if linear[k]]
         pairs = [(at(j, k), one[j], one[k]) for k in others] + [(at(j, j), one[j], one[j])]
-        found[j] = all(_vanishes(both - a - b + base, both, a, b, base) for both, a, b in pairs)
-    return found
+        linear[j] = all(_vanishes(both - a - b + base, both, a, b, base) for both, a, b in pairs)
+    return linear
 
 
 def _vanishes(second: Array, *terms: Array) -> bool:
@@ -164,18 +165,13 @@ def _place(problem: Problem, unit: Array, which: NDArray[np.int64]) -> Array:
     """Points of the unit cube, to where each parameter's starts are sought, within its bounds."""
     out = np.empty_like(unit)
     for column, j in enumerate(which):
-        out[:, column] = _between(
-            problem.free[j], unit[:, column], float(problem.low[j]), float(problem.high[j])
-        )
+        parameter, u = problem.free[j], unit[:, column]
+        low, high = float(problem.low[j]), float(problem.high[j])
+        out[:, column] = _within(parameter.quantity, u, low, high)
+        if not parameter.annotated and not (np.isfinite(low) and np.isfinite(high)):
+            values = _anything(u)
+            out[:, column] = np.where((values > low) & (values < high), values, out[:, column])
     return out
-
-
-def _between(parameter: Argument, u: Array, low: float, high: float) -> Array:
-    quantity = parameter.quantity
-    if not parameter.annotated and not (np.isfinite(low) and np.isfinite(high)):
-        values = _anything(u)
-        return np.where((values > low) & (values < high), values, _within(quantity, u, low, high))
-    return _within(quantity, u, low, high)
 
 
 def _anything(u: Array) -> Array:

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.fitting.problem import Array, Problem, Slice
+from scaling.fitting.data import Array
+from scaling.fitting.problem import Problem, Slice
 
 TOLERANCE = 1e-13
 """Relative decrease of the objective below which an undamped step is the last."""
@@ -39,6 +40,18 @@ class Solution:
     """Objective, shape (batch,); infinite where the law had no value at the start."""
     converged: NDArray[np.bool_]
     steps: NDArray[np.int64]
+
+    @property
+    def best(self) -> Array:
+        """The parameters with the lowest objective, shape (free,)."""
+        return self.parameters[np.argmin(self.value)]
+
+    def updated(self, rows: NDArray[np.int64], other: Solution) -> Solution:
+        """The same with these fits replaced by those of another batch."""
+        values = {name: getattr(self, name).copy() for name in ("parameters", "value", "converged", "steps")}
+        for name, value in values.items():
+            value[rows] = getattr(other, name)
+        return Solution(**values)
 
 
 @dataclass(frozen=True)
@@ -190,24 +203,17 @@ def _rounding(problem: Problem, weights: Array | None, batch: int) -> Array:
 
 
 def _rows(s: Slice, index: NDArray[np.int64]) -> Slice:
-    return Slice(s.value[index], s.gradient[index], s.curvature[index], s.scale[index])
+    return Slice(*(part[index] for part in s))
 
 
 def _extend(s: Slice, count: int) -> Slice:
     """Places for so many newcomers."""
-    free = s.gradient.shape[1]
-    return Slice(
-        np.concatenate([s.value, np.full(count, np.inf)]),
-        np.concatenate([s.gradient, np.zeros((count, free))]),
-        np.concatenate([s.curvature, np.zeros((count, free, free))]),
-        np.concatenate([s.scale, np.zeros((count, free))]),
-    )
+    value, *others = (np.zeros((count, *part.shape[1:])) for part in s)
+    newcomers = (value + np.inf, *others)
+    return Slice(*(np.concatenate([part, more]) for part, more in zip(s, newcomers, strict=True)))
 
 
 def _choose(first: NDArray[np.bool_], a: Slice, b: Slice) -> Slice:
-    return Slice(
-        np.where(first, a.value, b.value),
-        np.where(first[:, None], a.gradient, b.gradient),
-        np.where(first[:, None, None], a.curvature, b.curvature),
-        np.where(first[:, None], a.scale, b.scale),
-    )
+    """Of each fit the one slice or the other."""
+    fits = (first.reshape(-1, *(1,) * (part.ndim - 1)) for part in a)
+    return Slice(*(np.where(which, x, y) for which, x, y in zip(fits, a, b, strict=True)))

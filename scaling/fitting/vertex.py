@@ -2,50 +2,104 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scaling.fitting.data import TooFewScales
+from scaling.errors import BadOption
+from scaling.fitting.data import Array, TooFewScales
+
+_FORMS = {"parabola": 2, "cubic": 3}
 
 
 @dataclass(frozen=True)
 class Vertex:
-    """The minimum of a measured curve."""
+    """The minimum of a polynomial through a measured curve."""
 
     x: float
+    stderr: float
+    """Standard error of ln x; NaN where the polynomial goes through every point."""
     loss: float
     interior: bool
-    """Whether points on both sides are higher; if not, the minimum may lie outside what was measured."""
+    """Whether the polynomial has a minimum between points on both sides; if not, x is the lowest point."""
+    points: int
 
 
-def vertex(x: ArrayLike, loss: ArrayLike) -> Vertex:
-    """The minimum of a parabola in ln x through the lowest point and its neighbours.
+def vertex(x: ArrayLike, loss: ArrayLike, *, form: str = "parabola", within: float = 8.0) -> Vertex:
+    """The minimum of a parabola or a cubic in ln x, by least squares through the points around the lowest.
 
-        loss ≈ a + b (ln x − ln x*)²
+        ln loss ≈ p(u),   u = ln(x / x_lowest),   p'(u*) = 0,   p''(u*) > 0
+        var(u*) = q' S q / p''(u*)²,   q = (0, 1, 2u*, 3u*²),   S = covariance of the coefficients of p
 
-    Three points rather than all: far from the minimum such curves are not parabolas, and a parabola through all of
-    them is pulled to the flatter side. Where the lowest point is the first or the last, it is returned as it is, and
-    `interior` is false.
+    A parabola is symmetric in ln x and a loss curve is not: away from the middle its minimum is biased towards the
+    flatter side. A cubic follows the asymmetry and pays with a larger standard error. Each says what the other hides.
 
     Args:
-        x: positive, at least three different values; several losses at one x are averaged.
-        loss: as many as x.
+        x: positive, e.g. parameters.
+        loss: as many as x, positive.
+        form: "parabola" or "cubic".
+        within: points up to this factor from the lowest are used; `math.inf` for all. The spacing of a grid leaves its
+            neighbours alone, where the curve is nearest to a parabola.
 
     Raises:
-        TooFewScales: fewer than three different x.
+        BadOption: another form, or a factor that is not above 1.
+        TooFewScales: fewer different x than the polynomial has coefficients.
+
+    Source:
+        Hoffmann et al. 2022, arXiv:2203.15556, section 3.2 (approach 2), where the form is a parabola.
     """
+    degree = degree_of(form)
+    if not within > 1:
+        raise BadOption("within", within, "a factor above 1, e.g. 8")
     x, loss = np.asarray(x, float), np.asarray(loss, float)
-    points = np.unique(x)
-    if len(points) < 3:
-        raise TooFewScales("a parabola", "x", tuple(points.tolist()), 3)
-    means = np.array([loss[x == p].mean() for p in points])
-    lowest = int(np.argmin(means))
-    if lowest in (0, len(points) - 1):
-        return Vertex(float(points[lowest]), float(means[lowest]), False)
-    near = slice(lowest - 1, lowest + 2)
-    centre = np.log(points[lowest])
-    curve = np.polynomial.Polynomial.fit(np.log(points[near]) - centre, means[near], 2).convert()
-    at = -curve.coef[1] / (2 * curve.coef[2])
-    return Vertex(float(np.exp(centre + at)), float(curve(at)), True)
+    places = np.unique(x)
+    if len(places) < degree + 1:
+        raise TooFewScales(f"a {form}", "x", tuple(places.tolist()), degree + 1)
+    lowest = int(np.lexsort((x, loss))[0])
+    u = np.log(x / x[lowest])
+    near = np.abs(u) <= math.log(within) * (1 + 1e-6) + 1e-12
+    at_edge = Vertex(float(x[lowest]), math.nan, float(loss[lowest]), False, int(near.sum()))
+    if len(np.unique(u[near])) < degree + 1:
+        return at_edge
+    design, wanted = np.vander(u[near], degree + 1, increasing=True), np.log(loss[near])
+    coefficients, *_ = np.linalg.lstsq(design, wanted, rcond=None)
+    curve = np.polynomial.Polynomial(coefficients)
+    place = _minimum(coefficients)
+    if place is None or not u[near].min() < place < u[near].max():
+        return at_edge
+    spare = len(wanted) - degree - 1
+    stderr = math.nan
+    if spare > 0:
+        variance = float(((wanted - design @ coefficients) ** 2).sum()) / spare
+        slope = np.arange(degree + 1) * place ** np.maximum(np.arange(degree + 1) - 1.0, 0.0)
+        spread = slope @ np.linalg.inv(design.T @ design) @ slope * variance
+        stderr = math.sqrt(spread) / float(curve.deriv(2)(place))
+    return Vertex(float(x[lowest] * math.exp(place)), stderr, math.exp(curve(place)), True, len(wanted))
+
+
+def degree_of(form: str) -> int:
+    """2 for a parabola, 3 for a cubic.
+
+    Raises:
+        BadOption: another form.
+    """
+    if form not in _FORMS:
+        raise BadOption("form", form, "'parabola' or 'cubic'")
+    return _FORMS[form]
+
+
+def _minimum(coefficients: Array) -> float | None:
+    """Where a parabola or cubic is flat and bends upwards; None where it does nowhere.
+
+    The root of c1 + 2 c2 u + 3 c3 u² that goes over into the parabola's as c3 vanishes, without cancellation.
+    """
+    _, c1, c2, c3 = (*coefficients, 0.0)[:4]
+    inside = c2 * c2 - 3.0 * c1 * c3
+    if inside <= 0.0:
+        return None
+    root = math.sqrt(inside)
+    if c2 > 0.0:
+        return -c1 / (c2 + root)
+    return (root - c2) / (3.0 * c3) if c3 != 0.0 else None

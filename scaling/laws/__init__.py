@@ -44,7 +44,7 @@ from scaling.laws.loss import (
     power_mean,
 )
 from scaling.laws.mixture import mixing, transferred_data
-from scaling.laws.optimal import Optimum, optimum
+from scaling.laws.optimal import Optimum, Serving, cheapest, optimum
 from scaling.laws.repetition import (
     MUENNIGHOFF_2023,
     data_constrained,
@@ -58,7 +58,6 @@ from scaling.laws.repetition import (
     with_repeats,
 )
 from scaling.laws.schedule import annealing, annealing_areas, falling_columns, multi_power
-from scaling.laws.serving import Serving, cheapest
 
 
 class UnknownLaw(LawError):
@@ -145,63 +144,3 @@ def get(name: str) -> Callable[..., Any]:
         name,
         (*known, "bnsl(breaks=1)", "mixing(code, prose)", "multi_power(falls=16)"),
     )
-
-
-__all__ = [
-    "LAWS",
-    "IMPLICIT",
-    "ALIASES",
-    "get",
-    "describe",
-    "power_law",
-    "power_law_floor",
-    "compute_only",
-    "kaplan",
-    "chinchilla",
-    "power_mean",
-    "overtraining",
-    "repeated_data",
-    "data_constrained",
-    "overfitting",
-    "ensemble",
-    "fading_pool",
-    "m3",
-    "m4",
-    "sigmoid",
-    "plateau",
-    "bnsl",
-    "mixing",
-    "annealing",
-    "annealing_areas",
-    "multi_power",
-    "falling_columns",
-    "transferred_data",
-    "score_from_loss",
-    "error_from_loss",
-    "score_from_compute",
-    "along",
-    "with_repeats",
-    "with_fading",
-    "with_overfitting",
-    "effective_data",
-    "HOFFMANN_2022",
-    "BESIROGLU_2024",
-    "KAPLAN_2020",
-    "MUENNIGHOFF_2023",
-    "optimum",
-    "Optimum",
-    "cheapest",
-    "Serving",
-    "Law",
-    "Argument",
-    "Quantity",
-    "Count",
-    "Pool",
-    "Nats",
-    "Scale",
-    "Exponent",
-    "Epochs",
-    "Sharpness",
-    "Share",
-    "Signed",
-]

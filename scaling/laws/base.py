@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ParamSpec
 
-from scaling.errors import FitError, LawError, did_you_mean
+from scaling.errors import LawError, did_you_mean
 
 
 class NotALaw(LawError):
@@ -38,7 +38,7 @@ class NotALaw(LawError):
         )
 
 
-class UnknownParameter(FitError):
+class UnknownParameter(LawError):
     """A parameter that the law does not have."""
 
     law: str
@@ -84,7 +84,7 @@ Scale = Annotated[type_of_value, Quantity("", low=0.0, log=True, start=(1e-2, 1e
 Exponent = Annotated[type_of_value, Quantity("", low=0.0, high=10.0, start=(0.02, 2.0))]
 """How fast a term falls."""
 Epochs = Annotated[type_of_value, Quantity("repeats", low=1e-3, high=1e6, log=True, start=(1.0, 100.0))]
-"""A number of passes over the data."""
+"""A number of times that the data are seen, or seen again."""
 Sharpness = Annotated[type_of_value, Quantity("", low=1e-2, high=1e2, log=True, start=(0.5, 8.0))]
 """How abruptly one regime gives way to another; positive."""
 Share = Annotated[type_of_value, Quantity("", low=0.0, high=1.0, start=(0.0, 1.0))]

@@ -74,7 +74,7 @@ def sigmoid(C: Count, *, E: Nats, L0: Nats, C_mid: Count, k: Sharpness) -> NDArr
 
     Args:
         C: training FLOPs (or any other scale), array.
-        E: level at endless compute, nats/token.
+        E: level at unlimited compute, nats/token.
         L0: level at none, nats/token.
         C_mid: compute half way.
         k: steepness in ln C, dimensionless.

@@ -66,7 +66,7 @@ def score_from_compute(C: Count, *, low: Share, high: Share, slope: Exponent, C_
 
     Args:
         C: training FLOPs, array.
-        low, high: levels at no and at endless compute, dimensionless.
+        low, high: levels at no and at unlimited compute, dimensionless.
         slope: per decade.
         C_mid: FLOPs half way.
 

@@ -32,10 +32,52 @@ class NotTraceable(LawError):
         )
 
 
+class Traced(NDArrayOperatorsMixin):
+    """What a law is called on instead of a number: ufuncs pass through it, and `applied` says what they leave behind.
+
+    Whatever asks for a value (`if`, `float`, `np.where`, `np.asarray`) raises `NotTraceable`, so that no branch of
+    the law is frozen.
+    """
+
+    __slots__ = ()
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if method != "__call__" or options:
+            raise NotTraceable(
+                f"np.{ufunc.__name__} with {sorted(options) if method == '__call__' else method}"
+            )
+        result = self.applied(ufunc, inputs)
+        if result is None:
+            raise NotTraceable(f"np.{ufunc.__name__}")
+        return result
+
+    @staticmethod
+    def applied(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
+        """The result of a ufunc; None where it has none."""
+        raise NotImplementedError
+
+    def __array_function__(self, function: Callable, *_: Any) -> NoReturn:
+        raise NotTraceable(f"np.{function.__name__}")
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        raise NotTraceable("an array made of its argument")
+
+    def __bool__(self) -> NoReturn:
+        raise NotTraceable("the truth value of its argument (if, and, or, max, min)")
+
+    def __float__(self) -> NoReturn:
+        raise NotTraceable("the value of its argument as a plain number (float, math.log, math.exp)")
+
+    __int__ = __index__ = __float__
+
+    def __iter__(self) -> NoReturn:
+        raise NotTraceable("its argument as a sequence of items")
+
+
 Partial = Callable[[Any, Any, Any], Any]
 
 
-class Dual(NDArrayOperatorsMixin):
+class Dual(Traced):
     """A value and its derivatives with respect to numbered parameters.
 
     Args:
@@ -49,18 +91,15 @@ class Dual(NDArrayOperatorsMixin):
     def __init__(self, value: Any, parts: dict[int, Any]):
         self.value, self.parts = value, parts
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Dual:
-        if method != "__call__" or options:
-            raise NotTraceable(
-                f"np.{ufunc.__name__}.{method}" if method != "__call__" else f"np.{ufunc.__name__}(out=…)"
-            )
+    @staticmethod
+    def applied(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Dual | None:
         values = [x.value if isinstance(x, Dual) else x for x in inputs]
         value = _power(*values) if ufunc is np.power else ufunc(*values)
         if ufunc in _FLAT:
             return Dual(value, {})
         rules = _RULES.get(ufunc)
         if rules is None:
-            raise NotTraceable(f"np.{ufunc.__name__}")
+            return None
         parts: dict[int, Any] = {}
         x, y = values[0], values[-1]
         for operand, rule in zip(inputs, rules, strict=False):
@@ -71,21 +110,6 @@ class Dual(NDArrayOperatorsMixin):
                 term = part if slope is None else slope if _is_one(part) else slope * part
                 parts[j] = parts[j] + term if j in parts else term
         return Dual(value, parts)
-
-    def __array_function__(self, function: Callable, types: Any, args: Any, kwargs: Any) -> NoReturn:
-        raise NotTraceable(f"np.{function.__name__}")
-
-    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise NotTraceable("a conversion to an array")
-
-    def __bool__(self) -> NoReturn:
-        raise NotTraceable("a parameter as a truth value (if, and, or, max, min)")
-
-    def __float__(self) -> NoReturn:
-        raise NotTraceable("a parameter as a plain number (float, math)")
-
-    def __iter__(self) -> NoReturn:
-        raise NotTraceable("a parameter as a sequence")
 
 
 def _is_one(part: Any) -> bool:

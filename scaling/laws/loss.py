@@ -82,8 +82,8 @@ def kaplan(N: Count, D: Count, *, N_c: Count, D_c: Count, alpha_N: Exponent, alp
     Args:
         N: parameters without embeddings. Float array of any shape, broadcast against D.
         D: training tokens.
-        N_c: parameters at which the loss of endless data would be 1 nat/token.
-        D_c: tokens at which the loss of an endless model would be 1 nat/token.
+        N_c: parameters at which the loss of unlimited data would be 1 nat/token.
+        D_c: tokens at which the loss of an infinite model would be 1 nat/token.
         alpha_N, alpha_D: exponents of the two limits, dimensionless.
 
     Returns:
@@ -129,11 +129,7 @@ def power_mean(
     misses the loss by a few percent and the exponents by factors.
 
     Args:
-        N: parameters. Float array of any shape, broadcast against D.
-        D: training tokens.
-        E: loss that neither size nor data removes, nats/token.
-        A, B: size of the two removable terms, nats/token at N = 1 and D = 1.
-        alpha, beta: how fast each term falls, dimensionless.
+        N, D, E, A, B, alpha, beta: as in `chinchilla`.
         q: sharpness of the passage from one limit to the other, dimensionless.
 
     Returns:

@@ -1,9 +1,9 @@
-"""What to train with a given budget of compute: size, data, and the loss they reach."""
+"""What to train: the size and data that a budget of compute buys, and the cheapest that reach a loss."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,48 @@ FLOPS_PER_PARAMETER_TOKEN = 6.0
 
 _GRID = 129
 _BISECTIONS = 60
+_GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
+_HALVINGS = 100
+_NARROWINGS = 70
+_LARGEST = 80.0  # ln of the largest N and D that `cheapest` looks at
+
+
+@dataclass(frozen=True)
+class TokenCost:
+    """FLOPs a token as a function of N, which the browser can evaluate too.
+
+        C / D = 6 N + k √N
+
+    Head and attention cost as the width does, and at a fixed depth the width goes as √N: on a ladder of widths this is
+    exact, and k is 0 where C was counted as 6ND. A constant C / (N D) would be off by 1.5 to 2 times at one end of a
+    ladder that starts at width 16.
+    """
+
+    k: float = 0.0
+
+    @staticmethod
+    def of(N: NDArray, D: NDArray, C: NDArray) -> TokenCost:
+        """From what runs spent: the median k, of either sign."""
+        return TokenCost(float(np.median((C / D - FLOPS_PER_PARAMETER_TOKEN * N) / np.sqrt(N))))
+
+    def __call__(self, N: Any) -> Any:
+        return FLOPS_PER_PARAMETER_TOKEN * N + self.k * np.sqrt(N)
+
+    def priced(self, law: Law, unique_tokens: Any = None) -> Law:
+        """A law to split budgets of 6ND with: at the tokens that the same compute really buys.
+
+        Args:
+            law: of N and D, or of N, D and unique_tokens.
+            unique_tokens: distinct tokens on offer; by default as many as are trained on.
+        """
+
+        def loss(N: Any, D: Any, **parameters: Any) -> Any:
+            tokens = D * FLOPS_PER_PARAMETER_TOKEN * N / self(N)
+            given = {"N": N, "D": tokens, "unique_tokens": tokens if unique_tokens is None else unique_tokens}
+            return law(*(given[name] for name in law.column_names), **parameters)
+
+        columns = {column.name: column for column in law.columns}
+        return Law(loss, law.name, (columns["N"], columns["D"]), law.parameters, {})
 
 
 @dataclass(frozen=True)
@@ -76,25 +118,17 @@ def optimum(
     Source:
         Hoffmann et al. 2022, arXiv:2203.15556, equation 4.
     """
-    law = describe(law)
-    budgets = np.asarray(C, float)
+    law, budgets = describe(law), np.asarray(C, float)
     if not {"N", "D"} <= set(law.column_names):
-        raise NotALaw(
-            law.name, f"it reads {', '.join(law.column_names)}, and a budget is split between N and D"
-        )
-    missing = [
-        a.name for a in law.parameters + law.columns if a.name not in (*given, "N", "D") and a.default is None
-    ]
-    if missing:
-        raise NotALaw(law.name, f"no value was given for {', '.join(missing)}")
-    parameters = {
-        name: _against(value, budgets) for name, value in given.items() if name in law.parameter_names
-    }
-    columns = {name: np.asarray(value, float) for name, value in given.items() if name in law.column_names}
-    known = tuple(a.name for a in law.parameters + law.columns if a.name not in ("N", "D"))
+        reads = ", ".join(law.column_names)
+        raise NotALaw(law.name, f"it reads {reads}, and a budget is split between N and D")
+    wanted = {a.name: a for a in law.parameters + law.columns if a.name not in ("N", "D")}
+    _require_values(law, [a.name for a in wanted.values() if a.default is None], given)
     for name in given:
-        if name not in known:
-            raise UnknownParameter(law.name, "optimum", name, known)
+        if name not in wanted:
+            raise UnknownParameter(law.name, "optimum", name, tuple(wanted))
+    parameters = {p: _against(given[p], budgets) for p in given if p in law.parameter_names}
+    columns = {c: np.asarray(given[c], float) for c in given if c in law.column_names}
     tokens_times_parameters = budgets / flops_per_parameter_token
     inner = law.function.func if isinstance(law.function, functools.partial) else law.function
     if inner is chinchilla:
@@ -133,11 +167,110 @@ def _search(law: Law, ND: NDArray, columns: dict[str, Any], parameters: dict[str
     best = np.argmin(np.where(np.isnan(losses), np.inf, losses), axis=0)
     low = np.take_along_axis(grid, np.maximum(best - 1, 0)[None], 0)[0]
     high = np.take_along_axis(grid, np.minimum(best + 1, _GRID - 1)[None], 0)[0]
-    for _ in range(_BISECTIONS):
-        middle = 0.5 * (low + high)
-        N, D = np.exp(middle), np.exp(ln_ND - middle)
-        with np.errstate(all="ignore"):
-            slope = _loss(law, Dual(N, {0: N}), Dual(D, {0: -D}), columns, parameters).parts[0]
-        rises = np.broadcast_to(slope, shape) > 0
-        low, high = np.where(rises, low, middle), np.where(rises, middle, high)
+
+    @np.errstate(all="ignore")
+    def falls(ln_N: NDArray) -> NDArray:
+        N, D = np.exp(ln_N), np.exp(ln_ND - ln_N)
+        slope = _loss(law, Dual(N, {0: N}), Dual(D, {0: -D}), columns, parameters).parts[0]
+        return ~(np.broadcast_to(slope, shape) > 0)
+
+    low, high = _halved(low, high, falls, _BISECTIONS)
     return np.exp(0.5 * (low + high))
+
+
+def _halved(
+    low: NDArray, high: NDArray, upper: Callable[[NDArray], NDArray], times: int
+) -> tuple[NDArray, NDArray]:
+    """Each interval halved so many times, to the upper half where the middle says so."""
+    for _ in range(times):
+        middle = 0.5 * (low + high)
+        up = upper(middle)
+        low, high = np.where(up, middle, low), np.where(up, high, middle)
+    return low, high
+
+
+def _require_values(law: Law, names: list[str], given: Mapping[str, Any]) -> None:
+    if missing := [name for name in names if name not in given]:
+        raise NotALaw(law.name, f"no value was given for {', '.join(missing)}")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The cheapest way to reach each loss. Arrays of one shape."""
+
+    loss: NDArray[np.float64]
+    """nats/token."""
+    N: NDArray[np.float64]
+    """Parameters; NaN where the law does not reach the loss at any size."""
+    D: NDArray[np.float64]
+    """Training tokens."""
+    training_flops: NDArray[np.float64]
+    inference_flops: NDArray[np.float64]
+
+    @property
+    def total_flops(self) -> NDArray[np.float64]:
+        return self.training_flops + self.inference_flops
+
+
+def cheapest(
+    law: Callable[..., Any] | Law,
+    loss: ArrayLike,
+    *,
+    inference_tokens: ArrayLike = 0.0,
+    training_flops: float = 6.0,
+    inference_flops: float = 2.0,
+    **parameters: ArrayLike,
+) -> Serving:
+    """The N and D that reach a loss for the fewest FLOPs over training and use.
+
+        minimise 6 N D + 2 N D_inference   over N and D with L(N, D) = loss
+
+    D follows from N by bisection (the loss falls with D), N by golden section: total cost has one minimum in ln N, as
+    the smallest model that reaches the loss needs unlimited data and a huge one costs its size.
+
+    Args:
+        law: a law that reads N and D and falls with both, or one with parameters already set.
+        loss: wanted, nats/token, scalar or array.
+        inference_tokens: tokens the model will read and write in its life, broadcast against loss.
+        training_flops, inference_flops: per parameter and token; 6 and 2 count matrix products only.
+        **parameters: numbers or arrays that broadcast against loss.
+
+    Returns:
+        A `Serving`.
+
+    Raises:
+        NotALaw: the law does not read exactly N and D, or a parameter is missing.
+
+    Source:
+        Sardana et al. 2024, arXiv:2401.00448, section 2.
+    """
+    law = describe(law)
+    if set(law.column_names) != {"N", "D"}:
+        raise NotALaw(law.name, f"it reads {', '.join(law.column_names)}, and this needs a law of N and D")
+    _require_values(law, [p.name for p in law.parameters if p.default is None], parameters)
+    named = {p: np.asarray(v, float) for p, v in parameters.items()}
+    wanted, used = np.asarray(loss, float), np.asarray(inference_tokens, float)
+    shape = np.broadcast_shapes(wanted.shape, used.shape, *(v.shape for v in named.values()))
+    wanted = np.broadcast_to(wanted, shape)
+
+    least, most = np.zeros(shape), np.full(shape, _LARGEST)
+
+    def at(ln_N: NDArray, ln_D: NDArray) -> NDArray:
+        return _loss(law, np.exp(ln_N), np.exp(ln_D), {}, named)
+
+    def ln_tokens(ln_N: NDArray) -> NDArray:
+        return _halved(least, most, lambda ln_D: at(ln_N, ln_D) > wanted, _HALVINGS)[1]
+
+    def ln_cost(ln_N: NDArray) -> NDArray:
+        return ln_N + np.log(training_flops * np.exp(ln_tokens(ln_N)) + inference_flops * used)
+
+    # From the smallest size that reaches the loss with unlimited data on.
+    _, low = _halved(least, most, lambda ln_N: at(ln_N, most) > wanted, _HALVINGS)
+    reached, high = at(most, most) <= wanted, most
+    for _ in range(_NARROWINGS):
+        a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+        left = ln_cost(a) < ln_cost(b)
+        low, high = np.where(left, low, a), np.where(left, b, high)
+    ln_N = np.where(reached, 0.5 * (low + high), np.nan)
+    N, D = np.exp(ln_N), np.where(reached, np.exp(ln_tokens(ln_N)), np.nan)
+    return Serving(wanted, N, D, training_flops * N * D, inference_flops * N * used)

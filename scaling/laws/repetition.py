@@ -70,17 +70,17 @@ def with_repeats(law: Callable[..., Any]) -> Callable[..., Any]:
     def repeating(N: Any, D: Any, unique_tokens: Any, *, R_D: Any, **parameters: Any) -> Any:
         return law(N, effective_data(D, unique_tokens, R_D), **parameters)
 
-    return _of_a_pool(law, repeating, "with repeats", with_repeats.__doc__, {"R_D": Epochs})
+    return _of_unique_tokens(law, repeating, "with repeats", with_repeats.__doc__, {"R_D": Epochs})
 
 
 @made_once
 def with_fading(law: Callable[..., Any]) -> Callable[..., Any]:
-    """A law of N and D as a law of N, D and unique_tokens, in which each pass moves the loss by a smaller power.
+    """A law of N and D as a law of N, D and unique_tokens, in which each epoch moves the loss by a smaller power.
 
         L(N, D, U) = law(N, D'),   ln D' = ln U + Σ_{k ≥ 2} 2^(-(k-1)/half_life) ln(n_k / n_{k-1})
 
-    n_k is the number of tokens seen after pass k. Where the data term is B D^-beta, it falls by (n_k / n_{k-1})^-b_k in
-    pass k, b_k = beta 2^(-(k-1)/half_life), as in `fading_pool`. Passes beyond the fortieth count as nothing.
+    n_k is the number of tokens seen after epoch k. Where the data term is B D^-beta, it falls by (n_k / n_{k-1})^-b_k
+    in epoch k, b_k = beta 2^(-(k-1)/half_life), as in `fading_pool`. Epochs beyond the fortieth count as nothing.
 
     Args:
         law: a law of the columns N and D.
@@ -92,13 +92,13 @@ def with_fading(law: Callable[..., Any]) -> Callable[..., Any]:
         NotALaw: `law` reads other columns.
 
     Source:
-        Goyal et al. 2024, arXiv:2404.07177, their law for one pool, here for the data term of any law.
+        Goyal et al. 2024, arXiv:2404.07177, their law for one set of unique tokens, here for the data term of any law.
     """
 
     def fading(N: Any, D: Any, unique_tokens: Any, *, half_life: Any, **parameters: Any) -> Any:
         return law(N, np.exp(_faded(D, unique_tokens, half_life)), **parameters)
 
-    return _of_a_pool(law, fading, "with fading", with_fading.__doc__, {"half_life": Epochs})
+    return _of_unique_tokens(law, fading, "with fading", with_fading.__doc__, {"half_life": Epochs})
 
 
 @made_once
@@ -122,44 +122,41 @@ def with_overfitting(law: Callable[..., Any]) -> Callable[..., Any]:
     Source:
         Lovelace et al. 2026, arXiv:2605.01640, for the added term.
     """
-    pooled = describe(law).column_names == _POOLED
+    columns = ("N", "D", "unique_tokens")
+    reads = slice(3 if describe(law).column_names == columns else 2)
 
-    def overfitted(
-        N: Any, D: Any, unique_tokens: Any, *, P: Any, delta: Any, kappa: Any, **parameters: Any
-    ) -> Any:
+    def overfitted(*measured: Any, P: Any, delta: Any, kappa: Any, **parameters: Any) -> Any:
+        N, D, unique_tokens = measured
         U = np.minimum(unique_tokens, D)
-        columns = (N, D, unique_tokens) if pooled else (N, D)
-        return law(*columns, **parameters) + P * (D / U - 1.0) ** delta * (N / U) ** kappa
+        return law(*measured[reads], **parameters) + P * (D / U - 1.0) ** delta * (N / U) ** kappa
 
     price = {"P": Scale, "delta": Exponent, "kappa": Exponent}
-    return _of_a_pool(law, overfitted, "with overfitting", with_overfitting.__doc__, price, pooled=pooled)
+    doc = with_overfitting.__doc__
+    return _of_unique_tokens(law, overfitted, "with overfitting", doc, price, columns[reads])
 
 
-_POOLED = ("N", "D", "unique_tokens")
-
-
-def _of_a_pool(
+def _of_unique_tokens(
     law: Callable[..., Any], made: Callable[..., Any], what: str, doc: str | None, extra: dict[str, Any],
-    *, pooled: bool = False,
+    reads: tuple[str, ...] = ("N", "D"),
 ) -> Callable[..., Any]:  # fmt: skip
     """`made` under the signature of `law` with the distinct tokens as a further column and `extra` parameters."""
     plain = describe(law)
     name = f"{plain.name} {what}"
-    if not pooled and plain.column_names != ("N", "D"):
+    if plain.column_names != reads:
         raise NotALaw(name, f"{plain.name} reads {', '.join(plain.column_names)}, and repeats need N and D")
     kinds = {p.name: Annotated[Any, p.quantity] if p.annotated else None for p in plain.parameters}
     return declared(made, name, doc, {"N": Count, "D": Count, "unique_tokens": Pool}, kinds | extra)
 
 
-_PASSES = 40
+_EPOCHS = 40
 
 
 def _faded(D: Any, unique_tokens: Any, half_life: Any) -> Any:
-    """Logarithm of the fresh tokens that D tokens of a fading pool are worth."""
+    """Logarithm of the fresh tokens that D tokens are worth where every epoch moves the loss by a smaller power."""
     fade = 0.5 ** (1.0 / half_life)
     U = np.minimum(unique_tokens, D)
     worth, tokens = 1.0, np.log(U)
-    for k in range(2, _PASSES + 1):
+    for k in range(2, _EPOCHS + 1):
         worth = worth * fade
         tokens = tokens + worth * np.log(np.minimum(D, k * U) / np.minimum(D, (k - 1) * U))
     return tokens
@@ -176,12 +173,9 @@ def repeated_data(
     `data_constrained` without its parameter twin: repeats fade, parameters do not.
 
     Args:
-        N: parameters. Float array of any shape, broadcast against D and unique_tokens.
+        N, E, A, B, alpha, beta: as in `chinchilla`.
         D: training tokens, repeats counted.
-        unique_tokens: distinct tokens seen.
-        E: loss that neither size nor data removes, nats/token.
-        A, B: size of the two removable terms, nats/token at N = 1 and D' = 1.
-        alpha, beta: how fast each term falls, dimensionless.
+        unique_tokens: distinct tokens seen, U. Broadcast against N and D.
         R_D: repeats after which a token is worth 1/e of a fresh one (half-life R_D ln 2).
 
     Returns:
@@ -207,12 +201,9 @@ def data_constrained(
     U_N is the size that U distinct tokens would be the compute-optimal training set of.
 
     Args:
-        N: parameters. Float array of any shape, broadcast against D and unique_tokens.
+        N, E, A, B, alpha, beta: as in `chinchilla`.
         D: training tokens, repeats counted.
-        unique_tokens: distinct tokens seen, U.
-        E: loss that neither size nor data removes, nats/token.
-        A, B: size of the two removable terms, nats/token at N' = 1 and D' = 1.
-        alpha, beta: how fast each term falls, dimensionless.
+        unique_tokens: distinct tokens seen, U. Broadcast against N and D.
         R_D: repeats after which a token is worth 1/e of a fresh one (half-life R_D ln 2).
         R_N: the same for parameters in excess of U_N.
 
@@ -237,16 +228,13 @@ def overfitting(
 
         L = E + A / N^alpha + B / D^beta + P R^delta (N / U)^kappa,   R = D / U - 1,   U = min(D, unique_tokens)
 
-    Unlike `data_constrained` it turns up again: beyond some number of passes more of them do harm, the earlier the
+    Unlike `data_constrained` it turns up again: beyond some number of epochs more of them do harm, the earlier the
     larger the model.
 
     Args:
-        N: parameters. Float array of any shape, broadcast against D and unique_tokens.
+        N, E, A, B, alpha, beta: as in `chinchilla`.
         D: training tokens, repeats counted.
-        unique_tokens: distinct tokens seen.
-        E: loss that neither size nor data removes, nats/token.
-        A, B: size of the two removable terms, nats/token at N = 1 and D = 1.
-        alpha, beta: how fast each term falls, dimensionless.
+        unique_tokens: distinct tokens seen, U. Broadcast against N and D.
         P: price of overfitting, nats/token at R = 1 and N = U.
         delta, kappa: how it grows with repeats and with parameters per distinct token, dimensionless.
 
@@ -270,10 +258,10 @@ def ensemble(N: Count, members: Pool, *, E: Nats, A: Scale, alpha: Exponent, B: 
     Args:
         N: parameters of one member. Float array of any shape, broadcast against members.
         members: K, how many models are averaged.
-        E: loss at endless size and endlessly many members, nats/token.
+        E: loss at unlimited size and members, nats/token.
         A: size of the term of size, nats/token at N = 1.
         alpha: dimensionless.
-        B: excess of a single member over endlessly many, nats/token.
+        B: excess of a single member over an infinite ensemble, nats/token.
 
     Returns:
         Loss in nats/token, in the broadcast shape of N and members.
@@ -288,26 +276,26 @@ def ensemble(N: Count, members: Pool, *, E: Nats, A: Scale, alpha: Exponent, B: 
 def fading_pool(
     D: Count, unique_tokens: Pool, *, E: Nats, A: Scale, beta: Exponent, half_life: Epochs
 ) -> NDArray:
-    """Loss when the worth of a pool of text fades by half every so many passes.
+    """Loss when the worth of a unique-token budget fades by half every so many epochs.
 
         L = E + A Π_k (n_k / n_{k-1})^(-b_k),   b_k = beta 2^(-(k-1)/half_life)
 
-    n_k is the number of tokens seen after pass k, n_0 = 1: within pass k the removable loss falls with exponent b_k.
-    Passes beyond the fortieth count as nothing.
+    n_k is the number of tokens seen after epoch k, n_0 = 1: within epoch k the removable loss falls with exponent b_k.
+    Epochs beyond the fortieth count as nothing.
 
     Args:
         D: training tokens, repeats counted. Float array of any shape, broadcast against unique_tokens.
-        unique_tokens: distinct tokens of the pool.
+        unique_tokens: distinct tokens that may be seen.
         E: loss that data do not remove, nats/token.
         A: size of the removable part at D = 1, nats/token.
-        beta: exponent of the first pass: the utility of the pool, dimensionless.
-        half_life: passes after which the exponent is half as large.
+        beta: exponent of the first epoch: the utility of the text, dimensionless.
+        half_life: epochs after which the exponent is half as large.
 
     Returns:
         Loss in nats/token, in the broadcast shape of D and unique_tokens.
 
     Source:
-        Goyal et al. 2024, arXiv:2404.07177, their law for one pool.
+        Goyal et al. 2024, arXiv:2404.07177, their law for one pool of data.
     """
     return E + A * np.exp(-beta * _faded(D, unique_tokens, half_life))
 

@@ -29,7 +29,7 @@ def annealing(S1: Area, S2: Area, *, E: Nats, A: Scale, alpha: Exponent, C: Scal
 
     Args:
         S1, S2: the columns that `annealing_areas` returns.
-        E: loss at the end of endless training, nats/token.
+        E: loss at the end of unlimited training, nats/token.
         A: size of the removable part at S1 = 1, nats/token.
         alpha: dimensionless.
         C: what a unit of annealing area takes off the loss, nats/token.
@@ -66,11 +66,7 @@ def annealing_areas(
     Source:
         Tissue et al. 2024, arXiv:2408.11029, section 3, with λ = 0.99 to 0.999.
     """
-    at, eta = np.asarray(step, float), np.asarray(rate, float)
-    every = np.arange(np.ceil(at[0]), np.floor(at[-1]) + 1.0)
-    line = np.interp(every, at, eta)
-    before = eta[0] * (0.5 * warmup_steps + max(at[0] - warmup_steps, 0.0))
-    forward = before + np.cumsum(line) - line[0]
+    at, every, line, forward = _step_by_step(step, rate, warmup_steps)
     falls = -np.diff(line, prepend=line[0])
     felt, total, annealed = 0.0, 0.0, np.empty_like(line)
     for i, fall in enumerate(falls):
@@ -78,6 +74,15 @@ def annealing_areas(
         total += felt
         annealed[i] = total
     return np.interp(at, every, forward), np.interp(at, every, annealed)
+
+
+def _step_by_step(step: ArrayLike, rate: ArrayLike, warmup_steps: float) -> tuple[NDArray[np.float64], ...]:
+    """The steps given, every step between first and last, and the rate and the forward area at each of those."""
+    at, eta = np.asarray(step, float), np.asarray(rate, float)
+    every = np.arange(np.ceil(at[0]), np.floor(at[-1]) + 1.0)
+    line = np.interp(every, at, eta)
+    before = eta[0] * (0.5 * warmup_steps + max(at[0] - warmup_steps, 0.0))
+    return at, every, line, before + np.cumsum(line) - line[0]
 
 
 FALLS = 16
@@ -168,11 +173,7 @@ def falling_columns(
     Returns:
         S1, fall_1, rate_1, area_1, … each in the shape of step.
     """
-    at, eta = np.asarray(step, float), np.asarray(rate, float)
-    every = np.arange(np.ceil(at[0]), np.floor(at[-1]) + 1.0)
-    line = np.interp(every, at, eta)
-    before = eta[0] * (0.5 * warmup_steps + max(at[0] - warmup_steps, 0.0))
-    forward = before + np.cumsum(line) - line[0]
+    at, every, line, forward = _step_by_step(step, rate, warmup_steps)
     fallen = np.cumsum(np.maximum(-np.diff(line, prepend=line[0]), 0.0))
     columns = {"S1": np.interp(at, every, forward)}
     part = fallen[-1] / falls

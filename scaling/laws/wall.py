@@ -30,7 +30,7 @@ def text_on_offer(text: Any, *, synthetic: Any, multimodal: Any, efficiency: Any
 
 
 def worth_of_repeats(epochs: Any, R_D: Any) -> Any:
-    """What so many passes over a text are worth, over one pass: D'/U of `effective_data` at D = epochs · U."""
+    """What so many epochs of a text are worth, over one epoch: D'/U of `effective_data` at D = epochs · U."""
     return effective_data(epochs, 1.0, R_D)
 
 

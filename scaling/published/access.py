@@ -1,7 +1,7 @@
 """Open results of others in the run schema: `open_runs("published:chinchilla")`.
 
-A source is found in the folder that SCALING_PUBLISHED names (tidy tables, one folder per source), else in the cache,
-where `fetch_published` puts the raw files of those that are plain CSV at a fixed commit. Nothing is unpickled or
+A source is looked for in the folder that SCALING_PUBLISHED names (tidy tables, one folder per source), then in the
+cache, where `fetch_published` puts the raw files of those that are plain CSV at a fixed commit. Nothing is unpickled or
 executed, and the suite ships none of the files.
 """
 
@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 
 import polars as pl
 
-from scaling.errors import MissingPackage, RecordError, did_you_mean
-from scaling.files import download
-from scaling.published.sources import SOURCES, Reader, Source, read_csv
+from scaling.errors import RecordError, check_installed, did_you_mean
+from scaling.files import cache_folder, download
+from scaling.published.raw import FROM_RAW, read_csv
+from scaling.published.sources import SOURCES, Source
 from scaling.records import UnreadableTable
 
 
@@ -41,16 +41,11 @@ class MissingPublished(RecordError):
     fetchable: bool
 
     def __str__(self) -> str:
-        way = (
-            f"Fetch it with `scaling published fetch {self.name}`, or self.name" if self.fetchable else "Name"
-        )
+        fetch = f"Fetch it with `scaling published fetch {self.name}`, or name" if self.fetchable else "Name"
         return (
-            f"asked for published:{self.name}, which is not on this machine. {way} a folder that has it "
+            f"asked for published:{self.name}, which is not on this machine. {fetch} a folder that has it "
             "in SCALING_PUBLISHED."
         )
-
-
-__all__ = ["SOURCES", "Source", "catalogue", "fetch_published", "open_published"]
 
 
 def open_published(name: str) -> pl.DataFrame:
@@ -65,12 +60,14 @@ def open_published(name: str) -> pl.DataFrame:
         UnreadableTable: a file that is not the table it should be.
     """
     source = _source(name)
-    tidy, cached = _tidy_path(source), _cache(source)
-    if tidy is not None and tidy.exists():
-        return _shaped(source, tidy, read_csv)
-    if source.from_raw is not None and all((cached / file.path).exists() for file in source.raw):
-        return _shaped(source, cached, source.from_raw)
-    raise MissingPublished(name, fetchable=bool(source.raw))
+    path = tidy_path(source)
+    if path is None and not _is_cached(source):
+        raise MissingPublished(name, fetchable=bool(source.raw))
+    try:
+        return source.runs(read_csv(path) if path else FROM_RAW[name](_cache(source)))
+    except pl.exceptions.PolarsError as problem:
+        reason = f"not the table of {name}: {str(problem).splitlines()[0]}"
+        raise UnreadableTable(path or _cache(source), reason) from problem
 
 
 def fetch_published(name: str, *, progress: bool = True, timeout: float = 30.0) -> Path:
@@ -80,34 +77,31 @@ def fetch_published(name: str, *, progress: bool = True, timeout: float = 30.0) 
         MissingPackage: progress was asked for, and rich is not installed; `progress=False` does without.
         UnknownPublished: no such source.
         MissingPublished: a source that can only be read from a local folder.
-        DownloadFailed: a file that did not come as promised; those that did are kept.
+        DownloadFailed, DiskFull: a file that did not come as promised; those that did are kept.
     """
     source = _source(name)
     if not source.raw:
         raise MissingPublished(name, fetchable=False)
-    folder = _cache(source)
-    wanted = [file for file in source.raw if not (folder / file.path).exists()]
-    if not wanted:
-        return folder
-    with _bar(name, sum(file.bytes for file in wanted)) if progress else nullcontext() as advance:
-        for file in wanted:
-            download(
-                file.url, folder / file.path, sha256=file.sha256, size=file.bytes, timeout=timeout, advance=advance
-            )  # fmt: skip
+    folder, before = _cache(source), 0
+    with _bar(name, sum(file.bytes for file in source.raw)) if progress else nullcontext() as show:
+        for file in source.raw:
+            advance = (lambda come, before=before: show(before + come)) if show else None
+            path = folder / file.path
+            download(file.url, path, sha256=file.sha256, size=file.bytes, timeout=timeout, show=advance)
+            before += file.bytes
     return folder
 
 
 @contextmanager
 def _bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on the terminal; what it gives moves it on by so many bytes."""
-    try:
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-    except ImportError:
-        raise MissingPackage("rich", "cli") from None
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
-    ) as bar:
-        yield partial(bar.advance, bar.add_task(name, total=total))
+    """A progress bar on the terminal; what it gives moves it to so many bytes."""
+    check_installed("cli", "rich")
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    with Progress(*columns) as bar:
+        task = bar.add_task(name, total=total)
+        yield lambda come: bar.update(task, completed=come)
 
 
 def catalogue() -> pl.DataFrame:
@@ -115,17 +109,17 @@ def catalogue() -> pl.DataFrame:
 
     where is "local", "cached", "can be fetched" or "missing".
     """
-    rows = []
-    for source in SOURCES.values():
-        tidy = _tidy_path(source)
-        if tidy is not None and tidy.exists():
-            where = "local"
-        elif source.raw and all((_cache(source) / file.path).exists() for file in source.raw):
-            where = "cached"
-        else:
-            where = "can be fetched" if source.raw else "missing"
-        rows.append((source.name, source.title, source.paper, source.licence, source.units, where))
-    return pl.DataFrame(rows, schema=["name", "title", "paper", "licence", "units", "where"], orient="row")
+    shown = ("name", "title", "paper", "licence", "units")
+    rows = [[*(getattr(source, key) for key in shown), _where(source)] for source in SOURCES.values()]
+    return pl.DataFrame(rows, schema=[*shown, "where"], orient="row")
+
+
+def _where(source: Source) -> str:
+    if tidy_path(source):
+        return "local"
+    if _is_cached(source):
+        return "cached"
+    return "can be fetched" if source.raw else "missing"
 
 
 def _source(name: str) -> Source:
@@ -134,24 +128,16 @@ def _source(name: str) -> Source:
     return SOURCES[name]
 
 
-def _tidy_path(source: Source) -> Path | None:
-    """In the folder that SCALING_PUBLISHED names; nowhere where it names none."""
+def tidy_path(source: Source) -> Path | None:
+    """The table of a source in the folder that SCALING_PUBLISHED names; None where there is none."""
     named = os.environ.get("SCALING_PUBLISHED")
-    return Path(named) / source.tidy if named else None
+    path = Path(named) / source.tidy if named else None
+    return path if path and path.exists() else None
 
 
 def _cache(source: Source) -> Path:
-    named = os.environ.get("SCALING_CACHE")
-    base = (
-        Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "scaling"
-    )
-    return base / "published" / source.name
+    return cache_folder("published", source.name)
 
 
-def _shaped(source: Source, path: Path, read: Reader) -> pl.DataFrame:
-    try:
-        return source.shape(read(path))
-    except pl.exceptions.PolarsError as reason:
-        raise UnreadableTable(
-            path, f"not the table of {source.name}: {str(reason).splitlines()[0]}"
-        ) from reason
+def _is_cached(source: Source) -> bool:
+    return bool(source.raw) and all((_cache(source) / file.path).exists() for file in source.raw)

@@ -1,29 +1,42 @@
 """Questions that people ask, answered from runs: each returns a `Verdict`, or says that the runs cannot tell."""
 
-from scaling.questions._audit.answer import audit, chain, influence
-from scaling.questions._decade.answer import next_decade
-from scaling.questions._index.answer import index, replay
+from scaling.questions._audit.answer import audit, influence
+from scaling.questions._audit.chain import chain
+from scaling.questions._decade.answer import misses, next_decade
+from scaling.questions._index.answer import index, index_as_of
 from scaling.questions._plateau.answer import plateau
-from scaling.questions._repetition.answer import repetition
+from scaling.questions._repetition.answer import judge, repetition
+from scaling.questions._repetition.cells import best_epochs, until_best_epoch, without_interventions
+from scaling.questions._repetition.interventions import interventions
+from scaling.questions._replay.answer import month_ends, replay
 from scaling.questions._silence.answer import silence
 from scaling.questions._trend.answer import trend
 from scaling.questions._wall.answer import Wall, wall
-from scaling.questions._wall.inputs import Input, Inputs, read_inputs
+from scaling.questions._wall.inputs import Input, Inputs
+from scaling.questions._wall.scenario import read_inputs
 
 __all__ = [
+    "Input",
+    "Inputs",
+    "Wall",
     "audit",
+    "best_epochs",
     "chain",
-    "influence",
     "index",
+    "index_as_of",
+    "influence",
+    "interventions",
+    "judge",
+    "misses",
+    "month_ends",
     "next_decade",
     "plateau",
+    "read_inputs",
     "repetition",
     "replay",
     "silence",
     "trend",
+    "until_best_epoch",
     "wall",
-    "Wall",
-    "read_inputs",
-    "Inputs",
-    "Input",
+    "without_interventions",
 ]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from scaling import show
+from scaling.corpora.source import BYTES
 from scaling.records import MissingRuns
+from scaling.show import Shown, Table
 from scaling.store import open_runs
 from scaling.units import print_count
 from scaling.verdict import PLACES, Prose, percent
@@ -20,33 +23,123 @@ _SAME_RUN = ["N", "D", "unique_budget", "seed", "peak_lr", "kind"]
 
 
 def what_was_trained(runs: pl.DataFrame) -> Prose:
-    """Sizes, budgets, seeds, text and time in one paragraph."""
-    sizes, budgets = runs["N"].unique().sort(), runs["D"].unique().sort()
-    trunks, first = runs["trunk_id"].n_unique(), runs.row(0, named=True)
+    """Sizes, budgets, seeds, text and time in one paragraph, as far as the rows say them.
+
+    Args:
+        runs: rows of a study, whatever its corpus, or any table of runs; a column that is not there is not spoken of.
+    """
+    return Prose(" ".join([_counts(runs), *_repeats(runs), *_text(runs), *_conventions(runs)]))
+
+
+def _counts(runs: pl.DataFrame) -> str:
+    conventions = _values(runs, "n_convention")
+    where = " in the blocks" if conventions == ["matrices"] else ""
+    parts = [
+        _counted(runs, "N", "size", f"parameters{where}"),
+        _counted(runs, "D", "budget", "tokens"),
+        _plural(len(seeds), "seed") if (seeds := _values(runs, "seed")) else "",
+    ]
+    what = f"**{_plural(len(runs), 'run' if 'N' in runs.columns else 'row')}**"
+    if _values(runs, "kind") == ["annealed"] and (trunks := _values(runs, "trunk_id")):
+        what += f", cooled from {_plural(len(trunks), 'trunk')} of constant rate"
+    listed = ", ".join(part for part in parts if part)
+    return f"{what}: {listed}." if listed else f"{what}."
+
+
+def _counted(runs: pl.DataFrame, column: str, noun: str, unit: str) -> str:
+    """How many different values a column has, and from where to where."""
+    values = _values(runs, column)
+    if not values:
+        return ""
+    ends = dict.fromkeys(print_count(value, 2) for value in (values[0], values[-1]))
+    between = f"from {' to '.join(ends)}" if len(ends) > 1 else f"of {next(iter(ends))}"
+    return f"{_plural(len(values), noun)} {between} {unit}"
+
+
+def _repeats(runs: pl.DataFrame) -> Iterator[str]:
+    if not {"epochs", "unique_tokens"} <= set(runs.columns):
+        return
     again = runs.filter(pl.col("epochs") > 1.005)
-    text_of = " and ".join(
-        f"{count / 1e6:.0f} MB of {domain}" for domain, count in json.loads(first["corpus_bytes"]).items()
-    )
-    repeats = ""
-    if len(again):
-        capped = ", ".join(print_count(U, 3) for U in again["unique_budget"].unique().sort())
-        repeats = f" {len(again)} of them saw the same {capped} tokens again, up to {again['epochs'].max():.0f} times."
-    python = json.loads(first["corpus_versions"])["python"]
-    N, D = (f"{print_count(ends[0], 2)} to {print_count(ends[-1], 2)}" for ends in (sizes, budgets))
-    return Prose(
-        f"**{len(runs)} runs**, cooled from {trunks} trunks of constant rate: {len(sizes)} sizes from {N} parameters "
-        f"in the blocks, {len(budgets)} budgets from {D} tokens, {runs['seed'].n_unique()} seeds.{repeats} A token is "
-        f"a byte; the text is {text_of} from the standard library of Python {python} and installed packages, and the "
-        "loss is measured on files that no run has trained on. Compute is counted product by product, attention and "
-        "head included."
-    )
+    if not len(again):
+        return
+    capped = "unique_budget" if "unique_budget" in runs.columns else "unique_tokens"
+    budgets = [print_count(value, 3) for value in _values(again, capped)]
+    which = _listed(budgets, "or") if len(budgets) <= _MOST_LISTED else f"{budgets[0]} to {budgets[-1]}"
+    yield f"{len(again)} of them repeat a unique-token budget of {which}, for up to {again['epochs'].max():.0f} epochs."
+
+
+_MOST_LISTED = 6
+
+
+def _text(runs: pl.DataFrame) -> Iterator[str]:
+    """What every corpus of these rows is made of, the one with most runs first."""
+    columns = ["corpus_hash", "corpus_bytes", "corpus_versions", "vocabulary"]
+    if not set(columns) <= set(runs.columns):
+        return
+    corpora = runs.drop_nulls(columns).group_by(columns).len().sort("len", *columns, descending=True)
+    if len(corpora) > 1:
+        yield f"They were trained on {len(corpora)} corpora."
+    for corpus in corpora.iter_rows(named=True):
+        yield _corpus(corpus)
+    if len(corpora):
+        yield "The loss is measured on held-out text that no run has trained on."
+
+
+def _corpus(row: dict[str, Any]) -> str:
+    """What a token is, and how much text of which domains there is; rows do not say which folder or table it was."""
+    sizes, versions = json.loads(row["corpus_bytes"]), json.loads(row["corpus_versions"])
+    if "python" not in versions:  # nothing was read: a generator wrote it
+        text = _listed([f"{print_count(count, 2)} tokens of {name}" for name, count in sizes.items()])
+        return (
+            f"A token is one of {row['vocabulary']:,} symbols of synthetic languages whose entropy is known; "
+            f"the text is {text}."
+        )
+    text = _listed([f"{_size(count)} of {domain}" for domain, count in sizes.items()])
+    of_pieces = row["vocabulary"] > BYTES
+    token = f"one of {row['vocabulary']:,} byte-pair pieces" if of_pieces else "a byte"
+    packages = sorted(set(versions) - {"python"} - ({"tokenizers"} if of_pieces else set()))
+    if packages:
+        python = versions["python"]
+        text += f" from the standard library of Python {python} and the packages {_listed(packages)}"
+    return f"A token is {token}; the text is {text}."
+
+
+def _conventions(runs: pl.DataFrame) -> Iterator[str]:
+    for value in _values(runs, "flops_convention"):
+        if value.startswith("matrix products"):
+            yield "Compute is counted product by product, attention and head included."
+        else:
+            yield f"Compute is counted as {value.removeprefix('as ')}."
+    if conventions := [c for c in _values(runs, "n_convention") if c != "matrices"]:
+        yield f"N counts parameters by the convention {_listed([repr(c) for c in conventions], 'or')}."
+
+
+def _values(runs: pl.DataFrame, column: str) -> list[Any]:
+    """The different values of a column in order; none where it is not there."""
+    return runs[column].drop_nulls().unique().sort().to_list() if column in runs.columns else []
+
+
+def _listed(words: list[str], last: str = "and") -> str:
+    """ "a, b and c"."""
+    return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def one_corpus(runs: pl.DataFrame) -> pl.DataFrame:
     """The runs on one text, because losses on different texts do not lie on one curve.
 
-    Of several corpora, the one with most runs; where they have as many, the one that this machine trained on.
+    Of several corpora, the one with most runs; where they have as many, the one that this machine trained on. A table
+    that names no corpus comes back as it is.
     """
+    if "corpus_hash" not in runs.columns:
+        return runs
     corpora = runs.group_by("corpus_hash").agg(pl.len(), here=(pl.col("origin") == "local").any())
     chosen = corpora.sort("len", "here", "corpus_hash")["corpus_hash"][-1]
     if others := runs.height - int((runs["corpus_hash"] == chosen).sum()):
@@ -54,8 +147,8 @@ def one_corpus(runs: pl.DataFrame) -> pl.DataFrame:
     return runs.filter(pl.col("corpus_hash") == chosen)
 
 
-@dataclass(frozen=True, eq=False)
-class Origins:
+@dataclass(frozen=True, eq=False, repr=False)
+class Origins(Shown):
     """Where rows came from, and how far two machines' rows of the same run differ."""
 
     table: pl.DataFrame
@@ -78,20 +171,14 @@ class Origins:
             f"{percent(self.rms_percent)} rms, at most {percent(self.largest_percent)}."
         )
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
+    def shown(self) -> Iterator[str | Table]:
+        """The table, and how far the losses of the two places differ."""
         rows = [
             [PLACES.get(origin, origin), device, torch, corpus, str(count)]
             for origin, device, torch, corpus, count in self.table.iter_rows()
         ]
-        return ["rows", "trained on", "with torch", "corpus", "runs"], rows
-
-    def __str__(self) -> str:
-        return f"{show.table(*self._cells())}\n{self._sentence()}"
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return show.html_table(*self._cells(), self._sentence())
+        yield Table(["rows", "trained on", "with torch", "corpus", "runs"], rows)
+        yield self._sentence()
 
 
 def origins(where: str | Path) -> Origins:
@@ -100,25 +187,25 @@ def origins(where: str | Path) -> Origins:
     Raises:
         MissingRuns: the study has no rows at all.
     """
-    found: dict[str, pl.DataFrame] = {}
+    places: dict[str, pl.DataFrame] = {}
     for origin in ("committed", "local"):
         try:
-            found[origin] = open_runs(where, origin=origin)
+            places[origin] = open_runs(where, origin=origin)
         except MissingRuns:
             continue
-    if not found:
+    if not places:
         raise MissingRuns(where, f"Run the sweep first: scaling sweep {where}/study.toml")
     table = (
-        pl.concat([rows.with_columns(origin=pl.lit(origin)) for origin, rows in found.items()])
+        pl.concat([rows.with_columns(origin=pl.lit(origin)) for origin, rows in places.items()])
         .with_columns(torch=pl.col("versions").str.json_path_match("$.torch"))
         .group_by("origin", "device", "torch", "corpus_hash", maintain_order=True)
         .agg(pl.len())
     )
-    if len(found) < 2:
+    if len(places) < 2:
         return Origins(table, 0, True, np.nan, np.nan)
-    both = found["committed"].join(found["local"], on=_SAME_RUN, suffix="_here")
-    apart = 100 * (both["loss_here"] / both["loss"] - 1).to_numpy()
+    both = places["committed"].join(places["local"], on=_SAME_RUN, suffix="_here")
     same = bool((both["corpus_hash"] == both["corpus_hash_here"]).all())
     if not len(both):
         return Origins(table, 0, same, np.nan, np.nan)
+    apart = 100 * (both["loss_here"] / both["loss"] - 1).to_numpy()
     return Origins(table, len(both), same, float(np.sqrt(np.mean(apart**2))), float(np.abs(apart).max()))

@@ -1,25 +1,24 @@
 """A notebook run from top to bottom in a fresh kernel, as one HTML file that asks the network for nothing.
 
-Formulas become MathML, charts carry their own Vega, fonts are the reader's. The file is written aside and put in place
-when it is whole, so a failing notebook leaves the last report as it was.
+Formulas become MathML, charts carry their own Vega, fonts are the reader's. Files are written when the whole notebook
+has run, so a failing one leaves the last report as it was.
 """
 
 from __future__ import annotations
 
 import base64
 import datetime
-import os
 import platform
 import re
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from scaling.errors import MissingPackage, ReportError
+from scaling.errors import ReportError, check_installed
+from scaling.files import written_whole
 
 
 class MissingNotebook(ReportError):
@@ -27,10 +26,10 @@ class MissingNotebook(ReportError):
 
     name: str
     folder: str | Path
-    found: list[str]
+    notebooks: list[str]
 
     def __str__(self) -> str:
-        there = f"there are {', '.join(self.found)}" if self.found else "there is none"
+        there = f"there are {', '.join(self.notebooks)}" if self.notebooks else "there is none"
         return (
             f"asked for a report of {self.name!r}, but in {self.folder} {there}. Name one of these, or add "
             f"{self.name}.ipynb."
@@ -44,9 +43,7 @@ class UnreadableNotebook(ReportError):
     reason: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.path} cannot be read as a notebook ({self.reason}). Restore it from version control."
-        )
+        return f"{self.path} cannot be read as a notebook ({self.reason}). Restore it from version control."
 
 
 class FailedCell(ReportError):
@@ -66,14 +63,6 @@ class FailedCell(ReportError):
         )
 
 
-
-_MATH = re.compile(
-    r"\$\$(?P<block>.+?)\$\$|(?<![\\$\w])\$(?!\s)(?P<inline>[^$\n]+?)(?<!\s)\$(?!\d)", re.DOTALL
-)
-_CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
-_NUMBER = re.compile(r"[-+−±]?\s*[\d.]+([eE][-+]?\d+)?\s*(%|×|k|M|B|T|s)?(\s*[±×\[].*)?")
-
-
 def report(name: str, *, notebooks: str | Path = "notebooks", out: str | Path = "reports") -> Path:
     """Path of the HTML made from `notebooks/NAME.ipynb`, its print figures beside it.
 
@@ -91,140 +80,95 @@ def report(name: str, *, notebooks: str | Path = "notebooks", out: str | Path = 
         UnreadableNotebook: not a notebook.
         FailedCell: a cell raised; says which and how.
         MissingPackage: the extra "notebooks" is not installed.
+        DiskFull, NotWritten: the report cannot be written there.
     """
-    source = _find(name, Path(notebooks))
+    check_installed(
+        "notebooks", "nbformat", "nbclient", "nbconvert", "ipykernel", "latex2mathml", "bs4", "traitlets"
+    )
+    folder = Path(notebooks)
+    source = folder / f"{name}.ipynb"
+    if not source.is_file():
+        raise MissingNotebook(name, folder, sorted(path.stem for path in folder.glob("*.ipynb")))
     notebook = _read(source)
     started = time.perf_counter()
     _run(notebook, source)
-    seconds = time.perf_counter() - started
-    page = _page(notebook, _Facts.of(name, source, notebook, seconds))
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    seconds = f"{time.perf_counter() - started:.0f}"
+    path = Path(out) / f"{name}.html"
+    files = {path: _page(notebook, _facts(source, notebook) | {"seconds": seconds}).encode()}
     for number, (svg, pdf) in enumerate(_figures(notebook), 1):
-        stem = folder / (name if number == 1 else f"{name}-{number}")
-        _put(stem.with_suffix(".svg"), svg.encode())
-        _put(stem.with_suffix(".pdf"), pdf)
-    path = folder / f"{name}.html"
-    _put(path, page.encode())
+        stem = path.with_name(name if number == 1 else f"{name}-{number}")
+        files |= {stem.with_suffix(".svg"): svg.encode(), stem.with_suffix(".pdf"): pdf}
+    for file, content in files.items():
+        with written_whole(file, "a report") as scratch:
+            scratch.write_bytes(content)
     for words in _for_the_terminal(notebook):
         print(words)
-    print(f"report: {path.resolve().as_uri()} ({len(page.encode()) / 1e6:.1f} MB, {seconds:.0f} s)")
+    print(f"report: {path.resolve().as_uri()} ({len(files[path]) / 1e6:.1f} MB, {seconds} s)")
     return path
 
 
-def _for_the_terminal(notebook: Any) -> Iterator[str]:
-    """The plain text of what cells tagged "terminal" show."""
-    for cell in notebook.cells:
-        if "terminal" in cell.metadata.get("tags", ()):
-            yield from (o.data["text/plain"] for o in cell.outputs if "text/plain" in o.get("data", ()))
+def write_notebook(path: str | Path, title: str, *cells: str) -> None:
+    """Write a notebook of a title and cells of code, which `report` can run.
 
+    Raises:
+        MissingPackage: the extra "notebooks" is not installed.
+        DiskFull, NotWritten: the notebook cannot be written there.
+    """
+    check_installed("notebooks", "nbformat")
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-@dataclass(frozen=True)
-class _Facts:
-    """What the page says about itself."""
-
-    name: str
-    title: str
-    notebook: str
-    seconds: str
-    date: str
-    version: str
-    python: str
-
-    @staticmethod
-    def of(name: str, source: Path, notebook: Any, seconds: float) -> _Facts:
-        headings = (
-            line.removeprefix("# ").strip()
-            for cell in notebook.cells
-            if cell.cell_type == "markdown"
-            for line in cell.source.splitlines()
-            if line.startswith("# ")
-        )
-        today = datetime.datetime.now().astimezone()
-        return _Facts(
-            name=name,
-            title=next(headings, name),
-            notebook=f"{source.parent.name}/{source.name}",
-            seconds=f"{seconds:.0f}",
-            date=f"{today.day} {today:%B %Y}",
-            version=version("scaling"),
-            python=platform.python_version(),
-        )
+    notebook = new_notebook(cells=[new_markdown_cell(title), *map(new_code_cell, cells)])
+    with written_whole(path, "a notebook") as scratch:
+        scratch.write_text(nbformat.writes(notebook))
 
 
 # --- the notebook ----------------------------------------------------------------------------------
 
 
-def _find(name: str, folder: Path) -> Path:
-    path = folder / f"{name}.ipynb"
-    if not path.is_file():
-        raise MissingNotebook(name, folder, sorted(p.stem for p in folder.glob("*.ipynb")))
-    return path
-
-
 def _read(path: Path) -> Any:
-    try:
-        import nbformat
-    except ImportError:
-        raise MissingPackage("nbformat", "notebooks") from None
+    import nbformat
+
     try:
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
-    except Exception as reason:  # nbformat raises whatever json, validation or an attribute raised
-        raise UnreadableNotebook(path, str(reason).splitlines()[0]) from None
+    except Exception as problem:  # nbformat raises whatever json, validation or an attribute raised
+        raise UnreadableNotebook(path, str(problem).splitlines()[0]) from None
     return notebook
 
 
 def _run(notebook: Any, path: Path) -> None:
     """Execute in place, every cell anew."""
-    try:
-        from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-        from jupyter_client.manager import AsyncKernelManager
-        from nbclient import NotebookClient
-        from nbclient.exceptions import CellExecutionError, DeadKernelError
-    except ImportError as reason:
-        raise MissingPackage(reason.name or "nbclient", "notebooks") from None
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+    kernel = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=ERROR"]
 
     class ThisInterpreter(KernelSpecManager):
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-            command = [
-                sys.executable,
-                "-m",
-                "ipykernel_launcher",
-                "-f",
-                "{connection_file}",
-                "--log-level=ERROR",
-            ]
-            return KernelSpec(argv=command, display_name="Python 3", language="python")
+            return KernelSpec(argv=kernel, display_name="Python 3", language="python")
 
     class Client(NotebookClient):  # one that makes its own kernel also ends it
         def create_kernel_manager(self) -> AsyncKernelManager:
             self.km = AsyncKernelManager(kernel_spec_manager=ThisInterpreter())
             return self.km
 
-    client = Client(notebook, timeout=None, resources={"metadata": {"path": str(path.parent)}})
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+    def failed(number: int, error: str) -> FailedCell:
+        return FailedCell(path, number, len(cells), cells[number - 1].source, error)
+
     try:
-        client.execute()
-    except CellExecutionError as reason:
-        number, cell = next((i, c) for i, c in enumerate(cells, 1) if _failed(c))
-        raise FailedCell(
-            path, number, len(cells), cell.source, f"{reason.ename}: {_last_line(reason.evalue)}"
-        ) from None
+        Client(notebook, timeout=None, resources={"metadata": {"path": str(path.parent)}}).execute()
+    except CellExecutionError as problem:
+        raised = [any(output.output_type == "error" for output in cell.outputs) for cell in cells]
+        said = [line.strip() for line in problem.evalue.splitlines() if line.strip()] or [""]
+        raise failed(raised.index(True) + 1, f"{problem.ename}: {said[-1]}") from None
     except DeadKernelError:
-        ran = [i for i, c in enumerate(cells, 1) if c.execution_count]
-        number = min(max(ran, default=0) + 1, len(cells))
-        raise FailedCell(
-            path, number, len(cells), cells[number - 1].source, "the death of its kernel"
-        ) from None
-
-
-def _failed(cell: Any) -> bool:
-    return any(output.output_type == "error" for output in cell.outputs)
-
-
-def _last_line(text: str) -> str:
-    return next((line for line in reversed(text.strip().splitlines()) if line.strip()), text).strip()
+        ran = [number for number, cell in enumerate(cells, 1) if cell.execution_count]
+        raise failed(min(max(ran, default=0) + 1, len(cells)), "the death of its kernel") from None
 
 
 def _figures(notebook: Any) -> Iterator[tuple[str, bytes]]:
@@ -236,10 +180,38 @@ def _figures(notebook: Any) -> Iterator[tuple[str, bytes]]:
                 yield data["image/svg+xml"], base64.b64decode(data["application/pdf"])
 
 
+def _for_the_terminal(notebook: Any) -> Iterator[str]:
+    """The plain text of what cells tagged "terminal" show."""
+    for cell in notebook.cells:
+        if "terminal" in cell.metadata.get("tags", ()):
+            yield from (o.data["text/plain"] for o in cell.outputs if "text/plain" in o.get("data", ()))
+
+
 # --- the page --------------------------------------------------------------------------------------
 
 
-def _page(notebook: Any, facts: _Facts) -> str:
+def _facts(source: Path, notebook: Any) -> dict[str, str]:
+    """What the page says about itself."""
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    heading = re.search(r"^# (.*)", prose, re.MULTILINE)
+    today = datetime.datetime.now().astimezone()
+    return {
+        "name": source.stem,
+        "title": heading[1].strip() if heading else source.stem,
+        "notebook": f"{source.parent.name}/{source.name}",
+        "date": f"{today.day} {today:%B %Y}",
+        "version": version("scaling"),
+        "python": platform.python_version(),
+    }
+
+
+_SHOWN = (
+    "text/html", "text/markdown", "image/svg+xml", "text/latex", "image/png", "image/jpeg", "text/plain",
+)  # fmt: skip
+"""Of an output's forms the first of these is on the page."""
+
+
+def _page(notebook: Any, facts: dict[str, str]) -> str:
     from nbconvert.exporters import TemplateExporter
     from nbconvert.filters.highlight import Highlight2HTML
     from traitlets.config import Config
@@ -248,21 +220,10 @@ def _page(notebook: Any, facts: _Facts) -> str:
         output_mimetype = "text/html"
         file_extension = ".html"
 
-    shown = [
-        "text/html",
-        "text/markdown",
-        "image/svg+xml",
-        "text/latex",
-        "image/png",
-        "image/jpeg",
-        "text/plain",
-    ]
-
-    templates = Path(__file__).parent / "templates"
     exporter = Exporter(
         template_name="report",
-        extra_template_basedirs=[str(templates)],
-        config=Config({"NbConvertBase": {"display_data_priority": shown}}),
+        extra_template_basedirs=[str(Path(__file__).parent / "templates")],
+        config=Config({"NbConvertBase": {"display_data_priority": list(_SHOWN)}}),
     )
     exporter.register_filter("highlight_code", Highlight2HTML(pygments_lexer="python3"))
     exporter.register_filter("markdown2html", markdown)
@@ -270,6 +231,13 @@ def _page(notebook: Any, facts: _Facts) -> str:
     exporter.register_filter("inline_svg", _inline_svg)
     exporter.environment.globals["report"] = facts
     return exporter.from_notebook_node(notebook)[0]
+
+
+_MATH = re.compile(
+    r"\$\$(?P<block>.+?)\$\$|(?<![\\$\w])\$(?!\s)(?P<inline>[^$\n]+?)(?<!\s)\$(?!\d)", re.DOTALL
+)
+_CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
+_NUMBER = re.compile(r"[-+−±]?\s*[\d.]+([eE][-+]?\d+)?\s*(%|×|k|M|B|T|s)?(\s*[±×\[].*)?")
 
 
 def markdown(text: str) -> str:
@@ -287,7 +255,7 @@ def markdown(text: str) -> str:
     pieces = _CODE.split(text)  # what lies between backticks is left alone
     plain = "".join(piece if i % 2 else _MATH.sub(keep, piece) for i, piece in enumerate(pieces))
     html = markdown2html_mistune(plain)
-    return re.sub("\ue000(\\d+)\ue001", lambda found: formulas[int(found[1])], html)
+    return re.sub("\ue000(\\d+)\ue001", lambda kept: formulas[int(kept[1])], html)
 
 
 def align_numbers(html: str) -> str:
@@ -314,13 +282,3 @@ def _inline_svg(svg: str) -> str:
     """An SVG inside the page, black drawn in the page's own ink so that a dark page shows it too."""
     start = svg.index("<svg")
     return re.sub(r"#000000|\bblack\b", "currentColor", svg[start:])
-
-
-def _put(path: Path, content: bytes) -> None:
-    """Write aside, then put in place: a reader sees the old file or the new one, never half of one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(content)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ The results themselves are their authors'; only what was derived from them is ke
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -17,14 +16,16 @@ from typing import Any
 
 import polars as pl
 
+from scaling.files import sha256_of, written_whole
 from scaling.fitting import Fit
 from scaling.laws import multi_power, power_mean
 from scaling.published import SOURCES, open_published
-from scaling.published.access import MissingPublished
-from scaling.questions._audit.answer import chain
+from scaling.published.access import MissingPublished, tidy_path
+from scaling.questions._audit.chain import chain
 from scaling.questions._audit.multiverse import multiverse
-from scaling.questions._index.answer import index_as_of, month_ends, replay
+from scaling.questions._index.answer import index_as_of
 from scaling.questions._repetition.answer import judge
+from scaling.questions._replay.answer import month_ends, replay
 from scaling.reproduce.fits import (
     chinchilla_fit,
     chinchilla_points,
@@ -40,7 +41,7 @@ _DRAWS = 200
 
 
 def _waning(size_M: int) -> Fit:
-    return schedule_fit(multi_power(waning=True), schedule_points(size_M)).found
+    return schedule_fit(multi_power(waning=True), schedule_points(size_M)).fitted
 
 
 def _capability_replay() -> pl.DataFrame:
@@ -93,15 +94,16 @@ def derive(folder: Path, *, only: tuple[str, ...] = ()) -> list[Path]:
     for name in made:
         path = folder / f"{name}{'.json' if name in FITS else '.csv'}"
         if name in FITS:
-            found = FITS[name][1]()
-            found.save(path)
-            origins[name] = dict(origins[name]) | {"data_hash": found.data_hash}
+            fitted = FITS[name][1]()
+            fitted.save(path)
+            origins[name] = dict(origins[name]) | {"data_hash": fitted.data_hash}
         else:
             TABLES[name][1]().write_csv(path, float_precision=6)
         written.append(path)
     listed = folder / "sources.json"
     known = json.loads(listed.read_text()) if listed.exists() else {}
-    listed.write_text(json.dumps(known | origins, indent=1, sort_keys=True) + "\n")
+    with written_whole(listed, "sources") as scratch:
+        scratch.write_text(json.dumps(known | origins, indent=1, sort_keys=True) + "\n")
     return [*written, listed]
 
 
@@ -112,9 +114,8 @@ def provenance(name: str) -> Mapping[str, Any]:
         MissingPublished: the table, or the manifest that describes it, is not where SCALING_PUBLISHED says.
     """
     source = SOURCES[name]
-    here = Path(os.environ.get("SCALING_PUBLISHED", ""))
-    table, manifest = here / source.tidy, here / "manifest.json"
-    if not (os.environ.get("SCALING_PUBLISHED") and table.exists() and manifest.exists()):
+    table, manifest = tidy_path(source), Path(os.environ.get("SCALING_PUBLISHED", "")) / "manifest.json"
+    if table is None or not manifest.exists():
         raise MissingPublished(name, fetchable=False)
     described = next(d for d in json.loads(manifest.read_text()) if d["name"] == Path(source.tidy).parts[0])
     return {
@@ -122,6 +123,6 @@ def provenance(name: str) -> Mapping[str, Any]:
         "paper": source.paper,
         "licence": source.licence,
         "units": source.units,
-        "table": {"file": source.tidy, "sha256": hashlib.sha256(table.read_bytes()).hexdigest()},
+        "table": {"file": source.tidy, "sha256": sha256_of(table)},
         "made_from": [{"url": f["url"], "sha256": f["sha256"]} for f in described["source"]],
     }

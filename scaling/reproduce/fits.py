@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike
 
 from scaling.fitting import Fit, fit
 from scaling.laws import chinchilla, mixing, overtraining
@@ -16,6 +18,12 @@ LARGE = ("open_lm_1b", "open_lm_7b")
 
 TARGETS = ("peteish7", "peteish13")
 """Sizes that Bhagia et al. predict, and do not fit."""
+
+
+def r_squared(losses: ArrayLike, expected: ArrayLike) -> float:
+    """Share of the variance of losses that is explained: R² = 1 - Σ (L - expected)² / Σ (L - mean L)²."""
+    L, law = np.asarray(losses, float), np.asarray(expected, float)
+    return float(1.0 - np.sum((L - law) ** 2) / np.sum((L - L.mean()) ** 2))
 
 
 def chinchilla_points() -> pl.DataFrame:

@@ -84,12 +84,12 @@ def isoflop_exponent(
     optima, stars, left_out = [], [], []
     for (C,), curve in lowest.group_by("C", maintain_order=True):
         N, loss = curve["N"].to_numpy(), curve["loss"].to_numpy()
-        found = _minimum(N, loss, seed_noise, draws, rng) if len(N) >= 3 else None
-        if found is None:
+        minimum = _minimum(N, loss, seed_noise, draws, rng) if len(N) >= 3 else None
+        if minimum is None:
             left_out.append(float(C))  # type: ignore[arg-type]
             continue
-        optima.append((C, float(np.exp(np.median(found.ln_N))), found.stderr, found.loss))
-        stars.append(rng.choice(found.ln_N, draws))
+        optima.append((C, float(np.exp(np.median(minimum.ln_N))), minimum.stderr, minimum.loss))
+        stars.append(rng.choice(minimum.ln_N, draws))
     if len(optima) < 2:
         raise TooFewScales("a line through minima inside the sizes", "C", tuple(o[0] for o in optima), 2)
     table = pl.DataFrame(optima, schema=["C", "N", "ln_N_stderr", "loss"], orient="row")
@@ -126,7 +126,7 @@ def _minimum(N: Array, loss: Array, noise: float, draws: int, rng: np.random.Gen
 
 
 def isoflop_sweeps(*, draws: int = 1000, seed: int = 0) -> pl.DataFrame:
-    """Published exponents beside those found here, one row per sweep of the source "isoflop".
+    """Published exponents beside those estimated here, one row per sweep of the source "isoflop".
 
     Returns:
         The columns of `SWEEP`, budgets, a and a_stderr by `isoflop_exponent`, a_parabola and a_cubic by
@@ -138,9 +138,9 @@ def isoflop_sweeps(*, draws: int = 1000, seed: int = 0) -> pl.DataFrame:
     points, published = open_published("isoflop"), open_published("isoflop-fits")
     rows = []
     for name, runs in points.group_by(SWEEP, maintain_order=True):
-        found = isoflop_exponent(runs, seed_noise=SEED_NOISE[str(name[0])], draws=draws, seed=seed)
+        estimate = isoflop_exponent(runs, seed_noise=SEED_NOISE[str(name[0])], draws=draws, seed=seed)
         forms = (isoflop(runs, form=form).exponent for form in ("parabola", "cubic"))
-        rows.append((*name, len(found.optima), found.a, found.a_stderr, *forms))
+        rows.append((*name, len(estimate.optima), estimate.a, estimate.a_stderr, *forms))
     columns: Sequence[str] = (*SWEEP, "budgets", "a", "a_stderr", "a_parabola", "a_cubic")
     ours = pl.DataFrame(rows, schema=columns, orient="row")
     theirs = published.select(*SWEEP, published_a="n_exponent")

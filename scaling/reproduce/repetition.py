@@ -1,13 +1,13 @@
-"""What a repeated token is worth, by the procedure of Muennighoff et al. 2023, and what a wider search finds."""
+"""What a repeated token is worth, by the procedure of Muennighoff et al. 2023, and what a wider search gives."""
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
 from scaling.fitting import Fit, fit
 from scaling.laws import MUENNIGHOFF_2023, data_constrained, describe
 from scaling.published import open_published
+from scaling.reproduce.fits import r_squared
 
 STARTS_END = 20.0
 """The authors start R_D and R_N at 0, 6.7, 13.3 and 20 each; a minimum beyond 20 is not looked for."""
@@ -52,8 +52,6 @@ def repetition_fit(*, beyond: bool = False, bootstrap: int = 0, seed: int = 0) -
 def repetition_r2(R_D: float, R_N: float) -> float:
     """Share of the variance of the 182 losses that the law explains, all else held at the authors' values.
 
-        R² = 1 - Σ (L - law)² / Σ (L - mean L)²
-
     Args:
         R_D, R_N: as in `data_constrained`.
 
@@ -62,7 +60,5 @@ def repetition_r2(R_D: float, R_N: float) -> float:
     """
     runs = repetition_runs()
     measured = [runs[c].to_numpy() for c in ("N", "D", "unique_tokens")]
-    loss = runs["loss"].to_numpy()
     held = describe(MUENNIGHOFF_2023).held | {"R_D": R_D, "R_N": R_N}
-    missed = loss - data_constrained(*measured, **held)
-    return float(1.0 - np.sum(missed**2) / np.sum((loss - loss.mean()) ** 2))
+    return r_squared(runs["loss"], data_constrained(*measured, **held))

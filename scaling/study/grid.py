@@ -36,9 +36,10 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from scaling.corpora.corpus import Corpus
 from scaling.corpora.sampler import Sampler
 from scaling.corpora.source import BYTES, CorpusSource, LanguageSource
-from scaling.corpora.text import Corpus
+from scaling.corpora.text import build_corpus
 from scaling.errors import BadValue, CorpusError, StudyError, UnknownKey
 from scaling.flops import Shape, ladder
 from scaling.records import MissingRuns
@@ -343,6 +344,10 @@ class Study:
         """The corpus with its path made findable from anywhere."""
         path, paths = self.corpus.path, tuple(str(self.folder / p) for p in self.corpus.paths)
         return replace(self.corpus, path=path if path is None else str(self.folder / path), paths=paths)
+
+    def build_corpus(self, *, progress: bool = True) -> Corpus:
+        """The text to train on, as `corpora.build_corpus` makes it."""
+        return build_corpus(self.source, progress=progress)
 
     @property
     def asked(self) -> str:

@@ -1,1 +1,1 @@
-"""From a study to rows: plan, pack, launch, hear; no torch. Workers are started by name and meet it in `job`."""
+"""From a study to rows: plan, stack, launch, hear; no torch. Workers are started by name and meet it in `job`."""

@@ -1,12 +1,100 @@
-"""What a device is asked to do for a step, chosen by the launcher: no torch here."""
+"""What a launcher and its workers say to each other: jobs one way, messages the other. No torch, no polars.
+
+A worker is told of jobs by the paths of their files, a line each, and answers with messages, a line of JSON each. Its
+last word is its exit status: only a job that went well leaves the process alive for the next one.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Set
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from scaling.errors import BadOption
+from scaling.files import written_whole
+from scaling.flops import count_flops, count_parameters
+from scaling.study import Trunk, digest
+from scaling.sweeps import cost
 
 PRECISIONS = ("fp32", "bf16")
+EXIT_STOPPED = 3
+"""A worker was asked to stop, or its launcher is gone; everything is resumable."""
+EXIT_NO_ROOM = 4
+"""A worker had no room on the disk or in the memory, and said so; everything is resumable, but not as it is."""
+
+_CHECKPOINTS = 5  # of a trunk and of the branch under way: checkpoint.KEPT each, and the one being written
+_ROW_BYTES = 3_000
+"""Of one run: its row, its share of the learning curve, each domain's loss."""
+
+
+# --- what is to be trained --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StackSpec:
+    """Trunks of one shape that train in one program at once, and the text they train on."""
+
+    trunks: tuple[Trunk, ...]
+    corpus_hash: str
+
+    @property
+    def id(self) -> str:
+        """Hash of its trunks."""
+        return digest(self.trunk_ids)
+
+    @property
+    def trunk_ids(self) -> tuple[str, ...]:
+        """What is to be held while it trains."""
+        return tuple(t.trunk_id(self.corpus_hash) for t in self.trunks)
+
+    @property
+    def run_ids(self) -> set[str]:
+        """The runs that it will write."""
+        return run_ids(self.trunks, self.corpus_hash)
+
+    def left(self, finished: Set[str]) -> StackSpec | None:
+        """Its trunks that still have a run to write, if there are any."""
+        trunks = unfinished(self.trunks, self.corpus_hash, finished)
+        return replace(self, trunks=trunks) if trunks else None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that it trains on, trunks and cooldowns together."""
+        return len(self.trunks) * cost.tokens_to_train(cost.together(self.trunks))
+
+    @property
+    def cost(self) -> float:
+        """Expected time of its steps, in units of one FLOP at full speed; small matrices reach less of the peak."""
+        return len(self.trunks) * cost.relative_cost(cost.together(self.trunks))
+
+    @property
+    def flops(self) -> float:
+        """FLOPs of its steps."""
+        return count_flops(self.trunks[0].shape, self.tokens).total
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """Most that its checkpoints take on the disk at once; they go when it is done."""
+        first = self.trunks[0]
+        weights = count_parameters(first.shape).total
+        return _CHECKPOINTS * len(self.trunks) * weights * cost.state_floats(first) * cost.FLOAT
+
+    @property
+    def row_bytes(self) -> int:
+        """What its rows take on the disk."""
+        return len(self.run_ids) * _ROW_BYTES
+
+
+def run_ids(trunks: Iterable[Trunk], corpus_hash: str) -> set[str]:
+    """The runs that trunks are asked for."""
+    return {t.run_id(corpus_hash, b) for t in trunks for b in t.budgets}
+
+
+def unfinished(trunks: Iterable[Trunk], corpus_hash: str, finished: Set[str]) -> tuple[Trunk, ...]:
+    """Those with a run that is not finished, and with them all members of their ensembles: they predict together."""
+    left = {t.ensemble_key for t in trunks if run_ids([t], corpus_hash) - finished}
+    return tuple(t for t in trunks if t.ensemble_key in left)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,33 +112,87 @@ class Mode:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What a user may say of it; the rest follows from the device and the model.
+class Job:
+    """All that a worker needs to know to train one stack and write its rows."""
 
-    Raises:
-        BadOption: a precision that there is not, or no rank.
-    """
+    study: str
+    """The name that rows carry."""
+    folder: Path
+    """The store's working folder, which holds jobs, rows and checkpoints."""
+    corpus: Path
+    """The folder of its tokens."""
+    stack: StackSpec
+    device: str = "cpu"
+    """Either "cpu" or "cuda"."""
+    mode: Mode = Mode()
 
-    precision: str = "auto"
-    """"auto" is bf16 on a GPU, fp32 elsewhere."""
-    graph: bool = True
-    """On a GPU, where a run is not spread over several."""
-    compile: bool = False
-    ranks: int = 1
-    """Processes, each with its GPU, that compute one stack's gradients together."""
+    @property
+    def path(self) -> Path:
+        """The file that says it."""
+        return self.folder / "jobs" / f"{self.stack.id}.json"
 
-    def __post_init__(self) -> None:
-        if self.precision not in ("auto", *PRECISIONS):
-            raise BadOption("precision", self.precision, " or ".join(map(repr, ("auto", *PRECISIONS))))
-        if self.ranks < 1:
-            raise BadOption("ranks", self.ranks, "at least 1")
+    @property
+    def checkpoints(self) -> Path:
+        """Where the state of its stack is kept until it is done."""
+        return self.folder / "checkpoints" / self.stack.id
 
-    def mode(self, passes: int, *, gpu: bool) -> Mode:
-        """For a stack that needs so many passes."""
-        automatic = "bf16" if gpu else "fp32"
-        return Mode(
-            precision=automatic if self.precision == "auto" else self.precision,
-            passes=passes,
-            graph=self.graph and gpu and self.ranks == 1,
-            compile=self.compile,
+    def write(self) -> Path:
+        """Write the file, which a plan may be reading; its path comes back."""
+        with written_whole(self.path, "a job") as scratch:
+            scratch.write_text(json.dumps(self.to_json()))
+        return self.path
+
+    @staticmethod
+    def read(path: str | Path) -> Job:
+        """The job in a file."""
+        return Job.from_json(json.loads(Path(path).read_text()))
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary that `json.dumps` takes."""
+        stack = {"trunks": [asdict(t) for t in self.stack.trunks], "corpus_hash": self.stack.corpus_hash}
+        return asdict(self) | {"folder": str(self.folder), "corpus": str(self.corpus), "stack": stack}
+
+    @staticmethod
+    def from_json(said: dict[str, Any]) -> Job:
+        """The job that `to_json` and JSON made a dictionary of."""
+        trunks = tuple(map(Trunk.from_json, said["stack"]["trunks"]))
+        stack = StackSpec(trunks, said["stack"]["corpus_hash"])
+        folder, corpus = Path(said["folder"]), Path(said["corpus"])
+        return Job(
+            **said | {"folder": folder, "corpus": corpus, "stack": stack, "mode": Mode(**said["mode"])}
         )
+
+
+# --- what a worker says -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What has happened to a job since its worker last spoke; what is not said has not."""
+
+    tokens: int = 0
+    """Trained on, all models of the stack together."""
+    earlier_tokens: int = 0
+    """Trained on by an earlier attempt, so that this one need not."""
+    loss: float | None = None
+    """Mean of the models where they stand, nats/token."""
+    run: str | None = None
+    """The name of a run whose row is on the disk now."""
+    problem: str | None = None
+    """Why the worker is about to end, in words."""
+    done: bool = False
+    """Every row of the job is on the disk, and the worker waits for another job."""
+
+    def __str__(self) -> str:
+        return json.dumps({name: value for name, value in asdict(self).items() if value != _SILENCE[name]})
+
+    @staticmethod
+    def read(line: str) -> Message | None:
+        """The message that was printed as a line; None where it is none, as after a kill that cut it short."""
+        try:
+            return Message(**json.loads(line))
+        except (ValueError, TypeError):
+            return None
+
+
+_SILENCE = asdict(Message())

@@ -1,35 +1,34 @@
-"""Carry a study out: pack its trunks into stacks, run the stacks in processes of their own, until every row is there.
+"""Carry a study out: plan it, deal its stacks out to workers, hear them, until every row is there.
 
-The launcher imports no torch. It holds a lease of every trunk that it runs, so two launchers on one store share the
-work, whatever their workers; a process that dies is started again from its checkpoint; Ctrl-C, SIGKILL or a power cut
-leave a store from which the same command goes on.
+The launcher imports no torch. It holds a lease of every trunk that is trained for it, so two launchers on one store
+share the work, whatever their workers; what a worker that dies was at goes on from its checkpoint in another; Ctrl-C,
+SIGKILL or a power cut leave a store from which the same command goes on.
 """
 
 from __future__ import annotations
 
-import json
+import itertools
+import os
 import queue
 import signal
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from scaling.errors import TrainError
+from scaling.files import naming_a_full_disk
 from scaling.leases import Lease
-from scaling.records import naming_a_full_disk
-from scaling.store import Store, open_runs
+from scaling.store import open_runs
 from scaling.study import Study, read_study
-from scaling.sweeps.engines.local import EXIT_NO_ROOM, EXIT_STOPPED, Engine, LocalEngine, Task
-from scaling.sweeps.job import Asked
-from scaling.sweeps.machine import find_gpu, on_gpu
-from scaling.sweeps.pack import Pack
+from scaling.sweeps.engines.base import Asked, Engine, Worker
+from scaling.sweeps.engines.local import LocalEngine
+from scaling.sweeps.job import EXIT_NO_ROOM, EXIT_STOPPED, Message, StackSpec
 from scaling.sweeps.plan import Plan, plan_sweep
 from scaling.sweeps.progress import Progress
 
@@ -74,7 +73,7 @@ def sweep(
 
     Args:
         study: a study file, its folder, or a `Study`.
-        workers: stacks at once; one for each core, or each GPU, by default.
+        workers: stacks at once; by default what the engine has room for, here one for each core or each GPU.
         device: "auto", "cpu" or "cuda".
         here: train on this machine also what is committed already, to compare.
         progress: show a live table: each stack at work, runs done, tokens/s, time left.
@@ -99,23 +98,16 @@ def sweep(
         KeyboardInterrupt: Ctrl-C; workers have saved their state.
     """
     study = study if isinstance(study, Study) else read_study(study)
-    asked = Asked(precision=precision, graph=graph, compile=compile, ranks=ranks)
-    plan = plan_sweep(study, workers=workers, device=device, here=here, progress=progress, asked=asked)
-    if plan.packs:
-        store, gpu = Store(study), find_gpu() if on_gpu(device) else None
-        store.remember_study()
-        with naming_a_full_disk("the working files of a sweep", store.local):
-            _Launcher(plan, here, progress, engine or LocalEngine(ranks, gpu.count if gpu else 0)).run()
+    asked = Asked(
+        workers=workers, device=device, precision=precision, graph=graph, compile=compile, ranks=ranks
+    )
+    engine = engine or LocalEngine()
+    plan = plan_sweep(study, engine.capacity(asked), asked, here=here, progress=progress)
+    if plan.stacks:
+        with naming_a_full_disk("the working files of a sweep", plan.store.local):
+            plan.store.remember_study()
+            _Launcher(plan, engine, shown=progress).run()
     return open_runs(study)
-
-
-@dataclass(frozen=True)
-class _Running:
-    """A stack at work."""
-
-    pack: Pack
-    task: Task
-    lease: Lease
 
 
 @contextmanager
@@ -135,137 +127,144 @@ def _termination_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-class _Launcher:
-    """Workers, their leases and their messages, until nothing is left to train."""
+@dataclass(eq=False)
+class _Hand:
+    """A worker, and the stack that it is at with its lease, where it is at one."""
 
-    def __init__(self, plan: Plan, here: bool, progress: bool, engine: Engine):
-        self.plan, self.here, self.engine = plan, here, engine
-        self.store = Store(plan.study)
-        self.waiting = list(plan.packs)
-        self.running: dict[str, _Running] = {}
+    worker: Worker
+    log: Path
+    at: tuple[StackSpec, Lease] | None = None
+
+
+class _Launcher:
+    """Workers, what they are at and their messages, until nothing is left to train."""
+
+    def __init__(self, plan: Plan, engine: Engine, *, shown: bool):
+        self.plan, self.engine, self.store = plan, engine, plan.store
+        self.waiting = list(plan.stacks)
+        self.hands: dict[int, _Hand] = {}
+        self._numbers = itertools.count()
         self.attempts: dict[str, int] = defaultdict(int)
-        self.failed: list[Pack] = []
         self.problems: dict[str, str] = {}
-        self.messages: queue.Queue[tuple[Pack, dict[str, Any]]] = queue.Queue()
-        cost = sum(p.cost for p in plan.packs)
-        self.progress = Progress(plan.study.name, plan.runs, plan.done, cost, shown=progress)
+        """What a stack's worker said before it ended, or last wrote into its log."""
+        self.failed: list[tuple[StackSpec, Path]] = []
+        self.messages: queue.Queue[tuple[int, Message]] = queue.Queue()
+        cost = sum(stack.cost for stack in plan.stacks)
+        self.progress = Progress(plan.study.name, plan.runs, plan.done, cost, shown=shown)
         self._refreshed = time.monotonic()
 
     def run(self) -> None:
         with self.progress, _termination_as_interrupt():
             try:
-                while self.waiting or self.running:
-                    self._start_what_is_free()
-                    self._listen()
+                while self.waiting or any(hand.at for hand in self.hands.values()):
+                    self._hand_out()
+                    self._listen(_POLL_SECONDS)
                     self._reap()
                     self._refresh_leases()
             finally:
                 self._stop_all()
         if self.failed:
-            log = self._log(self.failed[0])
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_TAIL:])
-            said = self.problems.get(self.failed[0].id, tail)
-            raise WorkersFailed([p.trunks[0].name for p in self.failed], log, said)
+            first, log = self.failed[0]
+            names = [stack.trunks[0].name for stack, _ in self.failed]
+            raise WorkersFailed(names, log, self.problems[first.id])
 
-    def _start_what_is_free(self) -> None:
-        for pack in list(self.waiting):
-            if len(self.running) >= self.plan.workers:
+    def _hand_out(self) -> None:
+        """Give what is waiting, and free, to workers without a job; start workers where there are too few."""
+        for stack in list(self.waiting):
+            idle = [hand for hand in self.hands.values() if not hand.at]
+            if not idle and len(self.hands) >= self.plan.capacity.workers:
                 return
-            lease = self.store.claim(*pack.trunk_ids)
+            lease = self.store.claim(*stack.trunk_ids)
             if lease is None:
                 continue  # another launcher has one of them
-            self.waiting.remove(pack)
-            left = self._left(pack)
+            self.waiting.remove(stack)
+            left = self._left(stack)
             if left is None:
                 lease.release()
                 continue
+            hand = idle[0] if idle else self._start()
             self.attempts[left.id] += 1
-            self.running[left.id] = _Running(left, self._start(left), lease)
+            self.problems.pop(left.id, None)
             self.progress.start(left, attempt=self.attempts[left.id])
+            hand.at = left, lease
+            hand.worker.take(self.plan.job(left).write())
 
-    def _left(self, pack: Pack) -> Pack | None:
+    def _left(self, stack: StackSpec) -> StackSpec | None:
         """What other launchers have not finished of a stack; one with a checkpoint goes on as it is."""
-        finished = self.store.finished(here=self.here)
-        left = pack.left(finished)
-        if left and (self.store.local / "checkpoints" / pack.id).exists():
-            return pack
-        if left != pack:
-            self.progress.skip(
-                pack.cost - (left.cost if left else 0.0), done=len(self.plan.run_ids & finished)
-            )
+        finished = self.store.finished(here=self.plan.here)
+        left = stack.left(finished)
+        if left and self.plan.job(stack).checkpoints.exists():
+            return stack
+        if left != stack:
+            cost = stack.cost - (left.cost if left else 0.0)
+            self.progress.skip(cost, done=len(self.plan.run_ids & finished))
         return left
 
-    def _start(self, pack: Pack) -> Task:
-        job = {
-            "study": self.plan.study.name,
-            "folder": str(self.store.local),
-            "pack": pack.id,
-            "corpus": str(self.plan.corpus.folder.resolve()),
-            "device": "cuda" if on_gpu(self.plan.device) else "cpu",
-            "mode": asdict(self.plan.mode(pack)),
-            "trunks": [asdict(t) for t in pack.trunks],
-        }
-        path = self.store.local / "jobs" / f"{pack.id}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".new").write_text(json.dumps(job))
-        path.with_suffix(".new").replace(path)  # a plan may be reading it
-        self._log(pack).parent.mkdir(parents=True, exist_ok=True)
-        return self.engine.start(path, self._log(pack), lambda said: self.messages.put((pack, said)))
+    def _start(self) -> _Hand:
+        number = next(self._numbers)
+        log = self.store.local / "logs" / f"{os.getpid()}-{number}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        worker = self.engine.start(self.plan.asked, log, lambda said: self.messages.put((number, said)))
+        self.hands[number] = _Hand(worker, log)
+        return self.hands[number]
 
-    def _listen(self, seconds: float = _POLL_SECONDS) -> None:
-        """Pass on what workers say: `{"tokens": n}` since they last did, `{"found": n}` that an earlier attempt had
-        trained, `{"run": name}`, `{"loss": x}`; keep a `{"problem": words}`."""
-        try:
-            pack, said = self.messages.get(timeout=seconds)
+    def _listen(self, seconds: float) -> None:
+        """Take in what workers have said; wait for the first word so long."""
+        with suppress(queue.Empty):
+            self._hear(*self.messages.get(timeout=seconds))
             while True:
-                self.progress.advance(
-                    pack,
-                    said.get("tokens", 0),
-                    found=said.get("found", 0),
-                    runs="run" in said,
-                    loss=said.get("loss"),
-                )
-                if "problem" in said:
-                    self.problems[pack.id] = said["problem"]
-                pack, said = self.messages.get_nowait()
-        except queue.Empty:
-            pass
+                self._hear(*self.messages.get_nowait())
+
+    def _hear(self, number: int, message: Message) -> None:
+        hand = self.hands[number]
+        assert hand.at
+        stack, lease = hand.at
+        self.progress.hear(stack, message)
+        if message.problem:
+            self.problems[stack.id] = message.problem
+        if message.done:
+            hand.at = None
+            lease.release()
+            self.progress.finish(stack, done=True)
 
     def _reap(self) -> None:
-        for pack_id, running in list(self.running.items()):
-            pack, status = running.pack, running.task.poll()
+        """Part with workers that have ended; what one was at waits for another, or is given up."""
+        for number, hand in list(self.hands.items()):
+            status = hand.worker.poll()
             if status is None:
                 continue
             self._listen(0)
-            del self.running[pack_id]
-            running.lease.release()
-            self.progress.finish(pack, done=status == 0)
-            if status == 0:
+            del self.hands[number]
+            if not hand.at:
                 continue
-            if status == EXIT_STOPPED:
-                self.problems[pack_id] = (
-                    f"something stopped it {self.attempts[pack_id]} times, and not this sweep"
-                )
-            if status == EXIT_NO_ROOM or self.attempts[pack_id] >= ATTEMPTS:
-                self.failed.append(pack)
+            stack, lease = hand.at
+            lease.release()
+            self.progress.finish(stack, done=False)
+            if status != EXIT_NO_ROOM and self.attempts[stack.id] < ATTEMPTS:
+                self.waiting.append(stack)
             else:
-                self.waiting.append(pack)
+                self.failed.append((stack, hand.log))
+                self.problems.setdefault(stack.id, self._why(stack, status, hand.log))
+
+    def _why(self, stack: StackSpec, status: int, log: Path) -> str:
+        if status == EXIT_STOPPED:
+            return f"something stopped it {self.attempts[stack.id]} times, and not this sweep"
+        return "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_TAIL:])
 
     def _refresh_leases(self) -> None:
         if time.monotonic() - self._refreshed > _REFRESH_SECONDS:
             self._refreshed = time.monotonic()
-            for running in self.running.values():
-                if not running.lease.refresh():
-                    running.task.stop()  # this machine slept, and another launcher has taken over
+            for hand in self.hands.values():
+                if hand.at and not hand.at[1].refresh():
+                    hand.worker.stop()  # this machine slept, and another launcher has taken over
 
     def _stop_all(self) -> None:
-        for running in self.running.values():
-            running.task.stop()
+        for hand in self.hands.values():
+            hand.worker.stop()
         deadline = time.monotonic() + _STOP_SECONDS
-        for running in self.running.values():
-            running.task.end(max(0.1, deadline - time.monotonic()))
-            running.lease.release()
+        for hand in self.hands.values():
+            hand.worker.end(max(0.1, deadline - time.monotonic()))
         self._listen(0)
-
-    def _log(self, pack: Pack) -> Path:
-        return self.store.local / "logs" / f"{pack.id}.log"
+        for hand in self.hands.values():
+            if hand.at:
+                hand.at[1].release()

@@ -1,4 +1,7 @@
-"""What this machine has: cores, memory, a GPU, and how fast it multiplies. Asked without importing torch."""
+"""What this machine has: cores, memory, a GPU, and how fast it multiplies. No torch.
+
+Asked by those who compute on it, a worker and the engine that starts workers here; a plan asks its engine.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,16 +43,16 @@ class Gpu:
     """How many there are."""
 
 
-def on_gpu(device: str) -> bool:
-    """Whether a sweep on this device ("auto", "cpu" or "cuda") will use a GPU.
+def gpu_for(device: str) -> Gpu | None:
+    """The GPUs that work on a device ("auto", "cpu" or "cuda") is done on; None where a CPU does it.
 
     Raises:
         DeviceNotFound: CUDA was asked for and is absent.
     """
-    found = device != "cpu" and find_gpu() is not None
-    if device == "cuda" and not found:
+    gpu = None if device == "cpu" else find_gpu()
+    if device == "cuda" and gpu is None:
         raise DeviceNotFound(device)
-    return found
+    return gpu
 
 
 @cache
@@ -56,24 +61,21 @@ def find_gpu() -> Gpu | None:
     if shutil.which("nvidia-smi") is None:
         return None
     question = (
-        "import json, torch; found = torch.cuda.get_device_properties(0)\n"
-        "print(json.dumps([found.name, found.total_memory, torch.cuda.device_count()]))"
+        "import json, torch; first = torch.cuda.get_device_properties(0)\n"
+        "print(json.dumps([first.name, first.total_memory, torch.cuda.device_count()]))"
     )
     answer = subprocess.run([sys.executable, "-c", question], capture_output=True, text=True, check=False)
     return Gpu(*json.loads(answer.stdout)) if answer.returncode == 0 else None
 
 
-def default_workers(device: str, ranks: int = 1) -> int:
-    """One process for each core this process may use; one for each GPU, or for each `ranks` of them."""
-    gpu = find_gpu() if on_gpu(device) else None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, (gpu.count if gpu else cores) // ranks)
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def device_name(device: str) -> str:
-    """What rows that are trained here will say in `Run.device`."""
-    gpu = find_gpu() if on_gpu(device) else None
-    return gpu.name if gpu else f"{processor()}, one thread"
+def device_name(gpu: str | None = None) -> str:
+    """What rows that are trained here say in `Run.device`: a GPU's name, or the processor's."""
+    return gpu or f"{processor()}, one thread"
 
 
 def processor() -> str:
@@ -87,7 +89,7 @@ def processor() -> str:
 def total_memory() -> int:
     """Bytes that this machine, or the control group it is confined to, has in all.
 
-    Not what is free just now: a study is packed alike at all times, so that its checkpoints are found again.
+    Not what is free just now: a study is stacked alike at all times, so that its checkpoints serve again.
     """
     sizes = [sys.maxsize]
     if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
@@ -107,11 +109,20 @@ def total_memory() -> int:
 def product_ceiling() -> float:
     """FLOP/s of the product of two square matrices on one thread, the best of a few, in a process of its own."""
     question = (
-        "import numpy, time; a = numpy.ones((512, 512), 'f'); t = [time.perf_counter()]\n"
-        "for _ in range(20): a @ a; t.append(time.perf_counter())\n"
-        "print(2 * 512**3 / min(b - a for a, b in zip(t, t[1:])))"
+        "import numpy; from scaling.sweeps.machine import fastest_product; a = numpy.ones((512, 512), 'f')\n"
+        "print(fastest_product(512, lambda: a @ a, times=20))"
     )
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     command = [sys.executable, "-c", question]
     answer = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | threads)
     return float(answer.stdout)
+
+
+def fastest_product(size: int, product: Callable[[], object], *, times: int) -> float:
+    """FLOP/s of a product of two matrices of so many rows and columns: the fastest of some calls."""
+    best = 0.0
+    for _ in range(times):
+        started = time.perf_counter()
+        product()
+        best = max(best, 2 * size**3 / (time.perf_counter() - started))
+    return best

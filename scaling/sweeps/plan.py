@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
-import json
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from scaling.corpora.text import Corpus, build_corpus
-from scaling.flops import count_flops
+from scaling.corpora.corpus import Corpus
+from scaling.show import Table
 from scaling.store import Store, ceiling_share
 from scaling.study import Study, Trunk
-from scaling.sweeps.job import Asked, Mode
-from scaling.sweeps.machine import (
-    default_workers,
-    device_name,
-    find_gpu,
-    on_gpu,
-    product_ceiling,
-    total_memory,
-)
-from scaling.sweeps.pack import (
-    Pack,
-    cost_per_token,
-    pack_trunks,
-    passes_and_bytes,
-    run_ids,
-    unfinished,
-)
+from scaling.sweeps.cost import cost_per_token, evaluation_cost, passes_and_bytes
+from scaling.sweeps.engines.base import Asked, Capacity
+from scaling.sweeps.job import Job, StackSpec, run_ids, unfinished
+from scaling.sweeps.stacks import stack_trunks
 from scaling.units import print_count
 
 DEFAULT = Asked()
-MEMORY_SHARE = 0.8
-"""Part of the memory that workers may plan with; the rest is for everything else."""
 CEILING_SHARE = 0.75
 """Part of a plain product's speed that training reaches, in units of `relative_cost`: 0.70 to 0.84 in the committed
 studies (medians of `runs/ladder`, `known-entropy` and `depth`)."""
+JOB_SECONDS = 0.2
+"""Of each stack beside its steps and evaluations: models and held-out windows made ready, rows and checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +48,18 @@ class Plan:
     """What a sweep would do."""
 
     study: Study
-    packs: tuple[Pack, ...]
-    """Stacks with something left to train, the longest first."""
+    asked: Asked
+    capacity: Capacity
+    """What the engine has for it."""
+    here: bool
+    """Whether runs that are committed are trained too."""
+    corpus: Corpus
+    stacks: tuple[StackSpec, ...]
+    """Those with something left to train, the longest first."""
     run_ids: frozenset[str]
     """Every run that the study asks for."""
     finished: frozenset[str]
     """Those of them that need no training."""
-    corpus: Corpus
-    workers: int
-    device: str
-    asked: Asked = DEFAULT
 
     @property
     def runs(self) -> int:
@@ -85,38 +74,50 @@ class Plan:
     @property
     def tokens(self) -> int:
         """Tokens to train on."""
-        return sum(p.tokens for p in self.packs)
+        return sum(stack.tokens for stack in self.stacks)
 
     @property
     def flops(self) -> float:
         """FLOPs to spend."""
-        return sum(_flops(p) for p in self.packs)
+        return sum(stack.flops for stack in self.stacks)
 
     @property
     def memory(self) -> float:
         """Bytes that the largest stack takes while it trains."""
-        return max((self._passes_and_bytes(p)[1] for p in self.packs), default=0.0)
+        return max((self._passes_and_bytes(stack)[1] for stack in self.stacks), default=0.0)
 
-    def mode(self, pack: Pack) -> Mode:
-        """How the steps of a stack are computed."""
-        return self.asked.mode(self._passes_and_bytes(pack)[0], gpu=on_gpu(self.device))
+    @cached_property
+    def store(self) -> Store:
+        """Where rows go."""
+        return Store(self.study)
 
-    def _passes_and_bytes(self, pack: Pack) -> tuple[int, float]:
-        room = room_of(self.device, self.workers, self.asked.ranks)
-        return passes_and_bytes(pack.trunks[0], len(pack.trunks), room, gpu=on_gpu(self.device))
+    def job(self, stack: StackSpec) -> Job:
+        """What a worker is told, to train a stack."""
+        return Job(
+            study=self.study.name,
+            folder=self.store.local,
+            corpus=self.corpus.folder.resolve(),
+            stack=stack,
+            device=self.capacity.device,
+            mode=self.asked.mode(self._passes_and_bytes(stack)[0], gpu=self.capacity.gpu),
+        )
+
+    def _passes_and_bytes(self, stack: StackSpec) -> tuple[int, float]:
+        room, gpu = self.capacity.memory, self.capacity.gpu
+        return passes_and_bytes(stack.trunks[0], len(stack.trunks), room, gpu=gpu)
 
     @property
     def disk(self) -> int:
         """Most bytes that rows, and the checkpoints of the stacks at work, take at once."""
-        at_work = heapq.nlargest(self.workers, (p.checkpoint_bytes for p in self.packs))
-        return sum(at_work) + sum(p.row_bytes for p in self.packs)
+        at_work = heapq.nlargest(self.capacity.workers, (stack.checkpoint_bytes for stack in self.stacks))
+        return sum(at_work) + sum(stack.row_bytes for stack in self.stacks)
 
     @property
     def hours(self) -> float | None:
-        """From the first step to the last, the stacks dealt out to workers longest first; evaluations are not in it."""
-        busy = [0.0] * self.workers
-        for pack in self.packs:
-            if (hours := self._hours(pack)) is None:
+        """From the command to the last row: workers start, and are dealt the stacks out, longest first."""
+        busy = [self.capacity.start_seconds / 3600 if self.stacks else 0.0] * self.capacity.workers
+        for stack in self.stacks:
+            if (hours := self._hours(stack)) is None:
                 return None
             heapq.heapreplace(busy, busy[0] + hours)
         return max(busy)
@@ -124,19 +125,14 @@ class Plan:
     @property
     def parts(self) -> list[Part]:
         """One for each width and depth."""
-        left: dict[tuple[int, int], list[Pack]] = defaultdict(list)
-        for pack in self.packs:
-            left[pack.trunks[0].width, pack.trunks[0].depth].append(pack)
-        asked: dict[tuple[int, int], set[str]] = defaultdict(set)
-        for trunk in self.study.trunks:
-            ids = {trunk.run_id(self.corpus.corpus_hash, b) for b in trunk.budgets}
-            asked[trunk.width, trunk.depth] |= ids
         parts = []
-        for (width, depth), ids in sorted(asked.items()):
-            hours = [self._hours(p) for p in left[width, depth]]
+        for shape in sorted(set(map(_shape, self.study.trunks))):
+            ids = run_ids((t for t in self.study.trunks if _shape(t) == shape), self.corpus.corpus_hash)
+            stacks = [stack for stack in self.stacks if _shape(stack.trunks[0]) == shape]
+            hours = [self._hours(stack) for stack in stacks]
             known = None if None in hours else sum(h for h in hours if h is not None)
-            flops = sum(_flops(p) for p in left[width, depth])
-            parts.append(Part(width, depth, len(ids), len(ids & self.finished), flops, known))
+            flops = sum(stack.flops for stack in stacks)
+            parts.append(Part(*shape, len(ids), len(ids & self.finished), flops, known))
         return parts
 
     @cached_property
@@ -148,7 +144,8 @@ class Plan:
         """
         rows = self._rows
         if rows.is_empty():
-            return {} if on_gpu(self.device) else {None: CEILING_SHARE * product_ceiling()}
+            ceiling = self.capacity.ceiling
+            return {None: CEILING_SHARE * ceiling} if ceiling else {}
         per_token = [
             cost_per_token(*row) for row in rows.select(pl.col("C") / pl.col("D"), "width", "depth").rows()
         ]
@@ -164,124 +161,104 @@ class Plan:
 
     @cached_property
     def _rows(self) -> pl.DataFrame:
-        store = Store(self.study)
-        rows = pl.concat([store.rows("run", origin) for origin in ("local", "committed")])
-        return rows.filter(
-            pl.col("device") == device_name(self.device), pl.col("kind") == "annealed", pl.col("seconds") > 0
-        )
+        rows = pl.concat([self.store.rows("run", origin) for origin in ("local", "committed")])
+        of_device = pl.col("device") == self.capacity.device_name
+        return rows.filter(of_device, pl.col("kind") == "annealed", pl.col("seconds") > 0)
 
-    def _hours(self, pack: Pack) -> float | None:
-        first = pack.trunks[0]
-        speed = self.speeds.get((first.width, first.depth), self.speeds.get(None))
-        return pack.cost / speed / 3600 if speed else None
+    def _hours(self, stack: StackSpec) -> float | None:
+        """Of one worker, from taking a stack's job to its last row."""
+        speed = self.speeds.get(_shape(stack.trunks[0]), self.speeds.get(None))
+        if not speed:
+            return None
+        cost = stack.cost + evaluation_cost(stack.trunks, len(self.corpus.domains))
+        return (JOB_SECONDS + cost / speed) / 3600
 
     def __str__(self) -> str:
         text = ", ".join(f"{print_count(n)} bytes of {d}" for d, n in self.corpus.bytes.items())
         lines = [
             f"{self.runs} runs, {self.done} of them done; to train: {print_count(self.tokens)} tokens, "
-            f"{print_count(self.flops)} FLOPs in {_some(len(self.packs), 'stack')}"
+            f"{print_count(self.flops)} FLOPs in {_some(len(self.stacks), 'stack')}"
         ]
-        if self.packs:
+        if self.stacks:
             source = "this study's rows of" if len(self.speeds) > 1 else "the speed of a plain product on"
             rests_on = (
-                f"from {source} {device_name(self.device)}" if self.speeds else "no row of this GPU yet"
+                f"from {source} {self.capacity.device_name}" if self.speeds else "no row of this GPU yet"
             )
             if self.ceiling_share:
                 rests_on += f", at {self.ceiling_share:.0%} of the ceiling measured"
             lines += [
-                f"time   {_about(self.hours)} with {_some(self.workers, 'worker')} ({rests_on})",
+                f"time   {_about(self.hours)} with {_some(self.capacity.workers, 'worker')} ({rests_on})",
                 f"memory {_bytes(self.memory)} for the largest stack",
                 f"disk   up to {_bytes(self.disk)} for checkpoints and rows",
             ]
-        lines += [f"corpus {self.corpus.corpus_hash}: {text} in {self.corpus.files} files", self._table()]
+        lines += [
+            f"corpus {self.corpus.corpus_hash}: {text} in {self.corpus.files} files",
+            str(self._table()),
+        ]
         return "\n".join(lines)
 
-    def _table(self) -> str:
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False)
-        for name in ("width", "depth", "runs", "done", "left", "FLOPs left", "process time left"):
-            table.add_column(name, justify="right")
-        for part in self.parts:
-            left = part.runs - part.done
-            cells = (
-                part.width,
-                part.depth,
-                part.runs,
-                part.done,
-                left,
-                print_count(part.flops),
-                _time(part.hours),
-            )
-            table.add_row(*map(str, cells))
-        console = Console(width=100, color_system=None)
-        with console.capture() as captured:
-            console.print(table)
-        return "\n".join(line.rstrip() for line in captured.get().splitlines())
+    def _table(self) -> Table:
+        header = ("width", "depth", "runs", "done", "left", "FLOPs left", "process time left")
+        rows = [
+            (p.width, p.depth, p.runs, p.done, p.runs - p.done, print_count(p.flops), _time(p.hours))
+            for p in self.parts
+        ]
+        return Table(header, [tuple(map(str, row)) for row in rows])
 
 
 def plan_sweep(
-    study: Study,
-    *,
-    workers: int | None = None,
-    device: str = "auto",
-    here: bool = False,
-    progress: bool = True,
-    asked: Asked = DEFAULT,
+    study: Study, capacity: Capacity, asked: Asked = DEFAULT, *, here: bool = False, progress: bool = True
 ) -> Plan:
     """What `sweep` would do, every refusal included, without doing it.
 
+    Args:
+        study: what is to be trained.
+        capacity: what the engine that is to train it says of itself.
+        asked: how it is to be computed.
+        here: train also what is committed already.
+        progress: show how far the reading of a new corpus has come.
+
     Raises:
-        StudyChanged, BudgetBeyondCorpus, EmptyDomain, MissingFolder, PackageNotInstalled, DeviceNotFound: as `sweep`.
+        StudyChanged, BudgetBeyondCorpus, EmptyDomain, MissingFolder, PackageNotInstalled: as `sweep`.
         ModelTooLarge: a model does not fit into a worker's share of the memory.
     """
     store = Store(study)
     store.check_unchanged()
-    corpus = build_corpus(study.source, progress=progress)
+    corpus = study.build_corpus(progress=progress)
     for trunk in study.trunks:
         trunk.sampler(corpus).check_budget(trunk.steps(max(trunk.budgets)), trunk.max_epochs)
-    workers = workers or default_workers(device, asked.ranks)
     wanted = frozenset(run_ids(study.trunks, corpus.corpus_hash))
     finished = wanted & store.finished(here=here)
     left = unfinished(study.trunks, corpus.corpus_hash, finished)
-    begun = stacks_begun(store, corpus.corpus_hash)
-    memory = workers * room_of(device, workers, asked.ranks)
-    packs = pack_trunks(left, corpus.corpus_hash, workers, on_gpu(device), memory, begun)
+    stacks = stack_trunks(left, corpus.corpus_hash, capacity, stacks_begun(store.local, corpus.corpus_hash))
     return Plan(
         study=study,
-        packs=tuple(packs),
+        asked=asked,
+        capacity=capacity,
+        here=here,
+        corpus=corpus,
+        stacks=tuple(stacks),
         run_ids=wanted,
         finished=finished,
-        corpus=corpus,
-        workers=workers,
-        device=device,
-        asked=asked,
     )
 
 
-def room_of(device: str, workers: int, ranks: int) -> float:
-    """Bytes that one process may plan with, of so many workers of so many ranks."""
-    gpu = find_gpu() if on_gpu(device) else None
-    if gpu:
-        return MEMORY_SHARE * gpu.memory / -(-workers * ranks // gpu.count)
-    return MEMORY_SHARE * total_memory() / (workers * ranks)
+def stacks_begun(folder: Path, corpus_hash: str) -> list[StackSpec]:
+    """Stacks of which a store's working folder has a checkpoint, as their job files have them, the farthest first."""
+    steps: dict[StackSpec, str] = {}
+    for checkpoints in folder.glob("checkpoints/*"):
+        saved = [path.name for path in checkpoints.glob("step-*")]
+        with contextlib.suppress(
+            OSError, ValueError, KeyError, TypeError
+        ):  # no job, or one of an older version
+            stack = Job.read(folder / "jobs" / f"{checkpoints.name}.json").stack
+            if saved and stack.id == checkpoints.name and stack.corpus_hash == corpus_hash:
+                steps[stack] = max(saved)
+    return sorted(steps, key=lambda stack: steps[stack], reverse=True)
 
 
-def stacks_begun(store: Store, corpus_hash: str) -> list[Pack]:
-    """Stacks of which there is a checkpoint, as their job files have them, the farthest first."""
-    steps: dict[Pack, str] = {}
-    for folder in store.local.glob("checkpoints/*"):
-        job = store.local / "jobs" / f"{folder.name}.json"
-        saved = [path.name for path in folder.glob("step-*")]
-        if saved and job.exists():
-            pack = Pack(tuple(map(Trunk.from_json, json.loads(job.read_text())["trunks"])), corpus_hash)
-            steps |= {pack: max(saved)} if pack.id == folder.name else {}
-    return sorted(steps, key=lambda pack: steps[pack], reverse=True)
-
-
-def _flops(pack: Pack) -> float:
-    return count_flops(pack.trunks[0].shape, pack.tokens).total
+def _shape(trunk: Trunk) -> tuple[int, int]:
+    return trunk.width, trunk.depth
 
 
 def _some(count: int, what: str) -> str:

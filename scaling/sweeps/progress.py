@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from scaling.sweeps.pack import Pack
+from scaling.sweeps.job import Message, StackSpec
 from scaling.units import print_count
 
 if TYPE_CHECKING:
@@ -43,23 +43,23 @@ class Speed:
 class Row:
     """A stack at work."""
 
-    pack: Pack
+    stack: StackSpec
     attempt: int
     tokens: int = 0
     """Trained since this attempt began."""
-    found: int = 0
+    earlier: int = 0
     """Trained before it, as its checkpoint and rows say."""
     loss: float | None = None
     speed: Speed = field(default_factory=Speed)
 
     def cells(self) -> tuple[str, ...]:
         """Shape, models, steps and of how many, speed, loss, attempt."""
-        first, models = self.pack.trunks[0], len(self.pack.trunks)
+        first, models = self.stack.trunks[0], len(self.stack.trunks)
         a_step = first.tokens_per_step * models
         return (
             f"width {first.width} depth {first.depth}",
             str(models),
-            f"{(self.found + self.tokens) // a_step:,} of {self.pack.tokens // a_step:,}",
+            f"{(self.earlier + self.tokens) // a_step:,} of {self.stack.tokens // a_step:,}",
             str(self.speed),
             "" if self.loss is None else f"{self.loss:.3f}",
             str(self.attempt),
@@ -104,36 +104,35 @@ class Progress:
     ) -> None:
         self.rows.clear()
         if self.live:
+            self.live.refresh()  # in a notebook its end draws nothing
             self.live.stop()
         if self.lines:
             self._print_line()
 
-    def start(self, pack: Pack, *, attempt: int) -> None:
+    def start(self, stack: StackSpec, *, attempt: int) -> None:
         """A stack begins, or begins again."""
-        self.rows[pack.id] = Row(pack, attempt)
+        self.rows[stack.id] = Row(stack, attempt)
 
-    def advance(
-        self, pack: Pack, tokens: int, *, found: int = 0, runs: int = 0, loss: float | None = None
-    ) -> None:
-        """Add what a worker did since it last reported; what it found done already leaves the sum."""
-        row = self.rows[pack.id]
-        row.found += found
-        self.cost -= pack.cost * found / pack.tokens
-        row.tokens += tokens
-        row.loss = row.loss if loss is None else loss
+    def hear(self, stack: StackSpec, message: Message) -> None:
+        """Add what a worker says of a stack; what it need not train again leaves the sum."""
+        row = self.rows[stack.id]
+        row.tokens += message.tokens
+        row.earlier += message.earlier_tokens
+        row.loss = row.loss if message.loss is None else message.loss
         for speed in (row.speed, self.speed):
-            speed.add(tokens)
-        self.spent += pack.cost * tokens / pack.tokens
-        self.done += runs
+            speed.add(message.tokens)
+        self.spent += stack.cost * message.tokens / stack.tokens
+        self.cost -= stack.cost * message.earlier_tokens / stack.tokens
+        self.done += message.run is not None
         if self.lines and time.monotonic() - self.printed > _LINE_SECONDS:
             self._print_line()
 
-    def finish(self, pack: Pack, *, done: bool) -> None:
+    def finish(self, stack: StackSpec, *, done: bool) -> None:
         """A stack has ended; where it is not done, its next attempt trains or finds all of it again."""
-        row = self.rows.pop(pack.id)
-        self.cost -= pack.cost * (1 - (row.found + row.tokens) / pack.tokens)
+        row = self.rows.pop(stack.id)
+        self.cost -= stack.cost * (1 - (row.earlier + row.tokens) / stack.tokens)
         if not done:
-            self.cost += pack.cost
+            self.cost += stack.cost
 
     def skip(self, cost: float, *, done: int) -> None:
         """Another launcher has finished a stack; so many runs are done now."""

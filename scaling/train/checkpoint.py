@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from scaling.errors import TrainError
+from scaling.files import written_whole
 from scaling.leases import is_alive
-from scaling.records import naming_a_full_disk
 
 
 class CorruptCheckpoint(TrainError):
@@ -44,20 +42,14 @@ def save(folder: Path, step: int, tensors: dict[str, Tensor], facts: dict[str, A
         DiskFull: there was no room; the older checkpoints are still there.
     """
     path = folder / f"step-{step:09d}.safetensors"
-    scratch = folder / f".step-{step}.{os.getpid()}"
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     said = json.dumps(facts | {"step": step})
     about = {"facts": said, "sha256": _checksum(tensors, said)}
-    with naming_a_full_disk("a checkpoint", path):
-        folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(".step-*"):
-            if not is_alive(int(left.suffix[1:])):  # it was killed while it wrote
-                left.unlink(missing_ok=True)
-        try:
-            _write(tensors, scratch, about)
-            scratch.rename(path)
-        finally:
-            scratch.unlink(missing_ok=True)
+    for left in folder.glob(".step-*"):
+        if not is_alive(int(left.suffix[1:])):  # it was killed while it wrote
+            left.unlink(missing_ok=True)
+    with written_whole(path, "a checkpoint") as scratch:
+        save_file(tensors, scratch, metadata=about)
     for old in _newest_first(folder)[KEPT:]:
         old.unlink(missing_ok=True)
 
@@ -89,14 +81,6 @@ def load_newest(
     if damaged:
         raise CorruptCheckpoint(folder, "; ".join(damaged))
     return None
-
-
-def _write(tensors: dict[str, Tensor], path: Path, about: dict[str, str]) -> None:
-    try:
-        save_file(tensors, path, metadata=about)
-    except SafetensorError as problem:  # it gives the system's error as text alone
-        code = re.search(r"os error (\d+)", str(problem))
-        raise OSError(int(code[1]), str(problem), str(path)) if code else problem from None
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -12,8 +12,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from scaling.study import Trunk
+from scaling.sweeps.cost import models_at_once
 from scaling.sweeps.job import Mode
-from scaling.sweeps.pack import models_at_once
 from scaling.train.model import Transformer, matrix_views
 
 _END = -1

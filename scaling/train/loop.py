@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import platform
 import shutil
 import sys
@@ -23,19 +22,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scaling.corpora.corpus import Corpus
 from scaling.corpora.sampler import held_out_windows
-from scaling.corpora.text import Corpus
 from scaling.errors import TrainError
 from scaling.flops import count_flops, count_parameters
 from scaling.records import DomainLoss, Evaluation, Run, append_rows, read_rows
 from scaling.study import Trunk
 from scaling.sweeps import machine
-from scaling.sweeps.job import Mode
-from scaling.sweeps.pack import together
+from scaling.sweeps.cost import together
+from scaling.sweeps.curve import FINAL_WINDOWS, cooldown_steps, curve_steps, curve_windows
+from scaling.sweeps.job import Job, Message
 from scaling.train import checkpoint
-from scaling.train.curve import cooldown_steps, curve_steps, curve_windows
 from scaling.train.schedule import cooldown_share, trunk_share
-from scaling.train.stack import DEFAULT_MODE, Stack
+from scaling.train.stack import Stack
 from scaling.units import bits_per_byte, print_count
 
 
@@ -53,8 +52,6 @@ class Diverged(TrainError):
         )
 
 
-FINAL_WINDOWS = 256
-"""Held-out windows of each domain that a run's loss is the mean of."""
 CHECKPOINT_SECONDS = 15.0
 PROGRESS_SECONDS = 0.5
 DIVERGENCE_STEPS = 50
@@ -70,23 +67,21 @@ class Worker:
 
     def __init__(
         self,
-        trunks: list[Trunk],
+        job: Job,
         corpus: Corpus,
         *,
-        study: str,
-        folder: Path,
-        pack: str,
-        device: torch.device,
-        mode: Mode = DEFAULT_MODE,
-        say: Callable[[dict[str, Any]], None] = lambda _: None,
+        stopping: Callable[[], bool] = lambda: False,
+        say: Callable[[Message], None] = lambda _: None,
     ):
-        self.trunks, self.corpus, self.study, self.say = trunks, corpus, study, say
+        """On a job and its corpus; `stopping` is asked after every step whether to save the state and stop."""
+        self.study, self.corpus, self.stopping, self.say = job.study, corpus, stopping, say
+        self.trunks = trunks = list(job.stack.trunks)
         self.first = together(trunks)
-        self.rows, self.checkpoints = folder / "rows", folder / "checkpoints" / pack
+        self.rows, self.checkpoints = job.folder / "rows", job.checkpoints
         self.rows.mkdir(parents=True, exist_ok=True)
-        self.device = device
+        self.device = torch.device(job.device)
         self.ids = [t.trunk_id(corpus.corpus_hash) for t in trunks]
-        self.stack = Stack(trunks, corpus, device, mode)
+        self.stack = Stack(trunks, corpus, self.device, job.mode)
         self.final = {
             d: held_out_windows(corpus, d, self.first.context, FINAL_WINDOWS) for d in self._domains()
         }
@@ -96,12 +91,10 @@ class Worker:
             self.ensembles[trunks[k].ensemble_key].append(k)
         self.optimal = {blend: self._optimal(dict(blend)) for blend in {t.blend for t in trunks}}
         self.seconds = 0.0
-        self.ceiling = product_ceiling(device, mode.precision)
+        self.ceiling = product_ceiling(self.device, job.mode.precision)
         self.diverged: dict[int, str] = {}
-        self.stop = False
         self._said = self._saved = time.monotonic()
         self._unsaid = 0
-        self._launcher = os.getppid()
 
     def train(self) -> None:
         """Go on from the newest checkpoint that no row is missing before, to the last budget."""
@@ -111,7 +104,7 @@ class Worker:
             for budget in budgets:
                 self._trunk_to(self.first.branch_step(budget))
                 if not self._missing(budget):
-                    self._tell_found(self.first.steps(budget) - self.first.branch_step(budget))
+                    self._tell_earlier(self.first.steps(budget) - self.first.branch_step(budget))
                     continue
                 self._checkpoint()
                 self._branch(budget)
@@ -165,7 +158,7 @@ class Worker:
             self._unsaid += self.first.tokens_per_step * len(self.trunks)
             if now - self._said > PROGRESS_SECONDS:
                 self._tell(now)
-            if self.stop or os.getppid() != self._launcher:
+            if self.stopping():
                 self._checkpoint(kept)
                 raise Stopped
             if self.stack.step % DIVERGENCE_STEPS == 0:
@@ -189,12 +182,12 @@ class Worker:
             raise found[0]
 
     def _tell(self, now: float) -> None:
-        self.say({"tokens": self._unsaid})
+        self.say(Message(tokens=self._unsaid))
         self._unsaid, self._said = 0, now
 
-    def _tell_found(self, steps: int) -> None:
+    def _tell_earlier(self, steps: int) -> None:
         """Steps of an earlier attempt that need not be taken again."""
-        self.say({"found": steps * self.first.tokens_per_step * len(self.trunks)})
+        self.say(Message(earlier_tokens=steps * self.first.tokens_per_step * len(self.trunks)))
 
     # --- state on disk -----------------------------------------------------------------------------
 
@@ -212,7 +205,7 @@ class Worker:
         for line in damaged:
             print(line, file=sys.stderr)
         if facts["trunks"] == self.ids:
-            self._tell_found(facts["step"] - self.stack.step)
+            self._tell_earlier(facts["step"] - self.stack.step)
             self.stack.restore(tensors, facts["step"])
             self.seconds = facts["seconds"]
             self.diverged = {int(k): note for k, note in facts["diverged"].items()}
@@ -273,7 +266,7 @@ class Worker:
             append_rows(self._file(k), *self._evaluations(run_id, self.trunks[k], step, domains))
         finite = np.all([np.isfinite(table).all(1) for table in losses.values()], axis=0)
         self._note_diverged(finite.tolist(), "losses are")
-        self.say({"loss": self._mean_loss(losses)})
+        self.say(Message(loss=self._mean_loss(losses)))
 
     def _has_point(self, k: int, run_id: str, step: int) -> bool:
         known = read_rows(self._file(k), "evaluation")
@@ -391,7 +384,7 @@ class Worker:
         evaluations = self._evaluations(run.run_id, trunk, steps, domains)
         append_rows(self._file(k), *evaluations, {"run": run.to_json()})
         if kind == "annealed":
-            self.say({"run": run.name, "status": run.status})
+            self.say(Message(run=run.name))
 
     def _evaluations(
         self, run_id: str, trunk: Trunk, step: int, domains: list[DomainLoss]
@@ -412,20 +405,15 @@ def versions() -> dict[str, str]:
 
 
 def device_name(device: torch.device) -> str:
-    """As `machine.device_name`, of the very device that trains where there are several."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else machine.device_name("cpu")
+    """Of the very device that trains, where there are several."""
+    return machine.device_name(torch.cuda.get_device_name(device) if device.type == "cuda" else None)
 
 
 def product_ceiling(device: torch.device, precision: str = "fp32") -> float:
     """FLOP/s of the product of two square matrices, the best of a few: what no training step can exceed."""
     size = 4096 if device.type == "cuda" else 512
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    a, best = torch.randn(size, size, device=device, dtype=dtype), 0.0
-    for _ in range(8):
-        started = time.perf_counter()
-        float(torch.mm(a, a)[0, 0])  # waits for a GPU
-        best = max(best, 2 * size**3 / (time.perf_counter() - started))
-    return best
+    a = torch.randn(size, size, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    return machine.fastest_product(size, lambda: float(torch.mm(a, a)[0, 0]), times=8)  # waits for a GPU
 
 
 def _schedule(trunk: Trunk, kind: str) -> str:

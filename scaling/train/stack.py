@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scaling.corpora.text import Corpus
+from scaling.corpora.corpus import Corpus
 from scaling.study import Trunk
+from scaling.sweeps.cost import evaluation_tokens
 from scaling.sweeps.job import Mode
-from scaling.sweeps.pack import evaluation_tokens
 from scaling.train.gradient import Gradient
 from scaling.train.model import Transformer, initial_weights, matrix_views, rate_multipliers
 from scaling.train.optim import AdamW, Muon

@@ -1,117 +1,102 @@
-"""One process of a sweep: carries out a job file.
+"""A process of a sweep: it carries out one job after another, until its launcher has no more, or is gone.
 
-    python -m scaling.train.worker JOB.json
+    python -m scaling.train.worker
 
-Needs numpy and torch only.
+Its input is the path of a job file a line, its output a message a line (see `sweeps.job`). The end of its input tells
+it to stop: the system closes the pipe when the launcher dies, however it dies.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
+import queue
 import signal
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
-from typing import Any
 
-import torch
-import torch.distributed as dist
+from scaling.sweeps.job import EXIT_STOPPED, Job, Message
 
-from scaling.corpora.text import Corpus
-from scaling.errors import ScalingError, TrainError
-from scaling.files import DiskFull
-from scaling.study import Trunk
-from scaling.sweeps.engines.local import EXIT_NO_ROOM, EXIT_STOPPED
-from scaling.sweeps.job import Mode
-from scaling.train.loop import Stopped, Worker
-from scaling.train.stack import Stack
+_GRACE_SECONDS = 10.0
+"""That a rank above 0 gives rank 0 to save the state and let it go."""
 
 
-class OutOfDeviceMemory(TrainError):
-    """A stack that was planned to fit into a GPU's memory, and did not."""
+class Launcher:
+    """The other end of a worker's pipes, watched by a thread."""
 
-    name: str
-    models: int
-    passes: int
-    said: str
+    def __init__(self, jobs: FileIO, *, grace: float | None = None):
+        self.jobs, self.grace = jobs, grace
+        self.waiting: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
+        self.gone = threading.Event()
+        self.busy = False
+        threading.Thread(target=self._read, daemon=True).start()
 
-    def __str__(self) -> str:
-        first = self.said.partition("\n")[0]
-        return (
-            f"asked to train {self.models} models ({self.name} and its like) in {self.passes} passes a step, but the "
-            f"GPU has no room for them: {first} Lower tokens_per_step, or let what else is on it end; finished rows "
-            "are kept."
-        )
+    def __iter__(self) -> Iterator[Job]:
+        """Jobs, as they come."""
+        while path := self.waiting.get():
+            self.busy = True
+            yield Job.read(path)
+            self.busy = False
+
+    def stop(self, *_: object) -> None:
+        """There is no more to do but to save what is under way; where nothing is, the process ends here."""
+        self.gone.set()
+        self.waiting.put(None)
+        if not self.busy:
+            os._exit(EXIT_STOPPED)
+
+    def say(self, message: Message) -> None:
+        """Tell it something, if it still listens."""
+        try:
+            print(message, flush=True)
+        except BrokenPipeError:
+            self.gone.set()
+
+    def _read(self) -> None:
+        for line in self.jobs:
+            self.waiting.put(Path(line.decode().rstrip("\n")))
+        self.stop()
+        if self.grace is not None:
+            time.sleep(self.grace)
+            os._exit(EXIT_STOPPED)
 
 
-def keep_pages() -> None:
-    """Tell the allocator to keep freed memory: a step frees and asks for the same pages again and again."""
-    trim_threshold, mmap_max = -1, -4  # as glibc numbers them; other C libraries have no mallopt
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
-        mallopt(mmap_max, 0)
-        mallopt(trim_threshold, 1 << 30)
+def _die_with_parent(sent: int) -> None:
+    """Have the system send a signal when the launcher dies, or 0 for none; elsewhere the pipe's end says so later."""
+    set_parent_death_signal = 1  # as Linux numbers it
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(set_parent_death_signal, sent)
 
 
-def main(job_path: str) -> int:
-    """Carry out one job file.
+def main() -> int:
+    """Carry out jobs until there are no more.
 
-    Under torchrun, which sets WORLD_SIZE, rank 0 trains and writes, the others compute their shares of gradients.
+    With ranks, which find each other as under torchrun, rank 0 trains and writes, and the others compute their shares
+    of its gradients.
 
     Returns:
-        The exit status: 0 when done, `EXIT_STOPPED`, `EXIT_NO_ROOM`, 1 on any other error.
+        The exit status: that of the first job that did not go well, 0 or `EXIT_STOPPED` without one.
     """
-    job = json.loads(Path(job_path).read_text())
-    trunks, mode = [Trunk.from_json(t) for t in job["trunks"]], Mode(**job["mode"])
-    device = torch.device(job["device"])
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        if device.type == "cuda":
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    keep_pages()
-    torch.set_num_threads(1)
-    torch.set_float32_matmul_precision("high")  # TF32 on a GPU; nothing changes on a CPU
+    follows = int(os.environ.get("RANK", "0")) > 0
+    pipe = FileIO(0)  # not sys.stdin, which locks at exit
+    launcher = Launcher(pipe, grace=_GRACE_SECONDS if follows else None)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if follows else launcher.stop)
+    _die_with_parent(signal.SIGKILL)  # torch holds up the thread that reads, and there is nothing to save yet
+    from scaling.train.carry_out import carry_out, follow
 
-    def say(message: dict[str, Any]) -> None:
-        print(json.dumps(message), flush=True)
-
-    try:
-        corpus = Corpus.load(job["corpus"])
-        if int(os.environ.get("RANK", "0")) > 0:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # rank 0 stops, and then lets the others go
-            Stack(trunks, corpus, device, mode).follow()
-            return 0
-        worker = Worker(
-            trunks,
-            corpus,
-            study=job["study"],
-            folder=Path(job["folder"]),
-            pack=job["pack"],
-            device=device,
-            mode=mode,
-            say=say,
-        )
-        signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "stop", True))
-        try:
-            worker.train()
-        finally:
-            worker.stack.gradient.end()
-    except (Stopped, BrokenPipeError):
-        return EXIT_STOPPED
-    except DiskFull as problem:
-        say({"problem": str(problem)})  # not into the log: there may be no room for that either
-        return EXIT_NO_ROOM
-    except torch.OutOfMemoryError as problem:
-        say({"problem": str(OutOfDeviceMemory(trunks[0].name, len(trunks), mode.passes, str(problem)))})
-        return EXIT_NO_ROOM
-    except ScalingError as problem:
-        print(problem, file=sys.stderr)
-        return 1
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    _die_with_parent(0)
+    for job in launcher:
+        status = follow(job) if follows else carry_out(job, launcher.gone.is_set, launcher.say)
+        if status:
+            return status
+        launcher.say(Message(done=True))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    status = main()
+    os._exit(status)  # the interpreter would take torch down piece by piece, for nothing

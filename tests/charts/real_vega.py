@@ -59,3 +59,31 @@ def words(found: Any) -> list[str]:
     """Every text in a scene."""
     lines = [item.get("text", "") for group in marks(found, "text") for item in group]
     return [part for line in lines for part in (line if isinstance(line, list) else [line])]
+
+
+UNITS = (
+    "FLOPs", "nats", "%", "tokens", "parameters", "month", "year", "date", "decades", "share", "to 1", "times the data",
+    "epochs", "logits", "in compute", "points asked for", "unit of the law",
+)  # fmt: skip
+"""What the title of an axis of numbers says that it counts."""
+
+
+def drawn_titles(chart: Any) -> list[str]:
+    """The title of every axis of numbers or dates that the chart draws, as Vega lays it out."""
+    spec = chart.to_dict()
+    assert "vega-lite" in spec["$schema"]
+    for part in (spec, *spec.get("vconcat", ())):
+        if part.get("width") == "container":
+            part["width"] = 640  # there is no page to be as wide as
+    compiled = vl_convert.vegalite_to_vega(json.dumps(spec))
+    assert "<svg" in vl_convert.vega_to_svg(compiled)
+    return list(_shown_axes(compiled))
+
+
+def _shown_axes(group: dict[str, Any], outer: dict[str, str] | None = None) -> Iterator[str]:
+    kinds = (outer or {}) | {scale["name"]: scale["type"] for scale in group.get("scales", ())}
+    for axis in group.get("axes", ()):
+        if kinds[axis["scale"]] not in ("band", "point") and axis.get("labels", True):
+            yield axis.get("title", "")
+    for mark in group.get("marks", ()):
+        yield from _shown_axes(mark, kinds)

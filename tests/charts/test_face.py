@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
+from real_vega import UNITS, drawn_titles
 
 from scaling.charts import UnknownResult, plot
+from scaling.charts.registry import RESULTS
 from scaling.design.allocation import allocate
-from scaling.fitting import ComputePath, compare, fit, forecast
-from scaling.laws import chinchilla, kaplan
+from scaling.fitting import ComputePath, compare, cross_validate, fit, forecast, isoflop, profile
+from scaling.laws import BESIROGLU_2024, chinchilla, kaplan
 
 
 def test_plot_names_what_it_can_draw() -> None:
-    with pytest.raises(UnknownResult, match="asked to draw a dict, but figures are made for Fit, Comparison"):
+    with pytest.raises(
+        UnknownResult, match="asked to draw a dict, but figures are made for Fit, Fit with runs, Comp"
+    ):
         plot({"loss": 2.0})
+    with pytest.raises(UnknownResult, match="Verdict on audit, decade, index, plateau"):
+        plot(3)
 
 
 def test_plot_names_the_package_that_is_missing() -> None:
@@ -31,16 +39,34 @@ def test_plot_names_the_package_that_is_missing() -> None:
     assert "pip install 'scaling[plot]'" in ran.stderr
 
 
+def results(runs: pl.DataFrame) -> dict[str, tuple[Any, ...]]:
+    fitted = fit(chinchilla, runs, bootstrap=20)
+    curves = pl.DataFrame(
+        [(C / (6 * D), D, C) for C in (1e17, 1e18, 1e19) for D in np.geomspace(0.1, 10, 9) * (C / 120) ** 0.5 * 20],
+        schema=["N", "D", "C"], orient="row",
+    )  # fmt: skip
+    return {
+        "Fit": (fitted,),
+        "Fit with runs": (fitted, runs),
+        "Comparison": (compare([chinchilla, kaplan], runs),),
+        "CrossValidation": (cross_validate([chinchilla, kaplan], runs, how="expanding", origins=2),),
+        "Allocation": (allocate(fitted, runs, [1e12, 1e13]),),
+        "Forecast": (forecast(fitted, ComputePath(start_year=2025, start_flops=1e13)),),
+        "Prediction": (fitted.predict(N=np.array([1e4, 1e5]), D=1e7),),
+        "Profile": (profile(fitted, runs, "alpha"),),
+        "IsoFlop": (isoflop(curves.with_columns(loss=BESIROGLU_2024(curves["N"], curves["D"]))),),
+    }
+
+
 def test_plot_recovers_a_chart_from_every_result(ladder: pl.DataFrame) -> None:
-    found = fit(chinchilla, ladder, bootstrap=20)
-    drawn = [
-        plot(found, ladder),
-        plot(found),
-        plot(compare([chinchilla, kaplan], ladder)),
-        plot(allocate(found, ladder, [1e12, 1e13])),
-        plot(forecast(found, ComputePath(start_year=2025, start_flops=1e13))),
-    ]
-    assert all("vega-lite" in chart.to_dict()["$schema"] for chart in drawn)
+    """Vega draws it, without a network, and its axes say what they count."""
+    given = results(ladder)
+    assert set(given) == set(RESULTS)
+    for name, arguments in given.items():
+        titles = drawn_titles(plot(*arguments))
+        if name != "Fit":  # small multiples, whose headers are the titles
+            assert len(titles) >= 1
+            assert all(any(unit in title for unit in UNITS) for title in titles), (name, titles)
 
 
 def test_fan_says_where_it_leaves_the_runs(ladder: pl.DataFrame) -> None:

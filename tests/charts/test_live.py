@@ -47,7 +47,7 @@ def test_frontier_recovers_the_price_of_repeats(found: Fit, ladder: pl.DataFrame
     before, after = (words(scene(chart, log_unique=log)) for log in (7.0, 5.0))
     loss = [numbers(next(line for line in said if line.startswith("loss")))[0] for said in (before, after)]
     assert loss[1] > loss[0] + 0.05
-    assert any("passes over 100k unique" in line for line in after)
+    assert any("epochs over 100k unique" in line for line in after)
 
 
 def test_every_run_names_its_numbers(found: Fit, ladder: pl.DataFrame) -> None:
@@ -99,7 +99,7 @@ def test_small_charts_match_their_results(found: Fit, ladder: pl.DataFrame) -> N
     said = words(scene(results.comparison(compared)))
     assert f"held out {compared.table['held_out_percent'][0]:.1f} %" in said
     missed = [g for g in marks(scene(results.residuals(found, ladder)), "symbol") if len(g) == len(ladder)]
-    assert missed and {"E", "alpha"} <= set(words(scene(results.parameters(found))))
+    assert missed and {"E, nats/token", "alpha"} <= set(words(scene(results.parameters(found))))
     lines = words(scene(results.allocation(allocate(found, ladder, np.logspace(11, 13, 5)))))
     assert {"tokens D", "parameters N", "10¹²"} <= set(lines)
 

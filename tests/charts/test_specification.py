@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scaling.charts.specification import NothingToDraw, specification_curve
+from scaling.charts.verdicts.audit import NothingToDraw, specification_curve
 from scaling.errors import MissingColumns
 
 

@@ -8,7 +8,7 @@ import pytest
 from pytest import approx
 from real_vega import marks, scene, words
 
-from scaling.charts.wall import DRAWS, data_wall
+from scaling.charts.verdicts.wall import DRAWS, data_wall
 from scaling.laws import BESIROGLU_2024, MUENNIGHOFF_2023, overtraining
 from scaling.laws.base import NotALaw
 from scaling.laws.wall import text_on_offer, wall_year, worth_of_repeats
@@ -76,7 +76,7 @@ def in_python(draws, *, stock=1.0, over=1.0, epochs=None, growth=None, **text):
     ],
 )
 def test_date_matches_the_functions_in_python(draws, sliders, given):
-    """Rounded to a tenth of a year on the page; the passes slider starts within a hundredth of the draws' median."""
+    """Rounded to a tenth of a year on the page; the epochs slider starts within a hundredth of the draws' median."""
     dates = in_python(draws, **given)
     median, low, high, share = readout(draws, **sliders)
     assert float(median) == approx(np.median(dates), abs=0.06)
@@ -102,7 +102,7 @@ def test_loss_is_that_of_endless_text_where_there_is_enough(draws):
     assert limited[-1] < endless[-1] - 20  # higher up
 
 
-def test_over_training_and_fewer_passes_cost_loss(draws):
+def test_over_training_and_fewer_epochs_cost_loss(draws):
     usual, over, once = (outlines(draws, **s)[-2] for s in ({}, {"log2_over": 5.0}, {"epochs": 1.0}))
     assert usual != over and usual != once
 

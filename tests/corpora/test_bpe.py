@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from scaling.corpora.bpe import VocabularyBeyondText
+from scaling.corpora.corpus import SPLITS
 from scaling.corpora.sampler import Sampler
 from scaling.corpora.source import CorpusSource
 from scaling.corpora.text import build_corpus
-from scaling.corpora.write import SPLITS
 from scaling.errors import MissingPackage
 
 VOCABULARY = 1_000

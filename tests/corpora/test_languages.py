@@ -73,9 +73,9 @@ def test_filter_recovers_the_probability_of_every_short_text(spoken):
         for token in block:
             belief = belief @ steps[token]
         plain.append(belief.sum())
-    found = np.exp(-spoken.token_losses(blocks).sum(1))
-    assert found.sum() == pytest.approx(1, abs=1e-12)
-    assert found == pytest.approx(np.array(plain), abs=1e-14)
+    probability = np.exp(-spoken.token_losses(blocks).sum(1))
+    assert probability.sum() == pytest.approx(1, abs=1e-12)
+    assert probability == pytest.approx(np.array(plain), abs=1e-14)
 
 
 @pytest.mark.parametrize("context", [8, 31, 64])

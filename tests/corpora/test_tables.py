@@ -4,10 +4,11 @@ import sys
 import polars as pl
 import pytest
 
+from scaling.corpora.corpus import UnknownDomain
 from scaling.corpora.files import MissingFolder
 from scaling.corpora.source import CorpusSource
 from scaling.corpora.tables import DatasetNotFound, MissingTextColumn, UnreadableText
-from scaling.corpora.text import UnknownDomain, build_corpus
+from scaling.corpora.text import build_corpus
 from scaling.corpora.write import NoText, TooManyDomains
 from scaling.errors import MissingPackage
 
@@ -100,7 +101,7 @@ def test_table_names_a_missing_column(table, tmp_path):
     pl.DataFrame(ROWS).write_parquet(tmp_path / "rows.parquet")
     with pytest.raises(MissingTextColumn, match="Name one of these as text_column") as problem:
         build_corpus(source_of(tmp_path / "rows.parquet", domain_column="language"), progress=False)
-    assert problem.value.found == ["text", "lang", "n"]
+    assert problem.value.columns == ["text", "lang", "n"]
 
 
 @pytest.mark.parametrize(

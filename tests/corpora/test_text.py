@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from scaling.corpora.files import MissingFolder, PackageNotInstalled
-from scaling.corpora.source import LanguageSource
-from scaling.corpora.text import CorpusSource, build_corpus
+from scaling.corpora.source import CorpusSource, LanguageSource
+from scaling.corpora.text import build_corpus
 from scaling.files import DiskFull
 from scaling.study import read_study
 

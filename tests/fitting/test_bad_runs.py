@@ -19,8 +19,8 @@ from scaling.fitting.data import (
     NonFiniteLoss,
     TooFewScales,
 )
-from scaling.fitting.enough import CollinearPredictors, TooFewRuns
 from scaling.fitting.evidence import NothingHeldOut
+from scaling.fitting.identifiability import CollinearPredictors, TooFewRuns
 from scaling.fitting.options import BoundsExcludeStarts, NothingToFit
 from scaling.fitting.problem import LawFails
 from scaling.fitting.seeds import LawReturnsNaN
@@ -47,11 +47,11 @@ def test_fit_names_runs_that_a_law_goes_through_exactly(runs):
         fit(chinchilla, five)
     with pytest.raises(TooFewRuns, match="but got 5 runs"):
         fit(chinchilla, pl.concat([five, five]), weights=np.full(10, 0.5))
-    found = fit(chinchilla, five, priors={"E": (1.7, 0.1)}, bootstrap=20)
-    assert "5 different runs for 5 free parameters: any interval is too narrow" in found.notes
-    found = fit(chinchilla, runs[rows], bootstrap=20, cluster="N")
-    assert any(note.startswith("6 different runs") for note in found.notes)
-    assert "100 % of the draws rest on no more clusters than the 5 free parameters" in found.notes
+    fitted = fit(chinchilla, five, priors={"E": (1.7, 0.1)}, bootstrap=20)
+    assert "5 different runs for 5 free parameters: any interval is too narrow" in fitted.notes
+    fitted = fit(chinchilla, runs[rows], bootstrap=20, cluster="N")
+    assert any(note.startswith("6 different runs") for note in fitted.notes)
+    assert "100 % of the draws rest on no more clusters than the 5 free parameters" in fitted.notes
     assert fit(chinchilla, runs, bootstrap=20, cluster="rows").notes == ()
 
 
@@ -221,9 +221,9 @@ ORDINARY = [
 def test_fit_is_silent_where_an_ordinary_law_leaves_the_numbers(law, objective):
     """Warnings are errors here: a power overflows at some start of every law that says nothing of its parameters."""
     sizes = square(chinchilla, noise=0.01, sizes=16, budgets=1, **CHINCHILLA)
-    found = fit(law, sizes, objective=objective, bootstrap=20, cluster="rows", resample="wild")
-    assert np.isfinite(found.objective)
-    found.predict(N=[1.0, 1e12])
+    fitted = fit(law, sizes, objective=objective, bootstrap=20, cluster="rows", resample="wild")
+    assert np.isfinite(fitted.objective)
+    fitted.predict(N=[1.0, 1e12])
     compare([law], sizes, objective=objective)
 
 
@@ -284,25 +284,25 @@ def test_fit_names_an_option_that_cannot_be(runs, options, words):
 
 
 def test_fit_takes_the_numbers_of_numpy_and_saves_them(runs, tmp_path):
-    found = fit(
+    fitted = fit(
         chinchilla, runs, bootstrap=np.int64(5), seed=np.int32(3), delta=np.float32(1e-3),
         fixed={"beta": np.float64(0.33)}, bounds={"E": np.array([1.0, 2.0])},
         priors={"alpha": (np.float32(0.34), np.int64(1))},
     )  # fmt: skip
-    found.save(tmp_path / "fit.json")
-    assert str(Fit.load(tmp_path / "fit.json")) == str(found)
+    fitted.save(tmp_path / "fit.json")
+    assert str(Fit.load(tmp_path / "fit.json")) == str(fitted)
 
 
 def test_predict_names_a_place_that_is_none(runs):
-    found = fit(chinchilla, runs, bootstrap=5)
+    fitted = fit(chinchilla, runs, bootstrap=5)
     for bad in ("85M", -1, 0.0, np.nan, [1e6, None], ["a"]):
         with pytest.raises(BadOption, match=r"N=.* a number or an array of numbers, above zero"):
-            found.predict(N=bad, D=1e9)
+            fitted.predict(N=bad, D=1e9)
     with pytest.raises(BadOption, match=r"N of shape \(2,\), D of shape \(3,\).* shapes that broadcast"):
-        found.predict(N=[1e6, 1e7], D=[1e9, 1e10, 1e11])
+        fitted.predict(N=[1e6, 1e7], D=[1e9, 1e10, 1e11])
     with pytest.raises(BadOption, match="between 0 and 1"):
-        found.predict(N=1e6, D=1e9, level="80 %")
-    assert found.predict(N=np.inf, D=1e9).median > found.params["E"]
+        fitted.predict(N=1e6, D=1e9, level="80 %")
+    assert fitted.predict(N=np.inf, D=1e9).median > fitted.params["E"]
 
 
 def test_a_law_names_a_default_that_is_no_number(runs):

@@ -1,4 +1,4 @@
-"""What a law may miss beyond its runs: learned from earlier misses, zero among the runs, kept with the fit."""
+"""Model discrepancy: learned from backtests, zero among the runs, kept with the fit."""
 
 import json
 import sys
@@ -120,7 +120,7 @@ def test_predict_widens_with_distance_and_says_so(right):
     ratio = (with_it.high - with_it.low) / (without.high - without.low)
     assert ratio[0] == 1.0
     assert np.all(ratio[1:] > 1.2)
-    assert "for the mean, what the law may miss beyond its runs included" in str(with_it)
+    assert "for the mean, model discrepancy included" in str(with_it)
     assert "beyond" not in str(without)
     new = right.predict(N=1e9, D=D, new_run=True)
     assert np.all(new.high - new.low > with_it.high - with_it.low)
@@ -138,10 +138,10 @@ def test_draws_share_one_miss_along_an_extrapolation(wrong):
 
 def test_discrepancy_of_differences_is_in_the_unit_of_the_loss():
     runs = square(chinchilla, noise=0.003, **CHINCHILLA)
-    found = fit(chinchilla, runs, objective="squares", bootstrap=50, cluster="N")
-    assert not found.discrepancy.relative
-    assert "%" not in str(found.discrepancy)
-    values = found.discrepancy.move(
+    fitted = fit(chinchilla, runs, objective="squares", bootstrap=50, cluster="N")
+    assert not fitted.discrepancy.relative
+    assert "%" not in str(fitted.discrepancy)
+    values = fitted.discrepancy.move(
         np.zeros((2, 1)), np.array([0.1, -0.1]), {"N": np.array([1e10]), "D": [3e10]}
     )
     assert values.ravel() == approx([0.1, -0.1])
@@ -156,18 +156,19 @@ def test_fit_without_a_bootstrap_or_a_scale_has_no_discrepancy():
 
 def test_fit_names_runs_that_are_too_few_to_look_back():
     few = {"N": [1e6, 1e7, 1e8, 1e9], "loss": [5.0, 4.0, 3.3, 2.9]}
-    found = fit(power_law, few, bootstrap=50)
-    assert found.discrepancy.origins == 0
-    noise = np.sqrt(np.mean(found.residuals**2) * 4 / 2)
-    assert found.discrepancy.scale == approx(0.8 * noise, rel=0.02)
-    assert "too few runs to see how the law misses beyond them; predictions allow ± " in str(found)
+    fitted = fit(power_law, few, bootstrap=50)
+    assert fitted.discrepancy.origins == 0
+    noise = np.sqrt(np.mean(fitted.residuals**2) * 4 / 2)
+    assert fitted.discrepancy.scale == approx(0.8 * noise, rel=0.02)
+    assert "model discrepancy one decade out: ± " in str(fitted)
+    assert "by its prior, as the runs are too few to backtest" in str(fitted)
 
 
 def test_fit_prints_what_its_predictions_allow_for(wrong):
-    (line,) = (line for line in str(wrong).splitlines() if line.startswith("a decade beyond"))
+    (line,) = (line for line in str(wrong).splitlines() if line.startswith("model discrepancy"))
     assert line == str(wrong.discrepancy)
-    assert line.startswith("a decade beyond these runs predictions are moved by -")
-    assert line.endswith(f"as {wrong.discrepancy.origins} fits to the smaller runs missed the larger")
+    assert line.startswith("model discrepancy one decade out: -")
+    assert line.endswith(f"from {wrong.discrepancy.origins} backtests")
 
 
 def test_saved_fit_keeps_its_discrepancy(wrong, tmp_path):
@@ -198,9 +199,9 @@ def test_runs_without_weight_are_not_looked_at():
     spoiled = runs.head(4).with_columns(loss=3 * pl.col("loss"), counts=pl.lit(0.0))
     both = pl.concat([runs.with_columns(counts=pl.lit(1.0)), spoiled])
     clean = fit(chinchilla, runs, bootstrap=20, cluster="rows").discrepancy
-    found = fit(chinchilla, both, bootstrap=20, cluster="rows", weights="counts").discrepancy
-    assert found.origins == clean.origins
-    assert found.scale < 3 * clean.scale
+    mixed = fit(chinchilla, both, bootstrap=20, cluster="rows", weights="counts").discrepancy
+    assert mixed.origins == clean.origins
+    assert mixed.scale < 3 * clean.scale
 
 
 def test_missing_floor_is_seen_before_it_is_reached():
@@ -209,9 +210,9 @@ def test_missing_floor_is_seen_before_it_is_reached():
     loss = power_law_floor(N, E=1.5, A=300.0, alpha=0.35) * np.exp(
         0.002 * np.random.default_rng(0).normal(size=16)
     )
-    found = fit(power_law, {"N": N, "loss": loss}, bootstrap=200)
+    fitted = fit(power_law, {"N": N, "loss": loss}, bootstrap=200)
     truth = power_law_floor(1e10, E=1.5, A=300.0, alpha=0.35)
-    moved, plain = (found.predict(N=1e10, discrepancy=on) for on in (True, False))
+    moved, plain = (fitted.predict(N=1e10, discrepancy=on) for on in (True, False))
     assert plain.high < truth
     assert plain.median < moved.median
     assert abs(moved.median - truth) < 0.6 * abs(plain.median - truth)

@@ -17,33 +17,33 @@ from scaling.fitting.result import NotALikelihood
 
 
 @pytest.fixture(scope="module")
-def found():
+def compared():
     runs = square(laws.power_mean, noise=0.003, sizes=7, budgets=8, q=3.0, **CHINCHILLA)
     return compare([laws.chinchilla, laws.power_mean, laws.kaplan], runs)
 
 
-def test_compare_recovers_the_law_that_made_the_runs(found):
-    assert found.best.name == "power_mean"
-    assert found.table["held_out_percent"].is_sorted()
-    assert found.table.filter(law="power_mean")["held_out_percent"][0] < 1.0
-    assert found.table.filter(law="kaplan")["held_out_percent"][0] > 2.0
+def test_compare_recovers_the_law_that_made_the_runs(compared):
+    assert compared.best.name == "power_mean"
+    assert compared.table["held_out_percent"].is_sorted()
+    assert compared.table.filter(law="power_mean")["held_out_percent"][0] < 1.0
+    assert compared.table.filter(law="kaplan")["held_out_percent"][0] > 2.0
 
 
-def test_compare_holds_out_the_largest_half_decade(found):
-    assert found.fitted_rows + found.held_rows == 56
-    assert found.held_rows == 2
-    assert 0.49 < found.decades < 1.0
-    assert found.held_out_fits["chinchilla"].rows == found.fitted_rows
+def test_compare_holds_out_the_largest_half_decade(compared):
+    assert compared.fitted_rows + compared.held_rows == 56
+    assert compared.held_rows == 2
+    assert 0.49 < compared.decades < 1.0
+    assert compared.held_out_fits["chinchilla"].rows == compared.fitted_rows
 
 
-def test_compare_prints_one_table(found):
-    caption, header, *rows = str(found).splitlines()
+def test_compare_prints_one_table(compared):
+    caption, header, *rows = str(compared).splitlines()
     assert "in sample: fitted to all 56 runs; held out: fitted to 54 of them" in caption
     assert "the other 2, the largest half decade of 6ND" in caption
     assert "decades of compute beyond the fit" in caption
     assert header.split()[0] == "law"
     assert len(rows) == 3
-    assert "<table>" in found._repr_html_()
+    assert "<table>" in compared._repr_html_()
 
 
 def test_compare_takes_a_column_or_an_array():
@@ -70,25 +70,25 @@ def power_mean_runs():
 
 @pytest.mark.parametrize("how", ["clusters", "expanding"])
 def test_cross_validation_recovers_the_law_that_made_the_runs(power_mean_runs, how):
-    found = cross_validate(
+    validated = cross_validate(
         [laws.chinchilla, laws.power_mean, laws.kaplan], power_mean_runs, how=how, cluster="D"
     )
-    assert found.table["law"][0] == "power_mean"
-    assert found.table.filter(law="power_mean")["weight"][0] > 0.5
-    assert found.table["weight"].sum() == approx(1.0)
-    assert found.skipped + found.folds >= 4
-    caption, header, *rows = str(found).splitlines()
+    assert validated.table["law"][0] == "power_mean"
+    assert validated.table.filter(law="power_mean")["weight"][0] > 0.5
+    assert validated.table["weight"].sum() == approx(1.0)
+    assert validated.skipped + validated.folds >= 4
+    caption, header, *rows = str(validated).splitlines()
     assert "predicted unseen" in caption
     assert header.split()[0] == "law"
     assert len(rows) == 3
-    assert "<table>" in found._repr_html_()
+    assert "<table>" in validated._repr_html_()
 
 
 def test_cross_validation_leaves_every_run_out_once(power_mean_runs):
-    found = cross_validate([laws.chinchilla], power_mean_runs, cluster="N")
-    assert found.folds == 6
-    assert found.held_rows == len(power_mean_runs)
-    assert "each of 6 values of N left out once" in found.words
+    validated = cross_validate([laws.chinchilla], power_mean_runs, cluster="N")
+    assert validated.folds == 6
+    assert validated.held_rows == len(power_mean_runs)
+    assert "each of 6 clusters of N left out once" in validated.words
 
 
 def test_cross_validation_names_what_it_cannot_do(power_mean_runs):
@@ -122,11 +122,13 @@ def test_comparisons_are_invariant_to_duplication_with_half_weight(power_mean_ru
 
 def test_stacking_recovers_the_sharper_of_two_laws():
     """Misses a third as large on every row take nearly all the weight; equal ones share it."""
-    rng = np.random.default_rng(0)
-    misses = rng.laplace(size=(2, 4000))
-    sharper = stacking_weights(np.stack([misses[0], misses[1] * 3.0]))
-    assert sharper[0] > 0.9
-    assert stacking_weights(np.stack([misses[0], misses[0]])) == approx([0.5, 0.5])
+    misses = np.abs(np.random.default_rng(0).laplace(size=(2, 4000)))
+    sharp, blunt = -misses[0], -misses[1] - np.log(3.0)  # log densities of Laplace errors, scales 1 and 3
+    assert stacking_weights(np.stack([sharp, blunt]))[0] > 0.9
+    assert stacking_weights(np.stack([sharp, sharp])) == approx([0.5, 0.5])
+    last = np.arange(4000) > 2000
+    mixed = np.stack([np.where(last, 0.0, -9.0), np.where(last, -9.0, 0.0)])
+    assert stacking_weights(mixed, 1.0 + 2.0 * last) == approx([0.75, 0.25], abs=0.01)
 
 
 def test_information_criteria_prefer_the_law_that_made_the_runs(power_mean_runs):
@@ -162,11 +164,11 @@ def test_comparison_has_the_criteria_of_a_likelihood_and_the_distance(power_mean
 
 def test_gaussian_information_criterion_is_that_of_the_density():
     runs = square(laws.chinchilla, noise=0.01, **CHINCHILLA).with_columns(loss_stderr=0.02)
-    found = fit(laws.chinchilla, runs, objective="gaussian", bootstrap=0)
-    z = found.residuals / 0.02
+    fitted = fit(laws.chinchilla, runs, objective="gaussian", bootstrap=0)
+    z = fitted.residuals / 0.02
     log_likelihood = np.sum(-0.5 * z**2 - np.log(0.02 * np.sqrt(2 * np.pi)))
-    assert found.log_likelihood == approx(log_likelihood, rel=1e-9)
-    assert found.bic == approx(5 * np.log(30) - 2 * log_likelihood)
+    assert fitted.log_likelihood == approx(log_likelihood, rel=1e-9)
+    assert fitted.bic == approx(5 * np.log(30) - 2 * log_likelihood)
 
 
 def test_information_criteria_name_an_objective_that_is_no_likelihood(power_mean_runs):

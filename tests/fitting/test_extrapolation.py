@@ -10,8 +10,7 @@ from pytest import approx
 from scaling import extrapolate, laws
 from scaling.errors import BadOption, MissingColumns
 from scaling.fitting import fit
-from scaling.fitting.data import BadPredictor, NonFiniteLoss
-from scaling.fitting.extrapolation import CurveTooShort
+from scaling.fitting.data import BadPredictor, NonFiniteLoss, TooFewScales
 from scaling.published import open_published
 
 X = np.geomspace(1e6, 1e9, 16)
@@ -52,31 +51,31 @@ def family(seed):
 @pytest.fixture(scope="module")
 def simulated():
     """16 curves of a hundred-fold range; asked at 2, 4 and 8 times the last point."""
-    found = []
+    curves = []
     for seed in range(16):
         curve, noise = family(seed)
         x = np.geomspace(1e7, 1e9, 12 + seed)
         ahead = 1e9 * np.array([2.0, 4.0, 8.0])
         runs = {"D": x, "loss": noisy(curve(x), noise, seed)}
-        found.append((runs, ahead, curve(ahead), noisy(curve(ahead), noise, 100 + seed)))
-    return found
+        curves.append((runs, ahead, curve(ahead), noisy(curve(ahead), noise, 100 + seed)))
+    return curves
 
 
 def test_extrapolate_recovers_a_power_law_with_a_floor():
-    found = extrapolate({"D": X, "loss": noisy(with_floor(X), 0.002, 1)}, D=AHEAD)
-    assert found.median[:2] == approx(with_floor(AHEAD[:2]), rel=0.01)
-    assert found.median == approx(with_floor(AHEAD), rel=0.04)
-    assert np.all((found.low < with_floor(AHEAD)) & (with_floor(AHEAD) < found.high))
-    assert found.kind == "new run"
-    assert found.level == 0.8
+    band = extrapolate({"D": X, "loss": noisy(with_floor(X), 0.002, 1)}, D=AHEAD)
+    assert band.median[:2] == approx(with_floor(AHEAD[:2]), rel=0.01)
+    assert band.median == approx(with_floor(AHEAD), rel=0.04)
+    assert np.all((band.low < with_floor(AHEAD)) & (with_floor(AHEAD) < band.high))
+    assert band.kind == "new run"
+    assert band.level == 0.8
 
 
 def test_extrapolate_is_surer_nearby_and_at_lower_levels():
     runs = {"D": X, "loss": noisy(with_floor(X), 0.005, 1)}
     widths = []
     for level in (0.5, 0.8, 0.95):
-        found = extrapolate(runs, level=level, D=AHEAD)
-        widths.append(np.log(found.high / found.low))
+        band = extrapolate(runs, level=level, D=AHEAD)
+        widths.append(np.log(band.high / band.low))
     assert np.all(np.diff(widths, axis=0) > 0)
     assert np.all(np.diff(widths, axis=1) > 0)
 
@@ -86,8 +85,8 @@ def test_extrapolate_recovers_how_often_it_is_right(simulated):
     points of a curve miss together."""
     inside = []
     for runs, ahead, _, new in simulated:
-        found = extrapolate(runs, D=ahead)
-        inside.append((found.low <= new) & (new <= found.high))
+        band = extrapolate(runs, D=ahead)
+        inside.append((band.low <= new) & (new <= band.high))
     assert 0.6 < np.mean(inside) < 1.0
 
 
@@ -103,12 +102,12 @@ def test_extrapolate_is_nearer_than_m4_alone(simulated):
 
 def test_extrapolate_is_invariant_to_units_and_row_order():
     loss = noisy(with_floor(X), 0.005, 2)
-    found = extrapolate({"D": X, "loss": loss}, D=AHEAD)
+    band = extrapolate({"D": X, "loss": loss}, D=AHEAD)
     order = np.random.default_rng(0).permutation(len(X))
     other = extrapolate(
         pl.DataFrame({"C": 6e9 * X[order], "error": loss[order] / 7}), target="error", C=6e9 * AHEAD
     )
-    for a, b in ((found.low, other.low), (found.median, other.median), (found.high, other.high)):
+    for a, b in ((band.low, other.low), (band.median, other.median), (band.high, other.high)):
         assert 7 * b == approx(a, rel=1e-9)
 
 
@@ -172,7 +171,7 @@ def test_extrapolate_names_runs_that_cannot_be_read(bad):
 
 def test_extrapolate_names_a_curve_that_is_too_short():
     three = np.repeat(X[:3], 4)
-    with pytest.raises(CurveTooShort, match=r"takes 4 values of it or more, but the runs have 3 \(1e\+06, "):
+    with pytest.raises(TooFewScales, match=r"needs 4 scales of D or more, but the runs have 3 \(1e\+06, "):
         extrapolate({"D": three, "loss": noisy(with_floor(three), 0.01, 0)}, D=1e12)
 
 
@@ -205,8 +204,8 @@ def test_extrapolate_is_not_led_astray_by_one_law(monkeypatch):
         monkeypatch.setattr(
             module, "_single_laws", lambda model, ahead, astray=astray: np.full((1, len(ahead)), astray)
         )
-        found = extrapolate(runs, D=AHEAD)
+        band = extrapolate(runs, D=AHEAD)
         assert np.all(
-            (alone.low < found.median) & (found.median < alone.median + 1.5 * (alone.high - alone.low))
+            (alone.low < band.median) & (band.median < alone.median + 1.5 * (alone.high - alone.low))
         )
-        assert np.all(np.isfinite(found.high))
+        assert np.all(np.isfinite(band.high))

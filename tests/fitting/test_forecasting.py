@@ -20,14 +20,14 @@ CERTAIN = ComputePath(start_year=2025, start_flops=1e19, growth=(4, 4))
 
 
 @functools.cache
-def found(noise=0.003):
+def fitted(noise=0.003):
     return fit(chinchilla, square(chinchilla, noise=noise, sizes=7, budgets=8, **CHINCHILLA), bootstrap=300)
 
 
 def test_forecast_recovers_the_law_along_the_path():
     """Ten years at four times a year: the median is the true loss at the best split. A noise of .3 % on 56 runs leaves
     1 % at the end, five decades beyond most of them, and the interval knows it."""
-    fan = forecast(found(), CERTAIN, level=0.95)
+    fan = forecast(fitted(), CERTAIN, level=0.95)
     truth = optimum(chinchilla, 1e19 * 4.0 ** np.arange(11), **CHINCHILLA)
     assert fan.years.tolist() == list(range(2025, 2036))
     assert fan.median == pytest.approx(truth.loss, rel=0.012)
@@ -37,31 +37,31 @@ def test_forecast_recovers_the_law_along_the_path():
 
 def test_forecast_of_a_certain_path_is_the_prediction():
     """Without growth to be unsure of, the interval is that of `predict(new_run=True)`, as far as 4,000 draws tell."""
-    fan = forecast(found(), CERTAIN, years=[2027, 2030], level=0.6)
-    best = optimum(chinchilla, fan.compute, **found().params)
-    direct = found().predict(N=best.N, D=best.D, level=0.6, new_run=True)
+    fan = forecast(fitted(), CERTAIN, years=[2027, 2030], level=0.6)
+    best = optimum(chinchilla, fan.compute, **fitted().params)
+    direct = fitted().predict(N=best.N, D=best.D, level=0.6, new_run=True)
     assert fan.low == pytest.approx(direct.low, rel=2e-3) and fan.high == pytest.approx(direct.high, rel=2e-3)
     assert fan.law_share == pytest.approx(1.0, abs=1e-3)
 
 
 def test_forecast_recovers_the_spread_of_growth():
     """Growth is log-normal with 90 % between its ends, so 80 % of C lie within 1.2816/1.6449 of that, t times over."""
-    fan = forecast(found(), PATH, years=[2025, 2035])
+    fan = forecast(fitted(), PATH, years=[2025, 2035])
     share = 1.2816 / 1.6449
     assert math.log(fan.compute_high[1] / fan.compute_low[1]) == pytest.approx(
         10 * share * math.log(5 / 4), rel=0.05
     )
     assert fan.compute[0] == pytest.approx(1e19) and fan.law_share[0] == pytest.approx(1.0)
     assert fan.law_share[1] < 1.0
-    wide = forecast(found(), dataclasses.replace(PATH, growth=(2, 10)), years=[2035])
+    wide = forecast(fitted(), dataclasses.replace(PATH, growth=(2, 10)), years=[2035])
     assert wide.high[0] - wide.low[0] > fan.high[1] - fan.low[1]
 
 
 def test_forecast_efficiency_counts_as_compute():
     """Three times the growth, or three times the efficiency: the same losses, not the same bill."""
-    bought = forecast(found(), ComputePath(start_year=2025, start_flops=1e19, growth=(12, 12)))
+    bought = forecast(fitted(), ComputePath(start_year=2025, start_flops=1e19, growth=(12, 12)))
     learned = forecast(
-        found(), ComputePath(start_year=2025, start_flops=1e19, growth=(4, 4), efficiency=(3, 3))
+        fitted(), ComputePath(start_year=2025, start_flops=1e19, growth=(4, 4), efficiency=(3, 3))
     )
     assert learned.median == pytest.approx(bought.median) and learned.effective == pytest.approx(
         bought.compute
@@ -71,15 +71,15 @@ def test_forecast_efficiency_counts_as_compute():
 
 def test_forecast_says_where_it_leaves_the_runs():
     """The largest best split within N ≤ 1e9 and D ≤ 3e10 is the edge; at four times a year it is passed then."""
-    fan = forecast(found(), CERTAIN, years=[2025, 2026, 2035])
-    best = optimum(chinchilla, fan.edge, **found().params)
+    fan = forecast(fitted(), CERTAIN, years=[2025, 2026, 2035])
+    best = optimum(chinchilla, fan.edge, **fitted().params)
     assert max(float(best.N) / 1e9, float(best.D) / 3e10) == pytest.approx(1.0, rel=0.02)
     assert fan.leaves_support == pytest.approx(2025 + math.log(fan.edge / 1e19, 4))
     assert fan.decades[0] == 0 and fan.decades[2] == pytest.approx(math.log10(1e19 * 4.0**10 / fan.edge))
     assert f"from {fan.leaves_support:.1f} on beyond the runs" in str(fan)
-    beyond = forecast(found(), dataclasses.replace(CERTAIN, start_flops=1e25))
+    beyond = forecast(fitted(), dataclasses.replace(CERTAIN, start_flops=1e25))
     assert beyond.leaves_support == 2025 and "the whole path lies beyond the runs" in str(beyond)
-    falling = forecast(found(), dataclasses.replace(CERTAIN, growth=(0.9, 1.0)))
+    falling = forecast(fitted(), dataclasses.replace(CERTAIN, growth=(0.9, 1.0)))
     assert falling.leaves_support is None and "stays among the runs" in str(falling)
 
 
@@ -102,14 +102,14 @@ def test_forecast_takes_what_else_the_law_reads():
 
 
 def test_forecast_is_invariant_to_its_years_and_repeats_its_seed():
-    one, other = forecast(found(), PATH), forecast(found(), PATH, years=[2030, 2035])
+    one, other = forecast(fitted(), PATH), forecast(fitted(), PATH, years=[2030, 2035])
     assert other.median == pytest.approx(one.median[[5, 10]], rel=1e-3)
-    assert np.array_equal(forecast(found(), PATH).low, one.low)
-    assert not np.array_equal(forecast(found(), PATH, seed=1).low, one.low)
+    assert np.array_equal(forecast(fitted(), PATH).low, one.low)
+    assert not np.array_equal(forecast(fitted(), PATH, seed=1).low, one.low)
 
 
 def test_forecast_prints_as_text_and_as_a_table():
-    fan = forecast(found(), PATH)
+    fan = forecast(fitted(), PATH)
     assert fan.table.columns[:4] == ["year", "loss", "loss_low", "loss_high"] and len(fan.table) == 11
     assert "2035" in str(fan) and "80 % intervals" in str(fan)
     assert fan._repr_html_().startswith("<table>") and "decades beyond the runs" in fan._repr_html_()
@@ -137,13 +137,13 @@ def test_forecast_names_what_it_cannot_use():
     with pytest.raises(NoDraws, match=r"chinchilla.*no bootstrap draws.*bootstrap=1000"):
         forecast(undrawn, PATH)
     with pytest.raises(PathBeforeRuns, match=r"from 1e\+12 FLOPs, but the runs begin at"):
-        forecast(found(), dataclasses.replace(PATH, start_flops=1e12))
+        forecast(fitted(), dataclasses.replace(PATH, start_flops=1e12))
     with pytest.raises(BadOption, match=r"years=2024\.0.*2025 or later"):
-        forecast(found(), PATH, years=[2024, 2026])
+        forecast(fitted(), PATH, years=[2024, 2026])
     with pytest.raises(BadOption, match="years that ascend"):
-        forecast(found(), PATH, years=[2027, 2026])
+        forecast(fitted(), PATH, years=[2027, 2026])
     with pytest.raises(BadOption, match=r"level=0\.99"):
-        forecast(found(), PATH, level=0.99)
+        forecast(fitted(), PATH, level=0.99)
     sizes = grid(
         power_law_floor, columns={"N": np.geomspace(1e6, 1e9, 9)}, noise=0.001, E=1.7, A=30.0, alpha=0.2
     )

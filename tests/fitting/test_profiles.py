@@ -35,24 +35,24 @@ def test_profile_matches_the_interval_that_lmfit_finds(noisy, squares, parameter
     assert ours.flat == ()
     assert f"{parameter} = " in str(ours)
     assert "95 % [" in str(ours)
-    assert ours._repr_html_() == f"<pre>{ours}</pre>"
+    assert ours._repr_html_() == f"<div>{ours}</div>"
 
 
 def test_profile_passes_its_limit_at_both_ends(noisy, squares):
-    found = profile(squares, noisy, "beta", level=0.8)
-    assert found.excess[0] == approx(0.5 * 1.2816**2, rel=1e-3)
-    assert found.excess[-1] == approx(0.5 * 1.2816**2, rel=1e-3)
-    assert np.min(found.excess) < 0.02
-    assert found.low < found.best < found.high
+    along = profile(squares, noisy, "beta", level=0.8)
+    assert along.excess[0] == approx(0.5 * 1.2816**2, rel=1e-3)
+    assert along.excess[-1] == approx(0.5 * 1.2816**2, rel=1e-3)
+    assert np.min(along.excess) < 0.02
+    assert along.low < along.best < along.high
 
 
 def test_profile_names_a_parameter_without_a_limit():
     """No run repeats a token: every R_D explains them equally well."""
     columns = {"N": np.geomspace(1e6, 1e9, 5), "D": np.geomspace(1e8, 3e10, 6), "unique_tokens": [1e12]}
     runs = grid(laws.repeated_data, noise=0.005, columns=columns, R_D=15.0, **CHINCHILLA)
-    found = fit(laws.repeated_data, runs, bootstrap=0)
-    assert profile(found, runs, "R_D").flat == ("below", "above")
-    assert profile(found, runs, "E").flat == ()
+    fitted = fit(laws.repeated_data, runs, bootstrap=0)
+    assert profile(fitted, runs, "R_D").flat == ("below", "above")
+    assert profile(fitted, runs, "E").flat == ()
 
 
 def test_profile_names_what_it_cannot_use(noisy, squares):
@@ -84,8 +84,8 @@ OBJECTIVES = ["huber_log", "quantile_log", "squares_log", "squares", "gaussian"]
 def test_profile_is_lowest_at_a_fit_with_priors(noisy, objective, other):
     """Priors that pull: the profile's lowest point is the fit, and nowhere is it below."""
     runs = noisy.with_columns(loss_stderr=0.02)
-    found = fit(chinchilla, runs, objective=objective, priors={"E": (1.85, 0.02)} | other, bootstrap=0)
-    along = profile(found, runs, "E")
+    fitted = fit(chinchilla, runs, objective=objective, priors={"E": (1.85, 0.02)} | other, bootstrap=0)
+    along = profile(fitted, runs, "E")
     assert along.excess.min() == approx(0.0, abs=0.02)
     assert along.excess.min() > -1e-6
     assert along.low < along.best < along.high < 1.9

@@ -152,7 +152,7 @@ def test_data_constrained_matches_muennighoff():
     ("epochs", "worth"), [(2, 1.97), (4, 3.73), (8, 6.62), (16, 10.58), (40, 15.17), (1e9, 16.39)]
 )
 def test_effective_data_matches_the_worth_of_repeats(epochs, worth):
-    """Fresh-token worth of each number of passes at R_D = 15.39, from the formula to the printed digits."""
+    """Fresh-token worth of each number of epochs at R_D = 15.39, from the formula to the printed digits."""
     assert laws.effective_data(epochs * 1e9, 1e9, 15.39) / 1e9 == pytest.approx(worth, abs=0.006)
 
 
@@ -248,7 +248,7 @@ def test_get_names_the_closest_law():
 @given(st.floats(1e15, 1e26), st.floats(0.15, 0.7), st.floats(0.15, 0.7))
 def test_optimum_in_closed_form_matches_the_search(C, alpha, beta):
     """q = 1 makes the power mean additive, which is then searched and not solved; loss is flat at the minimum, so
-    N is found to the root of the rounding error of a derivative, here about 1e-8."""
+    N is known to the root of the rounding error of a derivative, here about 1e-8."""
     constants = {"E": 1.7, "A": 400.0, "B": 2000.0, "alpha": alpha, "beta": beta}
     closed = laws.optimum(laws.chinchilla, C, **constants)
     searched = laws.optimum(laws.power_mean, C, q=1.0, **constants)
@@ -266,15 +266,15 @@ def test_optimum_matches_besiroglu():
 
 def test_optimum_broadcasts_draws_against_budgets():
     draws = {"E": np.full(5, 1.7), "A": np.linspace(300, 500, 5), "B": np.full(5, 2000.0)}
-    found = laws.optimum(laws.chinchilla, [1e20, 1e21, 1e22], alpha=0.34, beta=0.37, **draws)
-    assert found.N.shape == found.loss.shape == found.C.shape == (5, 3)
+    best = laws.optimum(laws.chinchilla, [1e20, 1e21, 1e22], alpha=0.34, beta=0.37, **draws)
+    assert best.N.shape == best.loss.shape == best.C.shape == (5, 3)
     one = laws.optimum(laws.chinchilla, 1e21, E=1.7, A=500.0, B=2000.0, alpha=0.34, beta=0.37)
-    assert found.N[4, 1] == pytest.approx(one.N)
-    assert found.tokens_per_parameter[4, 1] == pytest.approx(one.D / one.N)
+    assert best.N[4, 1] == pytest.approx(one.N)
+    assert best.tokens_per_parameter[4, 1] == pytest.approx(one.D / one.N)
 
 
 def test_optimum_matches_muennighoff_on_repeated_data():
-    """When tokens run out, compute is better spent on passes than on size (their section 5): R_N is below R_D."""
+    """When tokens run out, compute is better spent on epochs than on size (their section 5): R_N is below R_D."""
     free = laws.optimum(laws.MUENNIGHOFF_2023, 1e24, unique_tokens=1e15)
     short = laws.optimum(laws.MUENNIGHOFF_2023, 1e24, unique_tokens=25e9)
     assert short.loss > free.loss

@@ -37,8 +37,8 @@ def test_with_repeats_recovers_the_worth_of_a_repeat():
     U = np.tile([np.inf, 131072.0], N.size // 2)
     U = np.minimum(D, U)
     runs = {"N": N, "D": D, "unique_tokens": U, "loss": kaplan(N, effective_data(D, U, 9.0), **TRUTH)}
-    found = scaling.fit(with_repeats(kaplan), runs, bootstrap=0)
-    assert found.params == approx(TRUTH | {"R_D": 9.0}, rel=1e-4)
+    fitted = scaling.fit(with_repeats(kaplan), runs, bootstrap=0)
+    assert fitted.params == approx(TRUTH | {"R_D": 9.0}, rel=1e-4)
 
 
 def test_with_repeats_keeps_names_bounds_and_order():
@@ -52,8 +52,8 @@ def test_with_repeats_keeps_names_bounds_and_order():
 def test_with_fading_matches_the_law_of_one_pool():
     D, U = np.array([1e9, 3e9, 2.5e10]), 1e9
     at = {"E": 1.5, "beta": 0.3}
-    pool = fading_pool(D, U, A=400.0, half_life=3.0, **at)
-    assert with_fading(chinchilla)(1e9, D, U, A=0.0, B=400.0, alpha=0.3, half_life=3.0, **at) == approx(pool)
+    alone = fading_pool(D, U, A=400.0, half_life=3.0, **at)
+    assert with_fading(chinchilla)(1e9, D, U, A=0.0, B=400.0, alpha=0.3, half_life=3.0, **at) == approx(alone)
     assert with_fading(kaplan)(1e5, D, D, half_life=3.0, **TRUTH) == approx(kaplan(1e5, D, **TRUTH))
 
 

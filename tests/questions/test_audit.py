@@ -14,18 +14,11 @@ from scaling.laws import chinchilla, compute_only, power_mean
 from scaling.laws.base import NotALaw
 from scaling.laws.optimal import optimum
 from scaling.published import open_published
-from scaling.questions._audit.answer import (
-    CANNOT_TELL,
-    FRAGILE,
-    PORIAN_2024,
-    ROBUST,
-    EmptyStep,
-    TooFewRunsToAudit,
-    audit,
-    chain,
-    influence,
-)
+from scaling.questions import audit, chain, influence
+from scaling.questions._audit.answer import TooFewRunsToAudit
+from scaling.questions._audit.chain import PORIAN_2024, EmptyStep
 from scaling.questions._audit.multiverse import CHOICES, OBJECTIVES, OUTCOMES, USUAL, multiverse
+from scaling.questions._audit.words import CANNOT_TELL, FRAGILE, ROBUST
 
 TRUTH = {"E": 1.7, "A": 400.0, "B": 1200.0, "alpha": 0.34, "beta": 0.33}
 
@@ -122,7 +115,7 @@ def test_audit_answers_from_its_closed_set():
     assert good.answer == ROBUST and good.identifiable
     assert wild.answer == CANNOT_TELL and not wild.identifiable
     assert good.sentence.startswith("**Robust.** Of ") and "resampling the runs" in good.sentence
-    assert set(CHOICES) | set(OUTCOMES) < set(good.evidence.columns)
+    assert set(CHOICES) | set(OUTCOMES) < set(good.evidence["specifications"].columns)
     assert len(good.numbers) == 6 and good.next_runs
     assert any("one seed for each point" in doubt for doubt in good.would_change)
 
@@ -132,9 +125,9 @@ def test_audit_calls_a_law_fragile_that_another_form_beats():
     runs = square(noise=0.001)
     N, D = runs["N"].to_numpy(), runs["D"].to_numpy()
     loss = power_mean(N, D, **TRUTH, q=4.0) * runs["loss"].to_numpy() / chinchilla(N, D, **TRUTH)
-    found = audit(runs.with_columns(loss=pl.Series(loss)), others=(power_mean,), bootstrap=30)
-    assert found.answer in (FRAGILE, CANNOT_TELL) and "Most fits of `chinchilla` do not" in found.sentence
-    assert "where `power_mean` misses it by 0." in found.sentence
+    verdict = audit(runs.with_columns(loss=pl.Series(loss)), others=(power_mean,), bootstrap=30)
+    assert verdict.answer in (FRAGILE, CANNOT_TELL) and "Most fits of `chinchilla` do not" in verdict.sentence
+    assert "where `power_mean` misses it by 0." in verdict.sentence
 
 
 def test_audit_says_nothing_of_noise_where_seeds_repeat():
@@ -149,11 +142,11 @@ def test_influence_recovers_a_planted_choice():
         | dict.fromkeys(OUTCOMES, 1.0) | {"a": 0.5 + 0.1 * (o == "sharp") + 0.02 * (w == "all")}
         for o in ("blunt", "sharp") for w in ("all", "some")
     ]  # fmt: skip
-    found = influence(pl.DataFrame(rows))
-    assert found["choice"].to_list() == ["objective", "window"]
-    assert found["share"].to_list() == pytest.approx([25 / 26, 1 / 26])
-    assert found["largest_change"].to_list() == pytest.approx([0.1, 0.02])
-    assert (found["low"][0], found["high"][0]) == ("blunt", "sharp")
+    moves = influence(pl.DataFrame(rows))
+    assert moves["choice"].to_list() == ["objective", "window"]
+    assert moves["share"].to_list() == pytest.approx([25 / 26, 1 / 26])
+    assert moves["largest_change"].to_list() == pytest.approx([0.1, 0.02])
+    assert (moves["low"][0], moves["high"][0]) == ("blunt", "sharp")
     assert influence(pl.DataFrame(rows), "tokens_per_parameter")["largest_change"].to_list() == [1.0, 1.0]
 
 
@@ -193,12 +186,12 @@ def test_chain_matches_porian(tidy, published, form, apart):
     """.835 → .706 → .602 → .571 → .497: theirs is an Akima curve and a weighted line, ours a polynomial and a plain
     one; the first step is the least certain (± .02)."""
     runs = open_published("isoflop").filter(dataset="rw", file="main")
-    found = chain(runs, form=form)
+    steps = chain(runs, form=form)
     given = pl.read_csv(published / "porian_isoflop" / "published_fits.csv")
     theirs = [given.filter(dataset="rw", file="main", **step)["n_exponent"][0] for step in PORIAN_2024]
-    assert found["a"].to_list() == pytest.approx(theirs, abs=apart)
-    assert found["a"].is_sorted(descending=True) and (found["change"].drop_nulls() < -0.03).all()
-    assert found["changed"].to_list()[:3] == ["", "param_count: kaplan → standard", "warmup: long → short"]
+    assert steps["a"].to_list() == pytest.approx(theirs, abs=apart)
+    assert steps["a"].is_sorted(descending=True) and (steps["change"].drop_nulls() < -0.03).all()
+    assert steps["changed"].to_list()[:3] == ["", "param_count: kaplan → standard", "warmup: long → short"]
 
 
 def test_audit_names_what_it_cannot_use():

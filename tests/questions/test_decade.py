@@ -12,7 +12,10 @@ import pytest
 from scaling.design.allocation import allocate
 from scaling.fitting import compare, fit
 from scaling.laws import chinchilla, kaplan, power_mean, repeated_data, with_repeats
-from scaling.questions._decade.answer import CANNOT_TELL, FALLS, misses, next_decade, rises, seed_spread
+from scaling.questions import misses, next_decade
+from scaling.questions._decade.words import CANNOT_TELL, FALLS
+from scaling.questions._repetition.cells import rises, seed_spread
+from scaling.questions._repetition.words import rise
 from scaling.questions.provenance import origins, what_was_trained
 from scaling.records import MissingRuns, append_rows
 from scaling.store import open_runs
@@ -39,12 +42,12 @@ def repeating(ladder: pl.DataFrame) -> pl.DataFrame:
 def test_verdict_recovers_what_the_world_was_made_of(ladder: pl.DataFrame, repeating: pl.DataFrame) -> None:
     compared = compare([chinchilla, kaplan], ladder, bootstrap=50)
     assert compared.best.name == "chinchilla"
-    found = fit(with_repeats(compared.best.law), repeating, bootstrap=200)
-    verdict = next_decade(found, compared, repeating)
+    fitted = fit(with_repeats(compared.best.law), repeating, bootstrap=200)
+    verdict = next_decade(fitted, compared, repeating)
     assert verdict.answer == FALLS and verdict.identifiable
     worth = verdict.numbers["repeats until a token is worth 1/e"]
     assert worth.low < 10 < worth.high or worth.value == pytest.approx(10, rel=0.15)
-    there = allocate(found, repeating, 10 * repeating["C"].max()).loss
+    there = allocate(fitted, repeating, 10 * repeating["C"].max()).loss
     said = verdict.numbers["loss at 10 times that"]
     assert (said.value, said.low, said.high) == pytest.approx((there.median[0], there.low[0], there.high[0]))
     assert f"to {there.median[0]:.2f} nats/token" in verdict.sentence
@@ -74,12 +77,12 @@ def test_misses_names_the_additive_law_where_it_fails() -> None:
 
 
 def test_rises_recovers_where_repeats_harm(repeating: pl.DataFrame) -> None:
-    assert rises(repeating) == []
+    assert rises(repeating).is_empty()
     worst = (pl.col("epochs") == 32) & (pl.col("N") == repeating["N"].max())
     harmed = repeating.with_columns(loss=pl.col("loss") + pl.when(worst).then(0.5).otherwise(0.0))
-    (said,) = rises(harmed)
+    (said,) = map(rise, rises(harmed).iter_rows(named=True))
     assert "220k parameters" in said or "221k parameters" in said
-    assert rises(repeating.drop("seed")) == []
+    assert rises(repeating.drop("seed")).is_empty()
 
 
 def test_seed_spread_recovers_the_noise(ladder: pl.DataFrame) -> None:
@@ -91,8 +94,8 @@ def test_seed_spread_recovers_the_noise(ladder: pl.DataFrame) -> None:
 def test_trained_names_what_the_rows_say() -> None:
     said = what_was_trained(open_runs(QUICKSTART, origin="committed"))
     assert "**90 runs**" in said and "4 sizes" in said and "MB of code" in said
-    found = origins(QUICKSTART)
-    assert found.table["origin"][0] == "committed" and "<table>" in found._repr_html_()
+    places = origins(QUICKSTART)
+    assert places.table["origin"][0] == "committed" and "<table>" in places._repr_html_()
 
 
 def test_origins_names_a_study_without_rows(tmp_path: Path) -> None:

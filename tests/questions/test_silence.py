@@ -9,26 +9,11 @@ from scipy.special import expit
 
 from scaling.errors import BadOption, MissingColumns
 from scaling.published import open_published
-from scaling.questions._index.answer import (
-    DatesOutOfOrder,
-    LonelyBenchmark,
-    MissingAnchor,
-    ScoresOutOfRange,
-    index,
-    index_as_of,
-    month_ends,
-    months_later,
-    replay,
-)
-from scaling.questions._silence.answer import (
-    DISAGREE,
-    LITTLE,
-    PLATEAU,
-    ComputePaced,
-    NegativeMonths,
-    Renewal,
-    silence,
-)
+from scaling.questions import index, index_as_of, month_ends, replay, silence
+from scaling.questions._index.answer import LonelyBenchmark, MissingAnchor, ScoresOutOfRange
+from scaling.questions._replay.answer import DatesOutOfOrder, months_later
+from scaling.questions._silence.nulls import ComputePaced, NegativeMonths, Renewal
+from scaling.questions._silence.words import DISAGREE, LITTLE, PLATEAU
 
 
 @pytest.mark.parametrize(("months", "factor"), [(14, 1.78), (24, 2.96), (36, 4.65)])
@@ -54,7 +39,7 @@ def test_silence_answers_from_its_closed_set(months, answer):
     verdict = silence(months)
     assert verdict.answer == answer
     assert verdict.identifiable == (answer != DISAGREE)
-    assert verdict.evidence["null"].n_unique() == 4
+    assert verdict.evidence["nulls"]["null"].n_unique() == 4
     assert "rests on" not in str(verdict) and "Size" not in verdict.doubts
 
 
@@ -107,15 +92,15 @@ def invented(noise=0.01, models=60, benchmarks=12, seed=0):
 def test_index_recovers_an_invented_world():
     """Capabilities within 4 standard errors (the largest of 60), whose spread is right within a factor of two."""
     scores, C, D, slope = invented()
-    found = index(scores, anchor="b0", penalty=1e-4)
-    assert found.converged
-    order = [int(name[1:]) for name in found.models["model"]]
-    apart = (found.models["capability"].to_numpy() - C[order]) / found.models["stderr"].to_numpy()
+    scale = index(scores, anchor="b0", penalty=1e-4)
+    assert scale.converged
+    order = [int(name[1:]) for name in scale.models["model"]]
+    apart = (scale.models["capability"].to_numpy() - C[order]) / scale.models["stderr"].to_numpy()
     assert np.abs(apart).max() < 4 and 0.5 < np.sqrt(np.mean(apart**2)) < 2
-    places = [int(name[1:]) for name in found.benchmarks["benchmark"]]
-    assert found.benchmarks["difficulty"].to_numpy() == pytest.approx(D[places], abs=0.08)
-    assert found.benchmarks["slope"].to_numpy() == pytest.approx(slope[places], rel=0.1)
-    assert found.residual_std == pytest.approx(0.01, rel=0.15)
+    places = [int(name[1:]) for name in scale.benchmarks["benchmark"]]
+    assert scale.benchmarks["difficulty"].to_numpy() == pytest.approx(D[places], abs=0.08)
+    assert scale.benchmarks["slope"].to_numpy() == pytest.approx(slope[places], rel=0.1)
+    assert scale.residual_std == pytest.approx(0.01, rel=0.15)
 
 
 def test_index_is_invariant_to_row_order():
@@ -193,11 +178,11 @@ def test_replay_matches_the_spring_of_2024(published, monkeypatch):
     """
     monkeypatch.setenv("SCALING_PUBLISHED", str(published))
     scores = open_published("benchmarks")
-    found = replay(scores, month_ends(2023, 2025))
-    assert len(found.table) == 36 and found.table["converged"].all()
-    may = found.table.row(by_predicate=pl.col("date") == datetime.date(2024, 5, 31), named=True)
+    replayed = replay(scores, month_ends(2023, 2025))
+    assert len(replayed.table) == 36 and replayed.table["converged"].all()
+    may = replayed.table.row(by_predicate=pl.col("date") == datetime.date(2024, 5, 31), named=True)
     assert may["called"] and not may["plateau"]
-    assert found.false_alarms > 0 and 0 < found.false_alarm_rate < 1
+    assert replayed.false_alarms > 0 and 0 < replayed.false_alarm_rate < 1
     dated = scores.with_columns(
         pl.col("release_date").str.to_date(),
         pl.col("benchmark_release_date").str.replace_all("/", "-").str.to_date(),

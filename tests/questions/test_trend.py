@@ -8,7 +8,9 @@ import pytest
 from pytest import approx
 
 from scaling.errors import BadOption, MissingColumns
-from scaling.questions._trend.answer import TooFewRecords, trend
+from scaling.questions import trend
+from scaling.questions._trend.answer import TooFewRecords
+from scaling.questions._trend.words import BREAK
 
 FIRST = datetime.date(2023, 1, 1)
 
@@ -23,21 +25,21 @@ def records(rise, *, count=16, noise=0.03, seed=0):
 def test_trend_recovers_a_straight_rise_and_wants_no_break():
     gains, inside = [], 0
     for seed in range(30):
-        found = trend(records(lambda y: 1 + 0.5 * y, seed=seed), draws=100, seed=seed)
-        straight = found.table.row(0, named=True)
+        risen = trend(records(lambda y: 1 + 0.5 * y, seed=seed), draws=100, seed=seed)
+        straight = risen.table.row(0, named=True)
         inside += straight["low"] < 0.5 < straight["high"]
-        gains.append(found.bic_gain)
+        gains.append(risen.bic_gain)
     assert 18 <= inside <= 29  # of 30 intervals of 80 %
     assert np.mean(np.array(gains) > 6) < 0.15
 
 
 def test_trend_recovers_a_break_its_date_and_both_slopes():
-    found = trend(records(lambda y: 1 + 0.2 * y + 0.6 * np.maximum(0, y - 1.5), count=24))
-    broken = found.table.row(1, named=True)
-    assert found.bic_gain > 6
+    risen = trend(records(lambda y: 1 + 0.2 * y + 0.6 * np.maximum(0, y - 1.5), count=24))
+    broken = risen.table.row(1, named=True)
+    assert risen.bic_gain > 6 and risen.answer == BREAK
     assert broken["slope"] == approx(0.2, abs=0.05) and broken["after"] == approx(0.8, abs=0.05)
     assert abs((broken["broken_at"] - datetime.date(2024, 7, 2)).days) < 60
-    assert "24 records" in str(found) and "lowers the BIC" in str(found)
+    assert "24 records" in str(risen) and "lowers the BIC" in str(risen)
 
 
 def test_trend_is_invariant_to_row_order():

@@ -16,22 +16,20 @@ from scaling.fitting.result import UnreadableFit
 from scaling.laws import HOFFMANN_2022, MUENNIGHOFF_2023, chinchilla, compute_only, optimum, repeated_data
 from scaling.laws.base import NotALaw
 from scaling.questions import Input, Inputs, Wall, read_inputs, wall
-from scaling.questions._wall.answer import AFTER, BEFORE, CANNOT_SAY, NONE
 from scaling.questions._wall.inputs import (
-    SCENARIOS,
     BadInput,
     InputOutOfRange,
     LowAboveHigh,
     MissingInput,
-    MissingScenario,
     NegativeGrowth,
     UnknownDistribution,
     UnknownInput,
-    UnreadableScenario,
     WrongUnit,
 )
 from scaling.questions._wall.roles import Demand
+from scaling.questions._wall.scenario import SCENARIOS, MissingScenario, UnreadableScenario
 from scaling.questions._wall.sensitivity import rank_shares
+from scaling.questions._wall.words import AFTER, BEFORE, CANNOT_SAY, NONE
 
 PUBLISHED = SCENARIOS / "published-2024.toml"
 
@@ -40,8 +38,8 @@ def constant(value: float, unit: str) -> Input:
     return Input(distribution="constant", value=value, unit=unit, source="a test", date="2024")
 
 
-def without_levers(demand: Demand = "historical", **replaced: Input) -> Inputs:
-    return dataclasses.replace(read_inputs("published-2024").but(demand, **replaced), levers={})
+def without_interventions(demand: Demand = "historical", **replaced: Input) -> Inputs:
+    return dataclasses.replace(read_inputs("published-2024").but(demand, **replaced), interventions={})
 
 
 @pytest.fixture(scope="module")
@@ -92,37 +90,39 @@ def test_published_scenario_matches_villalobos_2024(published_wall: Wall) -> Non
 )
 def test_wall_matches_an_independent_simulation(demand, replaced, median, before_2030) -> None:
     """Another program with the same inputs; 20,000 draws move a median by 0.02 years and a share by 0.01."""
-    found = wall(without_levers(demand, **replaced), draws=20_000)
-    assert found.median == pytest.approx(median, abs=0.2)
-    assert found.probability(2030) == pytest.approx(before_2030, abs=0.04)
+    forecast = wall(without_interventions(demand, **replaced), draws=20_000)
+    assert forecast.median == pytest.approx(median, abs=0.2)
+    assert forecast.probability(2030) == pytest.approx(before_2030, abs=0.04)
 
 
 def test_shares_match_the_rank_correlations_of_an_independent_simulation(published_wall: Wall) -> None:
     """That one took 95 % for the interval of the training set, where the authors' code has 90 %: hence 0.07."""
-    found = dict(zip(published_wall.shares["input"], published_wall.shares["rank_correlation"], strict=True))
+    rho = dict(zip(published_wall.shares["input"], published_wall.shares["rank_correlation"], strict=True))
     expected = {"pages": 0.58, "dataset_growth": -0.55, "dataset": -0.32, "quality": 0.30, "repeats": 0.20}
-    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=0.07)
+    assert {name: rho[name] for name in expected} == pytest.approx(expected, abs=0.07)
     assert published_wall.shares["input"].to_list()[:2] == ["pages", "dataset_growth"]
-    assert found["pages"] > abs(found["dataset"])
+    assert rho["pages"] > abs(rho["dataset"])
     assert 0.8 < published_wall.shares["share"].sum() <= 1
 
 
 def test_doubling_what_data_are_worth_buys_most_of_a_year(published_wall: Wall) -> None:
-    months = dict(zip(published_wall.levers["lever"], published_wall.levers["months"], strict=True))
+    months = dict(
+        zip(published_wall.interventions["intervention"], published_wall.interventions["months"], strict=True)
+    )
     assert months["data worth twice as much"] == pytest.approx(0.9 * 12, abs=1.2)
     assert months["regularisation and ensembles"] / months["data worth twice as much"] == pytest.approx(
         math.log2(5.17), rel=0.02
     )
-    assert months["no repeats"] < 0 < months["half the tokens per parameter"]
-    assert published_wall.levers["months"].is_sorted(descending=True)
+    assert months["no repetition"] < 0 < months["half the tokens per parameter"]
+    assert published_wall.interventions["months"].is_sorted(descending=True)
 
 
 # --- the model -------------------------------------------------------------------------------------
 
 
 def test_wall_recovers_dates_worked_out_by_hand(simple: Inputs) -> None:
-    found = wall(simple, draws=100)
-    assert np.allclose(found.dates, 2025)
+    forecast = wall(simple, draws=100)
+    assert np.allclose(forecast.dates, 2025)
     tenth = simple.but(None, quality=constant(0.1, "share"))
     assert wall(tenth, draws=100).median == pytest.approx(2024)  # behind us on the day
     growing = simple.but(None, pages_growth=constant(900, "percent per year"))
@@ -141,9 +141,9 @@ def test_wall_recovers_dates_worked_out_by_hand(simple: Inputs) -> None:
     ],
 )
 def test_repeats_match_muennighoff(simple: Inputs, epochs: float, repeats: Input, factor: float) -> None:
-    """Four passes are worth 3.73 of fresh text, endless ones 16.39: equation 5 at their R*."""
-    found = wall(simple.but(None, repeats=repeats, epochs=constant(epochs, "passes")), draws=100)
-    assert found.stock.value / found.distinct.value == pytest.approx(factor, abs=0.005)
+    """Four epochs are worth 3.73 of fresh text, unlimited ones 16.39: equation 5 at their R*."""
+    forecast = wall(simple.but(None, repeats=repeats, epochs=constant(epochs, "epochs")), draws=100)
+    assert forecast.stock.value / forecast.distinct.value == pytest.approx(factor, abs=0.005)
 
 
 def test_wall_is_invariant_to_the_unit_of_text_and_growth(simple: Inputs) -> None:
@@ -161,7 +161,7 @@ def test_wall_is_invariant_to_the_unit_of_text_and_growth(simple: Inputs) -> Non
 
 
 def test_wall_is_invariant_to_everything_but_the_seed() -> None:
-    one, again, other = (wall(without_levers(), draws=5_000, seed=seed) for seed in (1, 1, 2))
+    one, again, other = (wall(without_interventions(), draws=5_000, seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(one.dates, again.dates) and str(one) == str(again)
     assert not np.array_equal(one.dates, other.dates)
     assert one.median == pytest.approx(other.median, abs=0.15)
@@ -172,7 +172,9 @@ def test_one_changed_line_changes_the_result_and_no_other_draw(tmp_path: Path) -
     assert words.count("high = 1e12") == 1
     (tmp_path / "mine.toml").write_text(words.replace("high = 1e12", "high = 4e12"))
     paths = "published-2024", tmp_path / "mine.toml"
-    theirs, mine = (wall(dataclasses.replace(read_inputs(path), levers={}), draws=5_000) for path in paths)
+    theirs, mine = (
+        wall(dataclasses.replace(read_inputs(path), interventions={}), draws=5_000) for path in paths
+    )
     assert mine.median > theirs.median + 0.5
     assert mine.inputs.hash != theirs.inputs.hash
     before, after = (given.draw("quality", 100, 0)[0] for given in (theirs.inputs, mine.inputs))
@@ -183,20 +185,20 @@ def test_one_changed_line_changes_the_result_and_no_other_draw(tmp_path: Path) -
 def test_inputs_recover_their_interval(simple: Inputs, kind: str) -> None:
     level = 0.8 if kind.endswith("normal") else math.nan
     given = Input(distribution=kind, low=2, high=5, level=level, unit="times", source="a test", date="2024")
-    drawn, again = simple.draw("repeats", 50_000, 0, given)
+    drawn, replaced = simple.draw("repeats", 50_000, 0, given)
     inside = ((drawn >= 2) & (drawn <= 5)).mean()
-    assert again < 150 and inside == pytest.approx(0.8 if kind.endswith("normal") else 1.0, abs=0.01)
+    assert replaced < 150 and inside == pytest.approx(0.8 if kind.endswith("normal") else 1.0, abs=0.01)
     middle = math.sqrt(10) if kind.startswith("log") else 3.5
     assert np.median(drawn) == pytest.approx(middle, rel=0.02)
 
 
-def test_draws_that_cannot_be_are_drawn_again_and_counted(simple: Inputs) -> None:
+def test_draws_that_cannot_be_are_replaced_and_counted(simple: Inputs) -> None:
     """Half of a bell around 0.9 with this width lies above 1 only in its upper sixth."""
     given = Input(
         distribution="normal", low=0.8, high=1.0, level=0.6827, unit="share", source="a test", date="2024"
     )
-    drawn, again = simple.draw("quality", 10_000, 0, given)
-    assert drawn.max() <= 1 and again == pytest.approx(1587 / (1 - 0.1587), rel=0.1)
+    drawn, replaced = simple.draw("quality", 10_000, 0, given)
+    assert drawn.max() <= 1 and replaced == pytest.approx(1587 / (1 - 0.1587), rel=0.1)
 
 
 def test_density_and_probabilities_tell_the_same_dates(published_wall: Wall) -> None:
@@ -212,9 +214,9 @@ def test_density_and_probabilities_tell_the_same_dates(published_wall: Wall) -> 
 def test_rank_shares_recover_a_linear_sum() -> None:
     """Two independent inputs of 3 : 1 in spread: 9 : 1 in variance."""
     a, b, c = np.random.default_rng(0).normal(size=(3, 20_000))
-    found = rank_shares(3 * a + b, {"b": b, "a": a, "c": c, "constant": np.ones(20_000)})
-    assert found["input"].to_list() == ["a", "b", "c"]
-    assert found["share"].to_list() == pytest.approx([0.9, 0.1, 0], abs=0.02)
+    shares = rank_shares(3 * a + b, {"b": b, "a": a, "c": c, "constant": np.ones(20_000)})
+    assert shares["input"].to_list() == ["a", "b", "c"]
+    assert shares["share"].to_list() == pytest.approx([0.9, 0.1, 0], abs=0.02)
     assert rank_shares(np.full(20_000, np.inf), {"a": a}).is_empty()
 
 
@@ -231,24 +233,24 @@ def test_cost_is_no_cliff(published_wall: Wall) -> None:
     assert np.all(np.diff(steps) > -1e-3)  # it flattens, and nowhere jumps
 
 
-def test_cost_with_a_lever_lies_between(published_wall: Wall) -> None:
+def test_cost_with_an_intervention_lies_between(published_wall: Wall) -> None:
     cost = published_wall.cost
-    for lever in ("data worth twice as much", "repeats without end", "new pages twice as fast"):
-        assert np.all(cost.wasted[lever].median <= cost.wasted[""].median + 1e-9)
-    assert np.all(cost.wasted["no repeats"].median >= cost.wasted[""].median - 1e-9)
+    for name in ("data worth twice as much", "unlimited repetition", "new pages twice as fast"):
+        assert np.all(cost.wasted[name].median <= cost.wasted[""].median + 1e-9)
+    assert np.all(cost.wasted["no repetition"].median >= cost.wasted[""].median - 1e-9)
     assert "half the tokens per parameter" not in cost.loss  # it leaves the text alone
-    assert set(cost.table["lever"].unique()) == set(cost.loss)
+    assert set(cost.table["intervention"].unique()) == set(cost.loss)
 
 
-def test_waste_is_none_with_endless_text_and_recovers_the_equal_compute(simple: Inputs) -> None:
-    endless = simple.but(None, stock=constant(1e40, "tokens"))
-    none = wall(endless, draws=100, law=HOFFMANN_2022).cost
+def test_waste_is_none_with_unlimited_text_and_recovers_the_equal_compute(simple: Inputs) -> None:
+    unlimited = simple.but(None, stock=constant(1e40, "tokens"))
+    none = wall(unlimited, draws=100, law=HOFFMANN_2022).cost
     assert none.wasted[""].high == pytest.approx(np.zeros(13), abs=1e-4)
     assert none.loss[""].median == pytest.approx(none.unlimited.median)
-    found = wall(simple, draws=100, law=HOFFMANN_2022).cost
-    last = found.wasted[""].median[-1]
-    equal = found.compute.median[-1] * (1 - last)
-    assert optimum(HOFFMANN_2022, equal).loss == pytest.approx(found.loss[""].median[-1], abs=1e-5)
+    cost = wall(simple, draws=100, law=HOFFMANN_2022).cost
+    last = cost.wasted[""].median[-1]
+    equal = cost.compute.median[-1] * (1 - last)
+    assert optimum(HOFFMANN_2022, equal).loss == pytest.approx(cost.loss[""].median[-1], abs=1e-5)
     assert 0.1 < last < 1
     little = wall(simple.but(None, stock=constant(1e3, "tokens")), draws=100).cost
     assert little.wasted[""].median == pytest.approx(np.ones(13), abs=1e-6)
@@ -282,11 +284,11 @@ def test_repeats_of_a_fit_are_its_draws(repeating: Fit, tmp_path: Path) -> None:
     given = read_inputs(tmp_path / "own.toml")
     drawn, _ = given.draw("repeats", 5_000, 0)
     assert set(drawn) <= set(repeating.draws["R_D"])
-    found = wall(dataclasses.replace(given, levers={}), draws=5_000, law=repeating)
-    factor = found.stock.value / found.distinct.value
+    forecast = wall(dataclasses.replace(given, interventions={}), draws=5_000, law=repeating)
+    factor = forecast.stock.value / forecast.distinct.value
     assert factor == pytest.approx(1 + np.median(repeating.draws["R_D"]), rel=0.1)
-    assert "repeats" in found.shares["input"].to_list()
-    assert "decades of compute beyond the largest run" in found.verdict().doubts
+    assert "repeats" in forecast.shares["input"].to_list()
+    assert "decades of compute beyond the largest run" in forecast.verdict().doubts
     for wrong, words in (("R_E", "must be one of E, A"), ("", "must be one of E, A")):
         (tmp_path / "wrong.toml").write_text(
             (tmp_path / "own.toml").read_text().replace('"R_D"', f'"{wrong}"')
@@ -300,7 +302,7 @@ def test_repeats_of_a_fit_are_its_draws(repeating: Fit, tmp_path: Path) -> None:
 
 def test_demand_of_a_law_matches_tokens_per_parameter() -> None:
     """Muennighoff's constants have alpha = beta, so that tokens per parameter stay the same: 19.6 of them."""
-    law = without_levers("law")
+    law = without_interventions("law")
     ratio = law.but("compute-optimal", tokens_per_parameter=constant(19.6, "tokens"))
     a, b = (wall(given, draws=5_000) for given in (law, ratio))
     assert a.median == pytest.approx(b.median, abs=0.02)
@@ -316,9 +318,9 @@ def test_demand_of_a_fit_varies_with_its_draws(repeating: Fit, simple: Inputs) -
 
 
 def test_either_demand_lies_between_both(published_wall: Wall) -> None:
-    found = dict(zip(published_wall.demands["demand"], published_wall.demands["median"], strict=True))
-    low, high = sorted((found["historical"], found["compute-optimal"]))
-    assert low <= found["either"] <= high
+    median = dict(zip(published_wall.demands["demand"], published_wall.demands["median"], strict=True))
+    low, high = sorted((median["historical"], median["compute-optimal"]))
+    assert low <= median["either"] <= high
 
 
 # --- the verdict -----------------------------------------------------------------------------------
@@ -341,9 +343,15 @@ def test_verdict_answers_from_its_closed_set(published_wall: Wall, simple: Input
 
 def test_wall_prints_what_it_rests_on(published_wall: Wall) -> None:
     printed = str(published_wall)
-    for words in ("drawn again", "months that each lever buys", "by demand", "compute wasted", "wall before"):
+    for words in (
+        "replaced: ",
+        "months that each intervention gains",
+        "by demand",
+        "compute wasted",
+        "wall before",
+    ):
         assert words in printed
-    assert "<table>" in published_wall._repr_html_()
+    assert "<table>" in published_wall._repr_markdown_()
     listed = str(published_wall.inputs)
     assert "6 less lognormal, 95 % [1, 4]" in listed and "Common Crawl" in listed and "2024-06" in listed
     assert "<table>" in published_wall.inputs._repr_html_()
@@ -375,7 +383,8 @@ def test_wall_prints_what_it_rests_on(published_wall: Wall) -> None:
         ('demand = "historical"', 'demand = "trend"', BadInput, "'historical' or 'compute-optimal'"),
         ("start = 2024 ", "start = 2200 ", BadInput, "a year after the start"),
         ('input = "synthetic"', 'input = "sinthetic"', UnknownInput, "Did you mean 'synthetic'"),
-        ("value = 15.387756", "value = -1", InputOutOfRange, "lever 'repeats without end': repeats was given as -1"),
+        ("value = 15.387756", "value = -1", InputOutOfRange,
+         "intervention 'unlimited repetition': repeats was given as -1"),
         ("start = 2024 ", "[start", UnreadableScenario, "TOML"),
         ("high = 1e12", "high = inf", BadInput, "finite"),
     ],

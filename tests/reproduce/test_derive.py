@@ -20,11 +20,11 @@ SLOW = ("mixtures", "schedules-25M", "schedules-100M", "schedules-400M", "chinch
 
 @pytest.mark.parametrize("name", FITS)
 def test_committed_fit_loads_and_predicts(name):
-    found = Fit.load(FOLDER / f"{name}.json")
-    assert found.data_hash == RECORD[name]["data_hash"]
-    middle = {column: (low * high) ** 0.5 for column, (low, high) in found.ranges.items()}
-    assert np.isfinite(found.predict(**middle).median)
-    assert found.name in str(found)
+    fitted = Fit.load(FOLDER / f"{name}.json")
+    assert fitted.data_hash == RECORD[name]["data_hash"]
+    middle = {column: (low * high) ** 0.5 for column, (low, high) in fitted.ranges.items()}
+    assert np.isfinite(fitted.predict(**middle).median)
+    assert fitted.name in str(fitted)
 
 
 def test_the_folder_holds_what_is_derived_and_its_readme_names_it():

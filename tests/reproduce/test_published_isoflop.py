@@ -1,4 +1,4 @@
-"""Exponents from isoFLOP curves: the invented one and the published ones are found."""
+"""Exponents from isoFLOP curves: the invented one and the published ones are recovered."""
 
 import numpy as np
 import polars as pl
@@ -22,17 +22,17 @@ def curves(alpha=0.35, beta=0.3, noise=0.0, seed=0):
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.35, 0.3), (0.36, 0.33)])
 def test_isoflop_exponent_recovers_the_one_of_the_law(alpha, beta):
-    found = isoflop_exponent(curves(alpha, beta), seed_noise=0.002)
-    assert found.a == pytest.approx(beta / (alpha + beta), abs=0.01)
-    assert len(found.optima) == len(BUDGETS)
-    assert "over 7 budgets" in str(found)
+    estimate = isoflop_exponent(curves(alpha, beta), seed_noise=0.002)
+    assert estimate.a == pytest.approx(beta / (alpha + beta), abs=0.01)
+    assert len(estimate.optima) == len(BUDGETS)
+    assert "over 7 budgets" in str(estimate)
 
 
 def test_isoflop_exponent_recovers_it_within_its_standard_error():
     """Twelve noisy worlds: their mean is within three of its standard errors, and they scatter as much as they say."""
-    found = [isoflop_exponent(curves(noise=0.003, seed=s), seed_noise=0.003, seed=s) for s in range(12)]
-    misses = np.array([f.a for f in found]) - 0.3 / 0.65
-    said = float(np.mean([f.a_stderr for f in found]))
+    estimates = [isoflop_exponent(curves(noise=0.003, seed=s), seed_noise=0.003, seed=s) for s in range(12)]
+    misses = np.array([f.a for f in estimates]) - 0.3 / 0.65
+    said = float(np.mean([f.a_stderr for f in estimates]))
     assert abs(misses.mean()) < 0.01 + 3 * said / 12**0.5
     assert 0.4 * said < misses.std() < 2.5 * said
 
@@ -48,9 +48,9 @@ def test_isoflop_exponent_is_invariant_to_units_and_row_order():
 
 def test_isoflop_exponent_leaves_out_budgets_with_their_minimum_at_an_end():
     runs = curves().filter((pl.col("C") > 2e17) | (pl.col("N") > 1e8))
-    found = isoflop_exponent(runs, seed_noise=0.002)
-    assert found.left_out == (pytest.approx(1e17),)
-    assert "1 left out" in str(found)
+    estimate = isoflop_exponent(runs, seed_noise=0.002)
+    assert estimate.left_out == (pytest.approx(1e17),)
+    assert "1 left out" in str(estimate)
 
 
 def test_isoflop_exponent_names_what_it_lacks():

@@ -14,12 +14,12 @@ def local(published, monkeypatch):
 
 def test_repetition_fit_matches_muennighoff_2023():
     """15.39 and 5.31 are where a single-precision optimiser stopped; the minimum itself is at 15.37, 5.32."""
-    found = repetition_fit()
-    assert found.rows == 182
-    assert found.params["R_D"] == pytest.approx(15.387756, rel=2e-3)
-    assert found.params["R_N"] == pytest.approx(5.309743, rel=2e-3)
-    assert found.objective == pytest.approx(0.0158259366, rel=1e-6)
-    assert found.objective <= 0.0158259366
+    fitted = repetition_fit()
+    assert fitted.rows == 182
+    assert fitted.params["R_D"] == pytest.approx(15.387756, rel=2e-3)
+    assert fitted.params["R_N"] == pytest.approx(5.309743, rel=2e-3)
+    assert fitted.objective == pytest.approx(0.0158259366, rel=1e-6)
+    assert fitted.objective <= 0.0158259366
 
 
 def test_repetition_r2_matches_muennighoff_2023():

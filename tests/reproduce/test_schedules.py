@@ -17,9 +17,9 @@ def local(published, monkeypatch):
 @pytest.mark.parametrize("size_M", SIZES)
 def test_schedule_fit_matches_luo_2025(size_M):
     """Within 0.0008: the authors sum over every step and count the warm-up, here a curve has 16 falls."""
-    found = schedule_fit(multi_power(), schedule_points(size_M))
-    assert found.r2_mean == pytest.approx(PUBLISHED_R2[size_M], abs=8e-4)
-    assert len(found.r2) == 6
+    one = schedule_fit(multi_power(), schedule_points(size_M))
+    assert one.r2_mean == pytest.approx(PUBLISHED_R2[size_M], abs=8e-4)
+    assert len(one.r2) == 6
 
 
 @pytest.mark.parametrize("size_M", SIZES)
@@ -28,7 +28,7 @@ def test_waning_gain_predicts_the_unseen_schedules(size_M):
     waning = schedule_fit(multi_power(waning=True), points)
     assert waning.r2_pooled >= 0.998
     assert waning.r2_mean >= 0.998
-    assert waning.found.rows == len(points.filter(split="train"))
+    assert waning.fitted.rows == len(points.filter(split="train"))
 
 
 def test_schedule_points_are_the_nine_curves_of_one_size():

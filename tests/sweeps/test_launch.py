@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,20 +20,23 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 import scaling
+from scaling.corpora.corpus import Corpus
 from scaling.corpora.sampler import BudgetBeyondCorpus, held_out_windows
-from scaling.corpora.text import Corpus
 from scaling.errors import BadOption
 from scaling.leases import Lease
 from scaling.records import append_rows
 from scaling.store import Store, StudyChanged
 from scaling.study import Trunk, read_study
-from scaling.sweeps.engines.local import EXIT_NO_ROOM, LocalEngine
+from scaling.sweeps.cost import tokens_to_train
+from scaling.sweeps.curve import FINAL_WINDOWS
+from scaling.sweeps.engines.base import Asked, Capacity
+from scaling.sweeps.engines.local import LocalEngine
+from scaling.sweeps.job import EXIT_NO_ROOM, Message, Mode
 from scaling.sweeps.launch import ATTEMPTS, WorkersFailed
 from scaling.sweeps.machine import DeviceNotFound, find_gpu
-from scaling.sweeps.pack import pack_trunks, tokens_to_train
 from scaling.sweeps.plan import plan_sweep
-from scaling.train import worker
-from scaling.train.loop import FINAL_WINDOWS
+from scaling.sweeps.stacks import stack_trunks
+from scaling.train.carry_out import carry_out
 from scaling.train.schedule import trunk_share
 from scaling.train.stack import Stack
 
@@ -66,6 +69,11 @@ def write_study(root, library, name, text):
     return folder
 
 
+def planned(folder, workers=None):
+    asked = Asked(workers=workers)
+    return plan_sweep(read_study(folder), LocalEngine().capacity(asked), asked, progress=False)
+
+
 def rows(folder):
     frame = scaling.open_runs(folder)
     return frame.drop(*WHAT_MAY_DIFFER, "origin").sort("run_id")
@@ -88,7 +96,7 @@ def test_sweep_writes_every_row_and_trains_nothing_twice(study):
     assert by_budget == sorted(by_budget, reverse=True)  # more data, less loss
     curve = scaling.open_evaluations(study)
     assert set(frame["run_id"]) | set(frame["trunk_id"]) == set(curve["run_id"])
-    assert plan_sweep(read_study(study), progress=False).packs == ()
+    assert planned(study).stacks == ()
     before = rows(study)
     scaling.sweep(study, progress=False)
     assert rows(study).equals(before)
@@ -107,27 +115,41 @@ def test_sweep_killed_and_typed_again_gives_the_same_rows(tmp_path, library):
     for moment in (1, 3):
         launcher = subprocess.Popen([*command, "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for_rows(killed, moment)
-        workers = workers_of(killed)
+        workers = workers_of(launcher)
         launcher.send_signal(signal.SIGKILL)
         launcher.wait()
         for pid in workers:
             kill(pid)
     assert 0 < rows_on_disk(killed) < 6
-    assert [len(pack.trunks) for pack in plan_sweep(read_study(killed), workers=2, progress=False).packs] == [
-        2
-    ]
+    assert [len(stack.trunks) for stack in planned(killed, workers=2).stacks] == [2]
     subprocess.run([*command, "2"], check=True, stdout=subprocess.DEVNULL)
     assert len(jobs(killed)) == 1
     assert rows(killed).equals(rows(calm))
 
 
-def test_workers_stop_by_themselves_when_their_launcher_is_gone(study):
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("moment", ["at start", "at work"])
+def test_workers_end_within_a_second_of_a_launcher_that_is_killed(study, ranks, moment):
+    """While they import torch and while they train; every rank of them; what they were at is saved.
+
+    A second of a core each: on a machine where processes wait for one, so much longer.
+    """
+    text = (study / "study.toml").read_text().replace('"64Ki"', '"512Ki"')
+    (study / "study.toml").write_text(text)
+    planned(study)  # writes the corpus
     command = [sys.executable, "-m", "scaling", "sweep", str(study), "--quiet", "--workers", "1"]
-    launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for_rows(study, 1)
+    launcher = subprocess.Popen([*command, "--ranks", str(ranks)], stdout=subprocess.DEVNULL)
+    wait_for(lambda: sum("libtorch" in read_of(pid, "maps") for pid in workers_of(launcher)) == ranks)
+    if moment == "at work":
+        wait_for_rows(study, 1)
+    workers = workers_of(launcher)
     launcher.send_signal(signal.SIGKILL)
     launcher.wait()
-    wait_for(lambda: not workers_of(study))
+    killed = time.monotonic()
+    wait_for(lambda: not any(map(is_running, workers)))
+    assert time.monotonic() - killed < max(1.0, os.getloadavg()[0] / os.cpu_count())
+    kept = list(Store(read_study(study)).local.glob("checkpoints/*/**/step-*"))
+    assert bool(kept) == (moment == "at work")
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
@@ -135,11 +157,12 @@ def test_sweep_interrupted_says_how_to_go_on(study, stop):
     command = [sys.executable, "-m", "scaling", "sweep", str(study), "--quiet"]
     launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     wait_for_rows(study, 1)
+    workers = workers_of(launcher)
     launcher.send_signal(stop)
     _, errors = launcher.communicate(timeout=60)
     assert launcher.returncode == 130
     assert "type the same command to go on" in errors
-    assert not workers_of(study)
+    assert workers and not any(map(is_running, workers))
     assert not list(Store(read_study(study)).local.glob("leases/*"))
 
 
@@ -168,7 +191,7 @@ def test_two_launchers_share_one_store_whatever_their_workers(study, workers):
         if '"run"' in line
     ]
     assert len(written) == len(set(written)) == 12
-    trained = [(t["width"], t["seed"]) for job in jobs(study) for t in job["trunks"]]
+    trained = [(t["width"], t["seed"]) for job in jobs(study) for t in job["stack"]["trunks"]]
     assert len(trained) == len(set(trained)) == 4
 
 
@@ -178,8 +201,8 @@ def test_sweep_repeats_data_exactly_as_often_as_asked(tmp_path, library):
     assert frame["epochs"].unique().sort().to_list() == [1.0, 2.0, 4.0]
     assert frame["unique_tokens"].to_list() == [16384] * 6
     for row in frame.iter_rows(named=True):
-        passes = json.loads(row["domain_epochs"])
-        assert passes == pytest.approx(dict.fromkeys(("code", "prose"), row["epochs"]))
+        epochs = json.loads(row["domain_epochs"])
+        assert epochs == pytest.approx(dict.fromkeys(("code", "prose"), row["epochs"]))
 
 
 def test_a_cosine_over_the_whole_budget_is_a_run_of_its_own(tmp_path, library):
@@ -189,7 +212,7 @@ def test_a_cosine_over_the_whole_budget_is_a_run_of_its_own(tmp_path, library):
     assert tokens_to_train(trunk) == sum(trunk.budgets)
     frame = scaling.sweep(folder, progress=False)
     assert frame["schedule"].unique().to_list() == ["cosine cooldown over the last 100%"]
-    alone = Stack([trunk], Corpus.load(plan_sweep(read_study(folder), progress=False).corpus.folder), CPU)
+    alone = Stack([trunk], Corpus.load(planned(folder).corpus.folder), CPU)
     alone.advance(32, lambda s: trunk_share(s, 8) * (1 + np.cos(np.pi * s / 32)) / 2)
     windows = held_out_windows(alone.corpus, "code", 32, FINAL_WINDOWS)
     row = frame.filter(pl.col("seed") == trunk.seed, pl.col("D") == 32 * 512)
@@ -247,14 +270,17 @@ def test_sweep_names_a_budget_beyond_the_corpus_before_any_work(tmp_path, librar
 def test_sweep_gives_up_a_stack_that_keeps_failing_and_shows_its_log(study):
     """One stack's folder of checkpoints is a file, so its worker cannot write there; the others are finished."""
     asked = read_study(study)
-    plan = plan_sweep(asked, workers=2, progress=False)
+    plan = planned(study, workers=2)
     checkpoints = Store(asked).local / "checkpoints"
     checkpoints.mkdir(parents=True)
-    (checkpoints / plan.packs[0].id).write_text("in the way")
+    (checkpoints / plan.stacks[0].id).write_text("in the way")
+    engine = Counting()
     with pytest.raises(WorkersFailed, match=r"Error: .*in the way|Error.*exists") as problem:
-        scaling.sweep(study, progress=False, workers=2)
+        scaling.sweep(study, progress=False, workers=2, engine=engine)
     assert len(problem.value.names) == 1
-    done = {r for pack in plan.packs[1:] for r in pack.run_ids}
+    assert engine.taken.pop(plan.stacks[0].id) == ATTEMPTS
+    assert set(engine.taken.values()) == {1}
+    done = {r for stack in plan.stacks[1:] for r in stack.run_ids}
     assert set(scaling.open_runs(study)["run_id"]) == done
 
 
@@ -265,19 +291,33 @@ class Disturbed(LocalEngine):
         super().__init__()
         self.sent, self.left, self.started = sent, times, 0
 
-    def start(self, job, log, hear):
+    def start(self, asked, log, hear):
         self.started += 1
         heard = []
 
-        def and_disturb(said):
-            hear(said)
-            heard.append(said)
+        def and_disturb(message):
+            hear(message)
+            heard.append(message)
             if self.left and len(heard) == 2:
                 self.left -= 1
-                task.process.send_signal(self.sent)
+                worker.processes[0].send_signal(self.sent)
 
-        task = super().start(job, log, and_disturb)
-        return task
+        worker = super().start(asked, log, and_disturb)
+        return worker
+
+
+def test_rows_are_invariant_to_what_their_worker_did_before(study, tmp_path, library):
+    """One worker trains both shapes, one after the other; beside it each shape has a study of its own."""
+    engine = Counting()
+    scaling.sweep(study, progress=False, workers=1, engine=engine)
+    assert (engine.started, len(engine.taken)) == (1, 2)
+    alone = []
+    for width in ("16", "32"):
+        text = STUDY.replace("[16, 32]", width)
+        folder = write_study(tmp_path, library, f"alone{width}", text)
+        scaling.sweep(folder, progress=False, workers=1)
+        alone.append(rows(folder))
+    assert rows(study).equals(pl.concat(alone).sort("run_id"))
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
@@ -313,25 +353,33 @@ def test_a_stack_whose_lease_another_launcher_took_is_left_to_it(study, monkeypa
     monkeypatch.setattr(Lease, "refresh", refresh)
     engine = Counting()
     assert scaling.sweep(study, progress=False, workers=1, engine=engine).height == 12
-    assert sorted(engine.started.values()) == [1, 2]
+    assert sorted(engine.taken.values()) == [1, 2]
 
 
 class Counting(LocalEngine):
-    """Processes of this machine, and how often one was started on each job."""
+    """Processes of this machine, how many were started, and how often each job was given to one."""
 
     def __init__(self):
         super().__init__()
-        self.started = Counter()
+        self.started, self.taken = 0, Counter()
 
-    def start(self, job, log, hear):
-        self.started[job.stem] += 1
-        return super().start(job, log, hear)
+    def start(self, asked, log, hear):
+        self.started += 1
+        worker = super().start(asked, log, hear)
+        take = worker.take
+
+        def and_count(job):
+            self.taken[job.stem] += 1
+            take(job)
+
+        worker.take = and_count
+        return worker
 
 
 def test_sweep_on_a_full_disk_ends_that_stack_at_once_and_goes_on_when_there_is_room(study):
     """No file may grow beyond 500 kB: room for the checkpoints of two models of width 16, and not of width 32."""
-    plan = plan_sweep(read_study(study), workers=1, progress=False)  # writes the corpus
-    wide, narrow = plan.packs
+    plan = planned(study, workers=1)  # writes the corpus
+    wide, narrow = plan.stacks
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, limits[1]))
     engine = Counting()
@@ -343,36 +391,31 @@ def test_sweep_on_a_full_disk_ends_that_stack_at_once_and_goes_on_when_there_is_
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert problem.value.names == [wide.trunks[0].name]
-    assert engine.started == {wide.id: 1, narrow.id: 1}
+    assert engine.taken == {wide.id: 1, narrow.id: 1}
     assert set(scaling.open_runs(study)["run_id"]) == narrow.run_ids
     assert scaling.sweep(study, progress=False, workers=1).height == 12
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
 def test_a_worker_names_a_full_disk_also_where_its_log_has_no_room(study):
-    asked = read_study(study)
-    plan = plan_sweep(asked, progress=False)
-    pack = plan.packs[0]
-    job = {
-        "study": asked.name,
-        "folder": str(study / "working"),
-        "pack": pack.id,
-        "corpus": str(plan.corpus.folder),
-        "device": "cpu",
-        "mode": {},
-        "trunks": [asdict(t) for t in pack.trunks],
-    }
-    (study / "job.json").write_text(json.dumps(job))
+    plan = planned(study)
+    path = plan.job(plan.stacks[0]).write()
     with Path("/dev/full").open("w") as log:
-        ended = subprocess.run(
-            [sys.executable, "-m", "scaling.train.worker", str(study / "job.json")],
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "scaling.train.worker"],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            check=False,
+            text=True,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
         )
-    assert ended.returncode == EXIT_NO_ROOM
-    assert "a checkpoint had to be written to" in json.loads(ended.stdout.splitlines()[-1])["problem"]
+    worker.stdin.write(f"{path}\n")
+    worker.stdin.flush()  # and stays open: its end would mean that the launcher is gone
+    last = Message.read(worker.stdout.readlines()[-1])
+    assert worker.wait() == EXIT_NO_ROOM
+    assert "a checkpoint had to be written to" in last.problem
+    worker.stdin.close()
+    worker.stdout.close()
 
 
 def test_sweep_by_two_ranks_matches_one(study, tmp_path, library):
@@ -402,24 +445,13 @@ def test_a_worker_names_a_gpu_without_room_and_is_not_started_again(study, monke
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore.")
 
-    plan = plan_sweep(read_study(study), progress=False)
-    job = {
-        "device": "cpu",
-        "mode": {"passes": 2},
-        "corpus": str(plan.corpus.folder),
-        "study": "s",
-        "pack": "p",
-    }
-    job |= {"folder": str(study / "working"), "trunks": [asdict(t) for t in plan.packs[0].trunks]}
-    (study / "job.json").write_text(json.dumps(job))
+    plan, said = planned(study), []
+    job = replace(plan.job(plan.stacks[0]), mode=Mode(passes=2))
     monkeypatch.setattr("scaling.train.stack.Stack.advance", full)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    said = []
-    monkeypatch.setattr("builtins.print", lambda line, **_: said.append(line))
-    assert worker.main(str(study / "job.json")) == EXIT_NO_ROOM
+    assert carry_out(job, lambda: False, said.append) == EXIT_NO_ROOM
     assert (
         "in 2 passes a step, but the GPU has no room for them: CUDA out of memory. Tried to allocate 2 GiB. Lower"
-        in said[-1]
+        in said[-1].problem
     )
 
 
@@ -432,17 +464,17 @@ def test_sweep_names_a_gpu_that_is_not_there(study, monkeypatch):
     find_gpu.cache_clear()
 
 
-def test_packs_share_the_work_and_never_mix_shapes():
+def test_stacks_share_the_work_and_never_mix_shapes():
     trunks = tuple(
         Trunk(width=w, seed=s, budgets=(1024,), tokens_per_step=256) for w in (16, 32) for s in range(6)
     )
-    packs = pack_trunks(trunks, "c", workers=2, gpu=False)
-    assert sorted(len(p.trunks) for p in packs) == [3, 3, 3, 3]
-    assert all(len({t.stack_key for t in p.trunks}) == 1 for p in packs)
-    assert [p.cost for p in packs] == sorted((p.cost for p in packs), reverse=True)
-    assert len(pack_trunks(trunks, "c", workers=1, gpu=True)) == 2
+    stacks = stack_trunks(trunks, "c", Capacity(workers=2))
+    assert sorted(len(stack.trunks) for stack in stacks) == [3, 3, 3, 3]
+    assert all(len({t.stack_key for t in stack.trunks}) == 1 for stack in stacks)
+    assert [stack.cost for stack in stacks] == sorted((stack.cost for stack in stacks), reverse=True)
+    assert len(stack_trunks(trunks, "c", Capacity(device="cuda"))) == 2
     long_steps = tuple(Trunk(width=16, seed=s, budgets=(8192,), tokens_per_step=4096) for s in range(4))
-    assert all(len(p.trunks) == 1 for p in pack_trunks(long_steps, "c", workers=2, gpu=False))
+    assert all(len(stack.trunks) == 1 for stack in stack_trunks(long_steps, "c", Capacity(workers=2)))
 
 
 def test_tokens_to_train_count_the_trunk_once_and_every_cooldown():
@@ -471,17 +503,21 @@ def jobs(folder):
     return [json.loads(f.read_text()) for f in Store(read_study(folder)).local.glob("jobs/*.json")]
 
 
-def workers_of(folder):
-    """Processes that work on a study, found by the job file in their command line."""
-    mark = str(Store(read_study(folder)).local / "jobs")
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (entry / "cmdline").read_text() and "State:\tZ" not in (entry / "status").read_text():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
+def workers_of(launcher):
+    """Processes that a launcher has started to train."""
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    return [int(pid) for pid in children if "scaling.train.worker" in read_of(pid, "cmdline")]
+
+
+def is_running(pid):
+    return "State:" in (status := read_of(pid, "status")) and "State:\tZ" not in status
+
+
+def read_of(pid, what):
+    try:
+        return Path(f"/proc/{pid}/{what}").read_text()
+    except OSError:
+        return ""
 
 
 def kill(pid):

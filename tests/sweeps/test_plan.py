@@ -1,6 +1,5 @@
 """What a sweep says before it begins, who trains together, and how much memory that takes."""
 
-import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,12 +11,15 @@ import scaling
 from scaling.flops import Shape
 from scaling.store import Store
 from scaling.study import Trunk, read_study
-from scaling.sweeps import machine, pack, plan
+from scaling.sweeps import cost, machine
+from scaling.sweeps.cost import stack_bytes
+from scaling.sweeps.engines.base import Asked, Capacity
+from scaling.sweeps.engines.local import MEMORY_SHARE, LocalEngine
+from scaling.sweeps.job import Job, Message, StackSpec
 from scaling.sweeps.launch import WorkersFailed
-from scaling.sweeps.pack import ModelTooLarge, Pack, pack_trunks, stack_bytes
 from scaling.sweeps.plan import plan_sweep
-from scaling.train import loop
-from scaling.train.loop import Worker
+from scaling.sweeps.stacks import ModelTooLarge, stack_trunks
+from scaling.train.carry_out import carry_out
 
 STUDY = """
 [corpus]
@@ -42,54 +44,67 @@ def study(tmp_path, library):
     return read_study(folder)
 
 
-class Ended:
-    """A worker that has ended."""
+def planned(study, workers):
+    asked = Asked(workers=workers, device="cpu")
+    return plan_sweep(study, LocalEngine().capacity(asked), asked, progress=False)
 
-    def __init__(self, status):
-        self.status = status
+
+class OnlyNarrow:
+    """An engine whose workers train in this process, at the second attempt, and only what is 16 wide."""
+
+    def __init__(self):
+        self.taken = []
+
+    def capacity(self, asked):
+        return Capacity(workers=1, device_name=machine.device_name())
+
+    def start(self, asked, log, hear):
+        return InThisProcess(self.taken, log, hear)
+
+
+class InThisProcess:
+    """A worker that has done its job, or failed, when it is given one."""
+
+    def __init__(self, taken, log, hear):
+        self.taken, self.log, self.hear, self.status = taken, log, hear, None
+
+    def take(self, path):
+        job = Job.read(path)
+        width = job.stack.trunks[0].width
+        self.taken.append(width)
+        if width > 16 or self.taken.count(16) == 1:
+            self.log.write_text("too wide, or too early")
+            self.status = 1
+        else:
+            assert carry_out(job, lambda: False, self.hear) == 0
+            self.hear(Message(done=True))
 
     def poll(self):
         return self.status
 
+    def stop(self):
+        self.status = 0
 
-class OnlyNarrow:
-    """An engine that trains in this process, at its second attempt, and only what is 16 wide."""
-
-    def __init__(self):
-        self.started = []
-
-    def start(self, job, log, hear):
-        asked = json.loads(job.read_text())
-        trunks = [Trunk.from_json(t) for t in asked["trunks"]]
-        self.started.append(trunks[0].width)
-        if trunks[0].width > 16 or self.started.count(16) == 1:
-            log.write_text("too wide, or too early")
-            return Ended(1)
-        corpus = scaling.corpora.text.Corpus.load(asked["corpus"])
-        folder = Path(asked["folder"])
-        device = loop.torch.device(asked["device"])
-        Worker(
-            trunks, corpus, study=asked["study"], folder=folder, pack=asked["pack"], device=device, say=hear
-        ).train()
-        return Ended(0)
+    def end(self, seconds):
+        pass
 
 
 def test_a_plan_says_what_is_done_and_what_is_left_of_each_shape(study, capsys):
     """From the speed of a product; once an engine has trained one of two shapes, from its rows."""
-    fresh = plan_sweep(study, workers=1, device="cpu", progress=False)
-    assert (fresh.runs, fresh.done, len(fresh.packs)) == (8, 0, 2)
+    fresh = planned(study, 1)
+    assert (fresh.runs, fresh.done, len(fresh.stacks)) == (8, 0, 2)
     assert "with 1 worker (from the speed of a plain product on" in str(fresh)
     engine = OnlyNarrow()
     with pytest.raises(WorkersFailed, match=r"(?s)width 32 .*too wide, or too early"):
-        scaling.sweep(study, workers=1, device="cpu", engine=engine)
-    assert sorted(engine.started) == [16, 16, 32, 32, 32]
+        scaling.sweep(study, engine=engine)
+    assert sorted(engine.taken) == [16, 16, 32, 32, 32]
     assert "planned: 4/8 runs" in capsys.readouterr().err
-    half = plan_sweep(study, workers=1, device="cpu", progress=False)
+    half = planned(study, 1)
     assert [(p.width, p.runs, p.done) for p in half.parts] == [(16, 4, 4), (32, 4, 0)]
     assert half.parts[0].hours == half.parts[0].flops == 0
-    assert half.parts[1].hours == half.hours > 0
+    assert 0 < half.parts[1].hours < half.hours
     assert half.flops == half.parts[1].flops
-    assert half.disk == half.packs[0].checkpoint_bytes + half.packs[0].row_bytes
+    assert half.disk == half.stacks[0].checkpoint_bytes + half.stacks[0].row_bytes
     assert str(half).startswith("8 runs, 4 of them done; to train: 18.4k tokens")
     assert "(from this study's rows of " in str(half)
     assert 0 < half.ceiling_share < 1
@@ -97,33 +112,37 @@ def test_a_plan_says_what_is_done_and_what_is_left_of_each_shape(study, capsys):
 
 
 def test_expected_hours_deal_the_stacks_out_to_the_workers(study):
-    one, two = (plan_sweep(study, workers=n, device="cpu", progress=False) for n in (1, 2))
-    assert one.hours == pytest.approx(sum(part.hours for part in one.parts))
-    assert max(part.hours for part in one.parts) / 2 <= two.hours < one.hours
+    """After their start, of which there is none where nothing is left."""
+    one, two = (planned(study, n) for n in (1, 2))
+    start = one.capacity.start_seconds / 3600
+    assert one.hours == pytest.approx(start + sum(part.hours for part in one.parts))
+    assert start + max(part.hours for part in one.parts) / 2 <= two.hours < one.hours
+    assert replace(one, stacks=()).hours == 0
 
 
 @pytest.mark.parametrize("file", COMMITTED, ids=lambda file: file.parent.name)
-def test_packing_is_invariant_to_a_memory_limit_of_24_gb(file):
+def test_stacks_are_invariant_to_a_memory_limit_of_24_gb(file):
     trunks = read_study(file).trunks
-    assert pack_trunks(trunks, "c", 2, False, plan.MEMORY_SHARE * 24e9) == pack_trunks(trunks, "c", 2, False)
+    limited = Capacity(workers=2, memory=MEMORY_SHARE * 24e9 / 2)
+    assert stack_trunks(trunks, "c", limited) == stack_trunks(trunks, "c", Capacity(workers=2))
 
 
 def test_stacks_are_as_large_as_memory_allows():
     trunks = tuple(Trunk(width=16, seed=s, budgets=(8192,), tokens_per_step=256) for s in range(8))
     room = stack_bytes(trunks[0], 3)
-    assert [len(p.trunks) for p in pack_trunks(trunks, "c", 1, False, room)] == [3, 3, 2]
+    assert [len(p.trunks) for p in stack_trunks(trunks, "c", Capacity(memory=room))] == [3, 3, 2]
     members = tuple(replace(trunks[0], member=m) for m in range(4))
     with pytest.raises(ModelTooLarge, match=r"4 models together .* one worker has"):
-        pack_trunks(members, "c", 1, False, pack.passes_and_bytes(trunks[0], 4, 0)[1] - 1)
+        stack_trunks(members, "c", Capacity(memory=cost.passes_and_bytes(trunks[0], 4, 0)[1] - 1))
 
 
 def test_a_batch_goes_through_in_the_fewest_passes_that_fit():
     trunk = Trunk(width=512, budgets=(2**20,), tokens_per_step=2**15)
     whole, halves = stack_bytes(trunk, 1), stack_bytes(trunk, 1, passes=2)
-    assert pack.passes_and_bytes(trunk, 1, whole) == (1, whole)
-    assert pack.passes_and_bytes(trunk, 1, whole - 1) == (2, halves)
-    assert pack.passes_and_bytes(trunk, 1, 0)[0] == 2**15 // 128
-    assert [p.trunks for p in pack_trunks((trunk,), "c", 1, False, whole - 1)] == [(trunk,)]
+    assert cost.passes_and_bytes(trunk, 1, whole) == (1, whole)
+    assert cost.passes_and_bytes(trunk, 1, whole - 1) == (2, halves)
+    assert cost.passes_and_bytes(trunk, 1, 0)[0] == 2**15 // 128
+    assert [p.trunks for p in stack_trunks((trunk,), "c", Capacity(memory=whole - 1))] == [(trunk,)]
 
 
 def test_budgets_that_differ_share_a_stack_where_few_steps_are_for_nothing():
@@ -131,39 +150,43 @@ def test_budgets_that_differ_share_a_stack_where_few_steps_are_for_nothing():
     budgets = [(2**16,), (2**13, 2**16), (3 * 2**14,), (2**16, 2**16 + 1024), (2**12,)]
     trunks = tuple(Trunk(width=16, seed=s, budgets=b) for s, b in enumerate(budgets))
     stacks = {
-        gpu: [{t.seed for t in p.trunks} for p in pack_trunks(trunks, "c", 1, gpu)] for gpu in (True, False)
+        device: [{t.seed for t in p.trunks} for p in stack_trunks(trunks, "c", Capacity(device=device))]
+        for device in ("cuda", "cpu")
     }
-    assert stacks == {True: [{0, 1, 2, 3}, {4}], False: [{0, 1}, {3}, {2}, {4}]}
-    assert pack.together(trunks[:3]).budgets == (2**13, 3 * 2**14, 2**16)
+    assert stacks == {"cuda": [{0, 1, 2, 3}, {4}], "cpu": [{0, 1}, {3}, {2}, {4}]}
+    assert cost.together(trunks[:3]).budgets == (2**13, 3 * 2**14, 2**16)
 
 
 def test_a_stack_that_was_begun_stays_as_it_is_where_it_fits():
     trunks = tuple(Trunk(width=16, seed=s, budgets=(8192,), tokens_per_step=256) for s in range(6))
-    begun = [Pack(trunks[:4], "c"), Pack(trunks[3:5], "c"), Pack((replace(trunks[0], seed=9),), "c")]
-    asked = pack_trunks(trunks, "c", 3, False, begun=begun)
-    assert [p.trunks for p in asked] == [trunks[:4], trunks[4:5], trunks[5:]]
-    room = 3 * stack_bytes(trunks[0], 3)
-    assert max(len(p.trunks) for p in pack_trunks(trunks, "c", 3, False, room, begun)) == 2
+    begun = [
+        StackSpec(trunks[:4], "c"),
+        StackSpec(trunks[3:5], "c"),
+        StackSpec((replace(trunks[0], seed=9),), "c"),
+    ]
+    stacks = stack_trunks(trunks, "c", Capacity(workers=3), begun)
+    assert [p.trunks for p in stacks] == [trunks[:4], trunks[4:5], trunks[5:]]
+    tight = Capacity(workers=3, memory=stack_bytes(trunks[0], 3))
+    assert max(len(p.trunks) for p in stack_trunks(trunks, "c", tight, begun)) == 2
 
 
 def test_what_is_left_of_a_stack_keeps_ensembles_whole():
     members = tuple(Trunk(width=16, seed=s, member=m, budgets=(8192,)) for s in range(2) for m in range(2))
-    pack = Pack(members, "c")
+    stack = StackSpec(members, "c")
     done = {t.run_id("c", 8192) for t in members[:3]}
-    assert pack.left(done).trunks == members[2:]
-    assert pack.left(pack.run_ids) is None
+    assert stack.left(done).trunks == members[2:]
+    assert stack.left(stack.run_ids) is None
 
 
-def test_a_model_beyond_memory_is_named_before_any_work(study, monkeypatch):
-    monkeypatch.setattr(plan, "total_memory", lambda: int(0.6e9))
+def test_a_model_beyond_memory_is_named_before_any_work(study):
     with pytest.raises(
         ModelTooLarge, match=r"width 16 .* GB of memory, but 2 workers share 0\.48 GB.*--workers 1"
     ):
-        plan_sweep(study, workers=2, device="cpu", progress=False)
+        plan_sweep(study, Capacity(workers=2, memory=0.24e9), progress=False)
     assert not Store(study).local.exists()
     giant = (Trunk(width=8192, depth=80, head_dim=128, budgets=(2048,)),)
     with pytest.raises(ModelTooLarge, match="Lower tokens_per_step or the width"):
-        pack_trunks(giant, "c", 64, True, 80e9)
+        stack_trunks(giant, "c", Capacity(workers=64, device="cuda", memory=80e9 / 64))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
@@ -172,7 +195,7 @@ def test_expected_memory_matches_the_peak_of_a_process(corpus):
     code = f"""
 import re, torch
 from pathlib import Path
-from scaling.corpora.text import Corpus
+from scaling.corpora.corpus import Corpus
 from scaling.corpora.sampler import held_out_windows
 from scaling.study import Trunk
 from scaling.train.stack import Stack
@@ -192,7 +215,7 @@ print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 
 def test_an_evaluation_pass_shrinks_with_the_vocabulary_and_not_below_a_window():
     def tokens(vocabulary, gpu, context=128):
-        return pack.evaluation_tokens(Shape(width=64, vocabulary=vocabulary, context=context), 8, gpu=gpu)
+        return cost.evaluation_tokens(Shape(width=64, vocabulary=vocabulary, context=context), 8, gpu=gpu)
 
     assert [tokens(v, gpu=True) for v in (64, 256, 1024, 50_257)] == [65_536, 65_536, 65_536, 1335]
     assert [tokens(v, gpu=False) for v in (64, 256, 1024, 50_257)] == [4096, 4096, 4096, 1335]
@@ -201,7 +224,12 @@ def test_an_evaluation_pass_shrinks_with_the_vocabulary_and_not_below_a_window()
     assert stack_bytes(large, 2) - stack_bytes(small, 2) < 3e9
 
 
-def test_what_the_launcher_knows_without_torch_is_what_workers_use():
-    assert pack._WINDOWS == loop.FINAL_WINDOWS
-    assert 1e8 < machine.total_memory() < 1e14
-    assert 1e8 < machine.product_ceiling() < 1e14
+def test_an_engine_of_this_machine_divides_what_it_has():
+    """Memory among all processes, cores among workers; a plain product says how fast one of them is."""
+    one, four = (LocalEngine().capacity(Asked(workers=n, ranks=n, device="cpu")) for n in (1, 2))
+    assert one.memory == pytest.approx(4 * four.memory)
+    assert 1e8 < one.memory < 1e14
+    assert 1e8 < one.ceiling < 1e14
+    assert one.device_name.endswith(", one thread")
+    assert LocalEngine().capacity(Asked(device="cpu")).workers == machine.cores()
+    assert LocalEngine().capacity(Asked(device="cpu", ranks=10**6)).workers == 1

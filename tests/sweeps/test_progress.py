@@ -3,11 +3,13 @@
 from rich.console import Console
 
 from scaling.study import Trunk
-from scaling.sweeps.pack import pack_trunks
+from scaling.sweeps.engines.base import Capacity
+from scaling.sweeps.job import Message
 from scaling.sweeps.progress import Progress
+from scaling.sweeps.stacks import stack_trunks
 
 TRUNKS = tuple(Trunk(width=w, seed=s, budgets=(51_200,)) for w in (16, 32) for s in (0, 1))
-WIDE, NARROW = pack_trunks(TRUNKS, "c", workers=1, gpu=False)
+WIDE, NARROW = stack_trunks(TRUNKS, "c", Capacity())
 
 
 def drawn(progress):
@@ -21,9 +23,9 @@ def test_the_table_shows_every_stack_at_work():
     progress = Progress("two", 4, 0, WIDE.cost + NARROW.cost, shown=False)
     progress.start(WIDE, attempt=1)
     progress.start(NARROW, attempt=2)
-    progress.advance(WIDE, 2 * 512 * 30)
-    progress.advance(WIDE, 0, loss=2.3456)
-    progress.advance(NARROW, 0, runs=1)
+    progress.hear(WIDE, Message(tokens=2 * 512 * 30))
+    progress.hear(WIDE, Message(loss=2.3456))
+    progress.hear(NARROW, Message(run="one"))
     heading, wide, narrow, bar = drawn(progress).splitlines()
     assert heading.split() == ["stack", "models", "steps", "speed", "loss", "attempt"]
     assert wide.split()[:8] == ["width", "32", "depth", "2", "2", "30", "of", "100"]
@@ -36,16 +38,18 @@ def test_the_table_shows_every_stack_at_work():
 
 
 def test_what_a_checkpoint_had_is_counted_and_not_waited_for():
-    """A quarter was trained, half was found: the last quarter takes as long as the first."""
+    """A quarter was trained, half was there before: the last quarter takes as long as the first."""
     progress = Progress("one", 2, 0, WIDE.cost, shown=False)
     progress.start(WIDE, attempt=1)
-    progress.advance(WIDE, WIDE.tokens // 4, runs=2)
+    progress.hear(WIDE, Message(tokens=WIDE.tokens // 4))
+    for name in ("one", "two"):
+        progress.hear(WIDE, Message(run=name))
     progress.started -= 60.0
     assert progress.state().endswith(" 3 min 00 s left")
-    progress.advance(WIDE, 0, found=WIDE.tokens // 2)
+    progress.hear(WIDE, Message(earlier_tokens=WIDE.tokens // 2))
     assert drawn(progress).splitlines()[1].split()[5:8] == ["75", "of", "100"]
     assert progress.state().endswith(" 1 min 00 s left")
-    progress.advance(WIDE, WIDE.tokens // 4)
+    progress.hear(WIDE, Message(tokens=WIDE.tokens // 4))
     progress.finish(WIDE, done=True)
     assert progress.state().startswith("2/2 runs")
     assert progress.state().endswith(" 0 s left")
@@ -54,10 +58,11 @@ def test_what_a_checkpoint_had_is_counted_and_not_waited_for():
 def test_an_attempt_that_failed_is_waited_for_again():
     progress = Progress("one", 2, 0, WIDE.cost, shown=False)
     progress.start(WIDE, attempt=1)
-    progress.advance(WIDE, WIDE.tokens // 2)
+    progress.hear(WIDE, Message(tokens=WIDE.tokens // 2))
     progress.finish(WIDE, done=False)
     progress.start(WIDE, attempt=2)
-    progress.advance(WIDE, WIDE.tokens // 2, found=WIDE.tokens // 2)
+    progress.hear(WIDE, Message(earlier_tokens=WIDE.tokens // 2))
+    progress.hear(WIDE, Message(tokens=WIDE.tokens // 2))
     progress.finish(WIDE, done=True)
     assert progress.cost == progress.spent == WIDE.cost
 
@@ -73,7 +78,9 @@ def test_a_terminal_sees_the_table_and_a_log_sees_lines(monkeypatch, capsys):
     def train():
         with Progress("seen", 2, 0, WIDE.cost, shown=True) as progress:
             progress.start(WIDE, attempt=1)
-            progress.advance(WIDE, WIDE.tokens, runs=2)
+            progress.hear(WIDE, Message(tokens=WIDE.tokens))
+            for name in ("one", "two"):
+                progress.hear(WIDE, Message(run=name))
             if progress.live:
                 progress.live.refresh()
 

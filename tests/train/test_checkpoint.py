@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from scaling.files import DiskFull
+from scaling.files import DiskFull, NotWritten
 from scaling.train import checkpoint
 from scaling.train.checkpoint import CorruptCheckpoint
 
@@ -44,8 +44,8 @@ def test_checkpoint_names_a_full_disk_and_leaves_the_older_one(tmp_path):
     assert checkpoint.load_newest(tmp_path)[1]["step"] == 2
 
 
-def test_checkpoint_passes_on_what_is_no_full_disk(tmp_path):
-    with pytest.raises(NotADirectoryError):
+def test_checkpoint_names_a_folder_that_cannot_be(tmp_path):
+    with pytest.raises(NotWritten, match=r"a checkpoint had to be written to .* \(.*Not a directory"):
         (tmp_path / "file").write_text("in the way")
         checkpoint.save(tmp_path / "file" / "folder", 1, TENSORS, {})
 

@@ -10,7 +10,9 @@ from scaling.corpora.sampler import Sampler, held_out_windows
 from scaling.errors import BadValue
 from scaling.records import read_rows
 from scaling.study import Trunk
-from scaling.sweeps.pack import pack_trunks
+from scaling.sweeps.engines.base import Capacity
+from scaling.sweeps.job import Job, StackSpec
+from scaling.sweeps.stacks import stack_trunks
 from scaling.train.loop import Worker
 from scaling.train.stack import Stack
 
@@ -19,6 +21,11 @@ TRUNK = Trunk(
     width=16, budgets=(4096,), context=32, tokens_per_step=128, warmup_tokens=512, unique_budget=1024, max_epochs=4
 )  # fmt: skip
 MEMBERS = [replace(TRUNK, member=m) for m in range(4)]
+
+
+def job(corpus, folder):
+    stack = StackSpec(tuple(MEMBERS), corpus.corpus_hash)
+    return Job(study="s", folder=folder, corpus=corpus.folder, stack=stack)
 
 
 def test_members_see_the_same_windows_in_another_order(corpus):
@@ -54,7 +61,7 @@ def test_ensemble_predicts_with_the_mean_of_the_probabilities(corpus):
 
 
 def test_worker_writes_a_row_for_every_power_of_two_of_members(corpus, tmp_path):
-    worker = Worker(MEMBERS, corpus, study="s", folder=tmp_path, pack="p", device=CPU)
+    worker = Worker(job(corpus, tmp_path), corpus)
     worker.train()
     rows = [row for k in range(4) for row in read_rows(worker._file(k), "run")]
     together = {row["members"]: row for row in rows if row["kind"] == "ensemble"}
@@ -67,13 +74,13 @@ def test_worker_writes_a_row_for_every_power_of_two_of_members(corpus, tmp_path)
     for name in ("N", "D", "unique_tokens", "trunk_id", "epochs"):
         assert together[4][name] == first[name]
     assert len({row["run_id"] for row in rows}) == 6
-    again = Worker(MEMBERS, corpus, study="s", folder=tmp_path, pack="p", device=CPU)
+    again = Worker(job(corpus, tmp_path), corpus)
     again.train()
     assert [row for k in range(4) for row in read_rows(worker._file(k), "run")] == rows
 
 
 def test_diverged_member_is_in_no_ensemble(corpus, tmp_path):
-    worker = Worker(MEMBERS, corpus, study="s", folder=tmp_path, pack="p", device=CPU)
+    worker = Worker(job(corpus, tmp_path), corpus)
     worker.diverged[3] = "said so"
     worker.train()
     rows = [row for k in range(4) for row in read_rows(worker._file(k), "run")]
@@ -83,9 +90,9 @@ def test_diverged_member_is_in_no_ensemble(corpus, tmp_path):
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_ensemble_stays_in_one_stack(workers):
     trunks = tuple(replace(t, seed=s) for s in range(3) for t in MEMBERS)
-    packs = pack_trunks(trunks, "corpus", workers, gpu=False)
-    where = {t: p.id for p in packs for t in p.trunks}
-    assert sum(len(p.trunks) for p in packs) == 12
+    stacks = stack_trunks(trunks, "corpus", Capacity(workers=workers))
+    where = {t: stack.id for stack in stacks for t in stack.trunks}
+    assert sum(len(stack.trunks) for stack in stacks) == 12
     assert all(len({where[t] for t in trunks if t.seed == s}) == 1 for s in range(3))
 
 

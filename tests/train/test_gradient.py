@@ -35,7 +35,7 @@ def test_gradient_is_invariant_to_its_passes(passes):
 
 def test_gradient_is_invariant_to_the_models_at_once(monkeypatch):
     together = gradient(Mode())
-    monkeypatch.setattr("scaling.sweeps.pack.CPU_STEP", 0)
+    monkeypatch.setattr("scaling.sweeps.cost.CPU_STEP", 0)
     assert torch.equal(gradient(Mode()), together)
     assert torch.equal(gradient(Mode(), models=slice(1, 2))[0], together[1])
 

@@ -164,7 +164,7 @@ def test_losses_are_invariant_to_the_windows_of_an_evaluation_pass(corpus, monke
     stack.advance(20, constant)
     windows = held_out_windows(corpus, "code", 32, 50)
     at_once, seen, plain = stack.evaluate(windows), [], F.cross_entropy
-    monkeypatch.setattr("scaling.sweeps.pack.EVALUATION_LOGITS", 2**17)
+    monkeypatch.setattr("scaling.sweeps.cost.EVALUATION_LOGITS", 2**17)
     monkeypatch.setattr(F, "cross_entropy", lambda x, *a, **k: seen.append(x.numel()) or plain(x, *a, **k))
     assert stack.evaluate(windows) == pytest.approx(at_once, rel=1e-6)
     assert len(seen) == 8 and max(seen) <= 2**17

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+import scaling.train.carry_out
 import scaling.train.loop
-import scaling.train.worker
-from scaling.corpora.text import Corpus
+from scaling.corpora.corpus import Corpus
 from scaling.records import read_rows
 from scaling.study import Trunk
-from scaling.sweeps.pack import Pack
-from scaling.train.curve import cooldown_steps
+from scaling.sweeps.curve import cooldown_steps
+from scaling.sweeps.job import Job, StackSpec
 from scaling.train.loop import Stopped, Worker
 
 TRUNK = Trunk(
@@ -29,15 +29,15 @@ CLOCK = {"seconds", "flops_per_second", "ceiling"}
 
 
 class Counted(Worker):
-    """A worker that asks itself to stop after some steps."""
+    """A worker that is asked to stop after some steps."""
 
     def run(self, steps):
         advance, self.steps = self.stack.advance, []
+        self.stopping = lambda: len(self.steps) == steps
 
         def counted(to, share, each=lambda: None):
             def and_stop():
                 self.steps.append(self.stack.step)
-                self.stop = len(self.steps) == steps
                 each()
 
             advance(to, share, and_stop)
@@ -48,8 +48,8 @@ class Counted(Worker):
 
 def worker(corpus, folder, *trunks, say=lambda _: None):
     torch.set_num_threads(1)
-    cpu = torch.device("cpu")
-    return Counted([*trunks] or [TRUNK], corpus, study="s", folder=folder, pack="p", device=cpu, say=say)
+    stack = StackSpec(trunks or (TRUNK,), corpus.corpus_hash)
+    return Counted(Job(study="s", folder=folder, corpus=corpus.folder, stack=stack), corpus, say=say)
 
 
 def rows(folder):
@@ -95,7 +95,7 @@ def test_branch_is_resumed_from_its_own_checkpoint(corpus, tmp_path, undisturbed
     first = worker(corpus, folder)
     with pytest.raises(Stopped):
         first.run(20)
-    assert [p.name for p in (folder / "checkpoints" / "p").glob("branch-*")] == ["branch-32"]
+    assert [p.name for p in (folder / "checkpoints").glob("*/branch-*")] == ["branch-32"]
     assert first.steps[-1] == 20
     second = worker(corpus, folder)
     second.run(10**9)
@@ -137,21 +137,23 @@ def test_worker_killed_between_a_checkpoint_and_its_rows_still_measures_that_ste
 
 
 @pytest.mark.parametrize("stop_after", [7, 25, 45])
-def test_worker_says_what_it_found_done_what_it_trains_and_at_which_loss(corpus, tmp_path, stop_after):
+def test_worker_says_what_was_done_what_it_trains_and_at_which_loss(corpus, tmp_path, stop_after):
     said = []
     with pytest.raises(Stopped):
         worker(corpus, tmp_path, say=said.append).run(stop_after)
-    assert not any("found" in message for message in said)
+    assert not any(message.earlier_tokens for message in said)
     said.clear()
     worker(corpus, tmp_path, say=said.append).run(10**9)
-    found, trained = (sum(message.get(what, 0) for message in said) for what in ("found", "tokens"))
-    assert found == stop_after * 128
-    assert found + trained == Pack((TRUNK,), corpus.corpus_hash).tokens
+    earlier, trained = (
+        sum(getattr(message, what) for message in said) for what in ("earlier_tokens", "tokens")
+    )
+    assert earlier == stop_after * 128
+    assert earlier + trained == StackSpec((TRUNK,), corpus.corpus_hash).tokens
     (file,) = (tmp_path / "rows").glob("*.jsonl")
     runs = {row["run_id"]: row["steps"] for row in read_rows(file, "run")}
     curve = [row for row in read_rows(file, "evaluation") if row["step"] != runs.get(row["run_id"])]
     last = [row["loss"] for row in curve[-2:]]  # of two domains, in the last cooldown
-    assert [message["loss"] for message in said if "loss" in message][-1] == pytest.approx(np.mean(last))
+    assert [message.loss for message in said if message.loss is not None][-1] == pytest.approx(np.mean(last))
 
 
 def test_worker_killed_at_ten_random_moments_writes_the_same_rows_bit_for_bit(corpus, tmp_path):
@@ -160,7 +162,7 @@ def test_worker_killed_at_ten_random_moments_writes_the_same_rows_bit_for_bit(co
     calm, folder = worker(corpus, tmp_path / "calm", LONGER), tmp_path / "killed"
     calm.run(10**9)
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["scaling.train.worker"])
+    processes.set_forkserver_preload(["scaling.train.carry_out"])
     generator = np.random.default_rng(0)
     for steps, seconds in zip(generator.integers(5, 25, 10), generator.uniform(0, 0.01, 10), strict=True):
         heard, said = processes.Pipe(duplex=False)
@@ -187,7 +189,7 @@ def test_a_stack_of_different_budgets_writes_the_rows_of_each_model_alone(corpus
     trunks = [replace(TRUNK, seed=k, budgets=b, average_gamma=gamma) for k, b in enumerate(asked)]
     both = worker(corpus, tmp_path / "both", *trunks)
     both.run(10**9)
-    assert len(both.steps) * 128 * 3 == Pack(tuple(trunks), corpus.corpus_hash).tokens
+    assert len(both.steps) * 128 * 3 == StackSpec(tuple(trunks), corpus.corpus_hash).tokens
     for k, trunk in enumerate(trunks):
         alone = worker(corpus, tmp_path / f"alone{k}", trunk)
         alone.run(10**9)
@@ -234,11 +236,11 @@ def test_training_ends_where_every_model_has_diverged_and_their_rows_say_at_whic
     wild.run(10**9)
     assert wild.steps[-1] == 16
     for k in range(2):
-        found = read_rows(wild._file(k), "run")
-        assert [row["run_id"] for row in found] == [
+        written = read_rows(wild._file(k), "run")
+        assert [row["run_id"] for row in written] == [
             wild.trunks[k].run_id(corpus.corpus_hash, b) for b in TRUNK.budgets
         ]
-        for row in found:
+        for row in written:
             assert row["status"] == "diverged"
             assert row["steps"] * 128 == row["D"] == 16 * 128
             assert row["note"].endswith(
@@ -246,7 +248,7 @@ def test_training_ends_where_every_model_has_diverged_and_their_rows_say_at_whic
             )
     again = worker(corpus, tmp_path, *wild.trunks)
     again.run(10**9)
-    assert read_rows(wild._file(1), "run") == found
+    assert read_rows(wild._file(1), "run") == written
 
 
 def test_a_model_is_invariant_to_one_beside_it_that_diverges(corpus, tmp_path, undisturbed):
@@ -291,7 +293,7 @@ def test_freed_pages_stay_with_a_process_that_keeps_them():
     code = """
 import sys, numpy
 from pathlib import Path
-from scaling.train.worker import keep_pages
+from scaling.train.carry_out import keep_pages
 if sys.argv[1] == "keep":
     keep_pages()
 def resident():
@@ -309,7 +311,7 @@ print(resident() - before)
 
 def test_a_c_library_without_mallopt_is_passed_over(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
-    scaling.train.worker.keep_pages()
+    scaling.train.carry_out.keep_pages()
 
 
 def train_and_tell(corpus_folder, folder, said):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,12 @@ import polars as pl
 from scaling.errors import BadOption, MissingColumns, QuestionError
 from scaling.fitting import Fit, fit
 from scaling.fitting.data import Table, as_frame
-from scaling.fitting.isoflops import isoflop
 from scaling.laws import chinchilla, kaplan, power_mean
 from scaling.laws.base import describe
+from scaling.questions._audit import words
 from scaling.questions._audit.multiverse import CHOICES, OUTCOMES, multiverse, outcomes, prices
-from scaling.show import two_digits
-from scaling.units import power_of_ten
-from scaling.verdict import Estimate, Reach, Verdict, percent
+from scaling.questions._audit.words import CANNOT_TELL, FRAGILE, ROBUST
+from scaling.verdict import Estimate, Reach, Verdict, capitalised, check_level
 
 
 class TooFewRunsToAudit(QuestionError):
@@ -34,24 +33,7 @@ class TooFewRunsToAudit(QuestionError):
         )
 
 
-class EmptyStep(QuestionError):
-    """A step of a chain that no runs belong to."""
-
-    step: dict[str, object]
-    combinations: int
-
-    def __str__(self) -> str:
-        asked = ", ".join(f"{name} = {value!r}" for name, value in self.step.items())
-        return (
-            f"asked for the runs with {asked}, but there are none among the {self.combinations} combinations of these "
-            "columns. Name one that is there, e.g. from runs.select(...).unique()."
-        )
-
-
 QUESTION = "How fragile is this law: do the defensible ways to fit the same runs agree?"
-
-ROBUST, FRAGILE, CANNOT_TELL = "robust", "fragile", "not identifiable from these runs"
-"""What `audit` may answer."""
 
 MATTERS = {"a": 0.1, "tokens_per_parameter": 3.0, "loss_100x": 1.05}
 """From which width a range over choices makes a law fragile: a difference of a, a factor of the other two.
@@ -63,33 +45,6 @@ WIDEST = 0.2
 
 FEWEST = 20
 """Resampled refits that an interval takes."""
-
-PORIAN_2024: tuple[Mapping[str, str], ...] = (
-    {"param_count": "kaplan", "warmup": "long", "decay": "kaplan", "hparams": "base"},
-    {"param_count": "standard", "warmup": "long", "decay": "kaplan", "hparams": "base"},
-    {"param_count": "standard", "warmup": "short", "decay": "kaplan", "hparams": "base"},
-    {"param_count": "standard", "warmup": "short", "decay": "chinchilla", "hparams": "base"},
-    {"param_count": "standard", "warmup": "short", "decay": "const", "hparams": "tuned"},
-)
-"""From Kaplan's exponent to Hoffmann's: Porian et al. 2024, arXiv:2406.19146, figure 1; count the head, shorten the
-warm-up, match the decay to each budget, tune rate and batch (which needs no decay)."""
-
-_WORDS = {
-    "form": ("the form of the law", "runs off the compute-optimal line, with few and with many tokens per parameter"),
-    "objective": ("the objective", "further seeds at the points that miss most, to know which are noise"),
-    "left_out": ("which runs are left out", "the runs that miss most once more, with other seeds"),
-    "N_counted": ("how parameters are counted", "larger models, whose embeddings and head are a small share"),
-    "C_counted": ("how compute is counted", "larger models, whose attention and head are a small share"),
-    "window": ("the window of compute", "runs half a decade beyond the largest, at three sizes or more"),
-    "weighting": ("what each run counts", "as many runs at each budget"),
-}  # fmt: skip
-
-_NAMES = {
-    "a": "exponent a of the best N in compute",
-    "tokens_per_parameter": "tokens per parameter",
-    "loss_100x": "loss at 100 times the compute",
-}
-_UNITS = {"a": "in N ∝ C^a", "tokens_per_parameter": "tokens per parameter", "loss_100x": "nats/token"}
 
 
 def audit(
@@ -104,9 +59,9 @@ def audit(
     """Whether the defensible ways to fit the same runs agree, and which choice moves the answer most.
 
     Objective and its delta, runs left out, how N and C are counted (as far as the columns allow), window of compute,
-    weighting, and form (`law`, `others`, approach 2 with a parabola and a cubic) are crossed; `evidence` has a row for
-    each, see `multiverse`. Three outcomes are followed over the rows that are kept: the exponent a, the best tokens per
-    parameter at the largest compute, and the loss at 100 times that. The answer is
+    weighting, and form (`law`, `others`, approach 2 with a parabola and a cubic) are crossed: the table
+    `specifications` has a row for each, see `multiverse`. Three outcomes are followed over the rows that are kept: the
+    exponent a, the best tokens per parameter at the largest compute, and the loss at 100 times that. The answer is
 
         "not identifiable from these runs"   where resampling the runs alone moves a by 0.2 or more, or fewer than half
                                              of the fits of `law` converge;
@@ -146,34 +101,35 @@ def audit(
         raise BadOption(
             "bootstrap", bootstrap, f"{FEWEST} or more, as an audit compares choices with resampling"
         )
-    if not 0.0 < level < 1.0:
-        raise BadOption("level", level, "between 0 and 1, e.g. 0.8")
+    check_level(level)
     table = multiverse(frame, law, others=others, seed=seed)
     base = fit(law, frame, bootstrap=bootstrap, seed=seed)
     price = next(iter(prices(frame).values()))
     drawn = outcomes(described, {p: base.draws[p] for p in base.params}, price)
     best = outcomes(described, {p: np.array([v]) for p, v in base.params.items()}, price)
-    kept = table.filter("kept")
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    resampled = {}
-    for name, unit in _UNITS.items():
-        low, high = np.nanquantile(drawn[name], tails)
+    kept, resampled, chosen = table.filter("kept"), {}, {}
+    for name, (_, unit) in words.OUTCOMES.items():
+        low, high = np.nanquantile(drawn[name], [(1 - level) / 2, (1 + level) / 2])
         resampled[name] = Estimate(float(best[name][0]), float(low), float(high), level, unit)
-    chosen = {name: _range(kept[name], level, _UNITS[name]) for name in MATTERS}
-    own = table.filter(form=described.name)
-    answer = _answer(own, resampled, chosen)
-    largest = price.C.max()
+        chosen[name] = Estimate.of(kept[name].to_numpy() if len(kept) else np.array([np.nan]), level, unit)
+    answer = _answer(table.filter(form=described.name), resampled, chosen)
     moves = influence(table)
-    numbers = {f"{_NAMES[name]}, resampling the runs": resampled[name] for name in MATTERS}
-    numbers |= {f"{_NAMES[name]}, over choices": chosen[name] for name in MATTERS}
+    numbers = {f"{words.OUTCOMES[name][0]}, resampling the runs": resampled[name] for name in MATTERS}
+    numbers |= {f"{words.OUTCOMES[name][0]}, over choices": chosen[name] for name in MATTERS}
+    said = [words.counted(answer, len(table), len(frame), len(kept))]
+    if len(kept):
+        said += [*_beaten(table, described.name), words.ranges(chosen, resampled, price.C.max())]
+        said += [words.moves(top) for top in moves.head(1).iter_rows(named=True)]
     return Verdict(
         question=QUESTION,
+        topic="audit",
+        answers=(ROBUST, FRAGILE, CANNOT_TELL),
         answer=answer,
-        sentence=_sentence(answer, table, described.name, len(frame), largest, resampled, chosen, moves),
+        sentence=" ".join(said),
         numbers=numbers,
-        evidence=table,
+        evidence={"specifications": table, "influence": moves},
         would_change=tuple(_doubts(frame, base, table, moves)),
-        next_runs=(_WORDS[moves["choice"][0]][1],) if len(moves) else (),
+        next_runs=tuple(words.CHOICES[choice][1] for choice in moves["choice"].head(1)),
         identifiable=answer != CANNOT_TELL,
         reach=Reach.of(frame.with_columns(C=pl.Series(price.C))),
         data_hash=base.data_hash,
@@ -233,65 +189,6 @@ def influence(table: pl.DataFrame, outcome: str = "a") -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row").sort("share", descending=True)
 
 
-def chain(
-    runs: Table,
-    steps: Sequence[Mapping[str, Any]] = PORIAN_2024,
-    *,
-    form: str = "parabola",
-    within: float = 8.0,
-) -> pl.DataFrame:
-    """The exponent of approach 2 for one sweep after another, and what was changed between them.
-
-    Each step selects runs by the values of columns. Steps may be other countings of the same trainings or other
-    trainings altogether: a warm-up, a decay or a rate is no choice of analysis, and no reweighing shows it.
-
-    Args:
-        runs: columns N, D, C, loss, and those that the steps name.
-        steps: values of columns, one mapping for each step; by default the sweeps of `published:isoflop`, of which
-            one dataset must have been selected.
-        form: "parabola" or "cubic", as for `isoflop`.
-        within: as for `isoflop`.
-
-    Returns:
-        One row per step: step (from 0), changed ("" for the first), rows, budgets, a, stderr, change (of a, null for
-        the first).
-
-    Raises:
-        MissingColumns: a step names a column that is not there.
-        EmptyStep: no runs have the values of a step.
-        TooFewScales: fewer than three budgets with a minimum in a step.
-
-    Source:
-        Porian et al. 2024, arXiv:2406.19146, figure 1 and table 1.
-    """
-    frame = as_frame(runs)
-    named = dict.fromkeys(name for step in steps for name in step)
-    if missing := [name for name in named if name not in frame.columns]:
-        raise MissingColumns(missing, frame.columns, "Name the columns that tell the sweeps apart in steps=.")
-    parts = [frame.filter(**step) for step in steps]
-    for step, part in zip(steps, parts, strict=True):
-        if not len(part):
-            raise EmptyStep(dict(step), frame.select(list(step)).unique().height)
-    rows = []
-    for i, (step, part) in enumerate(zip(steps, parts, strict=True)):
-        found = isoflop(part, form=form, within=within)
-        before = steps[i - 1] if i else step
-        changed = [
-            f"{name}: {before.get(name)} → {value}"
-            for name, value in step.items()
-            if before.get(name) != value
-        ]
-        change = found.exponent - rows[-1][4] if i else None
-        rows.append(
-            (i, ", ".join(changed), len(part), len(found.table), found.exponent, found.stderr, change)
-        )
-    schema = {
-        "step": pl.Int64, "changed": pl.String, "rows": pl.Int64, "budgets": pl.Int64, "a": pl.Float64,
-        "stderr": pl.Float64, "change": pl.Float64,
-    }  # fmt: skip
-    return pl.DataFrame(rows, schema=schema, orient="row")
-
-
 def _rest(kept: pl.DataFrame, y: pl.Series, choices: list[str]) -> float:
     """Residual sum of squares of an outcome on one level per column."""
     design = np.ones((len(kept), 1))
@@ -300,13 +197,6 @@ def _rest(kept: pl.DataFrame, y: pl.Series, choices: list[str]) -> float:
     wanted = y.to_numpy()
     fitted, *_ = np.linalg.lstsq(design.astype(float), wanted, rcond=None)
     return float(((wanted - design @ fitted) ** 2).sum())
-
-
-def _range(values: pl.Series, level: float, unit: str) -> Estimate:
-    if not len(values):
-        return Estimate(np.nan, np.nan, np.nan, level, unit)
-    low, middle, high = np.quantile(values.to_numpy(), [(1 - level) / 2, 0.5, (1 + level) / 2])
-    return Estimate(float(middle), float(low), float(high), level, unit)
 
 
 def _answer(own: pl.DataFrame, resampled: Mapping[str, Estimate], chosen: Mapping[str, Estimate]) -> str:
@@ -320,81 +210,34 @@ def _most(flags: pl.Series) -> bool:
     return 2 * int(flags.sum()) > len(flags)
 
 
-def _width(name: str, found: Estimate) -> float:
-    return found.high - found.low if name == "a" else found.high / found.low
+def _width(name: str, over: Estimate) -> float:
+    return over.high - over.low if name == "a" else over.high / over.low
 
 
-def _sentence(
-    answer: str, table: pl.DataFrame, law: str, runs: int, largest: float, resampled: Mapping[str, Estimate],
-    chosen: Mapping[str, Estimate], moves: pl.DataFrame,
-) -> str:  # fmt: skip
-    kept = int(table["kept"].sum())
-    first = (
-        f"**{answer[0].upper()}{answer[1:]}.** Of {len(table)} ways to fit these {runs} runs, {kept} count."
-    )
-    if not kept:
-        return first
-
-    if not _most(table.filter(form=law)["kept"]):
-        miss = {form: _typical(table, form) for form in table["form"].unique(maintain_order=True)}
-        joint = {form: value for form, value in miss.items() if not form.startswith("isoFLOP")}
-        best = min(joint, key=lambda form: joint[form])
-        first += (
-            f" Most fits of `{law}` do not: it misses a run by {percent(joint[law])} where `{best}` misses it by "
-            f"{percent(joint[best])}."
-        )
-
-    def ends(name: str, form: Callable[[float], str]) -> str:
-        over, drawn = (f"{form(e.low)} to {form(e.high)}" for e in (chosen[name], resampled[name]))
-        return f"from {over} (resampling the runs: {drawn})"
-
-    said = (
-        f"{first} Over {100 * chosen['a'].level:.3g} % of those the exponent a of the best N in compute runs "
-        f"{ends('a', '{:.2f}'.format)}, the best tokens per parameter at {power_of_ten(largest)} FLOPs "
-        f"{ends('tokens_per_parameter', two_digits)}, the loss at 100 times that {ends('loss_100x', '{:.2f}'.format)}."
-    )
-    if not len(moves):
-        return said
-    top = moves.row(0, named=True)
-    return (
-        f"{said} **What moves a most is {_WORDS[top['choice']][0]}:** {100 * top['share']:.0f} % of its variance, and "
-        f"up to {top['largest_change']:.2f} when nothing else changes ({top['low']} against {top['high']})."
-    )
-
-
-def _typical(table: pl.DataFrame, form: str) -> float:
-    """The middle of the median misses of one form, percent."""
-    return float(np.median(table.filter(form=form)["median_percent"].to_numpy()))
+def _beaten(table: pl.DataFrame, law: str) -> Iterator[str]:
+    """Where most fits of the law do not count: which form misses a run by less, by the median of its median misses."""
+    if _most(table.filter(form=law)["kept"]):
+        return
+    joint = table.filter(~pl.col("form").str.starts_with("isoFLOP"))
+    middle = joint.group_by("form", maintain_order=True).agg(pl.col("median_percent").median())
+    miss = dict(middle.iter_rows())
+    best = min(miss, key=lambda form: miss[form])
+    yield words.beaten(law, miss[law], best, miss[best])
 
 
 def _doubts(frame: pl.DataFrame, base: Fit, table: pl.DataFrame, moves: pl.DataFrame) -> list[str]:
     """What would have to be seen for another answer, in Markdown."""
     doubts = []
     if len(moves):
-        shares = dict(moves.select("choice", "share").iter_rows())
-        said = ", ".join(f"{_WORDS[choice][0]} {100 * share:.0f} %" for choice, share in shares.items())
-        doubts.append(
-            f"**One choice made for good.** Shares of the variance of a over choices: {said}; together, beyond each "
-            f"alone, {100 * max(0.0, 1.0 - sum(shares.values())):.0f} %."
-        )
+        doubts.append(words.one_choice(dict(moves.select("choice", "share").iter_rows())))
     out = table.filter(~pl.col("kept")).group_by("form", maintain_order=True).len()
     if len(out):
-        counts = ", ".join(f"{count} of `{form}`" for form, count in out.iter_rows())
-        doubts.append(
-            f"**Fits that do not count.** {counts}: not converged, or a median miss beyond 1.5 times the best form's."
-        )
+        doubts.append(words.left_out(out.iter_rows()))
     if not _repeated(frame):
-        doubts.append(
-            "**Noise.** There is one seed for each point, so how far a second training would land is not known; the "
-            "resampling intervals take the scatter around the law for it."
-        )
+        doubts.append(words.ONE_SEED)
     doubts += [f"**Not determined.** {name}: {how}." for name, how in base.undetermined.items()]
-    doubts += [f"**These runs.** {note[0].upper()}{note[1:]}." for note in base.notes]
-    doubts.append(
-        "**Trainings are no choices of analysis.** Tokens, text, rate, schedule and warm-up are the same in every row "
-        "here; other sweeps have other exponents, see `chain`."
-    )
-    return doubts
+    doubts += [f"**These runs.** {capitalised(note)}." for note in base.notes]
+    return [*doubts, words.OTHER_TRAININGS]
 
 
 def _repeated(frame: pl.DataFrame) -> bool:

@@ -1,15 +1,14 @@
 """Every defensible way to fit the same runs, each one row: what was chosen, and what came out.
 
 The choices are crossed. Those that only reweigh the runs (what is left out, the window, the weighting) are solved in
-one batch, each from where the objective before it ended and from the minima of all runs; so a specification costs
-about a millisecond for a few hundred runs.
+one batch, about a millisecond for each specification of a few hundred runs.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -17,16 +16,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.errors import MissingColumns
-from scaling.fitting.data import BadPredictor, Table, TooFewScales, as_frame, compute
-from scaling.fitting.estimate import fit, minimise, prepare
+from scaling.errors import FitError, MissingColumns
+from scaling.fitting import fit, isoflop
+from scaling.fitting.batch import fit_batch
+from scaling.fitting.data import BadPredictor, Table, as_frame, compute
 from scaling.fitting.evidence import distinct_names
-from scaling.fitting.isoflops import isoflop
-from scaling.fitting.problem import Problem
-from scaling.fitting.solve import Solution, solve
+from scaling.fitting.options import Options
 from scaling.laws import chinchilla, compute_only, kaplan, power_mean
 from scaling.laws.base import Law, NotALaw, describe
-from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
+from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, TokenCost, optimum
 
 Array = NDArray[np.float64]
 
@@ -61,9 +59,6 @@ _OUTSIDE = 4.0  # robust standard deviations from which a miss is an outlier
 _ROUNDING = 1e-6  # misses below which no run is an outlier
 _WINDOW = 0.5  # decades of compute that a window leaves out at one end
 _AS_GOOD = 1.5  # a form whose typical miss is more than this times the best form's does not count
-_AGREE = 1e-6
-_NOTHING = 1e-24  # of the objective for each row: below it, differences are rounding
-_STARTS = 3
 _LOOSE = 0.1  # standard error of an exponent from which approach 2 says nothing
 _COUNTED_APART = 0.01  # in ln C, from which two ways to count are two
 _AT = np.array([-0.5, 0.5, 0.0, 1.0, 2.0])  # decades from the largest compute
@@ -80,13 +75,11 @@ class _Case:
 
 @dataclass(frozen=True, eq=False)
 class Price:
-    """A way to count compute: C / D = 6 N + k √N, k as in `design.allocation.flops_per_token`, of either sign."""
+    """A way to count compute."""
 
     C: Array
-    k: float
-
-    def per_token(self, N: Any) -> Any:
-        return FLOPS_PER_PARAMETER_TOKEN * N + self.k * np.sqrt(N)
+    """Of each run."""
+    per_token: TokenCost
 
 
 def multiverse(
@@ -126,7 +119,7 @@ def multiverse(
         if set(one.column_names) != {"N", "D"}:
             read = ", ".join(one.column_names)
             raise NotALaw(one.name, f"it reads {read}, and an audit splits a budget between N and D alone")
-    misses = _misses(laws[0], frame, seed)
+    misses = fit(laws[0], frame, seed=seed, bootstrap=0).residuals
     rows: list[dict[str, Any]] = []
     for N_counted, size in _sizes(frame).items():
         table = frame.with_columns(N=size)
@@ -139,33 +132,17 @@ def multiverse(
     return _table(rows)
 
 
-def _misses(law: Law, frame: pl.DataFrame, seed: int) -> Array:
-    """ln(observed / fitted) of each run under the usual choices."""
-    problem, data = prepare(law, frame, _settings("huber_log", 1e-3))
-    found, solution, _ = minimise(problem, {}, seed)
-    missed = np.empty(data.rows)
-    missed[data.order] = -found.misses(solution.parameters[[np.argmin(solution.value)]])[0]
-    return missed
-
-
-def _settings(objective: str, delta: float | None) -> dict[str, Any]:
-    return {
-        "objective": objective, "delta": delta or 1e-3, "quantile": 0.5, "fixed": {}, "bounds": {}, "priors": {},
-        "target": "loss", "stderr": "loss_stderr",
-    }  # fmt: skip
-
-
 def _sizes(frame: pl.DataFrame) -> dict[str, pl.Expr]:
     """The ways in which these runs can count parameters."""
     N, total = pl.col("N").cast(pl.Float64), pl.col("params_total")
     said = frame["n_convention"].drop_nulls().unique() if "n_convention" in frame.columns else []
-    found = {str(said[0]) if len(said) == 1 else "as given": N}
+    counted = {str(said[0]) if len(said) == 1 else "as given": N}
     known = {c for c in frame.columns if frame[c].null_count() == 0}
     if "params_total" in known and (frame["params_total"] > 1.01 * frame["N"]).any():
         if "params_head" in known:
-            found["with head"] = N + pl.col("params_head")
-        found["total"] = total.cast(pl.Float64)
-    return found
+            counted["with head"] = N + pl.col("params_head")
+        counted["total"] = total.cast(pl.Float64)
+    return counted
 
 
 def prices(frame: pl.DataFrame) -> dict[str, Price]:
@@ -177,11 +154,10 @@ def prices(frame: pl.DataFrame) -> dict[str, Price]:
         bad = ~(np.isfinite(C) & (C > 0))
         first = int(np.argmax(bad))
         raise BadPredictor("C", int(bad.sum()), first, float(C[first]), "finite and above zero")
-    found: dict[str, Price] = {}
+    counted: dict[str, Price] = {}
     if np.median(np.abs(np.log(given[0] / plain))) > _COUNTED_APART:
-        k = float(np.median((given[0] / D - FLOPS_PER_PARAMETER_TOKEN * N) / np.sqrt(N)))
-        found["as given"] = Price(given[0], k)
-    return found | {"6ND": Price(plain, 0.0)}
+        counted["as given"] = Price(given[0], TokenCost.of(N, D, given[0]))
+    return counted | {"6ND": Price(plain, TokenCost())}
 
 
 def _cases(frame: pl.DataFrame, price: Price, misses: Array, free: int) -> list[_Case]:
@@ -237,65 +213,28 @@ def _joint(
 ) -> list[dict[str, Any]]:
     """Rows of one form fitted to all runs at once, under every objective."""
     rows: list[dict[str, Any]] = []
-    before: Array | None = None
-    minima = np.empty((0, 0))
-    for objective, (kind, delta) in OBJECTIVES.items():
-        problem, data = prepare(law, frame, _settings(kind, delta))
-        if before is None:
-            found, solution, _ = minimise(problem, {}, seed)
-            minima, by_factor_first = _distinct(solution), found.by_factor_first
-            before = np.tile(minima[0], (len(cases), 1))
-        problem = replace(problem, by_factor_first=by_factor_first)
-        weights = np.stack([case.weights for case in cases])[:, data.order]
-        before, agreed = _solved(problem, before, minima, weights)
-        named = dict(zip(problem.names, before.T, strict=True))
-        with np.errstate(all="ignore"):
-            relative = 100.0 * (data.target / problem.call(before) - 1.0)
-            rms = np.sqrt((weights * relative**2).sum(1) / weights.sum(1))
-            typical = np.nanmedian(np.where(weights > 0, np.abs(relative), np.nan), axis=1)
-        found_ahead = outcomes(law, named, price)
+    options = [Options(objective=kind, delta=delta or 1e-3, seed=seed) for kind, delta in OBJECTIVES.values()]
+    batches = fit_batch(law, frame, np.stack([case.weights for case in cases]), options)
+    for (objective, (_, delta)), batch in zip(OBJECTIVES.items(), batches, strict=True):
+        ahead = outcomes(law, batch.params, price)
         for i, case in enumerate(cases):
             row: dict[str, Any] = {"objective": objective, "delta": delta} | case.choices
             row |= {"rows": int((case.weights > 0).sum())}
-            row |= {p: float(v[i]) for p, v in named.items() if p in ("E", "A", "B", "alpha", "beta")}
-            row |= {name: float(v[i]) for name, v in found_ahead.items()}
-            row |= {"rms_percent": float(rms[i]), "median_percent": float(typical[i])}
-            rows.append(row | {"converged": bool(agreed[i])})
+            row |= {p: float(v[i]) for p, v in batch.params.items() if p in ("E", "A", "B", "alpha", "beta")}
+            row |= {name: float(v[i]) for name, v in ahead.items()}
+            row |= {
+                "rms_percent": float(batch.rms_percent[i]),
+                "median_percent": float(batch.median_percent[i]),
+            }
+            rows.append(row | {"converged": bool(batch.converged[i])})
     return rows
-
-
-def _solved(
-    problem: Problem, before: Array, minima: Array, weights: Array
-) -> tuple[Array, NDArray[np.bool_]]:
-    """The lowest solution of each case from its own start and the shared ones, and whether two starts found it."""
-    cases, free = before.shape
-    shared = np.broadcast_to(minima, (cases, *minima.shape))
-    starts = np.concatenate([before[:, None], shared], axis=1)
-    each = starts.shape[1]
-    solution = solve(problem, starts.reshape(-1, free), np.repeat(weights, each, axis=0))
-    value, converged = solution.value.reshape(cases, each), solution.converged.reshape(cases, each)
-    best = np.argmin(value, axis=1)
-    lowest = value[np.arange(cases), best]
-    agree = (value <= lowest[:, None] * (1.0 + _AGREE) + problem.rows * _NOTHING).sum(1)
-    ended = solution.parameters.reshape(cases, each, free)[np.arange(cases), best]
-    return ended, converged[np.arange(cases), best] & (agree > 1)
-
-
-def _distinct(solution: Solution) -> Array:
-    """The lowest minima that differ, and the second-best start where all found the same: shape (up to 3, free)."""
-    order = np.argsort(solution.value, kind="stable")
-    order = order[np.isfinite(solution.value[order])]
-    value = solution.value[order]
-    new = np.concatenate([[True], np.diff(value) > _AGREE * value[1:]])
-    picked = order[new][:_STARTS]
-    return solution.parameters[picked if len(picked) > 1 else order[:2]]
 
 
 def outcomes(law: Law, parameters: dict[str, Any], price: Price) -> dict[str, Array]:
     """What fitted laws say at and beyond the largest compute, from parameters and to numbers of shape (fits,)."""
     largest = float(price.C.max())
     budget = largest * 10.0**_AT
-    priced = law if price.k == 0.0 else _priced(law, price)
+    priced = price.per_token.priced(law) if price.per_token.k else law
     with np.errstate(all="ignore"):
         best = optimum(priced, budget, **parameters)
         D = budget / price.per_token(best.N)
@@ -309,17 +248,6 @@ def outcomes(law: Law, parameters: dict[str, Any], price: Price) -> dict[str, Ar
     }
 
 
-def _priced(law: Law, price: Price) -> Law:
-    """The same law on the tokens that a budget really buys; its D is the one that 6ND would buy."""
-
-    def loss(N: Any, D: Any, **parameters: Any) -> Any:
-        given = {"N": N, "D": D * FLOPS_PER_PARAMETER_TOKEN * N / price.per_token(N)}
-        return law(*(given[name] for name in law.column_names), **parameters)
-
-    of_N_and_D = tuple(sorted(law.columns, key=lambda column: column.name, reverse=True))
-    return Law(loss, law.name, of_N_and_D, law.parameters, {})
-
-
 def _approach_2(frame: pl.DataFrame, cases: list[_Case], price: Price) -> list[dict[str, Any]]:
     """Rows from the vertices of curves of equal compute, where the runs lie on such curves."""
     table = frame.select("N", "D", "loss", C=pl.Series(price.C))
@@ -328,19 +256,19 @@ def _approach_2(frame: pl.DataFrame, cases: list[_Case], price: Price) -> list[d
         if case.choices["weighting"] != USUAL["weighting"]:
             continue
         try:
-            found = isoflop(table.filter(case.weights > 0), form=form)
-            floor = fit(compute_only, found.table, objective="squares_log", bootstrap=0)
-        except TooFewScales:
+            fitted = isoflop(table.filter(case.weights > 0), form=form)
+            floor = fit(compute_only, fitted.table, objective="squares_log", bootstrap=0)
+        except FitError:  # no curve, or too few of them for the law of the minima
             continue
-        N = found.coefficient * largest**found.exponent
+        N = fitted.coefficient * largest**fitted.exponent
         ahead = floor.predict(C=largest * np.array([10.0, 100.0])).median
         rows.append(
             {"form": f"isoFLOP {form}", "objective": "squares of log loss", "delta": None} | case.choices
-            | {"rows": int(found.table["points"].sum()), "E": floor.params["E"], "a": found.exponent, "C": largest}
+            | {"rows": int(fitted.table["points"].sum()), "E": floor.params["E"], "a": fitted.exponent, "C": largest}
             | {"tokens_per_parameter": largest / price.per_token(N) / N}
             | {"loss_10x": float(ahead[0]), "loss_100x": float(ahead[1])}
             | {"rms_percent": floor.rms_percent, "median_percent": 100.0 * float(np.median(np.abs(floor.residuals)))}
-            | {"converged": floor.starts.agree > 1 and found.stderr < _LOOSE}
+            | {"converged": floor.starts.agree > 1 and fitted.stderr < _LOOSE}
         )  # fmt: skip
     return rows
 

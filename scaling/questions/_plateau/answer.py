@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 
 from scaling.errors import BadOption
-from scaling.fitting.data import Array, Table, as_frame
-from scaling.questions._plateau.cases import (
+from scaling.fitting.data import Table, as_frame
+from scaling.questions._plateau import words
+from scaling.questions._plateau.case import (
     ALARMS,
     BEYOND,
     DRAWS,
@@ -18,31 +19,20 @@ from scaling.questions._plateau.cases import (
     Case,
     case_of,
     further,
+    rival_curves,
     rival_table,
 )
 from scaling.questions._plateau.frontier import Frontier, frontier
 from scaling.questions._plateau.metrics import metrics
-from scaling.questions._plateau.rivals import (
-    CONTINUES,
-    FLAT,
-    SLOWS,
-    Design,
-    Jury,
-    measured,
-    rivals,
-    together,
-)
-from scaling.questions._plateau.worlds import (
-    UNDECIDED,
-    Simulator,
-)
+from scaling.questions._plateau.rivals import Jury, measured, rivals, together
+from scaling.questions._plateau.words import CONTINUES, FLAT, SLOWS, UNDECIDED
+from scaling.questions._plateau.worlds import Simulator
 from scaling.units import power_of_ten
-from scaling.verdict import Estimate, Reach, Verdict, between, percent
+from scaling.verdict import Estimate, Reach, Verdict, check_level, check_prior, posterior_odds
 
 QUESTION = "Has the loss come to a plateau, or does the power law go on?"
 
 ANSWERS = (CONTINUES, SLOWS, FLAT, UNDECIDED)
-"""What `plateau` may answer."""
 
 SHORTEST = 2.0
 """Decades of compute below which nothing is said of a plateau."""
@@ -84,51 +74,54 @@ def plateau(
         entropy: of the text, nats/token; None takes the column `entropy` where there is one.
 
     Returns:
-        A `Verdict`; its evidence has parts "point", "rival", "world", "next run" and "metric".
+        A `Verdict` with the tables points, rivals, curves, worlds, next_runs and metrics; points alone over too short
+        a range.
 
     Raises:
         MissingColumns, NonFiniteLoss, BadPredictor, DuplicateRuns, MixedConventions, TooFewScales: these runs are no
             curve; each says why.
         BadOption: an option out of range.
     """
-    _check(level, worlds, prior)
+    check_level(level)
+    if not (isinstance(worlds, int) and worlds >= 100):
+        raise BadOption("worlds", worlds, "100 or more, because a threshold at 5 % rests on them")
+    check_prior(prior)
     frame = as_frame(runs)
     curve = frontier(frame, target=target, entropy=entropy)
     design = measured(curve)
     jury = Jury(rivals(curve, float(design.x[-1])), design)
+    reach = _reach(frame, curve)
     if curve.decades < SHORTEST:
-        return _too_short(curve, jury, _reach(frame, curve), level, seed)
+        return _too_short(curve, jury, reach, level, seed)
     simulator = _simulator(jury, curve)
     streams = [np.random.default_rng([seed, k]) for k in range(4)]
     onsets = sorted({*ONSETS, round(curve.decades / 2, 2)})
     thresholds = simulator.thresholds(design.x[-1] / 10, worlds, streams[0], alarms=ALARMS)
     rates = simulator.rates(thresholds, onsets, worlds, streams[1])
     case = case_of(curve, jury, thresholds, rates, streams[2])
-    ahead = further(simulator, curve, worlds, streams[3])
-    told = metrics(curve)
-    parts = [_points(curve, design), rival_table(case), rates, ahead, told]
+    ahead, told, table = further(simulator, curve, worlds, streams[3]), metrics(curve), rival_table(case)
     return Verdict(
         question=QUESTION,
+        topic="plateau",
+        answers=ANSWERS,
         answer=case.answer,
-        sentence=_sentence(case, level),
+        sentence=f"{_sentence(case, level)} {words.errors(*case.alarms, {k: case.missed(k) for k in ONSETS})}",
         numbers=_numbers(case, prior, level),
-        evidence=pl.concat(parts, how="diagonal_relaxed"),
-        would_change=tuple(_doubts(case, told)),
-        next_runs=_next(ahead, curve),
+        evidence={
+            "points": _points(curve, jury),
+            "rivals": table,
+            "curves": rival_curves(case),
+            "worlds": rates,
+            "next_runs": ahead,
+            "metrics": told,
+        },
+        would_change=_doubts(case, table, told),
+        next_runs=_next(ahead),
         identifiable=case.answer != UNDECIDED,
-        reach=_reach(frame, curve),
+        reach=reach,
         data_hash=curve.data_hash,
         seed=seed,
     )
-
-
-def _check(level: float, worlds: int, prior: tuple[float, float]) -> None:
-    if not 0 < level < 1:
-        raise BadOption("level", level, "between 0 and 1, e.g. 0.8")
-    if not (isinstance(worlds, int) and worlds >= 100):
-        raise BadOption("worlds", worlds, "100 or more, because a threshold at 5 % rests on them")
-    if not 0 < prior[0] <= prior[1] < 1:
-        raise BadOption("prior", prior, "two ascending probabilities between 0 and 1")
 
 
 def _simulator(jury: Jury, curve: Frontier) -> Simulator:
@@ -137,132 +130,72 @@ def _simulator(jury: Jury, curve: Frontier) -> Simulator:
     return Simulator(jury, power, slower, jury.design, curve.loss)
 
 
-def _points(curve: Frontier, design: Design) -> pl.DataFrame:
-    stderr = pl.Series(np.sqrt(np.diag(design.covariance)))
-    return curve.table.select(pl.lit("point").alias("part"), pl.all(), stderr.alias("stderr"))
+def _points(curve: Frontier, jury: Jury) -> pl.DataFrame:
+    return curve.table.with_columns(stderr=pl.Series(jury.design.stderr))
 
 
 def _numbers(case: Case, prior: tuple[float, float], level: float) -> dict[str, Estimate]:
-    found: dict[str, Estimate] = {}
+    numbers: dict[str, Estimate] = {}
     if case.answer == FLAT:
-        found["onset of the plateau"] = _estimate(case.places[FLAT], level, "FLOPs")
+        numbers["onset of the plateau"] = Estimate.of(case.places[FLAT], level, "FLOPs")
     last, forms = case.logs[-1:], case.jury.forms
     log_factor = together(forms, last, (FLAT,)) - together(forms, last, (CONTINUES, SLOWS))
     factor = math.exp(min(float(log_factor[0]), 700.0))
-    low, high = (p / (1 - p) for p in prior)
-    found["posterior odds of a plateau"] = Estimate(
-        factor * math.sqrt(low * high), factor * low, factor * high, 1.0, "to 1"
-    )
-    none = case.rates.filter(pl.col("onset_decades").is_null())
-    found["false alarms"] = _share(none, level)
+    numbers["posterior odds of a plateau"] = posterior_odds(factor, prior)
+    numbers["false alarms"] = _wrong(case.rates.filter(pl.col("onset_decades").is_null()), level)
     for decades in sorted({*ONSETS, case.half}):
         name = f"misses of a plateau over {decades:g} decades"
-        found[name] = _share(case.rates.filter(pl.col("onset_decades") == decades), level)
-    return found
+        numbers[name] = _wrong(case.rates.filter(pl.col("onset_decades") == decades), level)
+    return numbers
 
 
-def _estimate(draws: Array, level: float, unit: str) -> Estimate:
-    middle, low, high = np.quantile(draws, [0.5, 0.5 - level / 2, 0.5 + level / 2])
-    return Estimate(float(middle), float(low), float(high), level, unit)
-
-
-def _share(rows: pl.DataFrame, level: float) -> Estimate:
-    """Percent of worlds judged wrongly, with the interval of the simulation (Jeffreys)."""
-    from scipy.special import betaincinv
-
-    worlds = int(rows["worlds"].sum())
+def _wrong(rows: pl.DataFrame, level: float) -> Estimate:
+    """Percent of worlds judged wrongly, with the interval of the simulation."""
     wrong = round(float(np.dot(rows["wrong"], rows["worlds"])))
-    low, high = betaincinv(wrong + 0.5, worlds - wrong + 0.5, [0.5 - level / 2, 0.5 + level / 2])
-    return Estimate(100 * wrong / worlds, 100 * float(low), 100 * float(high), level, "%")
+    return Estimate.of_share(wrong, int(rows["worlds"].sum()), level)
 
 
 def _sentence(case: Case, level: float) -> str:
-    curve, largest = case.curve, power_of_ten(float(case.curve.C[-1]))
-    ran = f"{curve.decades:.1f} decades of compute, up to {largest} FLOPs"
-    every, worst, kind = case.alarms
-    sure = (
-        f"Of simulated worlds without a plateau {percent(100 * every)} are called flat (at worst "
-        f"{percent(100 * worst)}, of the kind “{kind}”); of plateaus that began one decade before the largest run "
-        f"{percent(100 * case.missed(1.0))} are missed, half a decade before {percent(100 * case.missed(0.5))}, at it "
-        f"{percent(100 * case.missed(0.0))}."
-    )
+    curve, largest = case.curve, float(case.curve.C[-1])
     if case.answer in (FLAT, SLOWS):
-        turn = _estimate(case.places[case.answer], level, "FLOPs")
-        ends = between(power_of_ten(turn.low), power_of_ten(turn.high), level)
-        where = f"{power_of_ten(turn.value)} FLOPs ({ends})"
-        held = f"these runs go on for {math.log10(curve.C[-1] / turn.value):.1f} decades from there"
+        turn = Estimate.of(case.places[case.answer], level, "FLOPs")
+        decades = math.log10(largest / turn.value)
         if case.answer == FLAT:
-            above = " above the entropy" if curve.floor is not None else ""
-            return f"**Flat beyond C = {where}.** The loss stays{above} where it was, and {held}. {sure}"
-        return (
-            f"**The fall slows down.** Beyond {where} the loss falls with a smaller exponent; {held}. {sure}"
-        )
+            return words.flat(turn, decades, entropy=curve.floor is not None)
+        return words.slower(turn, decades)
     if case.answer == CONTINUES:
-        return f"**The power law continues** over {ran}. What comes later is not in these runs. {sure}"
-    return f"**Not identifiable from these runs**, which span {ran}: {_why(case)}. {sure}"
-
-
-def _why(case: Case) -> str:
+        return words.continues(curve.decades, largest)
     if case.outside:
-        ends = int(case.curve.table["edge"].sum())
-        return (
-            f"the curve turns ({case.scored}), but fewer than {BEYOND} points lie on one side of the turn inside the "
-            f"grid of sizes and budgets: {ends} of {len(case.curve.loss)} points are the largest or smallest tried, "
-            "where the curve bends because nothing better was tried"
-        )
-    if case.blind:
-        return f"a plateau over {case.half:g} decades, half of them, would be missed more often than not"
-    return (
-        f"the score of a plateau, {case.flat:.1f}, lies between {case.thresholds.unbent:.1f}, below which a plateau "
-        f"of a decade is unlikely, and {case.thresholds.flat:.1f}, from which it is called"
-    )
-
-
-def _doubts(case: Case, told: pl.DataFrame) -> list[str]:
-    curve, noise = (
-        case.curve,
-        100 * float(np.sqrt(np.diag(case.jury.design.covariance)) @ (1 / case.curve.loss)),
-    )
-    noise /= len(curve.loss)
-    found = [
-        f"**The score.** T is {case.flat:.1f}; above {case.thresholds.flat:.1f} it would be called flat, below "
-        f"{case.thresholds.unbent:.1f} a plateau of a decade is ruled out at {percent(100 * ALARMS)}."
-    ]
-    if curve.freedom:
-        found.append(
-            f"**Noise.** Points scatter by {percent(noise)}, from {curve.freedom} repeats and the smooth curve."
-        )
+        why = words.at_the_ends(case.scored, BEYOND, int(curve.table["edge"].sum()), len(curve.loss))
+    elif case.blind:
+        why = words.blind(case.half)
     else:
-        found.append(
-            f"**Noise.** No run was repeated with another seed, so the noise is not known; {percent(noise)} is taken, "
-            "from how far points lie from the best smooth curve. Three seeds at one point would tell."
-        )
+        why = words.between_thresholds(case.flat, case.thresholds.unbent, case.thresholds.flat)
+    return words.undecided(curve.decades, largest, why)
+
+
+def _doubts(case: Case, table: pl.DataFrame, told: pl.DataFrame) -> tuple[str, ...]:
+    curve, thresholds = case.curve, case.thresholds
+    said = [
+        words.score(case.flat, thresholds.flat, thresholds.unbent, ALARMS),
+        words.noise(100 * float(np.mean(case.jury.design.stderr / curve.loss)), curve.freedom),
+    ]
     if curve.floor is None:
-        found.append(
-            "**Entropy.** It is not known here: a loss that has come down to it gradually counts as a power law with a "
-            "floor, and one that stops abruptly as a plateau."
-        )
+        said.append(words.NO_ENTROPY)
     if not curve.repeated:
-        found.append("**Data.** That repeated data bends the curve cannot be tested: no point repeats any.")
-    elif next(iter(rival_table(case).filter(pl.col("says") == SLOWS)["name"])) == "data-limited":
-        found.append("**Data.** Of the rivals that slow down, the one that runs out of fresh data does best.")
+        said.append(words.NOTHING_REPEATED)
+    elif table.filter(says=SLOWS)["name"][0] == "data-limited":
+        said.append(words.DATA_LIMITED)
     if not curve.path:
-        edges, cut = int(curve.table["edge"].sum()), curve.cut
-        found.append(
-            f"**The frontier.** The best run of each quarter decade of {curve.given} counts, {len(curve.loss)} in all; "
-            f"{cut} at the ends of the grid are left out and {edges} are kept."
-        )
-    seen = "; ".join(f"{name}: {says}" for name, says in told.select("name", "says").iter_rows())
-    found.append(f"**The metric.** Whether the last decade gained less than half of the one before: {seen}.")
-    return found
+        said.append(words.grid(curve.given, len(curve.loss), curve.cut, int(curve.table["edge"].sum())))
+    return (*said, words.metrics(told.select("name", "says").iter_rows()))
 
 
-def _next(ahead: pl.DataFrame, curve: Frontier) -> tuple[str, ...]:
+def _next(ahead: pl.DataFrame) -> tuple[str, ...]:
+    """The cheapest that misses few, or else the one that misses least."""
     enough = ahead.filter(pl.col("wrong") <= FEW_MISSES)
     row = (enough if len(enough) else ahead.sort("wrong")).row(0, named=True)
-    misses = f"would miss {percent(100 * row['wrong'])} of plateaus that began half a decade before the largest run"
-    more = "" if len(enough) else f", still more than {percent(100 * FEW_MISSES)}"
-    return (f"{SEEDS} seeds at {power_of_ten(row['C'])} FLOPs, {row['name']}, {misses}{more}",)
+    return (words.next_run(SEEDS, row["C"], row["name"], row["wrong"], FEW_MISSES),)
 
 
 def _reach(frame: pl.DataFrame, curve: Frontier) -> Reach | None:
@@ -275,23 +208,19 @@ def _too_short(curve: Frontier, jury: Jury, reach: Reach | None, level: float, s
     """The verdict on a range too short for one, with what it does tell: how fast the loss falls within it."""
     judge = max(jury.scored(len(curve.loss)), key=lambda one: float(one.log_evidence(curve.loss[None])[0]))
     ends = judge.curves(*judge.draw(curve.loss, DRAWS, np.random.default_rng(seed)), jury.design)[:, [0, -1]]
-    falls = 100 * (1 - np.exp(np.log(ends[:, 1] / ends[:, 0]) / curve.decades))
-    fall = _estimate(falls, level, "%")
-    needed = power_of_ten(float(curve.C[0]) * 10**SHORTEST)
+    fall = Estimate.of(100 * (1 - np.exp(np.log(ends[:, 1] / ends[:, 0]) / curve.decades)), level, "%")
     return Verdict(
         question=QUESTION,
+        topic="plateau",
+        answers=ANSWERS,
         answer=UNDECIDED,
-        sentence=(
-            f"**Not identifiable from these runs**, which span {curve.decades:.1f} decades of compute: nothing is said "
-            f"of a plateau below {SHORTEST:g}. What they do tell is that within them the loss falls by "
-            f"{percent(fall.value)} per decade ({between(percent(fall.low), percent(fall.high), level)})."
-        ),
+        sentence=words.too_short(curve.decades, SHORTEST, fall),
         numbers={"fall of the loss per decade of compute": fall},
-        evidence=_points(curve, jury.design),
+        evidence={"points": _points(curve, jury)},
         would_change=(
             f"**More range.** {SHORTEST:g} decades of compute, and {UNDECIDED} may become another answer.",
         ),
-        next_runs=(f"{SEEDS} seeds at {needed} FLOPs",),
+        next_runs=(f"{SEEDS} seeds at {power_of_ten(float(curve.C[0]) * 10**SHORTEST)} FLOPs",),
         identifiable=False,
         reach=reach,
         data_hash=curve.data_hash,

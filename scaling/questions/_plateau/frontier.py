@@ -101,7 +101,7 @@ def frontier(runs: Table, *, target: str = "loss", entropy: float | None = None)
     law = along(compute_only, "C")
     if "C" not in frame.columns and (flops := compute(frame)) is not None:
         frame = frame.with_columns(C=pl.Series(flops[0]))
-    data = read(describe(law), frame, target=target)
+    data = read(describe(law).columns, frame, target=target)
     for name in _ONE_CURVE:
         if name in frame.columns and frame[name].n_unique() > 1:
             raise MixedConventions(name, tuple(map(str, frame[name].unique().sort())), target)
@@ -136,8 +136,8 @@ def frontier(runs: Table, *, target: str = "loss", entropy: float | None = None)
 
 def _floor(frame: pl.DataFrame, entropy: float | None, lowest: float) -> float | None:
     if entropy is None and "entropy" in frame.columns:
-        found = frame["entropy"].drop_nulls()
-        entropy = float(found[0]) if len(found) else None
+        given = frame["entropy"].drop_nulls()
+        entropy = float(given[0]) if len(given) else None
     if entropy is not None and not 0.0 <= entropy < lowest:
         raise BadOption("entropy", entropy, f"from 0 to below the lowest loss, {lowest:g} nats/token")
     return entropy
@@ -189,11 +189,8 @@ def _noise(frame: pl.DataFrame, cells: pl.DataFrame, scale: Array) -> tuple[floa
     )
     pairs = float((trunks["count"] * (trunks["count"] - 1)).sum())
     products = float((trunks["total"] ** 2 - trunks["squares"]).sum())
-    return (
-        spread,
-        freedom,
-        float(np.clip(products / pairs / (square / len(off)), 0.0, 0.95)) if pairs else 0.0,
-    )
+    shared = np.clip(products / pairs / (square / len(off)), 0.0, 0.95) if pairs else 0.0
+    return spread, freedom, float(shared)
 
 
 def _is_path(cells: pl.DataFrame) -> bool:
@@ -272,10 +269,10 @@ def _shares(points: pl.DataFrame, frame: pl.DataFrame, shared: float) -> Array:
         frame["trunk_id"].rank("dense").fill_null(0).to_numpy() if "trunk_id" in frame.columns else None
     )
     rows = [np.asarray(r) for r in points["row"].to_list()]
-    found = np.diag([1.0 / len(r) for r in rows])
+    own = np.diag([1.0 / len(r) for r in rows])
     if trunks is None or not shared:
-        return found
+        return own
     share = np.array(
         [np.bincount(trunks[r].astype(int), minlength=int(trunks.max()) + 1) / len(r) for r in rows]
     )
-    return shared * (share @ share.T) + (1.0 - shared) * found
+    return shared * (share @ share.T) + (1.0 - shared) * own

@@ -55,7 +55,6 @@ def metrics(curve: Frontier) -> pl.DataFrame:
         start, middle, end = (float(score(loss(x[-1] - back))) for back in (2.0, 1.0, 0.0))
         rows.append(
             {
-                "part": "metric",
                 "name": name,
                 "says": naive(middle - start, end - middle),
                 "gain_before": middle - start,

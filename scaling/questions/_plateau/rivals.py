@@ -13,9 +13,7 @@ from scaling.laws import bnsl, power_law
 from scaling.laws import plateau as plateau_law
 from scaling.laws.repetition import effective_data
 from scaling.questions._plateau.frontier import Frontier
-
-CONTINUES, SLOWS, FLAT = "power law continues", "slows down", "flat beyond C"
-"""What a rival says."""
+from scaling.questions._plateau.words import CONTINUES, FLAT, SLOWS
 
 Removable = Callable[..., Array]
 """The part of the loss that compute removes, up to a factor: compute relative to the first point, then the bends."""
@@ -79,13 +77,13 @@ class Rival:
 
         Shape (nodes, points, columns).
         """
-        found = [self.shape(design, self.bends)]
+        columns = [self.shape(design, self.bends)]
         for name in self.moving:
             up, down = (self.bends | {name: self.bends[name] * np.exp(h)} for h in (_NUDGE, -_NUDGE))
-            found.append((self.shape(design, up) - self.shape(design, down)) / (2 * _NUDGE))
+            columns.append((self.shape(design, up) - self.shape(design, down)) / (2 * _NUDGE))
         if self.floor_std > 0:
-            found.append(np.ones_like(found[0]))
-        return np.stack(found, axis=2)
+            columns.append(np.ones_like(columns[0]))
+        return np.stack(columns, axis=2)
 
     @property
     def prior_std(self) -> Array:
@@ -106,6 +104,11 @@ class Design:
     """Degrees of freedom behind the size of the covariance."""
     D: Array | None = None
     unique_tokens: Array | None = None
+
+    @property
+    def stderr(self) -> Array:
+        """Nats/token, shape (points,)."""
+        return np.sqrt(np.diag(self.covariance))
 
     @property
     def whitener(self) -> Array:
@@ -252,12 +255,12 @@ class Scored:
             Shape (worlds,).
         """
         y, step = self.whitened(losses), max(1, _CHUNK // self.basis.shape[2])
-        found = np.empty(len(y))
+        evidence = np.empty(len(y))
         for first in range(0, len(y), step):
             log = self.log_weights(y[first : first + step])
             most = log.max(axis=1)
-            found[first : first + step] = most + np.log(np.exp(log - most[:, None]).sum(1))
-        return found
+            evidence[first : first + step] = most + np.log(np.exp(log - most[:, None]).sum(1))
+        return evidence
 
     def draw(
         self, loss: Array, count: int, generator: np.random.Generator
@@ -275,14 +278,14 @@ class Scored:
         )
         at = np.einsum("m,cmk->kc", y[0], self.basis)[node]
         at = at + scale[:, None] * generator.normal(size=at.shape)
-        found = np.linalg.solve(self.triangle[node], at[:, :, None])[:, :, 0]
-        H = np.maximum(found[:, :1], 1e-3 * loss.min())
+        coefficients = np.linalg.solve(self.triangle[node], at[:, :, None])[:, :, 0]
+        H = np.maximum(coefficients[:, :1], 1e-3 * loss.min())
         bends = {name: values[node] for name, values in self.rival.bends.items()}
         for j, (name, step) in enumerate(self.rival.moving.items(), start=1):
-            bends[name] = bends[name] * np.exp(np.clip(found[:, j : j + 1] / H, -step, step))
+            bends[name] = bends[name] * np.exp(np.clip(coefficients[:, j : j + 1] / H, -step, step))
         E = np.full((count, 1), self.rival.floor)
         if self.rival.floor_std > 0:
-            E = np.clip(E + found[:, -1:], 0.0, 0.99 * loss.min())
+            E = np.clip(E + coefficients[:, -1:], 0.0, 0.99 * loss.min())
         return H, E, bends
 
     def curves(self, H: Array, E: Array, bends: dict[str, Array], design: Design) -> Array:
@@ -296,8 +299,8 @@ class Scored:
         weight = np.exp(log - log.max(axis=1, keepdims=True))
         weight /= weight.sum(axis=1, keepdims=True)
         at = np.einsum("wm,cmk->wkc", y, self.basis)
-        found = np.linalg.solve(self.triangle, at[..., None])[..., 0]
-        expected = np.einsum("wk,wkc,kpc->wp", weight, found, self.rival.columns(design))
+        coefficients = np.linalg.solve(self.triangle, at[..., None])[..., 0]
+        expected = np.einsum("wk,wkc,kpc->wp", weight, coefficients, self.rival.columns(design))
         return self.rival.floor + expected
 
 
@@ -352,26 +355,3 @@ def together(forms: tuple[Rival, ...], logs: Array, says: tuple[str, ...]) -> Ar
     chosen = logs[:, [form.says in says for form in forms]]
     most = chosen.max(axis=1)
     return most + np.log(np.exp(chosen - most[:, None]).mean(axis=1))
-
-
-def stacked(predictive: Array, rounds: int = 500) -> Array:
-    """Weights of the mixture of rivals that predicts the next points best.
-
-        max over w of  sum_t ln sum_k w_k p_k(y_{t+1} | y_1..t)
-
-    Args:
-        predictive: log predictive density of each next point, shape (windows, rivals).
-        rounds: of expectation maximisation from equal weights.
-
-    Returns:
-        Shape (rivals,), summing to one.
-
-    Source:
-        Yao et al. 2018, arXiv:1704.02030, equation 3.
-    """
-    density = np.exp(predictive - predictive.max(axis=1, keepdims=True))
-    weights = np.full(density.shape[1], 1.0 / density.shape[1])
-    for _ in range(rounds):
-        share = weights * density
-        weights = (share / share.sum(axis=1, keepdims=True)).mean(axis=0)
-    return weights

@@ -10,18 +10,8 @@ import numpy as np
 import polars as pl
 
 from scaling.fitting.data import Array
-from scaling.questions._plateau.rivals import (
-    CONTINUES,
-    FLAT,
-    SLOWS,
-    Design,
-    Jury,
-    Rival,
-    Scored,
-    together,
-)
-
-UNDECIDED = "not identifiable"
+from scaling.questions._plateau.rivals import Design, Jury, Rival, Scored, together
+from scaling.questions._plateau.words import CONTINUES, FLAT, SLOWS, UNDECIDED
 
 STEADY = ("power law", "wiggle")
 """Worlds in which the exponent stays what it was, wiggles aside."""
@@ -47,13 +37,13 @@ class Truths:
         forms: Sequence[Rival], design: Design, loss: Array, worlds: int, generator: np.random.Generator
     ) -> Truths:
         """From the posterior of these rivals together, given the losses of the runs, shape (points,)."""
-        found = [Scored.of(form, design, len(loss)) for form in forms]
-        logs = np.array([one.log_evidence(loss[None])[0] for one in found])
+        scored = [Scored.of(form, design, len(loss)) for form in forms]
+        logs = np.array([one.log_evidence(loss[None])[0] for one in scored])
         chosen = generator.choice(len(forms), worlds, p=np.exp(logs - np.logaddexp.reduce(logs)))
         parts, floor = [], np.empty((worlds, 1))
         for k in np.unique(chosen):
             rows = np.flatnonzero(chosen == k)
-            height, floor[rows], bends = found[k].draw(loss, len(rows), generator)
+            height, floor[rows], bends = scored[k].draw(loss, len(rows), generator)
             parts.append((rows, forms[k].removable, bends, height))
 
         def removable(x: Array) -> Array:
@@ -128,11 +118,11 @@ def longer(design: Design, factor: float, seeds: int, variance: float) -> Design
     n = len(design.x)
     covariance = np.zeros((n + 1, n + 1))
     covariance[:n, :n], covariance[n, n] = design.covariance, variance / seeds
-    found = replace(design, x=np.append(design.x, factor * design.x[-1]), covariance=covariance)
+    design = replace(design, x=np.append(design.x, factor * design.x[-1]), covariance=covariance)
     if design.D is None or design.unique_tokens is None:
-        return found
+        return design
     fresh = np.sqrt(factor) * design.D[-1]
-    return replace(found, D=np.append(design.D, fresh), unique_tokens=np.append(design.unique_tokens, fresh))
+    return replace(design, D=np.append(design.D, fresh), unique_tokens=np.append(design.unique_tokens, fresh))
 
 
 def first_window(points: int) -> int:
@@ -258,11 +248,10 @@ def _row(kind: str, decades: float | None, said: np.ndarray, wrong: np.ndarray) 
         "said_power_law": CONTINUES,
         "said_nothing": UNDECIDED,
     }
-    found = {column: float(np.mean(said == answer)) for column, answer in named.items()}
     return {
-        "part": "world",
         "name": kind,
         "onset_decades": decades,
         "worlds": len(said),
         "wrong": float(np.mean(wrong)),
-    } | found
+        **{column: float(np.mean(said == answer)) for column, answer in named.items()},
+    }

@@ -1,9 +1,9 @@
-"""What is a repeated token worth, when is another pass useless, and when does it hurt?"""
+"""What is a repeated token worth, when is another epoch useless, and when does it hurt?"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,22 @@ from scaling.laws import (
     with_overfitting,
     with_repeats,
 )
-from scaling.questions._decade.answer import rises, seed_spread
-from scaling.questions._repetition.interventions import levers
-from scaling.questions._repetition.repeats import Passes, passes
+from scaling.questions._repetition import words
+from scaling.questions._repetition.cells import (
+    CELL,
+    means,
+    repeated,
+    rises,
+    seed_spread,
+    until_best_epoch,
+    with_epochs,
+    without_interventions,
+)
+from scaling.questions._repetition.interventions import interventions
+from scaling.questions._repetition.words import CANNOT, FADE, HURT
+from scaling.questions._repetition.worth import loss_of, worth_of_epochs
 from scaling.units import print_count
-from scaling.verdict import Estimate, Reach, Verdict, between, percent
+from scaling.verdict import Estimate, Reach, Verdict
 
 
 class NothingRepeats(QuestionError):
@@ -41,10 +52,7 @@ class NothingRepeats(QuestionError):
         )
 
 
-QUESTION = "What is a repeated token worth, when is another pass useless, and when does it hurt?"
-
-FADE, HURT, CANNOT = "repeats fade", "repeats fade, then hurt", "cannot tell"
-"""What `repetition` may answer."""
+QUESTION = "What is a repeated token worth, when is another epoch useless, and when does it hurt?"
 
 RIVALS: tuple[Callable[..., Any], ...] = (
     chinchilla,
@@ -61,10 +69,11 @@ RIVALS: tuple[Callable[..., Any], ...] = (
 """Laws that are tried unless others are given: no repetition, Muennighoff, Goyal, Lovelace, and Lovelace over fading
 repeats, over the additive form and over the power mean of the two terms."""
 
-_ENOUGH_PASSES = 4.5
-"""Most passes in the runs from which their worth can be told; a grid that stops at 4 leaves the e-fold open."""
+_ENOUGH_EPOCHS = 4.5
+"""Most epochs in the runs from which their worth can be told; a grid that stops at 4 leaves the e-fold open."""
 _OPEN = 4.0
 """Ratio of the ends of the interval of the e-fold beyond which it is called not determined."""
+_MARKS = {"nearly_free": "nearly free", "useless": "useless", "harmful": "harmful"}
 
 
 def repetition(
@@ -77,16 +86,16 @@ def repetition(
     bootstrap: int = 200,
     seed: int = 0,
 ) -> Verdict:
-    """How many passes over the same text are nearly free, when more are useless, and when they hurt.
+    """How many epochs of the same text are nearly free, when more are useless, and when they hurt.
 
-    Every law is fitted without the most repeated runs of each pool, and without the largest model, and is judged by
-    its misses on what was left out; the one that misses least on average answers, fitted to all runs. Passes are
-    nearly free while repeated tokens are on average worth 0.9 of new ones, useless when one more pass is worth less
-    than 0.1 of new text, harmful when it raises the loss. The e-folding number of repeats R_D is that of
-    `with_repeats` on the runs up to the best pass of each cell, as its authors fitted it; its half-life is R_D ln 2.
+    Every law is fitted without the most repeated runs of each unique-token budget, and without the largest model, and
+    is judged by its misses on what was left out; the one that misses least on average answers, fitted to all runs.
+    Epochs are nearly free while repeated tokens are on average worth 0.9 of new ones, useless when one more is worth
+    less than 0.1 of new text, harmful when it raises the loss. The e-folding number of repeats R_D is that of
+    `with_repeats` on the runs up to the best epoch of each cell, as its authors fitted it; its half-life is R_D ln 2.
 
-    The answer is "repeats fade, then hurt" where the runs themselves turn up, by more than twice their standard error;
-    "cannot tell" where no pool is seen more than 4 times or the interval of R_D is open; else "repeats fade".
+    The answer is "repeats fade, then hurt" where the loss of the runs themselves rises, by more than twice its standard
+    error; "cannot tell" where no text is seen more than 4 times or the interval of R_D is open; else "repeats fade".
 
     Args:
         runs: with the columns N, D, unique_tokens and loss. Where they have weight_decay, the laws see the smallest.
@@ -104,57 +113,54 @@ def repetition(
     """
     if missing := [c for c in ("N", "D", "unique_tokens", "loss") if c not in runs.columns]:
         raise MissingColumns(missing, runs.columns, "A repetition law reads N, D and unique_tokens.")
-    laws, plain = tuple(laws), without_levers(runs)
+    laws, plain = tuple(laws), without_interventions(runs)
     most = float(plain["epochs"].to_numpy().max())
     if most < 1.05:
         raise NothingRepeats(len(plain))
     table = judge(plain, laws, seed=seed) if judged is None else judged
-    best = next(law for law in laws if describe(law).name == table["law"][0])
-    found = fit(best, plain, bootstrap=bootstrap, seed=seed)
+    ranked = [next(law for law in laws if describe(law).name == name) for name in table["law"].head(2)]
+    best = fit(ranked[0], plain, bootstrap=bootstrap, seed=seed)
+    next_best = [fit(law, plain, bootstrap=0, seed=seed) for law in ranked[1:]]
     efold, is_open = _efold(plain, level, seed)
-    turned = rises(plain, found.rms_percent / 100)
-    known = most > _ENOUGH_PASSES and not is_open
-    answer = CANNOT if not known else HURT if turned else FADE
-    cells = passes_table(found, plain, level)
-    gains = levers(runs, ensembles, level=level, seed=seed)
-    numbers = {"repeats until a token is worth 1/e (R*)": efold}
-    half_life, low, high = (math.log(2) * x for x in (efold.value, efold.low, efold.high))
-    numbers["half-life of a repeat (R* ln 2)"] = Estimate(half_life, low, high, level, "repeats")
-    numbers |= _cell_numbers(found, plain, level)
-    numbers |= {
-        f"{row['lever']}, {print_count(row['N'], 2)} parameters on {print_count(row['pool'], 2)} tokens": Estimate(
-            row["multiplier"], row["low"], row["high"], level, "times the data"
-        )
-        for row in gains.filter(~pl.col("at_least")).iter_rows(named=True)
-    }
+    rising = rises(plain, best.rms_percent / 100)
+    known = most > _ENOUGH_EPOCHS and not is_open
+    answer = CANNOT if not known else HURT if len(rising) else FADE
+    cells, gains = epochs_table(best, plain, level), interventions(runs, ensembles, level=level, seed=seed)
+    corners = _corners(cells)
+    budget, sizes = corners["unique_budget"][0], corners["N"].to_list()
+    after = _after(corners, level)
     return Verdict(
         question=QUESTION,
+        topic="repetition",
+        answers=(FADE, HURT, CANNOT),
         answer=answer,
-        sentence=_sentence(answer, found, plain, efold, level, most),
-        numbers=numbers,
-        evidence=cells,
-        would_change=tuple(_doubts(table, _runner_up(table, laws, plain, seed), plain, turned, gains)),
-        next_runs=_next(plain, most),
+        sentence=words.worth(sizes, budget, after, hurt=answer == HURT)
+        if known
+        else words.cannot(most, _ENOUGH_EPOCHS, efold),
+        numbers=_numbers(efold, sizes, budget, after, gains, level),
+        evidence={
+            "cells": cells,
+            "laws": table,
+            "interventions": gains,
+            "points": means(repeated(plain), *CELL).sort(*CELL, "D"),
+            "curves": _curves(best, cells),
+        },
+        would_change=(
+            words.form(table["law"].to_list(), table["mean"].to_list()),
+            *(
+                words.next_law(other.name, _after(epochs_table(other, plain, level, corners), level))
+                for other in next_best
+            ),
+            *words.rises(rising.iter_rows(named=True)),
+            words.noise(seed_spread(plain) if "seed" in plain.columns else math.nan),
+            *(words.beyond(row) for row in gains.filter("at_least").iter_rows(named=True)),
+        ),
+        next_runs=(words.next_runs(budget, float(plain["N"].to_numpy().max()), most, _ENOUGH_EPOCHS),),
         identifiable=known,
-        reach=Reach.of(plain) if "C" in plain.columns else None,
-        data_hash=found.data_hash,
+        reach=Reach.of(plain),
+        data_hash=best.data_hash,
         seed=seed,
     )
-
-
-def with_epochs(runs: pl.DataFrame) -> pl.DataFrame:
-    """The runs with `epochs`, and with `pool`: the distinct tokens on offer, those seen where nothing else is known."""
-    pool = "unique_budget" if "unique_budget" in runs.columns else "unique_tokens"
-    repeats = (pl.col("D") / pl.col("unique_tokens")).alias("epochs")
-    return runs.with_columns(repeats, pl.col(pool).alias("pool"))
-
-
-def without_levers(runs: pl.DataFrame) -> pl.DataFrame:
-    """The runs that the laws are fitted to: those with the smallest weight decay, with `epochs` and `pool`."""
-    runs = with_epochs(runs)
-    if "weight_decay" in runs.columns:
-        runs = runs.filter(pl.col("weight_decay") == pl.col("weight_decay").min())
-    return runs
 
 
 def judge(runs: pl.DataFrame, laws: Iterable[Callable[..., Any]] = RIVALS, *, seed: int = 0) -> pl.DataFrame:
@@ -168,7 +174,7 @@ def judge(runs: pl.DataFrame, laws: Iterable[Callable[..., Any]] = RIVALS, *, se
         FitError: no law can be fitted to all runs; the first one's reason.
     """
     runs = with_epochs(runs)
-    last = (pl.col("epochs") > 1.5) & (pl.col("epochs") > 0.7 * pl.col("epochs").max().over("pool"))
+    last = (pl.col("epochs") > 1.5) & (pl.col("epochs") > 0.7 * pl.col("epochs").max().over("unique_budget"))
     splits = [runs.select(last).to_series(), runs["N"] == runs["N"].max()]
     rows, refused = [], None
     for law in laws:
@@ -191,177 +197,110 @@ def _missed(law: Callable[..., Any], runs: pl.DataFrame, held: pl.Series, seed: 
     if not held.any():
         return None
     try:
-        found = fit(law, runs.filter(~held), bootstrap=0, seed=seed)
+        fitted = fit(law, runs.filter(~held), bootstrap=0, seed=seed)
     except FitError:
         return None
-    unseen = read(describe(law), runs.filter(held), weights=np.ones(int(held.sum())))
-    return float(100 * np.sqrt(np.mean((curve(found, unseen) / unseen.target - 1) ** 2)))
+    unseen = read(describe(law).columns, runs.filter(held), weights=np.ones(int(held.sum())))
+    return float(100 * np.sqrt(np.mean((curve(fitted, unseen) / unseen.target - 1) ** 2)))
 
 
-def before_the_turn(runs: pl.DataFrame) -> pl.DataFrame:
-    """The runs up to the best pass of every size and pool, which laws of fading repeats can describe."""
-    runs = with_epochs(runs)
-    cell = ["N", "pool"]
-    mean = pl.col("loss").mean().over(*cell, "D")
-    return runs.filter(pl.col("D") <= pl.col("D").sort_by(mean).first().over(cell))
+def epochs_table(
+    fitted: Fit, runs: pl.DataFrame, level: float = 0.8, only: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """For each size and unique-token budget: the epochs that were run, the best, and what the law says of further ones.
+
+    Args:
+        fitted: of a law that `worth_of_epochs` takes.
+        runs: with N, D, unique_tokens and loss.
+        level: of the intervals.
+        only: N and unique_budget of the cells that are asked for; None takes all that were repeated.
+
+    Returns:
+        N, unique_budget, most_epochs, best_epochs (lowest mean loss), best_loss, then nearly_free, useless and harmful
+        (median over the draws, inf: not within 1,000 epochs) with their _low and _high.
+    """
+    best = pl.all().sort_by("loss").first()
+    seen = means(repeated(runs), *CELL).group_by(CELL).agg(pl.col("epochs").max().alias("most_epochs"), best)
+    if only is not None:
+        seen = seen.join(only.select(CELL), on=CELL, how="semi")
+    rows = []
+    for row in seen.sort("unique_budget", "N").iter_rows(named=True):
+        worth = worth_of_epochs(fitted, float(row["N"]), float(row["unique_budget"]))
+        said = {name: row[name] for name in (*CELL, "most_epochs")}
+        said |= {"best_epochs": row["epochs"], "best_loss": row["loss"]}
+        for name in _MARKS:
+            mark = Estimate.of(getattr(worth, name), level, "epochs", method="nearest")
+            said |= {name: mark.value, f"{name}_low": mark.low, f"{name}_high": mark.high}
+        rows.append(said)
+    return pl.DataFrame(rows)
+
+
+def _corners(cells: pl.DataFrame) -> pl.DataFrame:
+    """The smallest and the largest model on the budget that was repeated most."""
+    most = cells.filter(
+        pl.col("unique_budget") == pl.col("unique_budget").get(pl.col("most_epochs").arg_max())
+    )
+    return most.sort("N")[sorted({0, len(most) - 1})]
+
+
+def _after(corners: pl.DataFrame, level: float) -> dict[str, list[Estimate]]:
+    """Epochs at each mark, for every corner."""
+    return {
+        name: [
+            Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"], level, "epochs")
+            for row in corners.iter_rows(named=True)
+        ]
+        for name in _MARKS
+    }
+
+
+def _curves(fitted: Fit, cells: pl.DataFrame) -> pl.DataFrame:
+    """The law at its best parameters over the epochs of every cell, for a figure."""
+    parts = []
+    for N, budget, most in cells.select(*CELL, "most_epochs").iter_rows():
+        epochs = np.geomspace(1.0, most, 60)
+        loss = np.broadcast_to(
+            loss_of(fitted, N, epochs * budget, float(budget), fitted.params), epochs.shape
+        )
+        parts.append(
+            pl.DataFrame({"epochs": epochs, "loss": loss}).select(
+                pl.lit(N).alias("N"), pl.lit(budget).alias("unique_budget"), "epochs", "loss"
+            )
+        )
+    return pl.concat(parts)
 
 
 def _efold(runs: pl.DataFrame, level: float, seed: int) -> tuple[Estimate, bool]:
-    """R_D by profile likelihood on the runs up to the best pass of every cell, and whether its interval is open."""
-    kept = before_the_turn(runs)
-    law = min(
-        (with_repeats(chinchilla), with_repeats(power_mean)),
-        key=lambda law: fit(law, kept, bootstrap=0, seed=seed).objective,
-    )
-    found = fit(law, kept, bootstrap=0, seed=seed)
-    seen = profile(found, kept, "R_D", level=level)
+    """R_D by profile likelihood on the runs up to the best epoch of every cell, and whether its interval is open."""
+    kept = until_best_epoch(runs)
+    fits = [fit(with_repeats(law), kept, bootstrap=0, seed=seed) for law in (chinchilla, power_mean)]
+    seen = profile(min(fits, key=lambda fitted: fitted.objective), kept, "R_D", level=level)
     is_open = bool(seen.flat) or not 0 < seen.high < _OPEN * seen.low
     return Estimate(seen.best, seen.low, seen.high, level, "repeats"), is_open
 
 
-def passes_table(found: Fit, runs: pl.DataFrame, level: float = 0.8) -> pl.DataFrame:
-    """For each size and pool: the passes that were run, the best of them, and what the law says of further ones.
+def _numbers(
+    efold: Estimate,
+    sizes: Sequence[float],
+    budget: float,
+    after: Mapping[str, Sequence[Estimate]],
+    gains: pl.DataFrame,
+    level: float,
+) -> dict[str, Estimate]:
+    def where(N: float, tokens: float) -> str:
+        return f"{print_count(N, 2)} parameters on {print_count(tokens, 2)} tokens"
 
-    Returns:
-        N, pool, most_epochs, best_epochs (lowest mean loss), best_loss, then nearly_free, useless and harmful (median
-        over the draws, inf: not within 1,000 passes) with their _low and _high.
-    """
-    rows = []
-    for (N, pool), cell in _repeated(runs).group_by("N", "pool", maintain_order=True):
-        means = cell.group_by("D").agg(pl.col("loss", "epochs").mean()).sort("loss")
-        seen = passes(found, float(N), float(pool))  # type: ignore[arg-type]
-        row = {
-            "N": N, "pool": pool, "most_epochs": means["epochs"].max(), "best_epochs": means["epochs"][0],
-            "best_loss": means["loss"][0],
-        }  # fmt: skip
-        for name in ("nearly_free", "useless", "harmful"):
-            row |= dict(
-                zip((name, f"{name}_low", f"{name}_high"), _spread(getattr(seen, name), level), strict=True)
-            )
-        rows.append(row)
-    return pl.DataFrame(rows).sort("pool", "N")
-
-
-def _repeated(runs: pl.DataFrame) -> pl.DataFrame:
-    return with_epochs(runs).filter(pl.col("epochs").max().over("N", "pool") > 1.5)
-
-
-def _spread(draws: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Median and interval; quantiles by order, so that passes that never come stay infinite."""
-    middle, low, high = np.quantile(draws, [0.5, 0.5 - level / 2, 0.5 + level / 2], method="nearest")
-    return float(middle), float(low), float(high)
-
-
-def _corners(runs: pl.DataFrame) -> list[tuple[float, float]]:
-    """The smallest and the largest model on the pool that was repeated most."""
-    seen = _repeated(runs)
-    pool = seen.sort("epochs")["pool"][-1]
-    sizes = seen.filter(pl.col("pool") == pool)["N"].to_numpy()
-    return [(float(N), float(pool)) for N in sorted({sizes.min(), sizes.max()})]
-
-
-def _cell_numbers(found: Fit, runs: pl.DataFrame, level: float) -> dict[str, Estimate]:
-    numbers = {}
-    for N, pool in _corners(runs):
-        seen: Passes = passes(found, N, pool)
-        where = f"{print_count(N, 2)} parameters on {print_count(pool, 2)} tokens"
-        for words, draws in (
-            ("nearly free", seen.nearly_free), ("useless", seen.useless), ("harmful", seen.harmful)
-        ):  # fmt: skip
-            middle, low, high = _spread(draws, level)
-            if math.isfinite(middle):
-                numbers[f"passes until more are {words}, {where}"] = Estimate(
-                    middle, low, high, level, "passes"
-                )
+    value, low, high = (math.log(2) * end for end in (efold.value, efold.low, efold.high))
+    half_life = Estimate(value, low, high, level, "repeats")
+    numbers = {
+        "repeats until a token is worth 1/e (R*)": efold,
+        "half-life of a repeat (R* ln 2)": half_life,
+    }
+    for i, N in enumerate(sizes):
+        for name, said in _MARKS.items():
+            if math.isfinite(after[name][i].value):
+                numbers[f"epochs until more are {said}, {where(N, budget)}"] = after[name][i]
+    for row in gains.filter(~pl.col("at_least")).iter_rows(named=True):
+        worth = Estimate(row["multiplier"], row["low"], row["high"], level, "times the data")
+        numbers[f"{row['intervention']}, {where(row['N'], row['unique_budget'])}"] = worth
     return numbers
-
-
-def _sentence(answer: str, found: Fit, runs: pl.DataFrame, efold: Estimate, level: float, most: float) -> str:
-    if answer == CANNOT:
-        why = (
-            f"no text is seen more than {most:.3g} times"
-            if most <= _ENOUGH_PASSES
-            else f"the number of repeats after which a token is worth 1/e of a new one is left open, {efold}"
-        )
-        return f"**These runs cannot tell what a repeat is worth:** {why}."
-    corners = _corners(runs)
-    seen = [passes(found, N, pool) for N, pool in corners]
-
-    def after(name: str) -> str:
-        said = [_times(getattr(one, name), level) for one in seen]
-        return " and ".join(dict.fromkeys(said))
-
-    sizes = " and ".join(print_count(N, 2) for N, _ in corners)
-    said = (
-        f"**Repeated tokens are worth nearly as much as new ones up to {after('nearly_free')} passes**, for models of "
-        f"{sizes} parameters on {print_count(corners[0][1], 2)} distinct tokens. One more pass is worth less than a "
-        f"tenth of new text after {after('useless')}"
-    )
-    return f"{said}, and **raises the loss after {after('harmful')}**." if answer == HURT else f"{said}."
-
-
-def _times(draws: np.ndarray, level: float) -> str:
-    middle, low, high = _spread(draws, level)
-    if not math.isfinite(middle):
-        return "over 1,000"
-    ends = between(f"{low:.2g}", f"{high:.2g}" if math.isfinite(high) else "over 1,000", level)
-    return f"{middle:.2g} ({ends})"
-
-
-def _runner_up(
-    table: pl.DataFrame, laws: Iterable[Callable[..., Any]], runs: pl.DataFrame, seed: int
-) -> list[str]:
-    """What the second-best law says of the same two models."""
-    if len(table) < 2:
-        return []
-    second = next(law for law in laws if describe(law).name == table["law"][1])
-    found = fit(second, runs, bootstrap=0, seed=seed)
-    seen = [passes(found, N, pool) for N, pool in _corners(runs)]
-
-    def after(name: str) -> str:
-        ends = [float(getattr(one, name)[0]) for one in seen]
-        return " and ".join(f"{end:.2g}" if math.isfinite(end) else "over 1,000" for end in ends)
-
-    return [
-        f"**The next law.** By `{found.name}` repeats are nearly free up to {after('nearly_free')} passes, useless "
-        f"after {after('useless')}, harmful after {after('harmful')}."
-    ]
-
-
-def _doubts(
-    table: pl.DataFrame, other: list[str], runs: pl.DataFrame, turned: list[str], gains: pl.DataFrame
-) -> list[str]:
-    names, misses = table["law"].to_list(), table["mean"].to_list()
-    near = [n for n, m in zip(names[1:], misses[1:], strict=True) if m is not None and m < 1.25 * misses[0]]
-    doubts = [
-        f"**The form of the law.** `{names[0]}` misses unseen epochs and sizes by {percent(misses[0])} on average"
-        + (
-            f"; {', '.join(f'`{n}`' for n in near)} by hardly more."
-            if near
-            else ", the least of those tried."
-        )
-    ]
-    doubts += other + [f"**The loss turns up.** {words}" for words in turned]
-    spread = seed_spread(runs) if "seed" in runs.columns else math.nan
-    doubts.append(
-        f"**Noise.** Runs that differ only in their seed lie {percent(spread)} apart."
-        if math.isfinite(spread)
-        else "**Noise.** One seed only: how far chance moves a run is not known from these runs."
-    )
-    doubts += [
-        f"**{row['lever'].capitalize()}** takes {print_count(row['N'], 2)} parameters below any loss that a single "
-        f"pass over up to {print_count(row['fresh_tokens'], 2)} new tokens reached: more than "
-        f"{row['multiplier']:.2g} times the data, how much more these runs do not say."
-        for row in gains.filter("at_least").iter_rows(named=True)
-    ]
-    return doubts
-
-
-def _next(runs: pl.DataFrame, most: float) -> tuple[str, ...]:
-    pool, N = _corners(runs)[0][1], runs["N"].to_numpy().max()
-    if most <= _ENOUGH_PASSES:
-        return (f"the same pools to 16 and 64 passes, {print_count(pool, 2)} tokens first",)
-    return (
-        f"{print_count(4 * float(N), 2)} parameters on {print_count(pool, 2)} and {print_count(pool * 4, 2)} "
-        f"tokens to {most:.0f} passes, for how the turning point moves with size",
-    )

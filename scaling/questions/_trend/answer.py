@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from scaling.errors import BadOption, MissingColumns, QuestionError
+from scaling.questions._trend import words
+from scaling.verdict import Estimate, Verdict, check_level, hash_of
 
 
 class TooFewRecords(QuestionError):
     """Too few records for a trend with a break."""
 
-    found: int
+    given: int
     needed: int
 
     def __str__(self) -> str:
         return (
-            f"asked for the trend of {self.found} records, but a line and a broken line need {self.needed}. "
+            f"asked for the trend of {self.given} records, but a line and a broken line need {self.needed}. "
             "Take scores over a longer time."
         )
 
 
 Array = NDArray[np.float64]
+
+QUESTION = "Does the record of capability rise in one line, or does its slope change?"
+
+STRONG = 6.0
+"""Difference of the BIC from which evidence is strong: Kass and Raftery 1995, section 4.1."""
 
 _DAYS = 365.25
 _SIDE = 3  # records on either side of a break
@@ -33,33 +41,28 @@ _FEWEST = 2 * _SIDE
 _CANDIDATES = 60
 
 
-@dataclass(frozen=True, eq=False)
-class Trend:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Trend(Verdict):
     """Records over time by two curves: one line, and two that meet."""
 
-    table: pl.DataFrame
-    """trend ("straight", "broken"), slope, low, high (per year), after, after_low, after_high (of the second line),
-    broken_at (date), residual_std, bic; intervals over residual bootstrap draws."""
-    records: int
     level: float
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """trend ("straight", "broken"), slope, low, high (per year), after, after_low, after_high (of the second line),
+        broken_at (date), residual_std, bic; intervals over residual bootstrap draws."""
+        return self.evidence["trends"]
+
+    @property
+    def records(self) -> int:
+        """How many there are."""
+        return len(self.evidence["records"])
 
     @property
     def bic_gain(self) -> float:
         """BIC of the straight trend minus that of the broken one; above 6 the break is strongly supported."""
         straight, broken = self.table["bic"]
         return float(straight - broken)
-
-    def __str__(self) -> str:
-        one, two = self.table.iter_rows(named=True)
-        within = f"{100 * self.level:.3g} %"
-        return (
-            f"{self.records} records rise by {one['slope']:.2f} a year, {within} [{one['low']:.2f}, "
-            f"{one['high']:.2f}]; with a break at {two['broken_at']}, by {two['slope']:.2f} [{two['low']:.2f}, "
-            f"{two['high']:.2f}] before and {two['after']:.2f} [{two['after_low']:.2f}, {two['after_high']:.2f}] after "
-            f"it. The break {'lowers' if self.bic_gain > 0 else 'raises'} the BIC by {abs(self.bic_gain):.1f}."
-        )
-
-    __repr__ = __str__
 
 
 def trend(records: pl.DataFrame, *, level: float = 0.8, draws: int = 400, seed: int = 0) -> Trend:
@@ -70,7 +73,8 @@ def trend(records: pl.DataFrame, *, level: float = 0.8, draws: int = 400, seed: 
 
     by least squares over the records, b on a grid with three records or more on either side. BIC = n ln(RSS/n) + k ln n
     with k = 3 and 5 (the scatter counted). The intervals refit, break included, to resampled residuals; records are
-    maxima and depend on each other, so they are narrower than the truth.
+    maxima and depend on each other, so they are narrower than the truth. The answer is "the slope changes" where the
+    break lowers the BIC by 6 or more.
 
     Args:
         records: columns release_date and capability: `Index.records`.
@@ -87,38 +91,66 @@ def trend(records: pl.DataFrame, *, level: float = 0.8, draws: int = 400, seed: 
         raise MissingColumns(missing, records.columns, "Index.records has them.")
     if len(records) < _FEWEST:
         raise TooFewRecords(len(records), _FEWEST)
-    if not 0 < level < 1:
-        raise BadOption("level", level, "between 0 and 1, e.g. 0.8")
+    check_level(level)
     if draws < 1:
         raise BadOption("draws", draws, "one or more")
-    kept = records.sort("release_date")
+    kept = records.select("release_date", "capability").sort("release_date")
     first = kept["release_date"][0]
-    t = np.array([(date - first).days / _DAYS for date in kept["release_date"]])
-    c = kept["capability"].to_numpy().astype(float)
-    breaks = np.linspace(t[_SIDE - 1], t[-_SIDE], _CANDIDATES)
+    t = (kept["release_date"] - first).dt.total_days().to_numpy() / _DAYS
     rng = np.random.default_rng(seed)
-    tails = [0.5 - level / 2, 0.5 + level / 2]
     rows = []
-    for name, knots in (("straight", None), ("broken", breaks)):
-        (found,), (fitted,), (at,) = _least_squares(t, c[None], knots)
-        miss = c - fitted
-        free = 2 if knots is None else 4
-        spare = len(c) - free
-        noise = rng.choice(miss * np.sqrt(len(c) / spare), (draws, len(c)))
-        again, _, _ = _least_squares(t, fitted + noise, knots)
-        before, after = again[:, 1], again[:, 1:].sum(1)
-        ends = [*map(float, np.quantile(before, tails)), *map(float, np.quantile(after, tails))]
-        rss = float(miss @ miss)
-        bic = len(c) * np.log(rss / len(c)) + (free + 1) * np.log(len(c))
-        date = None if knots is None else first + datetime.timedelta(days=round(at * _DAYS))
-        rows.append(
-            {
-                "trend": name, "slope": float(found[1]), "low": ends[0], "high": ends[1],
-                "after": float(found[1:].sum()), "after_low": ends[2], "after_high": ends[3], "broken_at": date,
-                "residual_std": float(np.sqrt(rss / spare)), "bic": float(bic),
-            }
-        )  # fmt: skip
-    return Trend(pl.DataFrame(rows, schema_overrides={"broken_at": pl.Date}), len(c), level)
+    for name, knots in (("straight", None), ("broken", np.linspace(t[_SIDE - 1], t[-_SIDE], _CANDIDATES))):
+        row, fitted = _row(t, kept["capability"].to_numpy().astype(float), knots, draws, level, rng)
+        at = None if knots is None else first + datetime.timedelta(days=round(row["broken_at"] * _DAYS))
+        rows.append({"trend": name, **row, "broken_at": at})
+        kept = kept.with_columns(pl.Series(name, fitted))
+    table = pl.DataFrame(rows, schema_overrides={"broken_at": pl.Date})
+    one, two = table.iter_rows(named=True)
+    gain = one["bic"] - two["bic"]
+    answer = words.BREAK if gain >= STRONG else words.LINE
+    return Trend(
+        question=QUESTION,
+        topic="trend",
+        answers=(words.LINE, words.BREAK),
+        answer=answer,
+        sentence=words.sentence(answer, len(kept), one, two, gain, level),
+        numbers={
+            "rise of the record": _slope(one, "slope", "low", "high", level),
+            "rise before the break": _slope(two, "slope", "low", "high", level),
+            "rise after the break": _slope(two, "after", "after_low", "after_high", level),
+        },
+        evidence={"trends": table, "records": kept},
+        would_change=words.DOUBTS,
+        data_hash=hash_of(kept),
+        seed=seed,
+        level=level,
+    )
+
+
+def _slope(row: dict[str, Any], value: str, low: str, high: str, level: float) -> Estimate:
+    return Estimate(row[value], row[low], row[high], level, "a year")
+
+
+def _row(
+    t: Array, c: Array, knots: Array | None, draws: int, level: float, rng: np.random.Generator
+) -> tuple[dict[str, float], Array]:
+    """Slopes of one trend with their intervals, where it breaks (years), its scatter and BIC; and its fitted values."""
+    (coefficients,), (fitted,), (at,) = _least_squares(t, c[None], knots)
+    miss, free = c - fitted, 2 if knots is None else 4
+    spare = len(c) - free
+    noise = rng.choice(miss * np.sqrt(len(c) / spare), (draws, len(c)))
+    again, _, _ = _least_squares(t, fitted + noise, knots)
+    before, after = (
+        np.quantile(s, [0.5 - level / 2, 0.5 + level / 2]) for s in (again[:, 1], again[:, 1:].sum(1))
+    )
+    rss = float(miss @ miss)
+    bic = len(c) * np.log(rss / len(c)) + (free + 1) * np.log(len(c))
+    row = {
+        "slope": coefficients[1], "low": before[0], "high": before[1],
+        "after": coefficients[1:].sum(), "after_low": after[0], "after_high": after[1], "broken_at": at,
+        "residual_std": np.sqrt(rss / spare), "bic": bic,
+    }  # fmt: skip
+    return {name: float(value) for name, value in row.items()}, fitted
 
 
 def _least_squares(t: Array, curves: Array, knots: Array | None) -> tuple[Array, Array, Array]:
@@ -130,5 +162,5 @@ def _least_squares(t: Array, curves: Array, knots: Array | None) -> tuple[Array,
     best = ((curves - fitted) ** 2).sum(2).argmin(0)
     each = np.arange(len(curves))
     places = np.zeros(len(curves)) if knots is None else knots[best]
-    found: Array = np.stack(solved)[best, :, each].astype(float)
-    return found, fitted[best, each], places
+    coefficients: Array = np.stack(solved)[best, :, each].astype(float)
+    return coefficients, fitted[best, each], places

@@ -11,14 +11,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.design.allocation import Estimated, with_unique_tokens
+from scaling.design.allocation import with_unique_tokens
 from scaling.laws.base import describe, name_of
 from scaling.laws.optimal import optimum
+from scaling.show import Interval
 
 if TYPE_CHECKING:
     from scipy.interpolate import CubicSpline
 
-ENDLESS = 1e60
+UNLIMITED = 1e60
 """Distinct tokens that no training set asks for."""
 
 _KNOTS = 65
@@ -35,7 +36,7 @@ class Text:
     growth: NDArray[np.float64]
     """Growth of that logarithm, per year."""
     repeats: NDArray[np.float64]
-    """What endless repeats are worth, over a single pass."""
+    """What unlimited repeats are worth, over a single epoch."""
 
     def of(self, draws: NDArray[np.int64]) -> Text:
         """In these draws."""
@@ -53,39 +54,28 @@ class Cost:
 
     law: str
     years: NDArray[np.float64]
-    compute: Estimated
+    compute: Interval
     """FLOPs of the largest run."""
-    unlimited: Estimated
+    unlimited: Interval
     """Loss if there were always new text, nats/token."""
-    loss: dict[str, Estimated]
-    """Loss with the text there is, nats/token: as things are, under "", and with each lever."""
-    wasted: dict[str, Estimated]
+    loss: dict[str, Interval]
+    """Loss with the text there is, nats/token: as things are, under "", and with each intervention."""
+    wasted: dict[str, Interval]
     """1 - C'/C, where C' with unlimited text has the same loss as C with the text there is."""
-    level: float
-    """Share of the intervals over draws."""
 
     @property
     def table(self) -> pl.DataFrame:
-        """A row per year and lever, "" for none: median, low and high of the loss and of the wasted share."""
-        parts = []
-        for name, loss in self.loss.items():
-            wasted = self.wasted[name]
-            parts.append(
-                pl.DataFrame(
-                    {
-                        "lever": [name] * len(self.years),
-                        "year": self.years,
-                        "loss": loss.median,
-                        "loss_low": loss.low,
-                        "loss_high": loss.high,
-                        "loss_unlimited": self.unlimited.median,
-                        "wasted": wasted.median,
-                        "wasted_low": wasted.low,
-                        "wasted_high": wasted.high,
-                    }
-                )
+        """A row per year and intervention, "" for none: median, low and high of the loss and of the wasted share."""
+        every = pl.DataFrame({"year": self.years, "loss_unlimited": self.unlimited.median})
+        ends = ("", "median"), ("_low", "low"), ("_high", "high")
+        return pl.concat(
+            every.select(
+                pl.lit(name).alias("intervention"), "year",
+                *(pl.Series(f"loss{end}", getattr(loss, of)) for end, of in ends), "loss_unlimited",
+                *(pl.Series(f"wasted{end}", getattr(self.wasted[name], of)) for end, of in ends),
             )
-        return pl.concat(parts)
+            for name, loss in self.loss.items()
+        )  # fmt: skip
 
     def at(self, year: float) -> int:
         """Index of the year that is nearest."""
@@ -107,14 +97,14 @@ def cost(
         wasted(t) = 1 - C'/C,   where C' is the compute at which L' equals L(t)
 
     Every model is as large as is best for its compute and the text there is: over-training costs more. In a law with
-    R_D, what a draw says of repeats takes its place: R_D = worth of endless repeats - 1.
+    R_D, what a draw says of repeats takes its place: R_D = worth of unlimited repeats - 1.
 
     Args:
         law: of N and D, or of N, D and unique_tokens; of the former, repeats fade as in `with_repeats`.
         parameters: of the law where it has not set them, each of shape (draws,).
         years: from the start on, shape (years,).
         compute: FLOPs of the largest run, shape (draws, years).
-        texts: as things are, under "", and under the name of each lever that changes the text.
+        texts: as things are, under "", and under the name of each intervention that changes the text.
         level: of the intervals over draws.
 
     Raises:
@@ -126,7 +116,7 @@ def cost(
     held = {name: values[:, None] for name, values in parameters.items()}
     repeating = partial(with_unique_tokens(law), **held)
     C = np.geomspace(compute.min() * _BELOW, compute.max(), _KNOTS)
-    unlimited = _best(partial(law, **held), np.tile(C, (len(compute) if held else 1, 1)), ENDLESS)
+    unlimited = _best(partial(law, **held), np.tile(C, (len(compute) if held else 1, 1)), UNLIMITED)
     inverse = [_inverse(C, losses) for losses in unlimited]
     every = [inverse[i % len(inverse)] for i in range(len(compute))]
     has_R_D = "R_D" in {**describe(repeating).held, **dict.fromkeys(describe(repeating).parameter_names)}
@@ -138,17 +128,16 @@ def cost(
         equal = np.array(
             [curve(np.maximum(row, curve.x[0])) for curve, row in zip(every, -reached, strict=True)]
         )
-        loss[name] = _over_draws(reached, level)
-        wasted[name] = _over_draws(np.maximum(1 - np.exp(equal) / compute, 0), level)
-    ideal = _best(partial(law, **held), compute, ENDLESS)
+        loss[name] = Interval.over(reached, level)
+        wasted[name] = Interval.over(np.maximum(1 - np.exp(equal) / compute, 0), level)
+    ideal = _best(partial(law, **held), compute, UNLIMITED)
     return Cost(
         law=name_of(law),
         years=years,
-        compute=_over_draws(compute, level),
-        unlimited=_over_draws(ideal, level),
+        compute=Interval.over(compute, level),
+        unlimited=Interval.over(ideal, level),
         loss=loss,
         wasted=wasted,
-        level=level,
     )
 
 
@@ -162,8 +151,3 @@ def _inverse(C: NDArray, losses: NDArray) -> CubicSpline:
     from scipy.interpolate import CubicSpline
 
     return CubicSpline(-losses, np.log(C))
-
-
-def _over_draws(values: NDArray, level: float) -> Estimated:
-    low, median, high = np.quantile(values, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=0)
-    return Estimated(median, low, high)

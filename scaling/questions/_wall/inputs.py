@@ -1,17 +1,14 @@
-"""What a forecast assumes: named distributions with a source and a date, read from one TOML file."""
+"""What a forecast assumes: named distributions, each with a source and a date."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import re
-import tomllib
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,29 +17,7 @@ from scaling import show
 from scaling.errors import ScenarioError, did_you_mean
 from scaling.fitting import Fit
 from scaling.questions._wall.roles import GROWTH, NEEDED, ROLES, Demand, allowed, as_factor
-
-
-class MissingScenario(ScenarioError):
-    """Neither a scenario of the suite nor a file."""
-
-    given: str
-    known: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return (
-            f"asked for the scenario {self.given}, but there is no such file, and the suite has "
-            f"{', '.join(self.known)}. Name one of these, or a TOML file."
-        )
-
-
-class UnreadableScenario(ScenarioError):
-    """A scenario file that is not TOML."""
-
-    path: str | Path
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.path} cannot be read as TOML: {self.reason}. Correct that place in the file."
+from scaling.verdict import hash_of
 
 
 class MissingInput(ScenarioError):
@@ -132,13 +107,13 @@ class InputOutOfRange(ScenarioError):
     """A number that its input cannot be."""
 
     name: str
-    found: float
+    given: float
     unit: str
     wanted: str
 
     def __str__(self) -> str:
         return (
-            f"{self.name} was given as {self.found:g} {self.unit}, but it must be {self.wanted}. "
+            f"{self.name} was given as {self.given:g} {self.unit}, but it must be {self.wanted}. "
             "Change it in the file."
         )
 
@@ -148,19 +123,17 @@ class BadInput(ScenarioError):
 
     name: str
     key: str
-    found: object
+    given: object
     wanted: str
 
     def __str__(self) -> str:
         said = (
-            f"lacks {self.key}, which" if self.found is None else f"has {self.key} = {self.found!r}, but it"
+            f"lacks {self.key}, which" if self.given is None else f"has {self.key} = {self.given!r}, but it"
         )
         return f"{self.name} {said} must be {self.wanted}. Change it in the file."
 
 
-SCENARIOS = Path(__file__).parent / "scenarios"
-
-_SHAPES: dict[str, tuple[str, ...]] = {
+SHAPES: dict[str, tuple[str, ...]] = {
     "lognormal": ("low", "high", "level"),
     "normal": ("low", "high", "level"),
     "loguniform": ("low", "high"),
@@ -251,32 +224,32 @@ class Input:
         from scipy.special import ndtri
 
         if self.distribution == "constant":
-            found = np.full(np.shape(share), self.value)
+            values = np.full(np.shape(share), self.value)
         elif self.distribution == "draws":
             drawn = np.array(self.values)  # not sorted: parameters of one fit stay together
-            found = drawn[np.minimum((share * len(drawn)).astype(int), len(drawn) - 1)]
+            values = drawn[np.minimum((share * len(drawn)).astype(int), len(drawn) - 1)]
         else:
             logs = self.distribution.startswith("log")
             low, high = np.log([self.low, self.high]) if logs else (self.low, self.high)
             if self.distribution.endswith("uniform"):
-                found = low + (high - low) * share
+                values = low + (high - low) * share
             else:
                 half = (high - low) / 2 / ndtri(0.5 + self.level / 2)
-                found = (low + high) / 2 + half * ndtri(share)
-            found = np.exp(found) if logs else found
-        return found if self.subtracted_from is None else self.subtracted_from - found
+                values = (low + high) / 2 + half * ndtri(share)
+            values = np.exp(values) if logs else values
+        return values if self.subtracted_from is None else self.subtracted_from - values
 
 
 @dataclass(frozen=True)
-class Lever:
-    """Something that would move the wall: one input replaced by another."""
+class Intervention:
+    """What would move the wall: one input replaced by another."""
 
     input: str
     instead: Input
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Inputs(show.Shown):
     """All that a forecast assumes.
 
     Raises:
@@ -293,7 +266,7 @@ class Inputs:
     """Year beyond which a wall counts as none."""
     demand: Demand = "historical"
     inputs: Mapping[str, Input]
-    levers: Mapping[str, Lever] = dataclasses.field(default_factory=dict)
+    interventions: Mapping[str, Intervention] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.demand not in get_args(Demand):
@@ -302,10 +275,10 @@ class Inputs:
             raise BadInput("the scenario", "horizon", self.horizon, f"a year after the start, {self.start:g}")
         for name, given in self.inputs.items():
             check(name, given)
-        for name, lever in self.levers.items():
-            check(lever.input, lever.instead, where=f"lever {name!r}: ")
+        for name, one in self.interventions.items():
+            check(one.input, one.instead, where=f"intervention {name!r}: ")
         stock = ("stock",) if "stock" in self.inputs else ("pages", "bytes_per_page", "bytes_per_token")
-        every = [*self.inputs.values(), *(lever.instead for lever in self.levers.values())]
+        every = [*self.inputs.values(), *(one.instead for one in self.interventions.values())]
         words = ("tokens_per_word",) if any(given.unit == "words" for given in every) else ()
         asked = (*stock, "quality", *sorted(NEEDED[self.demand]), "compute", "compute_growth", *words)
         if missing := [name for name in asked if name not in self.inputs]:
@@ -315,30 +288,24 @@ class Inputs:
         """The same with the demand or some inputs replaced: `given.but("law", repeats=Input.of_fit(…))`."""
         return dataclasses.replace(self, demand=demand or self.demand, inputs={**self.inputs, **inputs})
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
+    def shown(self) -> tuple[show.Table]:
+        """Every input and intervention with its source."""
         header = ["input", "distribution", "unit", "source", "date"]
-        named = [*self.inputs.items(), *((name, lever.instead) for name, lever in self.levers.items())]
-        return header, [[name, str(i), i.unit, i.source, i.date] for name, i in named]
-
-    def __str__(self) -> str:
-        return f"{self.name}, demand {self.demand}, from {self.start:g}\n{show.table(*self._cells())}"
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return show.html_table(*self._cells(), f"{self.name}, demand {self.demand}, from {self.start:g}")
+        named = [*self.inputs.items(), *((name, one.instead) for name, one in self.interventions.items())]
+        rows = [[name, str(i), i.unit, i.source, i.date] for name, i in named]
+        return (show.Table(header, rows, f"{self.name}, demand {self.demand}, from {self.start:g}"),)
 
     @property
     def hash(self) -> str:
         """The same for the same assumptions."""
-        return hashlib.sha256(repr(dataclasses.asdict(self)).encode()).hexdigest()[:16]
+        return hash_of(dataclasses.asdict(self))
 
     def draw(self, name: str, draws: int, seed: int, instead: Input | None = None) -> tuple[NDArray, int]:
-        """Draws of an input as its role counts it: tokens, factors, factors per year; and how many were drawn again.
+        """Draws of an input as its role counts it: tokens, factors, factors per year; and how many were replaced.
 
-        A draw that the role does not allow, such as a token of no bytes, is drawn again and counted. An input has a
-        stream of random numbers of its own, so that changing one leaves the others as they were; the words of what is
-        given in words are converted with `tokens_per_word`.
+        A draw that the role does not allow, such as a token of no bytes, is replaced by another and counted. An input
+        has a stream of random numbers of its own, so that changing one leaves the others as they were; the words of
+        what is given in words are converted with `tokens_per_word`.
 
         Args:
             name: of `ROLES`; one that the file leaves out has its default, one number in place of draws.
@@ -347,21 +314,21 @@ class Inputs:
             instead: what to draw from in place of what the file says, by the same random numbers.
 
         Returns:
-            Array of shape (draws,), or () for a default; how many were drawn again.
+            Array of shape (draws,), or () for a default; how many draws were replaced.
         """
         given, role = instead or self.inputs.get(name), ROLES[name]
         if given is None:
             return np.array(math.nan if role.default is None else role.default), 0
         generator = np.random.default_rng([seed, zlib.crc32((given.stream or name).encode())])
-        found, again = given.quantiles(generator.random(draws)), 0
-        while len(wrong := np.flatnonzero(~allowed(as_factor(given.unit, found), role))):
-            again += len(wrong)
-            found[wrong] = given.quantiles(generator.random(len(wrong)))
-        found = as_factor(given.unit, found)
+        values, replaced = given.quantiles(generator.random(draws)), 0
+        while len(wrong := np.flatnonzero(~allowed(as_factor(given.unit, values), role))):
+            replaced += len(wrong)
+            values[wrong] = given.quantiles(generator.random(len(wrong)))
+        values = as_factor(given.unit, values)
         if given.unit == "words":
             per_word, more = self.draw("tokens_per_word", draws, seed)
-            return found * per_word, again + more
-        return found, again
+            return values * per_word, replaced + more
+        return values, replaced
 
 
 def check(name: str, given: Input, where: str = "") -> None:
@@ -373,8 +340,8 @@ def check(name: str, given: Input, where: str = "") -> None:
     if name not in ROLES:
         raise UnknownInput(name, tuple(ROLES))
     role, said = ROLES[name], where + name
-    if given.distribution not in _SHAPES:
-        raise UnknownDistribution(said, given.distribution, tuple(_SHAPES))
+    if given.distribution not in SHAPES:
+        raise UnknownDistribution(said, given.distribution, tuple(SHAPES))
     if given.unit not in role.units:
         raise WrongUnit(said, given.unit, role.units)
     if not given.source.strip():
@@ -399,115 +366,3 @@ def check(name: str, given: Input, where: str = "") -> None:
             lowest = f"{'at least' if role.closed else 'above'} {role.low:g}"
             wanted = lowest if role.high == math.inf else f"{lowest} and at most {role.high:g}"
             raise InputOutOfRange(said, end, given.unit, wanted)
-
-
-# --- the file --------------------------------------------------------------------------------------
-
-
-def scenarios() -> tuple[str, ...]:
-    """Names of the scenarios that come with the suite."""
-    return tuple(sorted(path.stem for path in SCENARIOS.glob("*.toml")))
-
-
-def read_inputs(path_or_name: str | Path) -> Inputs:
-    """The inputs of a scenario that comes with the suite, or of a TOML file.
-
-        start = 2024
-        demand = "historical"            # or "compute-optimal", "law", "either"
-
-        [inputs.pages]
-        distribution = "lognormal"       # normal, loguniform, uniform, constant, draws, fit
-        low = 75e9
-        high = 1e12
-        level = 0.95
-        unit = "pages"
-        source = "…"
-        date = "2024-06"
-
-        [inputs.repeats]
-        distribution = "fit"             # draws of a parameter of a fit that `Fit.save` wrote, beside this file
-        fit = "repeats.json"
-        parameter = "R_D"
-        unit = "repeats to 1/e"
-        source = "…"
-        date = "2025-01"
-
-        [levers."no repeats"]
-        input = "repeats"
-        distribution = "constant"
-        …
-
-    Args:
-        path_or_name: "published-2024", or the path of a file.
-
-    Raises:
-        MissingScenario: neither a scenario nor a file.
-        UnreadableScenario: not TOML.
-        UnreadableFit: a fit that cannot be read.
-        MissingInput, UnknownInput and what else `Inputs` raises.
-    """
-    path = SCENARIOS / f"{path_or_name}.toml" if str(path_or_name) in scenarios() else Path(path_or_name)
-    if not path.is_file():
-        raise MissingScenario(str(path_or_name), scenarios())
-    try:
-        asked = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as reason:
-        raise UnreadableScenario(path, str(reason)) from None
-    for key in ("inputs", "levers"):
-        tables = asked.setdefault(key, {})
-        if not (isinstance(tables, dict) and all(isinstance(table, dict) for table in tables.values())):
-            raise BadInput("the scenario", key, tables, f"tables, e.g. [{key}.pages]")
-    _known("the scenario", asked, ("name", "start", "horizon", "demand", "inputs", "levers"))
-    levers = {}
-    for name, table in asked["levers"].items():
-        where = f"lever {name!r}"
-        target = _taken(where, table, "input", str)
-        levers[name] = Lever(target, _read(where, table, path.parent))
-    return Inputs(
-        name=str(asked.get("name", path.stem)),
-        start=_taken("the scenario", asked, "start", float),
-        horizon=_taken("the scenario", {"horizon": 2100, **asked}, "horizon", float),
-        demand=asked.get("demand", "historical"),
-        inputs={name: _read(name, table, path.parent) for name, table in asked["inputs"].items()},
-        levers=levers,
-    )
-
-
-def _read(name: str, table: dict[str, Any], folder: Path) -> Input:
-    """An input from its table, which loses its keys."""
-    table = dict(table)
-    kind = _taken(name, table, "distribution", str)
-    if kind not in _SHAPES:
-        raise UnknownDistribution(name, kind, tuple(_SHAPES))
-    unit = _taken(name, table, "unit", str)
-    source, date = (str(_taken(name, table, key, object)) for key in ("source", "date"))
-    wanted: dict[str, type] = {"values": list, "fit": str, "parameter": str}
-    given = {key: _taken(name, table, key, wanted.get(key, float)) for key in _SHAPES[kind]}
-    if "subtracted_from" in table:
-        given["subtracted_from"] = _taken(name, table, "subtracted_from", float)
-    _known(name, table, ())
-    if kind == "fit":
-        fit = Fit.load(folder / given["fit"])
-        return Input.of_fit(fit, given["parameter"], unit=unit, source=source, date=date)
-    if "values" in given:
-        if not all(isinstance(v, int | float) for v in given["values"]):
-            raise BadInput(name, "values", given["values"], "a list of numbers")
-        given["values"] = tuple(map(float, given["values"]))
-    return Input(distribution=kind, unit=unit, source=source, date=date, **given)
-
-
-def _taken(where: str, table: dict[str, Any], key: str, kind: Any) -> Any:
-    """The value of a key, which the table loses; any number where a float is wanted."""
-    value = table.pop(key, None)
-    kinds = (int, float) if kind is float else kind
-    if value is None or not isinstance(value, kinds) or isinstance(value, bool):
-        words = {float: "a number", str: "a text", list: "a list of numbers", object: "there"}
-        raise BadInput(where, key, value, words.get(kind, "a number"))
-    return float(value) if kind is float else value
-
-
-def _known(where: str, table: dict[str, Any], known: tuple[str, ...]) -> None:
-    for key in table:
-        if key not in known:
-            every = known or ("distribution", "unit", "source", "date", "subtracted_from", *_SHAPES["normal"])
-            raise UnknownInput(key, every, where)

@@ -49,7 +49,7 @@ ROLES: dict[str, Role] = {
     "quality": Role("share of the text that is worth training on", ("share",), high=1.0),
     "deduplication": Role("share of it that is left when copies are gone", ("share",), high=1.0, default=1.0),
     "repeats": Role("what training on a text several times is worth", (*TIMES, E_FOLD), default=1.0),
-    "epochs": Role("passes over a text at most", ("passes",), low=1.0, closed=True, default=math.inf),
+    "epochs": Role("epochs over a text at most", ("epochs",), low=1.0, closed=True, default=math.inf),
     "synthetic": Role("text with synthetic text, over text alone", TIMES, default=1.0),
     "multimodal": Role("what images, sound and video add, as distinct text", TEXT, closed=True, default=0.0),
     "efficiency": Role("fresh tokens that a distinct token is worth", TIMES, default=1.0),

@@ -35,5 +35,5 @@ def rank_shares(outcome: NDArray, inputs: Mapping[str, NDArray]) -> pl.DataFrame
     related = np.corrcoef(drawn.select(pl.all().rank("average")).to_numpy(), rowvar=False)
     rho = related[1:, 0]
     beta = np.linalg.lstsq(related[1:, 1:], rho, rcond=None)[0]
-    found = pl.DataFrame({"input": names, "share": beta * rho, "rank_correlation": rho}, schema=schema)
-    return found.sort("share", descending=True)
+    shares = pl.DataFrame({"input": names, "share": beta * rho, "rank_correlation": rho}, schema=schema)
+    return shares.sort("share", descending=True)

@@ -17,8 +17,8 @@ from scaling.fitting import Fit
 from scaling.laws.base import describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
 from scaling.laws.wall import text_on_offer, wall_year, worth_of_repeats
-from scaling.questions._wall.cost import ENDLESS, Text
-from scaling.questions._wall.inputs import Inputs, Lever
+from scaling.questions._wall.cost import UNLIMITED, Text
+from scaling.questions._wall.inputs import Inputs, Intervention
 from scaling.questions._wall.roles import E_FOLD, ROLES, Demand
 
 Array = NDArray[np.float64]
@@ -91,11 +91,11 @@ class World:
             redrawn={name: again for name, (_, again) in drawn.items() if again},
         )
 
-    def pull(self, lever: Lever) -> World:
+    def moved(self, by: Intervention) -> World:
         """The same draws with one input replaced."""
-        inputs = self.inputs.but(None, **{lever.input: lever.instead})
+        inputs = self.inputs.but(None, **{by.input: by.instead})
         words = [n for n, given in inputs.inputs.items() if given.unit == "words"]
-        renewed = {lever.input, *(words if lever.input == "tokens_per_word" else ())}
+        renewed = {by.input, *(words if by.input == "tokens_per_word" else ())}
         moved = {name: inputs.draw(name, self.draws, self.seed)[0] for name in renewed}
         return dataclasses.replace(self, inputs=inputs, values=self.values | moved)
 
@@ -123,12 +123,9 @@ class World:
         return {"law": D[self.picked]}
 
     def _worth(self) -> Array:
-        """What training on a text again and again is worth, over a single pass."""
-        given, repeats, epochs = (
-            self.inputs.inputs.get("repeats"),
-            self.values["repeats"],
-            self.values["epochs"],
-        )
+        """What training on a text again and again is worth, over a single epoch."""
+        repeats, epochs = self.values["repeats"], self.values["epochs"]
+        given = self.inputs.inputs.get("repeats")
         if given is not None and given.unit == E_FOLD:
             return worth_of_repeats(epochs, repeats)
         return np.minimum(repeats, epochs)
@@ -155,6 +152,6 @@ def _frontier(law: Callable[..., Any], parameters: dict[str, Array], C: float) -
     """The law's best D at C, and its exponent in C, in each draw of its parameters."""
     given: dict[str, Any] = dict(parameters)
     if "unique_tokens" in describe(law).column_names:
-        given["unique_tokens"] = ENDLESS
+        given["unique_tokens"] = UNLIMITED
     D = np.atleast_2d(optimum(law, [C, 1e3 * C], **given).D)
     return D[:, 0], np.log(D[:, 1] / D[:, 0]) / math.log(1e3)

@@ -1,117 +1,137 @@
-"""Where a sweep's workers run: an engine starts them, hears them and stops them. Here, processes of this machine.
-
-Ray or Slurm can stand behind the same two interfaces: the job file names everything that a worker needs, and all that
-it does is in the store.
-"""
+"""Workers that are processes of this machine."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO
 
-Hear = Callable[[dict[str, Any]], None]
-"""Takes what a worker says, a dictionary at a time; called from any thread."""
-EXIT_STOPPED = 3
-"""A worker was asked to stop, or its launcher is gone; everything is resumable."""
-EXIT_NO_ROOM = 4
-"""A worker had no room on the disk or in the memory, and said so; everything is resumable, but not as it is."""
+from scaling.sweeps import machine
+from scaling.sweeps.engines.base import Asked, Capacity, Hear, Worker
+from scaling.sweeps.job import Message
 
-
-class Task(Protocol):
-    """A worker on its way."""
-
-    def poll(self) -> int | None:
-        """Its exit status once it has ended and all that it said was heard; None before."""
-        ...
-
-    def stop(self) -> None:
-        """Ask it to save its state and end."""
-        ...
-
-    def end(self, seconds: float) -> None:
-        """Wait until it has ended; after so many seconds make it."""
-        ...
-
-
-class Engine(Protocol):
-    """Starts workers somewhere."""
-
-    def start(self, job: Path, log: Path, hear: Hear) -> Task:
-        """A worker on a job file (see `worker.main`), its errors appended to a log."""
-        ...
+MEMORY_SHARE = 0.8
+"""Part of the memory that workers may plan with; the rest is for everything else."""
+START_SECONDS = 1.5
+"""Of a worker, nearly all of it for importing torch: 1.3 s alone on a core, 1.6 s for two side by side on two."""
 
 
 class LocalEngine:
     """Processes of this machine, one thread each; on GPUs, a GPU each."""
 
-    def __init__(self, ranks: int = 1, gpus: int = 0):
-        self.ranks, self.gpus = ranks, range(gpus)
-        self.tasks: list[_LocalTask] = []
+    def __init__(self) -> None:
+        self.workers: list[_LocalWorker] = []
 
-    def start(self, job: Path, log: Path, hear: Hear) -> Task:
-        """A process in a session of its own: Ctrl-C reaches the launcher alone, which then asks the workers to stop."""
-        gpus = self._least_busy()
-        only = {"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))} if gpus else {}
-        with log.open("a") as errors:
-            process = subprocess.Popen(
-                [sys.executable, *self._ranks(), "-m", "scaling.train.worker", str(job)],
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} | only,
-                start_new_session=True,
-            )
-        self.tasks.append(_LocalTask(process, hear, gpus))
-        return self.tasks[-1]
+    def capacity(self, asked: Asked) -> Capacity:
+        """A worker for each core that this process may use, or for each GPU, or for each `ranks` of them."""
+        gpu = machine.gpu_for(asked.device)
+        places = gpu.count if gpu else machine.cores()
+        workers = asked.workers or max(1, places // asked.ranks)
+        processes = workers * asked.ranks
+        each = gpu.memory / -(-processes // gpu.count) if gpu else machine.total_memory() / processes
+        return Capacity(
+            workers=workers,
+            device="cuda" if gpu else "cpu",
+            device_name=machine.device_name(gpu.name if gpu else None),
+            memory=MEMORY_SHARE * each,
+            ceiling=None if gpu else machine.product_ceiling(),
+            start_seconds=START_SECONDS,
+        )
 
-    def _ranks(self) -> list[str]:
-        """Through torchrun, where a stack has several processes."""
-        if self.ranks == 1:
-            return []
-        return ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={self.ranks}"]
+    def start(self, asked: Asked, log: Path, hear: Hear) -> Worker:
+        """Processes in sessions of their own: Ctrl-C reaches the launcher alone, which then asks workers to stop."""
+        gpus = self._least_busy(asked)
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        if gpus:
+            environment |= {"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))}
+        self.workers.append(_LocalWorker(_start_ranks(asked.ranks, log, environment), hear, gpus))
+        return self.workers[-1]
 
-    def _least_busy(self) -> list[int]:
+    def _least_busy(self, asked: Asked) -> list[int]:
         """A GPU for each rank; with more workers than GPUs some are shared."""
-        busy = Counter(gpu for task in self.tasks if task.process.poll() is None for gpu in task.gpus)
-        return sorted(self.gpus, key=lambda gpu: busy[gpu])[: self.ranks]
+        gpu = machine.gpu_for(asked.device)
+        busy = Counter(gpu for worker in self.workers if worker.poll() is None for gpu in worker.gpus)
+        return sorted(range(gpu.count if gpu else 0), key=lambda gpu: busy[gpu])[: asked.ranks]
 
 
-class _LocalTask:
-    """A process, and the thread that reads what it says."""
+def _start_ranks(ranks: int, log: Path, environment: dict[str, str]) -> list[subprocess.Popen[str]]:
+    """The processes of one worker, which find each other as those of torchrun do; the first one speaks."""
+    meeting = {}
+    if ranks > 1:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(ranks)}
+    processes = []
+    with log.open("a") as errors:
+        for rank in range(ranks):
+            own = {"RANK": str(rank), "LOCAL_RANK": str(rank)} if ranks > 1 else {}
+            processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "scaling.train.worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE if rank == 0 else subprocess.DEVNULL,
+                    stderr=errors,
+                    text=True,
+                    env=environment | meeting | own,
+                    start_new_session=True,
+                )
+            )
+    return processes
 
-    def __init__(self, process: subprocess.Popen[str], hear: Hear, gpus: list[int]):
-        self.process, self.hear, self.gpus = process, hear, gpus
-        self.reader = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)
+
+class _LocalWorker:
+    """Its processes, and the thread that reads what the first of them says.
+
+    Each reads jobs from a pipe of its own. The system closes the pipes when this process dies, however it dies, and
+    their end tells the worker that its launcher is gone.
+    """
+
+    def __init__(self, processes: list[subprocess.Popen[str]], hear: Hear, gpus: list[int]):
+        self.processes, self.hear, self.gpus = processes, hear, gpus
+        self.reader = threading.Thread(target=self._read, args=(processes[0].stdout,), daemon=True)
         self.reader.start()
 
+    def take(self, job: Path) -> None:
+        for process in self.processes:
+            with contextlib.suppress(BrokenPipeError):  # it has died, as `poll` will say
+                assert process.stdin is not None
+                process.stdin.write(f"{job}\n")
+                process.stdin.flush()
+
     def poll(self) -> int | None:
-        status = self.process.poll()
-        if status is not None:
-            self.reader.join()
-        return status
+        """That of the first process; the others cannot go on where one has ended."""
+        statuses = [process.poll() for process in self.processes]
+        if all(status is None for status in statuses):
+            return None
+        self.end(0.0 if len(statuses) > 1 else None)
+        return statuses[0] if statuses[0] is not None else next(s for s in statuses if s is not None)
 
     def stop(self) -> None:
-        self.process.terminate()
+        for process in self.processes:
+            with contextlib.suppress(BrokenPipeError):
+                assert process.stdin is not None
+                process.stdin.close()
 
-    def end(self, seconds: float) -> None:
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+    def end(self, seconds: float | None) -> None:
+        deadline = None if seconds is None else time.monotonic() + seconds
+        for process in self.processes:
+            try:
+                process.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.stop()
         self.reader.join()
 
     def _read(self, lines: IO[str]) -> None:
         with lines:
             for line in lines:
-                try:
-                    self.hear(json.loads(line))
-                except json.JSONDecodeError:
-                    continue  # a line cut short by a kill
+                if message := Message.read(line):
+                    self.hear(message)

@@ -1,15 +1,17 @@
-"""Whether the runs can tell a law's parameters apart, and what they leave to be taken on trust."""
+"""What the runs can tell apart: asked of the design before a fit, and of its solution and draws after it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scaling.errors import FitError
 from scaling.fitting.data import Array, Data, TooFewScales, numbers_of, scales
+from scaling.fitting.options import Options
+from scaling.fitting.problem import Problem
 from scaling.laws.base import Argument, Law
 
 
@@ -39,12 +41,15 @@ class CollinearPredictors(FitError):
         names = " and ".join(self.columns)
         return (
             f"{self.law} tells {names} apart, but in these runs one follows from the other to within {self.spread:.2g} "
-            "% (a power law between them). Add runs off that line, or hold a parameter still, e.g. fit(..., "
-            "fixed={...})."
+            f"% (a power law between them). Add runs off that line, or {_HOLD}."
         )
 
 
+_HOLD = "hold a parameter still, e.g. fit(..., fixed={...})"
 _COLLINEAR = 1.0  # percent that one predictor must stray from a power of the others
+_FLAT = 1e10  # condition number beyond which some direction is not determined
+_WIDE = 100.0  # ratio of the ends of a 95 % interval beyond which a positive parameter is not determined
+_AT_BOUND = 0.1  # share of draws at a bound beyond which a parameter is not determined
 
 
 def spare_runs(data: Data, free: int) -> int:
@@ -53,25 +58,20 @@ def spare_runs(data: Data, free: int) -> int:
     return len(np.unique(read[data.weights > 0], axis=0)) - free
 
 
-def require_enough(
-    law: Law, data: Data, free: tuple[str, ...], *, fixed: Mapping[str, float], priors: Mapping[str, Any]
-) -> None:
-    """Refuse runs that cannot tell the law's parameters apart.
+def require_enough(law: Law, data: Data, options: Options) -> None:
+    """Refuse runs that cannot tell the free parameters of a law apart.
 
-    Args:
-        law: to be fitted.
-        data: what it reads.
-        free: parameters that are fitted.
-        fixed: parameters held still; each makes up for one scale of the columns that it goes with.
-        priors: of free parameters; each counts as a run, and otherwise as if it held its parameter still.
+    A parameter that is held still makes up for one scale of the columns that it goes with; a prior counts as a run, and
+    otherwise as if it held its parameter still.
 
     Raises:
         TooFewRuns, TooFewScales, CollinearPredictors.
     """
+    free = options.free(law)
     spare = spare_runs(data, len(free))
-    if spare + len(priors) <= 0:
+    if spare + len(options.priors) <= 0:
         raise TooFewRuns(law.name, free, spare + len(free))
-    for gap in _gaps(law, data, fixed, priors):
+    for gap in _gaps(law, data, options):
         if gap.error:
             raise gap.error
 
@@ -85,20 +85,23 @@ class _Gap:
     """None where parameters that are held still make up for it."""
 
 
-def _gaps(law: Law, data: Data, fixed: Mapping[str, float], priors: Mapping[str, Any]) -> Iterator[_Gap]:
-    held = law.held | dict(fixed) | {name: mean for name, (mean, _) in priors.items()}
+def _gaps(law: Law, data: Data, options: Options) -> Iterator[_Gap]:
+    held = law.held | dict(options.fixed) | {name: mean for name, (mean, _) in options.priors.items()}
     extent = {name: data.columns[name] for name in scales(law, data)}
     goes_with = _goes_with(law, data, held, tuple(extent))
     every = len({*law.parameter_names, *held})
     needed = min(3, every)
     for name, values in extent.items():
-        found = tuple(np.unique(values).tolist())
+        distinct = tuple(np.unique(values).tolist())
         helping = [p for p, columns in goes_with.items() if name in columns or not columns]
         least = max(1, needed - len(helping))
-        if len(found) < needed:
-            words = f"{law.name} needs {needed} scales of {name}, and the runs have {len(found)}: the rest of what it "
-            words += f"says along {name} is held ({', '.join(helping)})"
-            yield _Gap(words, TooFewScales(law.name, name, found, least) if len(found) < least else None)
+        if len(distinct) < needed:
+            words = (
+                f"{law.name} needs {needed} scales of {name}, and the runs have {len(distinct)}: the rest of what it "
+                f"says along {name} is held ({', '.join(helping)})"
+            )
+            error = TooFewScales(law.name, name, distinct, least, f", or {_HOLD}")
+            yield _Gap(words, error if len(distinct) < least else None)
     logs = {name: np.log(values) for name, values in extent.items()}
     for name, values in logs.items() if 2 <= len(extent) < every else ():
         others = [np.ones_like(values)] + [v for other, v in logs.items() if other != name]
@@ -109,9 +112,9 @@ def _gaps(law: Law, data: Data, fixed: Mapping[str, float], priors: Mapping[str,
             helping = [p for p, columns in goes_with.items() if columns]
             together = (name, *(other for other in logs if other != name))
             words = (
-                f"{' and '.join(together)} follow from each other in these runs to within {strays:.2g} %: "
+                f"{' and '.join(together)} follow from each other in these runs to within {strays:.2g} %: {law.name} "
+                f"tells them apart only by what is held ({', '.join(helping)})"
             )
-            words += f"{law.name} tells them apart only by what is held ({', '.join(helping)})"
             yield _Gap(words, None if helping else CollinearPredictors(law.name, together, strays))
             return
 
@@ -121,7 +124,7 @@ def _goes_with(
 ) -> dict[str, tuple[str, ...]]:
     """The scales that each held parameter's effect depends on: N for A and alpha of A/N^alpha, none for a floor."""
     point = {p.name: _typical(p) for p in law.parameters} | dict(held)
-    found = {}
+    goes_with = {}
     for parameter, value in held.items():
         moved = point | {parameter: value + 0.01 * max(abs(value), 0.1)}
 
@@ -135,14 +138,14 @@ def _goes_with(
                 c: effect(data.columns | {c: np.full(data.rows, np.median(data.columns[c]))}) for c in names
             }
         except (TypeError, ValueError, IndexError, AttributeError, ArithmeticError):
-            found[parameter] = names  # the law itself is at fault, and the fit will say so
+            goes_with[parameter] = names  # the law itself is at fault, and the fit will say so
             continue
         if not np.isfinite(here).all():
-            found[parameter] = names
+            goes_with[parameter] = names
             continue
         size = 1e-6 * float(np.max(np.abs(here)))
-        found[parameter] = tuple(c for c in names if np.any(np.abs(apart[c] - here) > size))
-    return found
+        goes_with[parameter] = tuple(c for c in names if np.any(np.abs(apart[c] - here) > size))
+    return goes_with
 
 
 def _typical(parameter: Argument) -> float:
@@ -153,16 +156,67 @@ def _typical(parameter: Argument) -> float:
     return float(np.sqrt(low * high)) if low > 0 else 0.25 * low + 0.75 * high
 
 
-def caveats(law: Law, data: Data, fixed: Mapping[str, float], priors: Mapping[str, Any]) -> tuple[str, ...]:
+def caveats(law: Law, data: Data, options: Options) -> tuple[str, ...]:
     """What is known of the runs and the law does not see, and what they alone do not tell; printed with the fit."""
-    found = [gap.words for gap in _gaps(law, data, fixed, priors)]
+    words = [gap.words for gap in _gaps(law, data, options)]
     if "D" in data.columns and "unique_tokens" in data.frame.columns and "unique_tokens" not in data.columns:
         repeated = int((data.columns["D"] > 1.01 * numbers_of(data.frame, "unique_tokens")).sum())
         if repeated:
-            found.append(
+            words.append(
                 f"{repeated} of the runs repeat data, which {law.name} takes for new: "
                 f'keep "epochs = 1", or fit with_repeats({law.name})'
             )
     if "corpus_hash" in data.frame.columns and (corpora := data.frame["corpus_hash"].n_unique()) > 1:
-        found.append(f"the runs come from {corpora} corpora, whose losses differ: keep one corpus_hash")
-    return tuple(found)
+        words.append(f"the runs come from {corpora} corpora, whose losses differ: keep one corpus_hash")
+    return tuple(words)
+
+
+@np.errstate(all="ignore")
+def condition(problem: Problem, best: Array) -> tuple[float, NDArray[np.bool_]]:
+    """Condition number of the Gauss-Newton matrix with unit diagonal, and what its flattest direction moves.
+
+    All rows count here, not only the active ones: the question is what the design determines.
+    """
+    _, parts = problem.derivatives(best[None])
+    value = problem.call(best[None])[0]
+    J = np.stack([np.broadcast_to(parts.get(j, 0.0), (1, problem.rows))[0] for j in range(len(best))], axis=1)
+    J = J / value[:, None] if problem.objective.log else J
+    J = J * np.sqrt(problem.weights)[:, None]
+    J = J[np.isfinite(J).all(1)]
+    size = np.sqrt((J**2).sum(0))
+    dead = size == 0
+    J = J[:, ~dead] / size[~dead]
+    if not J.size:
+        return np.inf, np.ones(len(best), bool)
+    _, singular, directions = np.linalg.svd(J, full_matrices=False)
+    if dead.any():  # some parameter moves nothing at all; the others are another question
+        return np.inf, dead
+    loose = dead.copy()
+    loose[~dead] = np.abs(directions[-1]) > 0.3
+    return float((singular[0] / max(singular[-1], 1e-300)) ** 2), loose
+
+
+def undetermined(
+    problem: Problem, best: Array, draws: Array, condition_number: float, loose: NDArray[np.bool_]
+) -> dict[str, str]:
+    """Parameters that the runs do not determine, and how that shows."""
+    how: dict[str, str] = {}
+    for j, argument in enumerate(problem.free):
+        name, low, high = argument.name, problem.low[j], problem.high[j]
+        for end, bound in (("lower", low), ("upper", high)):
+            if np.isfinite(bound) and np.isclose(best[j], bound, rtol=1e-9, atol=1e-12):
+                how[name] = f"at its {end} bound {bound:g}"
+        if name in how:
+            continue
+        if condition_number > _FLAT and loose[j]:
+            how[name] = f"the objective is flat along it, condition number {condition_number:.1e}"
+        elif len(draws):
+            ends = np.quantile(draws[:, j], [0.025, 0.975])
+            at_bound = np.mean(
+                np.isclose(draws[:, j], low, rtol=1e-9, atol=1e-12) | np.isclose(draws[:, j], high, rtol=1e-9)
+            )
+            if at_bound > _AT_BOUND:
+                how[name] = f"{100 * at_bound:.0f} % of the draws end at a bound"
+            elif argument.quantity.log and ends[0] > 0 and ends[1] / ends[0] > _WIDE:
+                how[name] = f"95 % of the draws span a factor of {ends[1] / ends[0]:.1e}"
+    return how

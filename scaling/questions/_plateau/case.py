@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from scaling.fitting.crossval import stacking_weights
 from scaling.fitting.data import Array
 from scaling.questions._plateau.frontier import Frontier
-from scaling.questions._plateau.rivals import CONTINUES, FLAT, SLOWS, Jury, rivals, stacked
+from scaling.questions._plateau.rivals import Jury, rivals
+from scaling.questions._plateau.words import CONTINUES, FLAT, SLOWS, UNDECIDED
 from scaling.questions._plateau.worlds import (
     PLATEAUS,
-    UNDECIDED,
     Simulator,
     Thresholds,
     first_window,
@@ -124,7 +125,6 @@ def further(
         ]
         rows.append(
             {
-                "part": "next run",
                 "name": f"{factor:g} times the largest compute",
                 "factor": factor,
                 "C": factor * float(curve.C[-1]),
@@ -135,10 +135,20 @@ def further(
     return pl.DataFrame(rows)
 
 
+def rival_curves(case: Case) -> pl.DataFrame:
+    """The loss at every point that each rival expects, given all of them: name, C, loss."""
+    curve, design = case.curve, case.jury.design
+    judges = case.jury.scored(len(curve.loss))
+    expected = {one.rival.name: one.predict(curve.loss[None], design)[0] for one in judges}
+    return pl.DataFrame({"C": curve.C, **expected}).unpivot(
+        index="C", variable_name="name", value_name="loss"
+    )
+
+
 def rival_table(case: Case) -> pl.DataFrame:
     """Each rival's scores: predicting the next point, predicting the later half, and fitting all."""
     n, loss, half = len(case.curve.loss), case.curve.loss, max(3, len(case.curve.loss) // 2)
-    weights = stacked(np.diff(case.logs, axis=0))
+    weights = stacking_weights(np.diff(case.logs, axis=0).T)
     rows = []
     for k, form in enumerate(case.jury.forms):
         judge = case.jury.scored(n)[k]
@@ -146,7 +156,6 @@ def rival_table(case: Case) -> pl.DataFrame:
         ahead = case.jury.scored(half)[k].predict(loss[None], case.jury.design)[0]
         rows.append(
             {
-                "part": "rival",
                 "name": form.name,
                 "says": form.says,
                 "score": float(case.logs[-1, k] - case.logs[0, k] - (case.logs[-1] - case.logs[0]).max()),

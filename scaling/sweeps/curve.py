@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from scaling.study import Trunk
 
+FINAL_WINDOWS = 256
+"""Held-out windows of each domain that a run's loss is the mean of."""
 CURVE_WINDOWS = 16
 """The same for a point of a learning curve, in trunk or cooldown; with 32, evaluations took up to 5.5 % of the time."""
 CURVE_POINTS_PER_OCTAVE = 2

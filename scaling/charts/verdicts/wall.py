@@ -1,4 +1,4 @@
-"""The data wall on one page: sliders for what could move it, the date's density and the loss it costs, redrawn at once.
+"""The data wall: sliders for what could move it, the date's density and the loss it costs, redrawn at once.
 
 The page carries draws of the forecast and the formulas that made it (`vega.trace`): a thousand draws meet their wall
 again whenever a slider moves, and the law finds the best model for each budget on the text that is then on offer.
@@ -15,14 +15,15 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scaling.charts import theme, words
-from scaling.charts.live import Chart
+from scaling.charts import theme
 from scaling.charts.optimum import optimum, quantiles
+from scaling.charts.parts import Chart, band, finish, intervals, log_x, of, readout, stacked
 from scaling.charts.vega import trace
 from scaling.laws.base import describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
 from scaling.laws.repetition import MUENNIGHOFF_2023, with_repeats
 from scaling.laws.wall import text_on_offer, wall_year, worth_of_repeats
+from scaling.verdict import Verdict
 
 __all__ = ["DRAWS", "data_wall"]
 
@@ -41,6 +42,15 @@ _SPREAD_OF_TEXT = {
 }
 
 
+def draw(verdict: Verdict) -> alt.VConcatChart:
+    """The page of sliders, above the months that each intervention buys: of a `Wall`."""
+    wall: Any = verdict  # a Wall, of a room that this one does not import
+    return data_wall(
+        wall.sample, wall.law, start=wall.inputs.start, by=wall.by, level=wall.level,
+        moved=wall.evidence["interventions"],
+    )  # fmt: skip
+
+
 def data_wall(
     draws: pl.DataFrame,
     law: Callable[..., Any],
@@ -48,16 +58,18 @@ def data_wall(
     start: float,
     by: float = 2030.0,
     level: float = 0.8,
+    moved: pl.DataFrame | None = None,
 ) -> alt.VConcatChart:
     """When the wall comes and what it costs, under eight sliders: the date's density above, loss against compute below.
 
     Args:
-        draws: of the forecast, columns text (distinct tokens at the start), text_growth, repeats (their worth over one
-            pass), demand (tokens at the start), demand_growth, compute (FLOPs at the start), compute_growth.
+        draws: of the forecast, columns text (distinct tokens at the start), text_growth, repeats (their worth over
+            one epoch), demand (tokens at the start), demand_growth, compute (FLOPs at the start), compute_growth.
         law: of N and D, or N, D and unique_tokens, with every parameter set; the slider of R_D starts at its own.
         start: year of the draws' levels.
         by: year that a probability is read out for.
         level: of the intervals.
+        moved: what each intervention buys, drawn below as `interventions` does.
 
     Raises:
         NotALaw: the law reads other columns.
@@ -69,10 +81,23 @@ def data_wall(
     rows = rows.with_columns(spread.alias("repeats"))
     data = alt.InlineData(values=[{k: float(f"{v:.6g}") for k, v in row.items()} for row in rows.to_dicts()])
     params = _sliders(draws, held["R_D"])
-    when = _density(data, start, by, level)
-    cost = _loss(data, law, held, level)
-    both = alt.vconcat(when, cost, spacing=28).add_params(*params).configure(**theme.live_config())
-    return both.resolve_scale(x="independent", y="independent")
+    when, cost = _density(data, start, by, level), _loss(data, law, held, level)
+    below = [interventions(moved)] if moved is not None and len(moved) else []
+    return stacked(when, cost, *below).add_params(*params)
+
+
+def interventions(table: pl.DataFrame) -> alt.LayerChart:
+    """By how many months each intervention delays the wall, in the same draw.
+
+    Args:
+        table: intervention, months, low and high.
+    """
+    rows = table.select("intervention", "low", "high", mid="months").sort("mid", descending=True)
+    x = alt.X("mid:Q", title="delay of the wall, months").axis(tickCount=8)
+    told = ["intervention:N", alt.Tooltip("mid:Q", title="months", format=".0f")]
+    marks = intervals(rows.to_dicts(), x, "intervention", tooltip=told)
+    none = of([{"mid": 0}]).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x=x)
+    return finish(alt.layer(none, *marks), 40 + 40 * len(rows))
 
 
 def _with_efold(law: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, float]]:
@@ -85,10 +110,10 @@ def _with_efold(law: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, 
 
 
 def _sliders(draws: pl.DataFrame, R_D: float) -> list[alt.Parameter]:
-    """They start where the forecast does: the passes at those that are worth its median repeats."""
-    median = {name: float(np.median(draws[name].to_numpy())) for name in ("repeats", "demand_growth")}
-    grid = np.geomspace(1.0, 1e4, 100_001)
-    epochs = round(float(np.interp(median["repeats"], worth_of_repeats(grid, R_D), grid)), 2)
+    """They start where the forecast does: the epochs at those that are worth its median repeats."""
+    repeats, growth = (float(np.median(draws[name].to_numpy())) for name in ("repeats", "demand_growth"))
+    grid, growth = np.geomspace(1.0, 1e4, 100_001), round(growth, 2)
+    epochs = round(float(np.interp(repeats, worth_of_repeats(grid, R_D), grid)), 2)
     most = max(40.0, math.ceil(epochs))
 
     def slider(name: str, what: str, value: float, low: float, high: float, step: float) -> alt.Parameter:
@@ -97,16 +122,14 @@ def _sliders(draws: pl.DataFrame, R_D: float) -> list[alt.Parameter]:
 
     return [
         slider("log2_stock", "text on offer, doublings of today's estimate", 0, -3, 5, 0.05),
-        slider(
-            "growth", "training sets grow, times a year", round(median["demand_growth"], 2), 1.05, 6, 0.01
-        ),
-        slider("epochs", "passes allowed", epochs, 1, most, 0.01),
+        slider("growth", "training sets grow, times a year", growth, 1.05, 6, 0.01),
+        slider("epochs", "epochs allowed", epochs, 1, most, 0.01),
         slider("r_star", "repeats until a token is worth 1/e", round(R_D, 2), 1, 60, 0.01),
         slider("log2_over", "over-training, doublings of tokens per parameter", 0, -3, 7, 0.05),
         slider("log2_efficiency", "what a token is worth, doublings", 0, 0, 5, 0.05),
         slider("synthetic", "synthetic tokens for each human one", 0, 0, 5, 0.05),
         slider("multimodal", "tokens of images, sound and video, trillions", 0, 0, 1000, 5),
-        alt.param(name="usual_growth", value=round(median["demand_growth"], 2)),
+        alt.param(name="usual_growth", value=growth),
     ]
 
 
@@ -119,8 +142,8 @@ def dates(start: float) -> list[dict[str, str]]:
     """Vega-Lite transforms that add the year of the wall to draws, as the sliders stand."""
     return [
         *_text("distinct"),
-        *trace(worth_of_repeats, "passes", epochs="epochs", R_D="r_star"),
-        {"calculate": "datum.distinct*max(1,datum.passes*datum.repeats)", "as": "stock"},
+        *trace(worth_of_repeats, "worth", epochs="epochs", R_D="r_star"),
+        {"calculate": "datum.distinct*max(1,datum.worth*datum.repeats)", "as": "stock"},
         {"calculate": "datum.demand*pow(2,log2_over/2)", "as": "asked"},
         *trace(
             wall_year, "year", stock="datum.stock", demand="datum.asked", start=start,
@@ -131,31 +154,18 @@ def dates(start: float) -> list[dict[str, str]]:
 
 def _density(data: alt.InlineData, start: float, by: float, level: float) -> Chart:
     end = start + _YEARS_SHOWN
-    x = (
-        alt.X("value:Q", title="year of the wall")
-        .scale(domain=[start, end], nice=False)
-        .axis(format="d", tickCount=8)
-    )
+    x = alt.X("value:Q", title="year of the wall").scale(domain=[start, end], nice=False)
+    x = x.axis(format="d", tickCount=8)
     y = alt.Y("density:Q", title="probability per year").scale(domainMin=0).axis(tickCount=4)
     area = alt.Chart().mark_area(
         fill=theme.COLOURS[0], fillOpacity=0.2, line={"color": theme.COLOURS[0]}, clip=True
     )
-    found = area.encode(x=x, y=y)
-    found.transform = [
-        {
-            "density": "year",
-            "extent": [start, end],
-            "steps": 120,
-            "bandwidth": 0.35,
-            "as": ["value", "density"],
-        }
-    ]  # type: ignore[assignment]
-    corner = {"x": alt.value("width"), "y": alt.value(4)}
-    head = alt.Chart().mark_text(align="right", baseline="top", fontSize=15, fontWeight=600)
-    said = alt.Chart().mark_text(align="right", baseline="top", dy=22, opacity=0.85)
-    readout = alt.layer(head.encode(**corner, text="headline:N"), said.encode(**corner, text="readout:N"))
+    density = area.encode(x=x, y=y)
+    shown = {"density": "year", "extent": [start, end], "steps": 120, "bandwidth": 0.35}
+    density.transform = [{**shown, "as": ["value", "density"]}]  # type: ignore[assignment]
+    said = alt.layer(*readout())
     far = f"datum.year_{{0}}>{end + 84}?'later':format(datum.year_{{0}},'.1f')"
-    readout.transform = [
+    said.transform = [
         {"calculate": f"datum.year<{by}?1:0", "as": "sooner"},
         {"joinaggregate": [{"op": "mean", "field": "sooner", "as": "chance"}]},
         *quantiles(["year"], level, ["chance"]),
@@ -166,9 +176,9 @@ def _density(data: alt.InlineData, start: float, by: float, level: float) -> Cha
             "as": "readout",
         },
     ]
-    both = alt.layer(found, readout, data=data)
+    both = alt.layer(density, said, data=data)
     both.transform = dates(start)  # type: ignore[assignment]
-    return both.properties(width="container", height=HEIGHT)
+    return finish(both, HEIGHT)
 
 
 def _loss(
@@ -176,18 +186,18 @@ def _loss(
 ) -> Chart:
     held = {name: value for name, value in parameters.items() if name != "R_D"}
 
-    def of(N: Any, D: Any, unique_tokens: Any, R_D: Any) -> Any:
+    def loss_of(N: Any, D: Any, unique_tokens: Any, R_D: Any) -> Any:
         return law(N, D, unique_tokens, R_D=R_D, **held)
 
     def within(N: Any, D: Any, unique_tokens: Any, R_D: Any, over: Any, most: Any) -> Any:
         """The loss of the optimum's budget spent on so many times the tokens, no text seen more often than allowed."""
         tokens = np.minimum(D * np.sqrt(over), most * unique_tokens)
-        return of(N * D / tokens, tokens, unique_tokens, R_D)
+        return loss_of(N * D / tokens, tokens, unique_tokens, R_D)
 
     def best(unique: str, field: str) -> list[dict[str, Any]]:
         return [
             *optimum(
-                of, ["R_D"], flops_per_token=lambda N: FLOPS_PER_PARAMETER_TOKEN * N, compute="datum.C",
+                loss_of, ["R_D"], flops_per_token=lambda N: FLOPS_PER_PARAMETER_TOKEN * N, compute="datum.C",
                 unique_tokens=unique,
             ),
             *trace(
@@ -198,10 +208,7 @@ def _loss(
 
     low, high = 24, 30
     step = (high - low) / (BUDGETS - 1)
-    ticks = [10.0**p for p in range(low, high + 1)]
-    x = alt.X("C:Q", title="training compute of the largest run, FLOPs").scale(
-        type="log", domain=[10.0**low, 10.0**high], nice=False
-    ).axis(values=ticks, labelExpr=words.vega_exponent("round(log(datum.value)*LOG10E)"))  # fmt: skip
+    x = log_x("C", "training compute of the largest run, FLOPs", 10.0**low, 10.0**high, labels="powers")
 
     def y(field: str) -> alt.Y:
         return alt.Y(field, type="quantitative", title="loss, nats/token").scale(zero=False).axis(tickCount=5)
@@ -212,11 +219,7 @@ def _loss(
         {"calculate": "pow(10,datum.log_C)", "as": "C"},
         {"calculate": "r_star", "as": "R_D"},
     ]
-    band = alt.Chart().mark_area(fill=theme.COLOURS[0], fillOpacity=0.2, clip=True)
-    line = alt.Chart().mark_line(color=theme.COLOURS[0], strokeWidth=2, clip=True)
-    limited = alt.layer(
-        band.encode(x=x, y=y("loss_low"), y2="loss_high:Q"), line.encode(x=x, y=y("loss_mid")), data=data
-    )
+    limited = alt.layer(*band(alt.Chart(), x, y, "loss", alt.value(theme.COLOURS[0])), data=data)
     years = "log(datum.C/datum.compute)/log(datum.compute_growth)"
     limited.transform = [
         {"window": [{"op": "row_number", "as": "draw"}]},
@@ -226,21 +229,18 @@ def _loss(
         *best("datum.unique", "loss"),
         *quantiles(["loss"], level, ["C"]),
     ]  # type: ignore[assignment]
-    endless = alt.Chart(alt.InlineData(values=[{"one": 1}])).mark_line(
-        color=theme.INK, strokeWidth=1.5, strokeDash=[4, 3], clip=True
-    )
+    one = of([{"one": 1}])
+    endless = one.mark_line(color=theme.INK, strokeWidth=1.5, strokeDash=[4, 3], clip=True)
     ideal = endless.encode(x=x, y=y("loss"))
     ideal.transform = [*budgets, *best(_ENDLESS, "loss")]  # type: ignore[assignment]
-    one = alt.Chart(alt.InlineData(values=[{"one": 1}]))
+    legend = (
+        (f"with the text there is, {100 * level:.3g} %", theme.COLOURS[0]),
+        ("with endless text", theme.INK),
+    )
     named = [
         one.mark_text(align="right", baseline="top", fontWeight=500, color=colour).encode(
             x=alt.value("width"), y=alt.value(4 + 20 * i), text=alt.value(said)
         )
-        for i, (said, colour) in enumerate(
-            (
-                (f"with the text there is, {100 * level:.3g} %", theme.COLOURS[0]),
-                ("with endless text", theme.INK),
-            )
-        )
+        for i, (said, colour) in enumerate(legend)
     ]
-    return alt.layer(limited, ideal, *named).properties(width="container", height=HEIGHT)
+    return finish(alt.layer(limited, ideal, *named), HEIGHT)

@@ -1,4 +1,4 @@
-"""A specification curve: an outcome of every way to fit the same runs, sorted, above the choices that made it."""
+"""The audit: an outcome of every way to fit the same runs, sorted, above the choices that made it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scaling.charts import offline, theme
+from scaling.charts import theme
+from scaling.charts.parts import of, series, styled
 from scaling.errors import MissingColumns, PlotError
+from scaling.verdict import Verdict
 
 
 class NothingToDraw(PlotError):
     """A figure without a single mark."""
 
     figure: str
-    found: str
+    rows: str
 
     def __str__(self) -> str:
         return (
-            f"asked to draw {self.figure}, but there are {self.found}. Look at the table itself, or add runs until "
+            f"asked to draw {self.figure}, but there are {self.rows}. Look at the table itself, or add runs until "
             "some do."
         )
 
@@ -33,6 +35,11 @@ TITLES = {
     "loss_100x": "loss at 100 times the compute, nats/token",
 }
 """Outcomes in the words of an axis; others go by their column."""
+
+
+def draw(verdict: Verdict) -> alt.VConcatChart:
+    """The exponent of the best N in compute under every specification."""
+    return specification_curve(verdict.evidence["specifications"])
 
 
 def specification_curve(table: pl.DataFrame, outcome: str = "a") -> alt.VConcatChart:
@@ -61,32 +68,19 @@ def specification_curve(table: pl.DataFrame, outcome: str = "a") -> alt.VConcatC
     kept = kept.sort(outcome)
     shown = kept[np.unique(np.linspace(0, len(kept) - 1, _MOST).round().astype(int))].with_row_index("rank")
     choices = [name for name, kind in kept.schema.items() if kind == pl.String and kept[name].n_unique() > 1]
-    offline.enable_alone()
     x = alt.X("rank:Q", title=None, scale=alt.Scale(domain=[-1, len(shown)], nice=False))
     x = x.axis(labels=False, grid=False)
     y = alt.Y(f"{outcome}:Q", title=TITLES.get(outcome, outcome)).scale(zero=False)
-    points = (
-        alt.Chart(alt.InlineData(values=shown.select("rank", outcome, *choices).to_dicts()))
-        .mark_point(filled=True, size=14, color=theme.INK, opacity=0.9)
-        .encode(x=x, y=y, tooltip=[f"{outcome}:Q", *(f"{name}:N" for name in choices)])
+    points = of(shown.select("rank", outcome, *choices)).mark_point(
+        filled=True, size=14, color=theme.INK, opacity=0.9
     )
+    points = points.encode(x=x, y=y, tooltip=[f"{outcome}:Q", *(f"{name}:N" for name in choices)])
     long = shown.select("rank", *choices).unpivot(index="rank", variable_name="choice", value_name="level")
-    order = [
-        f"{name.replace('_', ' ')}: {level}"
-        for name in choices
-        for level in kept[name].unique(maintain_order=True).sort()
-    ]
-    ticks = long.select("rank", "choice", row=pl.col("choice").str.replace("_", " ") + ": " + pl.col("level"))
-    colour = alt.Color("choice:N", legend=None)
-    colour = colour.scale(domain=choices, range=[theme.colour(i) for i in range(len(choices))])
-    rows = (
-        alt.Chart(alt.InlineData(values=ticks.to_dicts()))
-        .mark_tick(thickness=1.5, size=9, opacity=0.9)
-        .encode(x=x, color=colour)
-        .encode(
-            y=alt.Y("row:N", title=None, sort=order).axis(labelLimit=320, labelFontSize=11, labelOpacity=1)
-        )
-    )
+    order = [f"{name.replace('_', ' ')}: {level}" for name in choices for level in kept[name].unique().sort()]
+    row = pl.col("choice").str.replace("_", " ") + ": " + pl.col("level")
+    ticks = of(long.select("rank", "choice", row=row)).mark_tick(thickness=1.5, size=9, opacity=0.9)
+    names = alt.Y("row:N", title=None, sort=order).axis(labelLimit=320, labelFontSize=11, labelOpacity=1)
+    ticks = ticks.encode(x=x, y=names, color=series("choice", choices))
     upper = points.properties(width=_WIDTH, height=170)
-    lower = rows.properties(width=_WIDTH, height=alt.Step(13))
-    return alt.vconcat(upper, lower, spacing=6).configure(**theme.live_config())
+    lower = ticks.properties(width=_WIDTH, height=alt.Step(13))
+    return styled(alt.vconcat(upper, lower, spacing=6))

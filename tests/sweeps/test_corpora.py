@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 import scaling
+from scaling.corpora.corpus import UnknownDomain
 from scaling.corpora.languages import language
 from scaling.corpora.sampler import EmptyDomain, held_out_windows
-from scaling.corpora.text import UnknownDomain, build_corpus
+from scaling.corpora.text import build_corpus
 from scaling.store import Store
 from scaling.study import read_study
-from scaling.sweeps.launch import plan_sweep
+from scaling.sweeps.engines.base import Capacity
+from scaling.sweeps.plan import plan_sweep
 from scaling.units import bits_per_byte
 
 REST = """
@@ -106,8 +108,8 @@ def test_plan_names_an_unknown_domain_and_one_without_held_out_text_before_any_w
         tmp_path / "runs" / "wrong", LANGUAGE.replace("width = 16", "width = 16\nblend = { hop = 1.0 }")
     )
     with pytest.raises(UnknownDomain, match="'hop', but the corpus has 'brackets', 'hops'"):
-        plan_sweep(read_study(folder), progress=False)
+        plan_sweep(read_study(folder), Capacity(), progress=False)
     short = write_study(tmp_path / "runs" / "short", LANGUAGE.replace('"32Ki"', '"20"'))
     with pytest.raises(EmptyDomain, match="33 tokens of 'brackets' \\(heldout\\), but the corpus has 20"):
-        plan_sweep(read_study(short), progress=False)
+        plan_sweep(read_study(short), Capacity(), progress=False)
     assert not Store(read_study(folder)).local.exists()

@@ -1,0 +1,123 @@
+"""Repetition: the loss of models that see a text again, with the law's curves, and what interventions are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from scaling.charts import words
+from scaling.charts.parts import Runs, finish, intervals, log_x, log_y, of, stacked
+from scaling.charts.series import check_columns
+from scaling.fitting import Fit
+from scaling.laws.base import describe
+from scaling.units import print_count
+from scaling.verdict import Verdict
+
+_CURVE = 80
+
+
+def draw(verdict: Verdict) -> Any:
+    """Loss against epochs with the law that answers, above the worth of the interventions that were tried."""
+    tables = verdict.evidence
+    budget = _most_repeated(tables["points"])
+    points, curves = (tables[name].filter(unique_budget=budget) for name in ("points", "curves"))
+    charts = [_against_epochs(points, [curves], budget)]
+    if len(tables["interventions"]):
+        charts.append(interventions(tables["interventions"]))
+    return stacked(*charts)
+
+
+def repetitions(
+    runs: pl.DataFrame, fits: Sequence[Fit] = (), *, unique_budget: int | None = None
+) -> alt.LayerChart:
+    """Loss against the epochs over one unique-token budget, a line for each size, and what laws say of it.
+
+    Args:
+        runs: columns N, D, C, loss, epochs and unique_budget.
+        fits: laws of N, D and unique_tokens; drawn dashed, the first one darkest.
+        unique_budget: distinct tokens on offer; by default those that were repeated most.
+    """
+    check_columns(runs)
+    budget = _most_repeated(runs) if unique_budget is None else unique_budget
+    chosen = runs.filter(pl.col("epochs").max().over("unique_budget") > 1.5, unique_budget=budget)
+    return _against_epochs(chosen, [_curves(fitted, chosen, budget) for fitted in fits], budget)
+
+
+def _most_repeated(runs: pl.DataFrame) -> int:
+    return int(runs.sort("epochs")["unique_budget"][-1])
+
+
+def _curves(fitted: Fit, runs: pl.DataFrame, budget: int) -> pl.DataFrame:
+    """N, epochs and loss as a law has it, from one epoch to the most there were."""
+    epochs = np.geomspace(1.0, float(runs["epochs"].to_numpy().max()), _CURVE)
+    columns = {"D": epochs * budget, "unique_tokens": np.full(_CURVE, float(budget))}
+    names = describe(fitted.law).column_names
+    parts = []
+    for N in runs["N"].unique().sort():
+        read = {"N": np.full(_CURVE, float(N))} | columns
+        loss = fitted.law(*(read[name] for name in names), **fitted.params)
+        parts.append(pl.DataFrame({"N": [N] * _CURVE, "epochs": epochs, "loss": np.asarray(loss)}))
+    return pl.concat(parts)
+
+
+def _against_epochs(runs: pl.DataFrame, curves: Sequence[pl.DataFrame], budget: int) -> alt.LayerChart:
+    shown = Runs(runs.drop("epochs"), seen=list(runs["epochs"]))
+    most = float(runs["epochs"].to_numpy().max())
+    x = log_x("seen", f"epochs over {print_count(budget)} tokens", 0.93, most * 1.07)
+    x = x.axis(values=[2**k for k in range(12) if 2**k <= most], format="~g")
+    bottom, top = (float(end(runs["loss"].to_numpy())) for end in (np.min, np.max))
+    y = log_y(words.LOSS, bottom * 0.96, top * 1.04)
+    size = pl.col("N").replace_strict(shown.names, return_dtype=pl.String)
+    dashed = [
+        of(curve.select("loss", size.alias("size"), seen="epochs"))
+        .mark_line(strokeDash=[5, 3], strokeWidth=1.5, opacity=0.9 / (1 + i), clip=True)
+        .encode(x=x, y=y("loss"), color=shown.colour)
+        for i, curve in enumerate(curves)
+    ]
+    ends = runs.group_by("N").agg(pl.col("epochs").max(), pl.col("loss").sort_by("epochs").last())
+    labels = [
+        {"seen": epochs, "loss": loss, "size": shown.names[N], "label": f"N = {shown.names[N]}"}
+        for N, epochs, loss in ends.iter_rows()
+    ]
+    named = shown.named(labels, x, y("loss"), align="right", dy=-12, fontWeight=600)
+    measured = [] if curves else [shown.means("seen", "loss", x, y("mean"))]
+    return finish(alt.layer(*measured, *dashed, shown.points(x, y("loss")), named), 380)
+
+
+def interventions(table: pl.DataFrame) -> alt.LayerChart:
+    """How many times the data each intervention is worth, by size.
+
+    Args:
+        table: columns intervention, N, unique_budget, multiplier, low, high, at_least.
+    """
+    several = table["unique_budget"].n_unique() > 1
+    worth = pl.col("multiplier")
+    rows = table.sort("unique_budget", "intervention", "N").with_columns(
+        *(pl.when(pl.col(end).is_finite()).then(end).otherwise(worth).alias(end) for end in ("low", "high"))
+    )
+    drawn = [
+        {
+            "intervention": row["intervention"]
+            + (f", {print_count(row['unique_budget'])} tokens" if several else ""),
+            "size": f"{print_count(row['N'], 2)} parameters",
+            "mid": row["multiplier"],
+            "low": row["low"],
+            "high": row["high"],
+            "said": ("more than " if row["at_least"] else "") + f"{row['multiplier']:.2f} times the data",
+        }
+        for row in rows.iter_rows(named=True)
+    ]
+    sizes = [f"{print_count(N, 2)} parameters" for N in table["N"].unique().sort()]
+    x = alt.X("mid:Q", title="worth, times the data").scale(type="log", nice=True)
+    x = x.axis(format="~g", tickCount=6)
+    colour = alt.Color("size:N", sort=sizes, legend=alt.Legend(title=None, orient="top"))
+    told = ["intervention:N", "size:N", "said:N"]
+    marks = intervals(
+        drawn, x, "intervention", yOffset=alt.YOffset("size:N", sort=sizes), color=colour, tooltip=told
+    )
+    none = of([{"mid": 1}]).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x=x)
+    return finish(alt.layer(none, *marks), 60 + 50 * len({row["intervention"] for row in drawn}))

@@ -1,0 +1,1 @@
+"""Would a rule have called plateaus that were none?"""

@@ -1,0 +1,117 @@
+"""What an engine is: it says what it has, and starts workers there.
+
+Ray or Slurm can stand behind these interfaces in one file of their own: a job file names everything that a worker
+needs, and all that it does is in the store.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from scaling.errors import BadOption
+from scaling.sweeps.job import PRECISIONS, Message, Mode
+
+Hear = Callable[[Message], None]
+"""Takes what a worker says, a message at a time; called from any thread."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a user may say of how a sweep is computed; the rest follows from the engine and the model.
+
+    Raises:
+        BadOption: a precision that there is not, or no worker or rank.
+    """
+
+    workers: int | None = None
+    """Stacks at once; as many as the engine has room for by default."""
+    device: str = "auto"
+    """One of "auto", "cpu" and "cuda"."""
+    precision: str = "auto"
+    """The default, "auto", is bf16 on a GPU, fp32 elsewhere."""
+    graph: bool = True
+    """On a GPU, where a run is not spread over several."""
+    compile: bool = False
+    ranks: int = 1
+    """Processes, each with its core or GPU, that compute one stack's gradients together."""
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("auto", *PRECISIONS):
+            raise BadOption("precision", self.precision, " or ".join(map(repr, ("auto", *PRECISIONS))))
+        if self.ranks < 1:
+            raise BadOption("ranks", self.ranks, "at least 1")
+        if self.workers is not None and self.workers < 1:
+            raise BadOption("workers", self.workers, "at least 1")
+
+    def mode(self, passes: int, *, gpu: bool) -> Mode:
+        """For a stack that needs so many passes."""
+        automatic = "bf16" if gpu else "fp32"
+        return Mode(
+            precision=automatic if self.precision == "auto" else self.precision,
+            passes=passes,
+            graph=self.graph and gpu and self.ranks == 1,
+            compile=self.compile,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """What an engine has for what was asked."""
+
+    workers: int = 1
+    """Stacks that can train at once."""
+    device: str = "cpu"
+    """What a job is told: "cpu" or "cuda"."""
+    device_name: str = ""
+    """What rows will say in `Run.device`."""
+    memory: float = math.inf
+    """Bytes that one process may plan with."""
+    ceiling: float | None = None
+    """FLOP/s of a plain matrix product in one worker; None where that says little of a step, as on a GPU."""
+    start_seconds: float = 0.0
+    """From the start of a worker to its first job."""
+
+    @property
+    def gpu(self) -> bool:
+        """Whether workers train on a GPU."""
+        return self.device == "cuda"
+
+
+class Worker(Protocol):
+    """A worker that takes one job after another."""
+
+    def take(self, job: Path) -> None:
+        """Give it a job file; only after it has said that it is done with the one before."""
+        ...
+
+    def poll(self) -> int | None:
+        """Its exit status once it has ended and all that it said was heard; None before."""
+        ...
+
+    def stop(self) -> None:
+        """Ask it to save its state and end."""
+        ...
+
+    def end(self, seconds: float) -> None:
+        """Wait until it has ended; after so many seconds make it."""
+        ...
+
+
+class Engine(Protocol):
+    """A place where workers run. A worker ends by itself, its state saved, when its launcher is gone."""
+
+    def capacity(self, asked: Asked) -> Capacity:
+        """What there is for what is asked.
+
+        Raises:
+            DeviceNotFound: CUDA was asked for and is absent.
+        """
+        ...
+
+    def start(self, asked: Asked, log: Path, hear: Hear) -> Worker:
+        """A worker, its errors appended to a log (see `train.worker`)."""
+        ...

@@ -1,0 +1,109 @@
+"""A job carried out: models made, trained and measured, and an exit status for what ended it."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import sys
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+
+from scaling.corpora.corpus import Corpus
+from scaling.errors import ScalingError, TrainError
+from scaling.files import DiskFull
+from scaling.sweeps.job import EXIT_NO_ROOM, EXIT_STOPPED, Job, Message
+from scaling.train.loop import Stopped, Worker
+from scaling.train.stack import Stack
+
+
+class OutOfDeviceMemory(TrainError):
+    """A stack that was planned to fit into a GPU's memory, and did not."""
+
+    name: str
+    models: int
+    passes: int
+    said: str
+
+    def __str__(self) -> str:
+        first = self.said.partition("\n")[0]
+        return (
+            f"asked to train {self.models} models ({self.name} and its like) in {self.passes} passes a step, but the "
+            f"GPU has no room for them: {first} Lower tokens_per_step, or let what else is on it end; finished rows "
+            "are kept."
+        )
+
+
+def keep_pages() -> None:
+    """Tell the allocator to keep freed memory: a step frees and asks for the same pages again and again."""
+    trim_threshold, mmap_max = -1, -4  # as glibc numbers them; other C libraries have no mallopt
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 1 << 30)
+
+
+def carry_out(job: Job, stopping: Callable[[], bool], say: Callable[[Message], None]) -> int:
+    """Train a job's stack to its last row.
+
+    Args:
+        job: what is to be trained.
+        stopping: asked after every step whether to save the state and end.
+        say: takes messages for the launcher.
+
+    Returns:
+        0 when every row is written, `EXIT_STOPPED`, `EXIT_NO_ROOM`, 1 on an error with words of its own.
+    """
+    _make_ready(job)
+    try:
+        worker = Worker(job, Corpus.load(job.corpus), stopping=stopping, say=say)
+        try:
+            worker.train()
+        finally:
+            worker.stack.gradient.end()
+    except Stopped:
+        return EXIT_STOPPED
+    except DiskFull as problem:
+        say(Message(problem=str(problem)))  # not into the log: there may be no room for that either
+        return EXIT_NO_ROOM
+    except torch.OutOfMemoryError as problem:
+        trunks, passes = job.stack.trunks, job.mode.passes
+        full = OutOfDeviceMemory(trunks[0].name, len(trunks), passes, str(problem))
+        say(Message(problem=str(full)))
+        return EXIT_NO_ROOM
+    except ScalingError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    del worker
+    _forget(job)
+    return 0
+
+
+def follow(job: Job) -> int:
+    """Compute a rank's share of a job's gradients, until rank 0 has done with it; 0 comes back."""
+    _make_ready(job)
+    device = torch.device(job.device)
+    Stack(job.stack.trunks, Corpus.load(job.corpus), device, job.mode).follow()
+    _forget(job)
+    return 0
+
+
+def _make_ready(job: Job) -> None:
+    """Set this process up to train: one thread, memory that is kept, and the other ranks where there are any."""
+    keep_pages()
+    torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("high")  # TF32 on a GPU; nothing changes on a CPU
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        if job.device == "cuda":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group("nccl" if job.device == "cuda" else "gloo")
+
+
+def _forget(job: Job) -> None:
+    """Leave nothing of a job to the next one: neither its memory nor its compiled shapes, of which there is a limit."""
+    gc.collect()
+    if job.mode.compile:
+        torch.compiler.reset()
+    if job.device == "cuda":
+        torch.cuda.empty_cache()

@@ -1,0 +1,92 @@
+"""How results show themselves: digits that errors support, intervals, tables and results as text and as HTML."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest import approx
+
+from scaling import show
+from scaling.units import print_count
+from scaling.verdict import Estimate
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "words"),
+    [
+        (1.81722, 0.0257, "1.817 ± 0.026"),
+        (0.0, 19.0, "0 ± 19"),
+        (8.9e12, 1.3e12, "8.9e12 ± 1.3e12"),
+        (1.9, 2.3e-16, "1.9"),
+        (1.9, 0.0, "1.9"),
+        (1.9, np.nan, "1.9"),
+        (1e11, 3.1e-5, "1e+11"),
+    ],
+)
+def test_a_value_is_printed_to_the_digits_its_error_supports(value, error, words):
+    assert show.with_error(value, error) == words
+
+
+@given(st.floats(-1e5, 1e5), st.floats(1e-4, 9.0))
+def test_rounding_recovers_the_value_within_a_tenth_of_its_error(value, error):
+    assert float(show.rounded(value, error)) == approx(value, abs=0.1 * error)
+
+
+def test_an_interval_carries_its_level():
+    assert show.interval(1.769, 1.871, 0.95) == "95 % [1.769, 1.871]"
+    assert show.interval(1.9, 1.9 + 4e-16, 0.95) == "95 % [1.9, 1.9]"
+    assert show.interval(310.0, 8.6e7, 0.8) == "80 % [310, 8.6e7]"
+
+
+@given(st.floats(0.05, 0.99), st.integers(1, 4))
+def test_interval_over_draws_recovers_its_quantiles(level, points):
+    draws = np.random.default_rng(0).random((1000, points))
+    between = show.Interval.over(draws, level)
+    inside = np.mean((between.low <= draws) & (draws <= between.high), axis=0)
+    assert inside == approx(np.full(points, level), abs=0.003)
+    assert between.level == level
+    np.testing.assert_array_equal(between.median, np.median(draws, axis=0))
+
+
+def test_an_interval_is_said_with_its_ends_where_it_has_any():
+    sizes = show.Interval(np.array([85e3, 1e6]), np.array([61e3, 1e6]), np.array([112e3, 1e6]), 0.8)
+    assert sizes.words(print_count, 0) == "85k [61k, 112k]"
+    assert sizes.words(print_count, 1) == "1M"
+    assert show.Interval(2.0, 1.5, 2.5, 0.8).words("{:.1f}".format) == "2.0 [1.5, 2.5]"
+
+
+def test_an_estimate_is_an_interval_with_a_unit():
+    estimate = Estimate(1.262, 1.239, 1.275, 0.8, "nats/token")
+    assert isinstance(estimate, show.Interval)
+    assert estimate.value == estimate.median == 1.262
+    assert estimate == Estimate(1.262, 1.239, 1.275, 0.8, "nats/token")
+
+
+def test_a_table_aligns_the_first_column_left_and_the_others_right():
+    assert str(show.Table(["law", "free"], [["kaplan", "4"], ["m3", "3"]])) == (
+        "law     free\nkaplan     4\nm3         3"
+    )
+    assert str(show.Table(["law"], [], "nothing yet")) == "nothing yet\nlaw"
+
+
+def test_a_table_as_html_escapes_what_it_holds():
+    html = show.Table(["a & b"], [["<lambda>"]], "1 > 0")._repr_html_()
+    assert html.startswith("<table><caption>1 &gt; 0</caption>")
+    assert "<th>a &amp; b</th>" in html and "<td>&lt;lambda&gt;</td>" in html
+
+
+@dataclass(frozen=True, repr=False)
+class Result(show.Shown):
+    value: float
+
+    def shown(self):
+        yield show.Table(["value"], [[f"{self.value:g}"]], "a result")
+        yield "said of < it"
+
+
+def test_a_result_prints_its_parts_and_has_their_html():
+    assert str(Result(2.0)) == repr(Result(2.0)) == "a result\nvalue\n2\nsaid of < it"
+    html = Result(2.0)._repr_html_()
+    assert "<td>2</td>" in html and html.endswith("<div>said of &lt; it</div>")
