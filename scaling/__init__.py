@@ -4,9 +4,9 @@
     from scaling.laws import chinchilla
 
     runs = scaling.open_runs("runs/quickstart")
-    found = scaling.fit(chinchilla, runs)
-    print(found)
-    scaling.plot(found)
+    fitted = scaling.fit(chinchilla, runs)
+    print(fitted)
+    scaling.plot(fitted)
 
 Names are imported when they are first used, so that a fit does not pay for torch, nor a sweep for a plot.
 """
@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 _HOME = {
     "open_runs": "scaling.store",
     "open_evaluations": "scaling.store",
+    "open_measurements": "scaling.store",
     "read_runs": "scaling.intake",
     "check_runs": "scaling.check",
     "read_study": "scaling.study",
@@ -45,6 +46,7 @@ _HOME = {
 __all__ = [
     "open_runs",
     "open_evaluations",
+    "open_measurements",
     "read_runs",
     "check_runs",
     "read_study",
@@ -86,7 +88,7 @@ if TYPE_CHECKING:
     )
     from scaling.intake import read_runs
     from scaling.reports import report
-    from scaling.store import open_evaluations, open_runs
+    from scaling.store import open_evaluations, open_measurements, open_runs
     from scaling.study import read_study
     from scaling.sweeps.launch import sweep
 

@@ -283,7 +283,7 @@ def runs(ctx: click.Context, root: Path) -> None:
             sum(len(trunk.budgets) for trunk in study.trunks),
             committed.height,
             local.height,
-            (every["status"] == "diverged").sum(),
+            (every.unique("run_id", keep="last")["status"] == "diverged").sum(),
             every["corpus_hash"].n_unique(),
             every["device"].n_unique(),
         )

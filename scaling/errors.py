@@ -15,7 +15,7 @@
     ├── PlotError        something that cannot be drawn
     └── ReportError      a notebook that cannot be turned into a report
 
-A leaf is a dataclass: its fields are what was asked and what was found, and `__str__` says both with one way out.
+A leaf is a dataclass: its fields are what was asked and what there was, and `__str__` says both with one way out.
 The command line prints that on one line and exits with 2.
 """
 

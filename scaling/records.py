@@ -1,7 +1,7 @@
-"""One row of the store each: a `Run` is a point that a fit may use, an `Evaluation` a point of a learning curve.
+"""One row of the store each: a `Run`, an `Evaluation` of a learning curve, a `Measurement` of a probe.
 
-Rows travel as JSON lines, `{"run": {...}}` or `{"evaluation": {...}}`: a process killed while it writes leaves at most
-one line cut short, which every reader passes over.
+Rows travel as JSON lines, `{"run": {...}}`, `{"evaluation": {...}}` or `{"measurement": {...}}`: a process killed while
+it writes leaves at most one line cut short, which every reader leaves out.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scaling.errors import RecordError
+from scaling.errors import BadValue, RecordError
 from scaling.files import naming_a_full_disk
 
 
@@ -24,7 +26,7 @@ class MissingRuns(RecordError):
     hint: str
 
     def __str__(self) -> str:
-        return f"asked for runs at {self.where}, but found none there. {self.hint}"
+        return f"asked for runs at {self.where}, but there are none. {self.hint}"
 
 
 class UnreadableTable(RecordError):
@@ -35,6 +37,18 @@ class UnreadableTable(RecordError):
 
     def __str__(self) -> str:
         return f"{self.path} cannot be read as a table ({self.reason}). Restore it from a copy, or write it again."
+
+
+@contextmanager
+def reading_table(path: str | Path) -> Iterator[None]:
+    """Turn what is raised at a damaged file into `UnreadableTable`; polars may even panic, which is no Exception."""
+    import polars as pl  # here, because a worker does without
+
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeDecodeError) as problem:
+        words = str(problem) or type(problem).__name__
+        raise UnreadableTable(path, words.splitlines()[0]) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +64,8 @@ class DomainLoss:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """A training run: what was asked, what was spent, what came out."""
+class Asked:
+    """What was asked of a run."""
 
     run_id: str
     """Hash of configuration, seed, budget and corpus."""
@@ -63,8 +77,10 @@ class Run:
     kind: str
     """"annealed" (the rate was cooled to zero), "average" (a weight average of the trunk), "ensemble" (several
     annealed models predicting together) or "curve"."""
-    status: str = "done"
-    """"done" or "diverged"."""
+    stage: str = "pretrain"
+    """What was trained: "pretrain" is plain next-token loss; older rows, all of them that, leave it out."""
+    parent_run: str | None = None
+    """The run whose weights this one started from; None where they were drawn."""
 
     N: int
     """Weights of the matrices inside the blocks; embedding and head excluded."""
@@ -74,12 +90,49 @@ class Run:
     n_convention: str = "matrices"
     """What N counts: "matrices" here; a published table may say "total" or "no embedding"."""
 
+    unique_budget: int
+    """Distinct tokens the sampler was allowed to see."""
+    blend: dict[str, float]
+    """Share of each domain in the training tokens."""
+    seed: int
+    width: int
+    depth: int
+    head_dim: int
+    context: int
+    """Tokens in a window."""
+    vocabulary: int
+    tokens_per_step: int
+    schedule: str
+    peak_lr: float
+    weight_decay: float
+    decay_half_life: int | None = None
+    """Tokens over which weights alone would halve at the peak rate; None where there is no such decay."""
+    beta2: float
+    optimizer: str | None = None
+    """Of the matrices inside the blocks; older rows leave it out, and are AdamW's."""
+    member: int | None = None
+    """Which model of an ensemble this is, from 0; of an ensemble's own row, the first of them."""
+    members: int | None = None
+    """Models that predict together, 1 in all rows but those of kind "ensemble", in which params_total, C and seconds
+    are of all of them, N and D of each; older rows leave it out."""
+    config_hash: str
+    """Hash of everything asked but seed, budget and corpus."""
+    corpus_hash: str
+    corpus_bytes: dict[str, int]
+    """Training bytes of each domain."""
+    corpus_versions: dict[str, str]
+    """Versions of the packages that the text came from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a run spent."""
+
+    steps: int
     D: int
     """Tokens trained on, repeats counted."""
     unique_tokens: int
     """Distinct tokens actually seen."""
-    unique_budget: int
-    """Distinct tokens the sampler was allowed to see."""
     epochs: float
     """D / unique_tokens, ≥ 1; 1.0 when no token repeats."""
     domain_epochs: dict[str, float] | None = None
@@ -95,6 +148,25 @@ class Run:
     """Product with the output head."""
     flops_convention: str = "matrix products, causal attention, head; three times forward"
 
+    seconds: float
+    """Wall time of this run's steps from the first, its trunk's included; of a stack, an equal share each."""
+    flops_per_second: float | None = None
+    """C / seconds: what the run achieved."""
+    ceiling: float | None = None
+    """FLOP/s of a plain matrix product on the same device, measured before the run."""
+    device: str
+    precision: str | None = None
+    """Of activations and products, "fp32" or "bf16"; older rows, all of them fp32, leave it out."""
+    versions: dict[str, str]
+    """Versions of Python and of the packages that computed this row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came out of a run."""
+
+    status: str = "done"
+    """"done" or "diverged"."""
     loss: float
     """Held-out loss at the end, nats/token: the mean over domains weighted by the blend."""
     loss_stderr: float
@@ -106,51 +178,18 @@ class Run:
     """Loss of a perfect model on the same windows, nats/token, where it is known."""
     excess_stderr: float | None = None
     """Standard error of `loss` - `entropy`, nats/token; far below `loss_stderr`, for both are of the same windows."""
-
-    seed: int
-    width: int
-    depth: int
-    head_dim: int
-    context: int
-    """Tokens in a window."""
-    vocabulary: int
-    tokens_per_step: int
-    steps: int
-    schedule: str
-    peak_lr: float
-    weight_decay: float
-    decay_half_life: int | None = None
-    """Tokens over which weights alone would halve at the peak rate; None where there is no such decay."""
-    beta2: float
-    optimizer: str | None = None
-    """Of the matrices inside the blocks; older rows leave it out, and are AdamW's."""
-    member: int | None = None
-    """Which model of an ensemble this is, from 0; of an ensemble's own row, the first of them."""
-    members: int | None = None
-    """Models that predict together, 1 in all rows but those of kind "ensemble", in which params_total, C and seconds
-    are of all of them, N and D of each; older rows leave it out."""
-    blend: dict[str, float]
-    """Share of each domain in the training tokens."""
-    config_hash: str
-    """Hash of everything asked but seed, budget and corpus."""
-    corpus_hash: str
-    corpus_bytes: dict[str, int]
-    """Training bytes of each domain."""
-    corpus_versions: dict[str, str]
-    """Versions of the packages that the text came from."""
-    versions: dict[str, str]
-    """Versions of Python and of the packages that computed this row."""
-    device: str
-    precision: str | None = None
-    """Of activations and products, "fp32" or "bf16"; older rows, all of them fp32, leave it out."""
-    seconds: float
-    """Wall time of this run's steps from the first, its trunk's included; of a stack, an equal share each."""
-    flops_per_second: float | None = None
-    """C / seconds: what the run achieved."""
-    ceiling: float | None = None
-    """FLOP/s of a plain matrix product on the same device, measured before the run."""
     note: str = ""
     """Why a run diverged or was cut short."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Outcome, Cost, Asked):
+    """A training run: what was asked, what was spent, what came out."""
+
+    @staticmethod
+    def of(asked: Asked, cost: Cost, outcome: Outcome) -> Run:
+        """The row of a run."""
+        return Run(**vars(asked), **vars(cost), **vars(outcome))
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `json.dumps` takes."""
@@ -171,6 +210,58 @@ class Evaluation:
     """nats/token."""
     loss_stderr: float
     loss_bits_per_byte: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What one probe measured of a model at one step, for one group of what it looked at."""
+
+    run_id: str
+    """The run whose step this is; a trunk's own points carry its `trunk_id`."""
+    step: int
+    probe: str
+    """Its name, as a study asks for it."""
+    group: str
+    """What part of the measured things this is of, in the probe's own words; empty where there is only one."""
+    value: float
+    stderr: float
+    """Standard error of `value`, in its unit."""
+    n: int
+    """Independent things, such as windows, that `value` is the mean of."""
+    unit: str
+    """Of `value`, e.g. "nats/token"."""
+
+
+ROW_KEYS = {
+    "run": ["run_id"],
+    "evaluation": ["run_id", "step", "domain"],
+    "measurement": ["run_id", "step", "probe", "group"],
+}
+"""The kinds of rows, and what a row of each is known by: of rows with one key, the last one written holds."""
+
+PROBES = ("heldout", "position")
+"""What a study may ask to have measured: each is a file of `train.probes`. "heldout" is measured in any case."""
+ON_CURVES = ":curve"
+"""Behind a probe's name: not only at the end of each branch, but at every point of the learning curve."""
+
+
+def check_probes(asked: Sequence[str]) -> None:
+    """Refuse a probe that there is not.
+
+    Raises:
+        BadValue: names it.
+    """
+    for name in asked:
+        if name.removesuffix(ON_CURVES) not in PROBES:
+            known = f"among {', '.join(PROBES)}, each as it is or with {ON_CURVES!r} behind it"
+            raise BadValue("study", "probes", name, known)
+
+
+def local_folder(study: Path) -> Path:
+    """Where this machine keeps what it makes of the study in a folder: `.store/<study>` beside `runs/`, else in it."""
+    folder = study.resolve()
+    root = folder.parent.parent if folder.parent.name == "runs" else folder
+    return root / ".store" / folder.name
 
 
 def append_rows(path: Path, *rows: dict[str, Any]) -> None:
@@ -198,7 +289,7 @@ def append_rows(path: Path, *rows: dict[str, Any]) -> None:
 
 
 def read_rows(path: Path, kind: str) -> list[dict[str, Any]]:
-    """The rows of one kind, "run" or "evaluation"; none where there is no file."""
+    """The rows of one kind of `ROW_KEYS`; none where there is no file."""
     rows = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:

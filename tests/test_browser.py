@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from scaling.charts import live, plot
-from scaling.charts.verdicts.wall import data_wall
 from scaling.fitting import compare, fit
 from scaling.laws import chinchilla, kaplan
 from scaling.questions import read_inputs, wall
@@ -165,31 +165,37 @@ def test_page_recovers_its_code_when_asked(browser: webdriver.Chrome, made_repor
     assert code.is_displayed() and "fit(chinchilla" in code.text
 
 
+@contextmanager
+def screen(browser: webdriver.Chrome, width: int) -> Iterator[None]:
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 @pytest.mark.parametrize("width", [420, 1280])
 def test_page_is_invariant_to_the_width_of_the_screen(
     browser: webdriver.Chrome, made_report: Path, width: int
 ) -> None:
     """Nothing sticks out: the page never scrolls sideways."""
     visit(browser, made_report, charts=3)
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    try:
+    with screen(browser, width):
         wait_for(
             browser,
             "[...document.querySelectorAll('.scaling-chart svg')].every("
             "svg => Math.abs(svg.clientWidth - svg.closest('.scaling-chart').clientWidth) < 3)",
         )
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_charts_are_invariant_to_where_the_bundle_stands(
     browser: webdriver.Chrome, ladder: pl.DataFrame, tmp_path: Path
 ) -> None:
     """As in JupyterLab: cells are drawn in any order, and the cell with the bundle may be run again."""
-    found = fit(chinchilla, ladder, bootstrap=20)
-    first = live.embed(plot(found, ladder).to_dict())
+    fitted = fit(chinchilla, ladder, bootstrap=20)
+    first = live.embed(plot(fitted, ladder).to_dict())
     second = live.embed(plot(compare([chinchilla, kaplan], ladder)).to_dict())
     bundle = live.Bundle()._repr_html_()
     page = tmp_path / "order.html"
@@ -201,24 +207,24 @@ def test_charts_are_invariant_to_where_the_bundle_stands(
 def test_wall_sliders_move_the_date_its_density_and_the_loss(
     browser: webdriver.Chrome, tmp_path: Path
 ) -> None:
-    found = wall(read_inputs("published-2024"), draws=1000)
+    given = wall(read_inputs("published-2024"), draws=1000)
     page = tmp_path / "wall.html"
-    chart = live.embed(data_wall(found.sample, found.law, start=found.inputs.start).to_dict())
+    chart = live.embed(plot(given).to_dict())
     page.write_text(f"<meta charset=utf-8><body>{live.Bundle()._repr_html_()}{chart}")
     browser.get_log("browser")
     browser.get(page.as_uri())
     wait_for(browser, "document.querySelector('.scaling-chart svg .mark-area path') !== null")
     areas = "return [...document.querySelectorAll('.scaling-chart svg .mark-area path')].map(p => p.getAttribute('d'))"
-    assert f"wall in {found.median:.1f}" in readout(browser)
+    assert f"wall in {given.median:.1f}" in readout(browser)
     drawn = browser.execute_script(areas)
     move(browser, "log2_stock", 3)
     wait_for(
         browser,
-        f"!document.querySelector('.scaling-chart svg').textContent.includes('wall in {found.median:.1f}')",
-    )
-    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth"), (
-        "the page scrolls sideways"
+        f"!document.querySelector('.scaling-chart svg').textContent.includes('wall in {given.median:.1f}')",
     )
     later = browser.execute_script(areas)
     assert len(later) == len(drawn) == 2 and all(a != b for a, b in zip(later, drawn, strict=True))
     assert asked_for(browser) == [] and complaints(browser) == []
+    for width in (420, 1280):
+        with screen(browser, width):
+            wait_for(browser, f"document.documentElement.scrollWidth <= {width}")

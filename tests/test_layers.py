@@ -14,7 +14,7 @@ LAYERS = (
     ("flops", "laws", "records", "leases"),
     ("corpora",),
     ("study", "published", "intake"),
-    ("store",),
+    ("store", "artifacts"),
     ("sweeps", "fitting"),
     ("train", "design", "verdict", "check"),
     ("questions", "charts"),

@@ -1,18 +1,45 @@
+import contextlib
 import dataclasses
 import errno
+import hashlib
 import json
 import os
 import resource
+import shutil
+import subprocess
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 import scaling
+from scaling.__main__ import cli
+from scaling.errors import BadOption
 from scaling.files import DiskFull
-from scaling.records import DomainLoss, Evaluation, MissingRuns, Run, UnreadableTable, append_rows, read_rows
-from scaling.store import Store, StudyChanged, open_evaluations, open_runs
+from scaling.intake import read_table
+from scaling.records import (
+    DomainLoss,
+    Evaluation,
+    Measurement,
+    MissingRuns,
+    Run,
+    UnreadableTable,
+    append_rows,
+    read_rows,
+)
+from scaling.store import (
+    ChangedTable,
+    Store,
+    StudyChanged,
+    open_evaluations,
+    open_measurements,
+    open_runs,
+)
 from scaling.study import read_study
 
+RUNS = Path(__file__).parents[1] / "runs"
 STUDY = """
 [defaults]
 budgets = ["64Ki", "128Ki"]
@@ -105,8 +132,7 @@ def test_store_recovers_every_field_of_a_run(store):
     run = make_run(trunk, 65536)
     row = open_runs(store.study.folder).filter(pl.col("run_id") == run.run_id).row(0, named=True)
     for name, value in run.to_json().items():
-        found = json.loads(row[name]) if isinstance(value, dict) else row[name]
-        assert found == value
+        assert (json.loads(row[name]) if isinstance(value, dict) else row[name]) == value
     assert row["loss_code"] == pytest.approx(2.4)
     assert row["loss_stderr_prose"] == 0.01
     assert row["origin"] == "local"
@@ -127,16 +153,21 @@ def test_commit_compacts_local_rows_and_they_open_without_the_store(store):
 
 
 def test_rows_from_before_a_column_open_with_nothing_in_it(store):
-    """Committed and local rows written before there were passes of each domain."""
+    """Committed and local rows from before there were epochs of each domain, stages, parents and check sums."""
+    later = ["domain_epochs", "stage", "parent_run"]
     write_rows(store)
     store.commit()
     file = store.study.folder / "runs.parquet"
-    pl.read_parquet(file).drop("domain_epochs").write_parquet(file)
-    assert open_runs(store.study.folder, origin="committed")["domain_epochs"].to_list() == [None] * 4
+    pl.read_parquet(file).drop(later).write_parquet(file)
+    (store.study.folder / "SHA256SUMS").unlink()
     row = make_run(store.study.trunks[0], 65536).to_json()
-    del row["domain_epochs"]
+    for column in later:
+        del row[column]
     append_rows(store.local / "rows" / "z.jsonl", {"run": row})
-    assert open_runs(store.study.folder, origin="local")["domain_epochs"].null_count() == 4
+    for origin in ("committed", "local"):
+        frame = open_runs(store.study.folder, origin=origin)
+        assert frame["domain_epochs"].to_list() == frame["parent_run"].to_list() == [None] * 4
+        assert frame["stage"].to_list() == ["pretrain"] * 4
 
 
 def test_rows_of_another_corpus_stand_beside_the_committed_ones(store, capsys):
@@ -162,6 +193,145 @@ def test_open_runs_counts_what_it_leaves_out(store, capsys):
     assert open_runs(store.study.folder).height == 3
     assert "left out: 1 diverged" in capsys.readouterr().out
     assert open_runs(store.study.folder, status="all").height == 4
+
+
+def test_open_runs_counts_rows_without_a_status_or_a_kind(store, capsys):
+    write_rows(store)
+    first, second = (make_run(t, 65536).to_json() for t in store.study.trunks)
+    append_rows(
+        store.local / "rows" / "x.jsonl", {"run": first | {"status": None}}, {"run": second | {"kind": None}}
+    )
+    assert open_runs(store.study.folder).height == 2
+    assert "left out: 1 without a kind, 1 without a status" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("opened", [open_runs, open_evaluations, open_measurements])
+def test_an_unknown_origin_is_named(store, opened):
+    with pytest.raises(BadOption, match=r"origin='commited' .* 'committed', 'local'"):
+        opened(store.study.folder, origin="commited")
+
+
+def test_a_diverged_run_that_is_committed_and_local_counts_once(store):
+    write_rows(store, status="diverged")
+    store.commit()
+    listed = CliRunner().invoke(cli, ["runs", "--root", str(store.study.folder.parent)]).output.splitlines()
+    at = listed[0].split().index("diverged")
+    assert listed[1].split()[at] == "4"
+
+
+def test_store_recovers_measurements_once_each_and_commit_keeps_them(store):
+    """A row that was written twice, by a job that was killed and went on, is one row."""
+    write_rows(store)
+    with pytest.raises(MissingRuns, match="probes = "):
+        open_measurements(store.study.folder)
+    assert store.commit() == (4, 4)
+    assert not (store.study.folder / "measurements.parquet").exists()
+    trunk = store.study.trunks[0]
+    rows = [
+        Measurement(
+            run_id=trunk.run_id("c0", 65536), step=128, probe="position", group=group, value=2.0, stderr=0.1, n=512,
+            unit="nats/token",
+        )
+        for group in ("1-2", "3-4")
+    ]  # fmt: skip
+    lines = [{"measurement": dataclasses.asdict(row)} for row in (*rows, rows[0])]
+    append_rows(store.local / "rows" / f"{trunk.trunk_id('c0')}.jsonl", *lines)
+    before = scaling.open_measurements(store.study.folder).sort("group")
+    assert before.to_dicts() == [dataclasses.asdict(row) for row in rows]
+    store.commit()
+    for file in store.local.glob("rows/*"):
+        file.unlink()
+    assert open_measurements(store.study.folder, origin="committed").equals(before)
+    assert open_measurements(store.study.folder).equals(before)
+
+
+def test_check_sums_are_what_sha256sum_reads(store):
+    write_rows(store)
+    store.commit()
+    store.commit()
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=store.study.folder, check=True)
+    names = [line.split()[1] for line in (store.study.folder / "SHA256SUMS").read_text().splitlines()]
+    assert names == ["evaluations.parquet", "runs.parquet"]
+
+
+@pytest.mark.parametrize("folder", sorted(RUNS.glob("*/runs.parquet")), ids=lambda path: path.parent.name)
+def test_every_committed_table_has_its_check_sum(folder):
+    sums = (folder.parent / "SHA256SUMS").read_text()
+    for path in folder.parent.glob("*.parquet"):
+        assert f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" in sums
+
+
+def test_a_commit_killed_between_a_table_and_its_check_sum_leaves_what_opens(store, monkeypatch):
+    """It dies as soon as the new table of runs has taken the place of the old one."""
+    write_rows(store)
+    store.commit()
+    write_rows(store, corpus_hash="c1")
+
+    def dying(move):
+        def and_die(self, target):
+            move(self, target)
+            if target.name == "runs.parquet":
+                raise KeyboardInterrupt
+
+        return and_die
+
+    monkeypatch.setattr(Path, "rename", dying(Path.rename))
+    monkeypatch.setattr(Path, "replace", dying(Path.replace))
+    with pytest.raises(KeyboardInterrupt):
+        store.commit()
+    monkeypatch.undo()
+    assert open_runs(store.study.folder, origin="committed").height == 8
+    assert open_evaluations(store.study.folder, origin="committed").height == 4
+    store.commit()
+    assert open_evaluations(store.study.folder, origin="committed").height == 8
+
+
+def test_no_bit_that_turns_over_changes_what_opens(tmp_path):
+    """Of 300 single bits anywhere in the tables or their check sums, each is refused by name or changes nothing."""
+    for name in ("study.toml", "runs.parquet", "evaluations.parquet", "SHA256SUMS"):
+        shutil.copy(RUNS / "quickstart" / name, tmp_path / name)
+    readers = {"runs.parquet": open_runs, "evaluations.parquet": open_evaluations}
+    sound = {name: read(tmp_path, origin="committed") for name, read in readers.items()}
+    generator, refused = np.random.default_rng(0), 0
+    for name in generator.choice(
+        ["runs.parquet", "evaluations.parquet", "SHA256SUMS"], 300, p=[0.5, 0.4, 0.1]
+    ):
+        whole = (tmp_path / name).read_bytes()
+        harmed = bytearray(whole)
+        harmed[generator.integers(len(whole))] ^= 1 << generator.integers(8)
+        (tmp_path / name).write_bytes(harmed)
+        for table, read in readers.items():
+            try:
+                assert read(tmp_path, origin="committed").equals(sound[table])
+            except ChangedTable as problem:
+                refused += 1
+                for part in (table, problem.expected, problem.got, "git checkout -- "):
+                    assert part in str(problem)
+        (tmp_path / name).write_bytes(whole)
+    assert refused >= 270
+
+
+def test_tables_without_check_sums_open_or_are_named(tmp_path):
+    """A damaged table of somebody else: the reader may panic, and that is no Exception."""
+    whole = (RUNS / "quickstart" / "runs.parquet").read_bytes()
+    generator, path = np.random.default_rng(1), tmp_path / "runs.parquet"
+    for _ in range(100):
+        harmed = bytearray(whole)
+        harmed[generator.integers(len(whole))] ^= 1 << generator.integers(8)
+        path.write_bytes(harmed)
+        with contextlib.suppress(UnreadableTable):
+            read_table(path)
+
+
+def test_a_panic_of_the_reader_names_the_table(tmp_path, monkeypatch):
+    def panics(*_, **__):
+        raise pl.exceptions.PanicException("index out of bounds")
+
+    path = tmp_path / "t.parquet"
+    path.write_bytes(b"PAR1")
+    monkeypatch.setattr(pl, "read_parquet", panics)
+    with pytest.raises(UnreadableTable, match=r"t\.parquet cannot be read .*index out of bounds"):
+        read_table(path)
 
 
 def test_open_runs_names_a_folder_without_runs_and_a_missing_one(store, tmp_path):

@@ -1,4 +1,4 @@
-"""The compute-optimal model, found in the browser: a chain of Vega transforms that follows the sliders.
+"""The compute-optimal model, sought in the browser: a chain of Vega transforms that follows the sliders.
 
     minimise  L(N, C / f(N), U)  over  x = ln N,        f(N) FLOPs a token, U unique tokens
 

@@ -154,7 +154,7 @@ def _parquet_rows(path: Path, wanted: list[str]) -> Iterator[tuple[int, Mapping[
         while rows := table.select(wanted).slice(number, _ROWS_AT_ONCE).collect().to_dicts():
             yield from enumerate(rows, number + 1)
             number += len(rows)
-    except (pl.exceptions.PolarsError, OSError) as problem:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as problem:
         raise UnreadableText(path, None, str(problem).splitlines()[0]) from None
 
 

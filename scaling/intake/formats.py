@@ -19,7 +19,7 @@ from scaling.errors import MissingPackage, did_you_mean
 from scaling.intake import trackers
 from scaling.intake.delimited import decoded, read_delimited
 from scaling.intake.raw import NotATable, Raw, rows_of, table_of, without_index
-from scaling.records import MissingRuns, UnreadableTable
+from scaling.records import MissingRuns, UnreadableTable, reading_table
 
 _TEXT = (".csv", ".tsv", ".tab", ".txt", ".dat")
 _JSON = (".json", ".jsonl", ".ndjson")
@@ -86,15 +86,9 @@ def _of_bytes(path: Path, data: bytes) -> Raw:
 def _of_columns(path: Path, data: bytes) -> pl.DataFrame:
     if not data:
         raise NotATable(path.name, "it is empty")
-    reader = (
-        pl.read_parquet if data.startswith(b"PAR1") or path.suffix in (".parquet", ".pq") else pl.read_ipc
-    )
-    try:
-        return reader(io.BytesIO(data))
-    except BaseException as problem:  # a panic inside polars is no Exception
-        if isinstance(problem, KeyboardInterrupt | SystemExit):
-            raise
-        raise NotATable(path.name, _first_line(problem), "Get the file again, or write it anew.") from None
+    parquet = data.startswith(b"PAR1") or path.suffix in (".parquet", ".pq")
+    with reading_table(path):
+        return (pl.read_parquet if parquet else pl.read_ipc)(io.BytesIO(data))
 
 
 def _of_zip(path: Path, data: bytes) -> Raw:

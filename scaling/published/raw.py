@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from scaling.records import UnreadableTable
+from scaling.records import reading_table
 
 
 def read_csv(path: Path, *, strings: bool = False) -> pl.DataFrame:
@@ -17,10 +17,8 @@ def read_csv(path: Path, *, strings: bool = False) -> pl.DataFrame:
     Raises:
         UnreadableTable: not a table.
     """
-    try:
+    with reading_table(path):
         return pl.read_csv(path, infer_schema_length=0 if strings else None)
-    except (pl.exceptions.PolarsError, OSError) as problem:
-        raise UnreadableTable(path, str(problem).splitlines()[0]) from problem
 
 
 def _chinchilla(folder: Path) -> pl.DataFrame:

@@ -125,6 +125,10 @@ class Job:
     device: str = "cpu"
     """Either "cpu" or "cuda"."""
     mode: Mode = Mode()
+    keep: str = "none"
+    """Of each finished run beside its rows: "none", or its "weights"."""
+    probes: tuple[str, ...] = ()
+    """What is measured beside held-out loss, as `records.check_probes` reads it."""
 
     @property
     def path(self) -> Path:
@@ -157,10 +161,13 @@ class Job:
         """The job that `to_json` and JSON made a dictionary of."""
         trunks = tuple(map(Trunk.from_json, said["stack"]["trunks"]))
         stack = StackSpec(trunks, said["stack"]["corpus_hash"])
-        folder, corpus = Path(said["folder"]), Path(said["corpus"])
-        return Job(
-            **said | {"folder": folder, "corpus": corpus, "stack": stack, "mode": Mode(**said["mode"])}
-        )
+        parts: dict[str, Any] = {
+            "stack": stack,
+            "mode": Mode(**said["mode"]),
+            "probes": tuple(said.get("probes", ())),
+        }
+        parts |= {name: Path(said[name]) for name in ("folder", "corpus")}
+        return Job(**said | parts)
 
 
 # --- what a worker says -----------------------------------------------------------------------------

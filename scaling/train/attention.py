@@ -49,8 +49,8 @@ def at_once_back(d: Tensor, kept: tuple[Any, ...]) -> tuple[Tensor, Tensor, Tens
     shape = d.shape
     d = d.reshape(out.shape) / total
     score = torch.bmm(d, v.mT).sub_((d * out).sum(-1, keepdim=True)).mul_(share)
-    found = torch.bmm(score, k), torch.bmm(score.mT, q), torch.bmm(share.mT, d)
-    return found[0].view(shape), found[1].view(shape), found[2].view(shape)
+    dq, dk, dv = torch.bmm(score, k), torch.bmm(score.mT, q), torch.bmm(share.mT, d)
+    return dq.view(shape), dk.view(shape), dv.view(shape)
 
 
 def in_blocks(q: Tensor, k: Tensor, v: Tensor, *, keep: bool) -> tuple[Tensor, tuple[Any, ...]]:

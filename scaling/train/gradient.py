@@ -30,11 +30,11 @@ class Gradient:
         self.weights, self.passes = weights, mode.passes
         self.ranks = dist.get_world_size() if dist.is_initialized() else 1
         self.rank = dist.get_rank() if dist.is_initialized() else 0
-        self.found = torch.empty_like(weights)
+        self.total = torch.empty_like(weights)
         dtype = torch.bfloat16 if mode.precision == "bf16" else weights.dtype
         aside = dtype != weights.dtype or mode.passes > 1 or self.ranks > 1
         self.read = weights if dtype == weights.dtype else torch.empty_like(weights, dtype=dtype)
-        self.written = torch.empty_like(weights, dtype=dtype) if aside else self.found
+        self.written = torch.empty_like(weights, dtype=dtype) if aside else self.total
         self.of = torch.compile(net.gradient, dynamic=False) if mode.compile else net.gradient
         models = len(weights)
         together = models_at_once(trunk) if weights.device.type == "cpu" else models
@@ -72,13 +72,13 @@ class Gradient:
         if self.ranks > 1:
             dist.broadcast(self.read, 0)
         for models, weights, into in self.groups:
-            if self.written is self.found:
+            if self.written is self.total:
                 self.of(weights, tokens[models], into)
                 continue
-            total = self.found[models].zero_()
+            total = self.total[models].zero_()
             for some in tokens[models, self.rank :: self.ranks].chunk(self.passes, 1):
                 self.of(weights, some, into)
                 total.add_(self.written[models], alpha=some.shape[1] / tokens.shape[1])
         if self.ranks > 1:
-            dist.reduce(self.found, 0)
-        return self.found
+            dist.reduce(self.total, 0)
+        return self.total

@@ -140,12 +140,12 @@ class Muon(AdamW):
         update = super()._direction(gradient)
         self.momentum.lerp_(gradient, 1 - MOMENTUM)
         ahead = matrix_views(gradient.lerp(self.momentum, MOMENTUM), self.shape)
-        found = matrix_views(update, self.shape)
+        views = matrix_views(update, self.shape)
         for matrix in layout(self.shape):
             if matrix.hidden:
                 parts = zip(
                     ahead[matrix.name].split(matrix.part, 2),
-                    found[matrix.name].split(matrix.part, 2),
+                    views[matrix.name].split(matrix.part, 2),
                     strict=True,
                 )
                 for wanted, place in parts:

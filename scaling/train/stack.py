@@ -116,7 +116,11 @@ class Stack:
 
     def evaluate(self, windows: NDArray[np.int64], *, average: bool = False) -> NDArray[np.float64]:
         """Mean loss of every window for every model, or for its running average, `[K, windows]`, nats/token."""
-        return self._window_means(windows, lambda losses: losses, average=average)
+        return self._evaluate(windows, lambda losses: losses.mean(2), average=average)
+
+    def token_losses(self, windows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Loss of every predicted token for every model, `[K, windows, context]`, nats."""
+        return self._evaluate(windows, lambda losses: losses)
 
     def evaluate_ensembles(
         self, windows: NDArray[np.int64], ensembles: Sequence[Sequence[int]]
@@ -128,14 +132,14 @@ class Stack:
 
         def together(losses: Tensor) -> Tensor:
             mixed = [math.log(len(e)) - (-losses[list(e)]).logsumexp(0) for e in ensembles]
-            return torch.stack(mixed)
+            return torch.stack(mixed).mean(2)
 
-        return self._window_means(windows, together)
+        return self._evaluate(windows, together)
 
-    def _window_means(
+    def _evaluate(
         self, windows: NDArray[np.int64], of: Callable[[Tensor], Tensor], *, average: bool = False
     ) -> NDArray[np.float64]:
-        """Mean over each window of something made of the token losses `[K, windows, context]`."""
+        """Something made of the token losses `[K, windows, context]`, windows along its second axis."""
         models = len(self.trunks)
         views = matrix_views(self.average, self.shape) if average and self.average is not None else self.views
         tokens_at_once = evaluation_tokens(self.shape, models, gpu=self.device.type == "cuda")
@@ -144,7 +148,7 @@ class Stack:
         for start in range(0, len(windows), chunk):
             tokens = torch.from_numpy(windows[start : start + chunk]).to(self.device)
             losses = of(self.net.token_losses(views, tokens.expand(models, -1, -1)))
-            parts.append(losses.mean(2).double().cpu().numpy())
+            parts.append(losses.double().cpu().numpy())
         return np.concatenate(parts, axis=1)
 
 

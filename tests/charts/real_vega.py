@@ -55,9 +55,9 @@ def scene(chart: Any, **parameters: float) -> Any:
     return vl_convert.vegalite_to_scenegraph(json.dumps(spec))
 
 
-def words(found: Any) -> list[str]:
+def words(scene: Any) -> list[str]:
     """Every text in a scene."""
-    lines = [item.get("text", "") for group in marks(found, "text") for item in group]
+    lines = [item.get("text", "") for group in marks(scene, "text") for item in group]
     return [part for line in lines for part in (line if isinstance(line, list) else [line])]
 
 

@@ -71,13 +71,13 @@ def test_plot_recovers_a_chart_from_every_result(ladder: pl.DataFrame) -> None:
 
 def test_fan_says_where_it_leaves_the_runs(ladder: pl.DataFrame) -> None:
     """A rule at the year of leaving, none where the path stays among the runs; the band is the forecast's own."""
-    found = fit(chinchilla, ladder, bootstrap=20)
-    leaving = forecast(found, ComputePath(start_year=2025, start_flops=1e12))
+    fitted = fit(chinchilla, ladder, bootstrap=20)
+    leaving = forecast(fitted, ComputePath(start_year=2025, start_flops=1e12))
     chart = plot(leaving).to_dict()
     band, rule = (chart["datasets"][chart["layer"][i]["data"]["name"]] for i in (0, 3))
     assert [row["low"] for row in band] == pytest.approx(leaving.low)
     assert rule[0]["year"] == pytest.approx(leaving.leaves_support)
-    staying = forecast(found, ComputePath(start_year=2025, start_flops=1e12, growth=(1, 1)))
+    staying = forecast(fitted, ComputePath(start_year=2025, start_flops=1e12, growth=(1, 1)))
     assert len(plot(staying).to_dict()["layer"]) == 3
 
 

@@ -39,11 +39,11 @@ def test_every_law_matches_numpy_in_vega() -> None:
     rows = [
         {f"{name}.{k}": float(v[i]) for name in every for k, v in values[name].items()} for i in range(ROWS)
     ]
-    found = evaluate(traced, rows)
+    computed = evaluate(traced, rows)
     for name, law in every.items():
         columns = [values[name].pop(column) for column in describe(law).column_names]
         np.testing.assert_allclose(
-            found[name].astype(float), law(*columns, **values[name]), rtol=1e-12, err_msg=name
+            computed[name].astype(float), law(*columns, **values[name]), rtol=1e-12, err_msg=name
         )
 
 
@@ -64,9 +64,9 @@ def test_every_ufunc_matches_numpy_in_vega() -> None:
         with np.errstate(invalid="ignore"):
             wanted[name] = ufunc(points, *others)
         traced[name] = trace(lambda x, ufunc=ufunc, others=others: ufunc(x, *others), name, x="datum.x")
-    found = evaluate(traced, [{"x": x} for x in points])
+    computed = evaluate(traced, [{"x": x} for x in points])
     for name in VEGA_TEXT:
-        np.testing.assert_allclose(found[name].astype(float), wanted[name], rtol=1e-14, err_msg=name)
+        np.testing.assert_allclose(computed[name].astype(float), wanted[name], rtol=1e-14, err_msg=name)
 
 
 def test_trace_is_invariant_to_how_a_constant_is_typed() -> None:

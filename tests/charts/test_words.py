@@ -18,23 +18,23 @@ def test_numbers_match_between_vega_and_python() -> None:
         1e15,
     ]
     rows = [{"v": v, "log": float(np.log10(v)), "power": i} for i, v in enumerate(values)]
-    found = evaluate(
+    computed = evaluate(
         {
             "count": [{"calculate": words.vega_count("datum.v"), "as": "count"}],
             "power": [{"calculate": words.vega_power_of_ten("datum.log"), "as": "power"}],
         },
         rows,
     )
-    assert list(found["power"]) == [power_of_ten(v) for v in values]
+    assert list(computed["power"]) == [power_of_ten(v) for v in values]
     small = [i for i, v in enumerate(values) if v < 9e14]
-    assert [found["count"][i] for i in small] == [print_count(values[i]) for i in small]
+    assert [computed["count"][i] for i in small] == [print_count(values[i]) for i in small]
 
 
 def test_exponents_match_their_digits() -> None:
-    found = evaluate(
+    computed = evaluate(
         {"e": [{"calculate": words.vega_exponent("datum.p"), "as": "e"}]}, [{"p": p} for p in (3, 9, 10, 25)]
     )
-    assert list(found["e"]) == ["10³", "10⁹", "10¹⁰", "10²⁵"]
+    assert list(computed["e"]) == ["10³", "10⁹", "10¹⁰", "10²⁵"]
 
 
 @pytest.mark.parametrize(

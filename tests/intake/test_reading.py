@@ -147,7 +147,6 @@ def test_numbers_come_back_whatever_the_delimiter(cells, delimiter):
         ("t.csv", "N,loss\n", "it has no rows"),
         ("t.csv", b"\0\1\2\3", "it is no text"),
         ("t.csv.gz", gzip.compress(BODY.encode(), mtime=0)[:-9], "ended before"),
-        ("t.parquet", b"PAR1 and no more", "parquet"),
         ("t.jsonl", '{"N": 1}\n{"N": \n{"N": 2}\n', "line 2"),
         ("t.json", "7", "neither rows nor columns"),
     ],
@@ -166,6 +165,8 @@ def test_a_missing_file_and_an_unknown_ending_are_named(tmp_path):
         read_runs(tmp_path / "tabel.csv")
     with pytest.raises(UnreadableTable, match="its name must end in"):
         read_runs(write(tmp_path / "t.xyz", ""))
+    with pytest.raises(UnreadableTable, match=r"t\.parquet cannot be read .*Restore it from a copy"):
+        read_runs(write(tmp_path / "t.parquet", b"PAR1 and no more"))
     with pytest.raises(NotATable, match="it is a int"):
         read_runs(3)
 

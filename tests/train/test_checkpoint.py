@@ -85,8 +85,8 @@ def test_checkpoint_names_whatever_was_changed_in_it(tmp_path, changed):
 def test_checkpoint_recovers_every_type_and_shape(tmp_path):
     tensors = {"a": torch.tensor(1.5), "b": torch.ones(2, 3, dtype=torch.bfloat16), "c": torch.empty(0)}
     checkpoint.save(tmp_path, 1, tensors, {})
-    found, _, _ = checkpoint.load_newest(tmp_path)
-    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+    loaded, _, _ = checkpoint.load_newest(tmp_path)
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
 
 
 def test_checkpoints_beyond_a_step_are_passed_over_and_removed(tmp_path):

@@ -23,6 +23,11 @@ TRUNK = Trunk(
 MEMBERS = [replace(TRUNK, member=m) for m in range(4)]
 
 
+def written(folder):
+    """The rows of all runs, trunk by trunk."""
+    return [row for file in sorted((folder / "rows").glob("*.jsonl")) for row in read_rows(file, "run")]
+
+
 def job(corpus, folder):
     stack = StackSpec(tuple(MEMBERS), corpus.corpus_hash)
     return Job(study="s", folder=folder, corpus=corpus.folder, stack=stack)
@@ -63,7 +68,7 @@ def test_ensemble_predicts_with_the_mean_of_the_probabilities(corpus):
 def test_worker_writes_a_row_for_every_power_of_two_of_members(corpus, tmp_path):
     worker = Worker(job(corpus, tmp_path), corpus)
     worker.train()
-    rows = [row for k in range(4) for row in read_rows(worker._file(k), "run")]
+    rows = written(tmp_path)
     together = {row["members"]: row for row in rows if row["kind"] == "ensemble"}
     alone = [row for row in rows if row["kind"] == "annealed"]
     assert sorted(together) == [2, 4] and sorted(row["member"] for row in alone) == [0, 1, 2, 3]
@@ -76,15 +81,14 @@ def test_worker_writes_a_row_for_every_power_of_two_of_members(corpus, tmp_path)
     assert len({row["run_id"] for row in rows}) == 6
     again = Worker(job(corpus, tmp_path), corpus)
     again.train()
-    assert [row for k in range(4) for row in read_rows(worker._file(k), "run")] == rows
+    assert written(tmp_path) == rows
 
 
 def test_diverged_member_is_in_no_ensemble(corpus, tmp_path):
     worker = Worker(job(corpus, tmp_path), corpus)
     worker.diverged[3] = "said so"
     worker.train()
-    rows = [row for k in range(4) for row in read_rows(worker._file(k), "run")]
-    assert [row["members"] for row in rows if row["kind"] == "ensemble"] == [2]
+    assert [row["members"] for row in written(tmp_path) if row["kind"] == "ensemble"] == [2]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])

@@ -65,16 +65,18 @@ def test_losses_and_gradient_match_a_plain_model(monkeypatch, activation, depth,
     weights = torch.randn(2, count_parameters(shape).total) * 0.1  # nothing starts at zero, every term counts
     tokens = torch.randint(50, (2, 3, 25))
     net, gradient = Transformer(shape, CPU), torch.full_like(weights, torch.nan)
-    views, found = matrix_views(weights, shape), matrix_views(gradient, shape)
+    views, written = matrix_views(weights, shape), matrix_views(gradient, shape)
     losses = net.token_losses(views, tokens)
-    net.gradient(views, tokens, found)
+    net.gradient(views, tokens, written)
     for k in range(2):
         leaves = {name: view[k].clone().requires_grad_() for name, view in views.items()}
         expected = plain_losses(leaves, shape, tokens[k])
         assert torch.allclose(losses[k], expected, rtol=1e-5)
         expected.mean().backward()
         for name, leaf in leaves.items():
-            assert torch.allclose(found[name][k], leaf.grad, rtol=0, atol=1e-5 * float(leaf.grad.abs().max()))
+            assert torch.allclose(
+                written[name][k], leaf.grad, rtol=0, atol=1e-5 * float(leaf.grad.abs().max())
+            )
 
 
 def test_untrained_model_guesses_uniformly():

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -50,6 +51,11 @@ def worker(corpus, folder, *trunks, say=lambda _: None):
     torch.set_num_threads(1)
     stack = StackSpec(trunks or (TRUNK,), corpus.corpus_hash)
     return Counted(Job(study="s", folder=folder, corpus=corpus.folder, stack=stack), corpus, say=say)
+
+
+def written(folder, trunk, corpus, kind="run"):
+    """The rows of one trunk, as they stand in its file."""
+    return read_rows(folder / "rows" / f"{trunk.trunk_id(corpus.corpus_hash)}.jsonl", kind)
 
 
 def rows(folder):
@@ -193,8 +199,9 @@ def test_a_stack_of_different_budgets_writes_the_rows_of_each_model_alone(corpus
     for k, trunk in enumerate(trunks):
         alone = worker(corpus, tmp_path / f"alone{k}", trunk)
         alone.run(10**9)
-        assert read_rows(both._file(k), "evaluation") == read_rows(alone._file(0), "evaluation")
-        with_clock = read_rows(both._file(k), "run")
+        curves = [written(tmp_path / name, trunk, corpus, "evaluation") for name in ("both", f"alone{k}")]
+        assert curves[0] == curves[1] != []
+        with_clock = written(tmp_path / "both", trunk, corpus)
         assert [{k: v for k, v in row.items() if k not in CLOCK} for row in with_clock] == rows(
             tmp_path / f"alone{k}"
         )
@@ -219,8 +226,8 @@ def test_a_run_has_a_learning_curve_inside_its_cooldown(corpus, tmp_path):
         stopped.run(45)  # on a step of the curve, after its checkpoint and before its rows
     again = worker(corpus, tmp_path / "stopped", cosine)
     again.run(10**9)
-    curve = read_rows(calm._file(0), "evaluation")
-    assert curve == read_rows(again._file(0), "evaluation")
+    curve, resumed = (written(tmp_path / name, cosine, corpus, "evaluation") for name in ("calm", "stopped"))
+    assert curve == resumed
     for budget, steps in ((4096, [16, 23, 32]), (8192, [16, 23, 32, 45, 64])):
         mine = [row for row in curve if row["run_id"] == cosine.run_id(corpus.corpus_hash, budget)]
         code = {row["step"]: row["loss"] for row in mine if row["domain"] == "code"}
@@ -236,11 +243,11 @@ def test_training_ends_where_every_model_has_diverged_and_their_rows_say_at_whic
     wild.run(10**9)
     assert wild.steps[-1] == 16
     for k in range(2):
-        written = read_rows(wild._file(k), "run")
-        assert [row["run_id"] for row in written] == [
+        noted = written(tmp_path, wild.trunks[k], corpus)
+        assert [row["run_id"] for row in noted] == [
             wild.trunks[k].run_id(corpus.corpus_hash, b) for b in TRUNK.budgets
         ]
-        for row in written:
+        for row in noted:
             assert row["status"] == "diverged"
             assert row["steps"] * 128 == row["D"] == 16 * 128
             assert row["note"].endswith(
@@ -248,14 +255,14 @@ def test_training_ends_where_every_model_has_diverged_and_their_rows_say_at_whic
             )
     again = worker(corpus, tmp_path, *wild.trunks)
     again.run(10**9)
-    assert read_rows(wild._file(1), "run") == written
+    assert written(tmp_path, wild.trunks[1], corpus) == noted
 
 
 def test_a_model_is_invariant_to_one_beside_it_that_diverges(corpus, tmp_path, undisturbed):
     both = worker(corpus, tmp_path / "both", WILD, TRUNK)
     both.run(10**9)
     assert len(both.steps) == undisturbed[1]
-    wild, calm = (read_rows(both._file(k), "run") for k in range(2))
+    wild, calm = (written(tmp_path / "both", trunk, corpus) for trunk in both.trunks)
     assert [{k: v for k, v in row.items() if k not in CLOCK} for row in calm] == undisturbed[0]
     assert [row["status"] for row in wild] == ["diverged"] * 2
     assert [row["steps"] for row in wild] == [32, 64]
@@ -265,21 +272,15 @@ def test_a_cooldown_that_diverges_ends_alone(corpus, tmp_path, undisturbed, monk
     """Weights are spoilt at the branch's second step, and looked at two steps later."""
     monkeypatch.setattr(scaling.train.loop, "DIVERGENCE_STEPS", 4)
     mine = worker(corpus, tmp_path / "spoilt")
-    branch = mine._branch
+    steps_taken, sound = [], mine.stack.optimizer.step
 
-    def spoiled(budget):
-        each, mine.stop_at = mine.stack.optimizer.step, mine.stack.step + 2
+    def spoiling(weights, gradient, rate):
+        sound(weights, gradient, rate)
+        steps_taken.append(mine.stack.step)
+        if len(steps_taken) == 16 + 2:  # the trunk's, and two of its first branch
+            weights[0, 3] = float("nan")
 
-        def step(weights, gradient, rate):
-            each(weights, gradient, rate)
-            if budget == 4096 and mine.stack.step + 1 == mine.stop_at:
-                weights[0, 3] = float("nan")
-
-        mine.stack.optimizer.step = step
-        branch(budget)
-        mine.stack.optimizer.step = each
-
-    mine._branch = spoiled
+    mine.stack.optimizer.step = spoiling
     mine.run(10**9)
     first, second = rows(tmp_path / "spoilt")
     assert (first["status"], first["steps"]) == ("diverged", 20)
@@ -310,8 +311,13 @@ print(resident() - before)
 
 
 def test_a_c_library_without_mallopt_is_passed_over(monkeypatch):
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
-    scaling.train.carry_out.keep_pages()
+    asked = []
+    glibc = SimpleNamespace(mallopt=lambda *setting: asked.append(setting))
+    monkeypatch.setattr(sys, "platform", "linux")
+    for library, settings in ((SimpleNamespace(), 0), (glibc, 2)):
+        monkeypatch.setattr(ctypes, "CDLL", lambda _, library=library: library)
+        scaling.train.carry_out.keep_pages()
+        assert len(asked) == settings
 
 
 def train_and_tell(corpus_folder, folder, said):

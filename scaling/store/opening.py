@@ -1,0 +1,187 @@
+"""What readers open: runs, learning curves and measurements of a study, and tables of runs."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from scaling.errors import BadOption, RecordError
+from scaling.intake import read_table
+from scaling.records import ROW_KEYS, MissingRuns
+from scaling.store.rows import Store, run_first
+from scaling.store.tables import read_parquet
+from scaling.study import Study, read_study
+
+
+class BadCondition(RecordError):
+    """A condition on rows that cannot be carried out."""
+
+    where: str
+    reason: str
+    columns: list[str]
+
+    def __str__(self) -> str:
+        return (
+            f"asked for rows where {self.where!r}, but that is no condition on these columns ({self.reason}). "
+            f'Write SQL with the columns {", ".join(self.columns)}, e.g. "epochs = 1".'
+        )
+
+
+def open_runs(
+    where: str | Path | Study,
+    *,
+    kind: str = "annealed",
+    status: str = "done",
+    origin: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+) -> pl.DataFrame:
+    """Runs that a fit may use, one row each.
+
+    Args:
+        where: a study's folder or file, a table of anybody's, or "published:NAME".
+        kind: "annealed", "average", "ensemble", "curve" or "all".
+        status: "done", "diverged" or "all".
+        origin: "committed" or "local" rows only; both by default, this machine's own where both have a run.
+        columns, units: of a table whose names or units are others, as for `read_runs`.
+
+    Returns:
+        The fields of `records.Run`, `origin`, and for each domain `loss_<domain>`, `loss_stderr_<domain>` and
+        `loss_bits_per_byte_<domain>`. What was left out is printed with its count.
+
+    Raises:
+        MissingRuns: there are none.
+        UnreadableTable: a file is cut short or not a table; `ChangedTable` where it is not what was committed.
+        RecordError: whatever else `read_runs` raises, of a table of somebody's.
+        BadOption: there is no such origin; columns or units of what is in the schema already.
+    """
+    origins = _origins(origin)
+    table = isinstance(where, str | Path) and Path(where).is_file() and Path(where).suffix != ".toml"
+    if (columns or units) and not table:
+        raise BadOption(
+            "columns" if columns else "units", columns or units, "left out, as only tables need it"
+        )
+    if str(where).startswith("published:"):
+        from scaling.published import open_published
+
+        return open_published(str(where).removeprefix("published:"))
+    if isinstance(where, str | Path) and table:
+        committed = Path(where).suffix == ".parquet"  # which may have its check sum beside it
+        frame = read_table(read_parquet(Path(where)) if committed else where, columns=columns, units=units)
+    else:
+        frame = _open_study(_store(where), origins)
+    left_out: dict[str, int] = {}
+    for column, wanted in (("status", status), ("kind", kind)):
+        if wanted != "all" and column in frame.columns:
+            others = frame.filter(pl.col(column).ne_missing(wanted))[column].fill_null(f"without a {column}")
+            left_out |= dict(others.value_counts().iter_rows())
+            frame = frame.filter(pl.col(column) == wanted)
+    if left_out:
+        print("left out: " + ", ".join(f"{count} {value}" for value, count in sorted(left_out.items())))
+    if frame.is_empty():
+        raise MissingRuns(
+            where, f"Only rows of another kind or status are there: {left_out or 'none at all'}."
+        )
+    return frame
+
+
+def open_evaluations(where: str | Path | Study, *, origin: str | None = None) -> pl.DataFrame:
+    """Learning curves and per-domain losses of a study, one row for each run or trunk, step and domain.
+
+    Args:
+        where: a study's folder or file.
+        origin: as of `open_runs`.
+
+    Returns:
+        The fields of `records.Evaluation`.
+
+    Raises:
+        MissingRuns: there are none.
+        UnreadableTable: a file is cut short; `ChangedTable` where it is not what was committed.
+        BadOption: there is no such origin.
+    """
+    return _open_rows("evaluation", where, origin)
+
+
+def open_measurements(where: str | Path | Study, *, origin: str | None = None) -> pl.DataFrame:
+    """What the probes of a study measured, one row for each run or trunk, step, probe and group.
+
+    Returns:
+        The fields of `records.Measurement`.
+
+    Raises:
+        MissingRuns: there are none; a study asks for them with e.g. probes = ["position"].
+        UnreadableTable, BadOption: as `open_evaluations`.
+    """
+    return _open_rows("measurement", where, origin)
+
+
+def select_rows(runs: pl.DataFrame, where: str) -> pl.DataFrame:
+    """The rows that fulfil an SQL condition on their columns, e.g. "epochs = 1 AND width >= 32".
+
+    Raises:
+        BadCondition: the condition cannot be read, or names a column that is not there.
+    """
+    try:
+        return runs.filter(pl.sql_expr(where))
+    except pl.exceptions.PolarsError as problem:
+        raise BadCondition(where, str(problem).splitlines()[0], runs.columns) from None
+
+
+def ceiling_share(runs: pl.DataFrame) -> float | None:
+    """What runs reached of a plain product's FLOP/s on their device, the median; None where none was measured."""
+    share = (runs["flops_per_second"] / runs["ceiling"]).median()
+    return None if share is None else float(typing.cast(float, share))
+
+
+def _store(where: str | Path | Study) -> Store:
+    return Store(where if isinstance(where, Study) else read_study(where))
+
+
+def _origins(origin: str | None) -> list[str]:
+    """The origins to open, the one whose rows hold first."""
+    known = ["local", "committed"]
+    if origin is None:
+        return known
+    if origin not in known:
+        raise BadOption("origin", origin, "'committed', 'local', or None for both")
+    return [origin]
+
+
+def _open_study(store: Store, origins: list[str]) -> pl.DataFrame:
+    both = pl.concat([store.rows("run", o).with_columns(pl.lit(o).alias("origin")) for o in origins])
+    frame = both.unique("run_id", keep="first", maintain_order=True)
+    if twins := both.height - frame.height:
+        print(f"left out: {twins} committed rows that this machine has made again")
+    if frame.is_empty():
+        raise MissingRuns(store.study.folder, run_first(store.study))
+    return _with_domain_columns(frame)
+
+
+def _open_rows(kind: str, where: str | Path | Study, origin: str | None) -> pl.DataFrame:
+    store = _store(where)
+    frame = pl.concat([store.rows(kind, o) for o in reversed(_origins(origin))])
+    if frame.is_empty():
+        ask = 'Ask for them in the study file, e.g. probes = ["position"]. ' if kind == "measurement" else ""
+        raise MissingRuns(where, ask + run_first(store.study))
+    return frame.unique(ROW_KEYS[kind], keep="last", maintain_order=True)
+
+
+def _with_domain_columns(frame: pl.DataFrame) -> pl.DataFrame:
+    names = frame["domains"].explode().drop_nulls().struct.field("domain").unique().sort()
+    columns = []
+    for name in names:
+        chosen = pl.col("domains").list.eval(pl.element().filter(pl.element().struct.field("domain") == name))
+        columns += [
+            chosen.list.first().struct.field(field).alias(f"{field}_{name}")
+            for field in ("loss", "loss_stderr", "loss_bits_per_byte")
+        ]
+    return frame.with_columns(columns)
+
+
+def studies(root: str | Path = "runs") -> list[Study]:
+    """Every study under a folder, by name."""
+    return [read_study(file) for file in sorted(Path(root).glob("*/study.toml"))]

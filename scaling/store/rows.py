@@ -1,0 +1,139 @@
+"""Rows, leases and working files of one study."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from scaling.errors import StudyError
+from scaling.files import written_whole
+from scaling.leases import Lease, claim
+from scaling.records import ROW_KEYS, MissingRuns, Run, local_folder, read_rows
+from scaling.store.tables import SCHEMAS, read_metadata, read_parquet, write_parquet
+from scaling.study import Study, difference
+
+
+class StudyChanged(StudyError):
+    """A study file edited after it has run."""
+
+    name: str
+    difference: str
+
+    def __str__(self) -> str:
+        return (
+            f"study {self.name!r} has rows that were made from another study file; the difference is\n"
+            f"{self.difference}\n"
+            "Undo the edit, or give the changed study a name (and folder) of its own."
+        )
+
+
+_TABLES = {"run": "runs.parquet", "evaluation": "evaluations.parquet", "measurement": "measurements.parquet"}
+_ORDER = {"run": ["corpus_hash", "N", "D", "run_id"]}
+"""Of the rows in a committed table; by their keys where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Rows, leases and working files of one study."""
+
+    study: Study
+
+    @property
+    def local(self) -> Path:
+        """Folder of this machine's own rows."""
+        return local_folder(self.study.folder)
+
+    # --- what was asked ----------------------------------------------------------------------------
+
+    def check_unchanged(self) -> None:
+        """Refuse a study file that is not the one its rows were made from.
+
+        Raises:
+            StudyChanged: shows the difference.
+        """
+        asked = self.local / "asked"
+        before = [asked.read_text()] if asked.exists() and any(self.local.glob("rows/*.jsonl")) else []
+        committed = self.study.folder / _TABLES["run"]
+        if committed.exists():
+            before.append(read_metadata(committed).get("asked", self.study.asked))
+        for text in before:
+            if text != self.study.asked:
+                raise StudyChanged(self.study.name, difference(text, self.study.asked))
+
+    def remember_study(self) -> None:
+        """Note what is being asked, before the first row."""
+        with written_whole(self.local / "asked", "the study") as scratch:
+            scratch.write_text(self.study.asked)
+
+    # --- rows --------------------------------------------------------------------------------------
+
+    def rows(self, kind: str, origin: str) -> pl.DataFrame:
+        """All rows of a kind of `ROW_KEYS` and an origin ("local", "committed"), in the schema's columns."""
+        frame = self._committed(kind) if origin == "committed" else self._local(kind)
+        later = [pl.col("stage").fill_null(Run.stage)] if kind == "run" else []
+        return frame.with_columns(later)
+
+    def _committed(self, kind: str) -> pl.DataFrame:
+        """A column that came after the file was written is empty."""
+        path, schema = self.study.folder / _TABLES[kind], SCHEMAS[kind]
+        frame = read_parquet(path) if path.exists() else pl.DataFrame(schema=schema)
+        return frame.select(
+            (pl.col(name) if name in frame.columns else pl.lit(None, t)).cast(t).alias(name)
+            for name, t in schema.items()
+        )
+
+    def _local(self, kind: str) -> pl.DataFrame:
+        files = sorted(self.local.glob("rows/*.jsonl"))
+        rows = [_flat(row) for path in files for row in read_rows(path, kind)]
+        frame = pl.DataFrame(rows, schema=SCHEMAS[kind], strict=False)
+        return frame.unique(ROW_KEYS[kind], keep="last", maintain_order=True)
+
+    def finished(self, *, here: bool = False) -> set[str]:
+        """Run ids that need no training; with `here`, only those that this machine has trained."""
+        origins = ("local",) if here else ("local", "committed")
+        return {i for origin in origins for i in self.rows("run", origin)["run_id"]}
+
+    def commit(self) -> tuple[int, int]:
+        """Compact local and committed rows into the study's folder, each table with its check sum.
+
+        Returns:
+            Rows in the table now, and how many of them are this machine's.
+
+        Raises:
+            MissingRuns: this machine has no rows of the study.
+            StudyChanged: its rows were made from another study file.
+            ChangedTable, UnreadableTable: the committed rows are damaged; nothing is written over them.
+        """
+        self.check_unchanged()
+        local = self.rows("run", "local")
+        if local.is_empty():
+            raise MissingRuns(self.local, run_first(self.study))
+        mine = pl.concat([local["run_id"], local["trunk_id"]]).unique()
+        tables = {}
+        for kind in _TABLES:
+            kept = self.rows(kind, "committed").filter(~pl.col("run_id").is_in(mine.implode()))
+            tables[kind] = pl.concat([kept, self.rows(kind, "local")]).sort(_ORDER.get(kind, ROW_KEYS[kind]))
+        for kind, table in tables.items():
+            path = self.study.folder / _TABLES[kind]
+            if kind != "measurement" or path.exists() or not table.is_empty():
+                write_parquet(table, path, {"asked": self.study.asked})
+        return tables["run"].height, local.height
+
+    # --- leases ------------------------------------------------------------------------------------
+
+    def claim(self, *works: str) -> Lease | None:
+        """A lease of all these pieces of work; None, and none of them, while another living process holds one."""
+        return claim(self.local / "leases", works)
+
+
+def run_first(study: Study) -> str:
+    """What to do where a study has no rows."""
+    return f"Run the sweep first: scaling sweep {study.folder}/study.toml"
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: json.dumps(v, sort_keys=True) if isinstance(v, dict) else v for k, v in row.items()}

@@ -1,0 +1,110 @@
+"""Tables on disk: the fields of records as columns, and beside committed tables their check sums."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from scaling.files import sha256_of, written_whole
+from scaling.records import DomainLoss, Evaluation, Measurement, Run, UnreadableTable, reading_table
+
+SUMS = "SHA256SUMS"
+"""Holds a line for each committed table of its folder: its SHA-256 and its name. `sha256sum -c` reads it too."""
+
+
+class ChangedTable(UnreadableTable):
+    """A table that is not the one that was committed: a bit has turned over, or somebody has written to it."""
+
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} cannot be read as it was committed ({self.reason}): its SHA-256 is {self.got}, but {SUMS} "
+            f"beside it says {self.expected}. Restore it from version control: git checkout -- {Path(self.path).parent}"
+        )
+
+
+_POLARS = {
+    int: pl.Int64, float: pl.Float64, str: pl.String, dict: pl.String,
+    dict[str, float] | None: pl.String, int | None: pl.Int64, float | None: pl.Float64, str | None: pl.String,
+}  # fmt: skip
+
+
+def _schema(record: type) -> dict[str, Any]:
+    """Polars types of a record's fields; dictionaries are kept as JSON text, because their keys differ between rows."""
+    hints, columns = typing.get_type_hints(record), {}
+    for name in (f.name for f in dataclasses.fields(record)):
+        origin = typing.get_origin(hints[name])
+        if origin is list:
+            columns[name] = pl.List(pl.Struct(_schema(DomainLoss)))
+        else:
+            columns[name] = _POLARS[hints[name] if origin in (None, types.UnionType) else origin]
+    return columns
+
+
+SCHEMAS = {"run": _schema(Run), "evaluation": _schema(Evaluation), "measurement": _schema(Measurement)}
+"""Columns and types of each kind of rows."""
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """A parquet file as a frame.
+
+    Raises:
+        ChangedTable: there are check sums beside it, and it is not the file they are of.
+        UnreadableTable: it is cut short or damaged.
+    """
+    with reading_table(path):
+        return pl.read_parquet(_as_committed(path))
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a parquet file says of itself; raises as `read_parquet`."""
+    with reading_table(path):
+        return pl.read_parquet_metadata(_as_committed(path))
+
+
+def write_parquet(table: pl.DataFrame, path: Path, metadata: dict[str, str]) -> None:
+    """Put a table in its place, and its check sum beside it.
+
+    The new sum is there before the table is, beside that of the old one, so a kill in between leaves what can be read.
+
+    Raises:
+        DiskFull, NotWritten: the old table is whole.
+    """
+    before = {sha256_of(path)} if path.exists() else set()
+    with written_whole(path, "rows") as scratch:
+        table.write_parquet(scratch, compression="zstd", compression_level=19, metadata=metadata)
+        _write_sums(path, before | {sha256_of(scratch)})
+    _write_sums(path, {sha256_of(path)})
+
+
+def _as_committed(path: Path) -> Path | bytes:
+    """What to read a table from: the very bytes that were checked, or the file where no check sum is of it."""
+    expected = [digest for digest, name in _sums(path.parent) if name == path.name]
+    if not expected:
+        return path
+    data = path.read_bytes()
+    if (got := hashlib.sha256(data).hexdigest()) not in expected:
+        raise ChangedTable(path, "it has changed since", expected[-1], got)
+    return data
+
+
+def _sums(folder: Path) -> list[tuple[str, str]]:
+    file = folder / SUMS
+    lines = file.read_text(errors="replace").splitlines() if file.exists() else []
+    return [(digest, name.lstrip(" *")) for digest, _, name in (line.partition(" ") for line in lines)]
+
+
+def _write_sums(path: Path, digests: set[str]) -> None:
+    """Note which contents a table may have, and leave the lines of others."""
+    others = [(digest, name) for digest, name in _sums(path.parent) if name != path.name]
+    lines = [f"{digest}  {name}\n" for digest, name in (*others, *((d, path.name) for d in sorted(digests)))]
+    with written_whole(path.with_name(SUMS), "check sums") as scratch:
+        scratch.write_text("".join(sorted(lines, key=lambda line: line.partition(" ")[2])))
