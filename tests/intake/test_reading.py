@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import math
+import sys
 import zipfile
 
 import polars as pl
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 import scaling
 from scaling import open_runs, read_runs
-from scaling.errors import MissingColumns, ScalingError
+from scaling.errors import MissingColumns, MissingPackage, ScalingError
 from scaling.intake import understand
 from scaling.intake.cells import AmbiguousNumber, BadCell
 from scaling.intake.convert import UnitTwice
@@ -115,6 +116,17 @@ def test_workbooks_parquet_and_arrow_are_read(tmp_path):
     frame.write_parquet(tmp_path / "t.parquet")
     frame.write_ipc(tmp_path / "t.arrow")
     assert rows(read_runs(tmp_path / "t.parquet")) == rows(read_runs(tmp_path / "t.arrow")) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "extra"),
+    [("fastexcel", "t.xlsx", "excel"), ("tensorboard", "events.out.tfevents.1", "tensorboard")],
+)
+def test_a_reader_that_is_not_installed_is_named_with_its_extra(tmp_path, monkeypatch, package, name, extra):
+    for module in [*(m for m in sys.modules if m.partition(".")[0] == package), package]:
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingPackage, match=rf"needs {package}.*scaling\[{extra}\]"):
+        read_runs(write(tmp_path / name, b"PK"))
 
 
 @given(
