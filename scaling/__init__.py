@@ -22,7 +22,8 @@ _HOME = {
     "open_runs": "scaling.store",
     "open_evaluations": "scaling.store",
     "open_measurements": "scaling.store",
-    "read_runs": "scaling.store",
+    "read_runs": "scaling.intake",
+    "check_runs": "scaling.check",
     "read_study": "scaling.study",
     "sweep": "scaling.sweeps.launch",
     "fit": "scaling.fitting",
@@ -47,6 +48,7 @@ __all__ = [
     "open_evaluations",
     "open_measurements",
     "read_runs",
+    "check_runs",
     "read_study",
     "sweep",
     "fit",
@@ -68,6 +70,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from scaling.charts import plot
+    from scaling.check import check_runs
     from scaling.errors import ScalingError
     from scaling.fitting import (
         Comparison,
@@ -83,8 +86,9 @@ if TYPE_CHECKING:
         forecast,
         profile,
     )
+    from scaling.intake import read_runs
     from scaling.reports import report
-    from scaling.store import open_evaluations, open_measurements, open_runs, read_runs
+    from scaling.store import open_evaluations, open_measurements, open_runs
     from scaling.study import read_study
     from scaling.sweeps.launch import sweep
 

@@ -6,6 +6,7 @@ Exit status: 0 done, 1 something failed on the way, 2 refused with the reason in
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,16 @@ class _Commands(click.Group):
 
 PATH = click.Path(path_type=Path)
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
+
+
+def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say how a table of somebody's is read."""
+    for option, words in (
+        ("--units", "The unit of a column, e.g. D=B or loss=perplexity; may be given again."),
+        ("--columns", "A column's own name, and the schema's, e.g. tokens=D; may be given again."),
+    ):
+        command = click.option(option, multiple=True, metavar="NAME=VALUE", help=words)(command)
+    return command
 
 
 @click.group(cls=_Commands, context_settings=SETTINGS)
@@ -128,6 +139,7 @@ def sweep(
 @click.option("--cluster", default="auto", help='What is resampled together: a column, or "rows".')
 @click.option("--origin", type=click.Choice(["committed", "local"]), help="Only rows that were made there.")
 @click.option("--where", metavar="SQL", help='Only rows that fulfil a condition, e.g. "epochs = 1".')
+@_reading
 @click.option("--fixed", multiple=True, metavar="NAME=VALUE", help="Hold a parameter; may be given again.")
 @click.option("--seed", type=int, default=0)
 @click.option("--save", type=PATH, help="Write the fit as JSON.")
@@ -136,15 +148,18 @@ def fit(
     law_name: str,
     origin: str | None,
     where: str | None,
+    columns: tuple[str, ...],
+    units: tuple[str, ...],
     fixed: tuple[str, ...],
     save: Path | None,
     **options: Any,
 ) -> None:
-    """Fit a law to RUNS: a study's folder, a parquet or CSV file in the run schema, or published:NAME.
+    """Fit a law to RUNS: a study's folder, a table of anybody's, or published:NAME.
 
     \b
     Example:
       scaling fit runs/quickstart --where "epochs = 1" --law power_mean
+      scaling fit table.csv --columns params=N --columns tokens=D --units D=B
     """
     from scaling import laws, open_runs
     from scaling.fitting import fit as fit_law
@@ -152,11 +167,29 @@ def fit(
 
     held = dict(map(_assignment, fixed))
     law = laws.get(law_name)
-    table = open_runs(runs, origin=origin)
+    table = open_runs(runs, origin=origin, columns=_pairs(columns), units=_pairs(units))
     fitted = fit_law(law, select_rows(table, where) if where else table, fixed=held or None, **options)
     click.echo(fitted)
     if save:
         fitted.save(save)
+
+
+@cli.command()
+@click.argument("file", type=PATH)
+@_reading
+@click.option(
+    "--decimal", type=click.Choice([".", ","]), help="The decimal mark, where numbers leave it open."
+)
+def check(file: Path, columns: tuple[str, ...], units: tuple[str, ...], decimal: str | None) -> None:
+    """What a FILE of runs is understood to be, what looks wrong in it, and what a fit of it could tell.
+
+    \b
+    Example:
+      scaling check table.csv --columns params=N --columns tokens=D --units D=B
+    """
+    from scaling.check import check_runs
+
+    click.echo(check_runs(file, columns=_pairs(columns), units=_pairs(units), decimal=decimal))
 
 
 @cli.command()
@@ -316,6 +349,14 @@ def fetch(name: str) -> None:
 
     click.echo(f"{fetch_published(name)}; open it with open_runs('published:{name}')")
     click.echo(SOURCES[name].units)
+
+
+def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    """Names and values of options NAME=VALUE; the name may hold a sign of equality, the value not."""
+    for text in texts:
+        if "=" not in text:
+            raise click.BadParameter(f"{text!r} was given, but it must be NAME=VALUE, e.g. tokens=D")
+    return {text.rpartition("=")[0]: text.rpartition("=")[2] for text in texts}
 
 
 def _assignment(text: str) -> tuple[str, float]:

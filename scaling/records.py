@@ -36,10 +36,7 @@ class UnreadableTable(RecordError):
     reason: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.path} cannot be read as a table ({self.reason}). "
-            "Restore it, or delete it and run the sweep again to rebuild it."
-        )
+        return f"{self.path} cannot be read as a table ({self.reason}). Restore it from a copy, or write it again."
 
 
 @contextmanager

@@ -11,15 +11,15 @@ from scaling.errors import RecordError
 class UnknownUnit(RecordError):
     """A unit or a quantity that cannot be understood."""
 
-    given: str
+    given: object
     known: str
+    hint: str = ""
 
     def __str__(self) -> str:
-        return f"cannot understand {self.given!r}; known are {self.known}."
+        return f"cannot understand {self.given!r}; known are {self.known}.{self.hint and f' {self.hint}'}"
 
 
-_SUFFIX = {
-    "": 1.0,
+COUNT_UNITS = {
     "k": 1e3,
     "M": 1e6,
     "G": 1e9,
@@ -28,23 +28,42 @@ _SUFFIX = {
     "Ki": 2.0**10,
     "Mi": 2.0**20,
     "Gi": 2.0**30,
+    "Ti": 2.0**40,
 }
-_COUNT = re.compile(r"\s*([0-9][0-9_]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]*)\s*")
+"""What each suffix of a count multiplies by; B and G are both a thousand million."""
+
+_SUFFIX = COUNT_UNITS | {
+    "": 1.0,
+    "K": 1e3,
+    "bn": 1e9,
+    "thousand": 1e3,
+    "million": 1e6,
+    "billion": 1e9,
+    "trillion": 1e12,
+}
+_POWER = r"[eE][+-]?[0-9]+|\s?[x×*·]\s?10(?:\^|\*\*)[+-]?[0-9]+"
+_NUMBER = r"(?:[0-9]{1,3}(?:[,\s'’][0-9]{3})+|[0-9][0-9_]*)(?:\.[0-9]*)?|\.[0-9]+"
+_COUNT = re.compile(rf"\s*({_NUMBER})({_POWER})?\s*([A-Za-z]*)\s*")
 
 
 def parse_count(text: str | float) -> float:
-    """The number that "85M", "1.5e9", "128Ki" or a plain number stands for.
+    """The number that "85M", "1.5e9", "2.1 × 10^20", "128Ki", "1.4 billion", "1,000,000" or a plain number stands for.
+
+    Thousands may be set apart by commas, spaces, apostrophes or underscores; the decimal mark is a point.
 
     Raises:
-        UnknownUnit: the text is not a number with one of the suffixes k M G B T Ki Mi Gi.
+        UnknownUnit: the text is not a number with one of the suffixes k M G B T Ki Mi Gi Ti.
     """
     if isinstance(text, int | float):
         return float(text)
-    match = _COUNT.fullmatch(text)
-    suffix = match[2] if match else None
+    match = _COUNT.fullmatch(re.sub(r"^\s*10(?:\^|\*\*)", "1e", text))
+    suffix = match[3] if match else None
     if match is None or suffix not in _SUFFIX:
-        raise UnknownUnit(text, "plain numbers, 1.5e9, and the suffixes " + " ".join(s for s in _SUFFIX if s))
-    return float(match[1].replace("_", "")) * _SUFFIX[suffix]
+        near = next((s for s in COUNT_UNITS if suffix and s.lower() == suffix.lower()), "")
+        hint = f"Did you mean {text.strip().removesuffix(str(suffix)) + near!r}?" if near else ""
+        raise UnknownUnit(text, f"plain numbers, 1.5e9, and the suffixes {' '.join(COUNT_UNITS)}", hint)
+    power = re.sub(r".*10(\^|\*\*)", "e", match[2] or "")
+    return float(re.sub(r"[,\s'’_]", "", match[1]) + power) * _SUFFIX[suffix]
 
 
 def print_count(value: float, digits: int = 3) -> str:

@@ -16,8 +16,9 @@ from click.testing import CliRunner
 
 import scaling
 from scaling.__main__ import cli
-from scaling.errors import BadOption, MissingColumns
+from scaling.errors import BadOption
 from scaling.files import DiskFull
+from scaling.intake import read_table
 from scaling.records import (
     DomainLoss,
     Evaluation,
@@ -35,11 +36,8 @@ from scaling.store import (
     open_evaluations,
     open_measurements,
     open_runs,
-    read_runs,
-    read_table,
 )
 from scaling.study import identity, read_study
-from scaling.units import UnknownUnit
 
 RUNS = Path(__file__).parents[1] / "runs"
 STUDY = """
@@ -382,35 +380,6 @@ def test_a_committed_study_that_was_edited_is_refused(store):
             path.unlink()
     with pytest.raises(StudyChanged, match=r'\+.*"seed": 2'):
         Store(read_study(file)).check_unchanged()
-
-
-def test_read_runs_brings_anybodys_table_into_the_schema(tmp_path):
-    pl.DataFrame(
-        {"params": [70, 400], "tokens": [1.4, 0.3], "bpb": [0.7, 0.8], "bytes_per_token": [4.0, 4.0]}
-    ).write_csv(tmp_path / "t.csv")
-    frame = read_runs(
-        tmp_path / "t.csv",
-        columns={"params": "N", "tokens": "D", "bpb": "loss"},
-        units={"N": "M", "D": "T", "loss": "bits/byte"},
-        n_convention="total",
-    )
-    assert frame["N"].to_list() == [70e6, 400e6]
-    assert frame["D"].to_list() == [1.4e12, 0.3e12]
-    assert frame["loss"].to_list() == pytest.approx([0.7 * 4 * 0.693147, 0.8 * 4 * 0.693147])
-    assert frame["n_convention"].unique().to_list() == ["total"]
-
-
-def test_read_runs_names_what_it_cannot_read(tmp_path):
-    (tmp_path / "t.csv").write_text("N,loss\n1,2\n")
-    with pytest.raises(MissingColumns, match="column params asked for, but the table has N, loss"):
-        read_runs(tmp_path / "t.csv", columns={"params": "N"})
-    with pytest.raises(MissingColumns, match="bytes_per_token"):
-        read_runs(tmp_path / "t.csv", units={"loss": "bits/byte"})
-    with pytest.raises(UnknownUnit, match="'furlongs'"):
-        read_runs(tmp_path / "t.csv", units={"N": "furlongs"})
-    (tmp_path / "t.xyz").write_text("")
-    with pytest.raises(UnreadableTable, match="its name must end in"):
-        read_runs(tmp_path / "t.xyz")
 
 
 def test_opening_a_parquet_file_is_invariant_to_how_it_is_named(store):

@@ -19,7 +19,7 @@ def check_columns(runs: pl.DataFrame) -> None:
     """Raise `MissingColumns` unless the runs have N, D, C and loss."""
     if missing := [name for name in ("N", "D", "C", "loss") if name not in runs.columns]:
         raise MissingColumns(
-            missing, runs.columns, "Where compute is not known, 6ND may stand in: C = 6 * N * D."
+            missing, runs.columns, "Where compute is not known, 6ND may stand in: C = 6.0 * N * D."
         )
 
 

@@ -30,7 +30,7 @@ def flops_per_token(runs: pl.DataFrame) -> TokenCost:
         MissingColumns: one of the three is not there.
     """
     if missing := [name for name in ("N", "D", "C") if name not in runs.columns]:
-        hint = "Where compute is not known, 6ND may stand in: C = 6 * N * D."
+        hint = "Where compute is not known, 6ND may stand in: C = 6.0 * N * D."
         raise MissingColumns(missing, runs.columns, hint)
     N, D, C = (runs[name].cast(pl.Float64).to_numpy() for name in ("N", "D", "C"))
     return TokenCost(max(TokenCost.of(N, D, C).k, 0.0))

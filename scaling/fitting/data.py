@@ -288,8 +288,10 @@ def numbers_of(frame: pl.DataFrame, name: str) -> Array:
     """
     column = frame[name]
     if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
-        value = repr(column[0]) if len(column) else "empty"
-        raise BadPredictor(name, len(column), 0, value, "a column of numbers")
+        bad = column.cast(pl.String, strict=False).cast(pl.Float64, strict=False).is_null()
+        row = int(bad.arg_max() or 0)
+        value = repr(column[row]) if len(column) else "empty"
+        raise BadPredictor(name, int(bad.sum()) or len(column), row, value, "a column of numbers")
     return column.cast(pl.Float64).to_numpy()
 
 
@@ -340,6 +342,6 @@ def _looks_like_a_count(values: Array) -> bool:
 
 def _hint(missing: list[str], columns: list[str]) -> str:
     if "C" in missing and "C" in columns:
-        return "Count the FLOPs, or say 6ND: runs.with_columns(C=6 * pl.col('N') * pl.col('D'))."
+        return "Count the FLOPs, or say 6ND: runs.with_columns(C=6.0 * pl.col('N') * pl.col('D'))."
     first = missing[0]
     return f"Rename one, e.g. runs.rename({{'your_name': {first!r}}})."

@@ -94,7 +94,8 @@ def isoflop(runs: Table, *, form: str = "parabola", within: float = 8.0) -> IsoF
     columns = dict.fromkeys(["C", "N", "D", "loss", "ln_N_stderr"], pl.Float64) | {"points": pl.Int64}
     table = pl.DataFrame(rows, schema=columns, orient="row").sort("C")
     if len(table) < _BUDGETS:
-        raise TooFewScales(f"approach 2 ({form})", "C", tuple(table["C"].to_list()), _BUDGETS)
+        hint = f"; one counts where {degree + 2} sizes N share its C and the lowest loss is between them"
+        raise TooFewScales(f"approach 2 ({form})", "C", tuple(table["C"].to_list()), _BUDGETS, hint)
     x, y = np.log(table["C"].to_numpy()), np.log(table["N"].to_numpy())
     middle = float(x.mean())
     design = np.stack([x - middle, np.ones_like(x)], axis=1)

@@ -19,8 +19,6 @@ from scaling.store.opening import (
     open_evaluations,
     open_measurements,
     open_runs,
-    read_runs,
-    read_table,
     select_rows,
     studies,
 )
@@ -36,8 +34,6 @@ __all__ = [
     "open_evaluations",
     "open_measurements",
     "open_runs",
-    "read_runs",
-    "read_table",
     "select_rows",
     "studies",
 ]

@@ -1,18 +1,19 @@
-"""What readers open: runs, learning curves and measurements of a study, and anybody's tables."""
+"""What readers open: runs, learning curves and measurements of a study, and tables of runs."""
 
 from __future__ import annotations
 
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
-from scaling.errors import BadOption, MissingColumns, RecordError
-from scaling.records import ROW_KEYS, MissingRuns, UnreadableTable, reading_table
+from scaling.errors import BadOption, RecordError
+from scaling.intake import read_table
+from scaling.records import ROW_KEYS, MissingRuns
 from scaling.store.rows import Store, run_first
 from scaling.store.tables import read_parquet
 from scaling.study import Study, read_study
-from scaling.units import UnknownUnit, nats_per_token, parse_count
 
 
 class BadCondition(RecordError):
@@ -35,14 +36,17 @@ def open_runs(
     kind: str = "annealed",
     status: str = "done",
     origin: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """Runs that a fit may use, one row each.
 
     Args:
-        where: a study's folder or file, a parquet or CSV file in the run schema, or "published:NAME".
+        where: a study's folder or file, a table of anybody's, or "published:NAME".
         kind: "annealed", "average", "ensemble", "curve" or "all".
         status: "done", "diverged" or "all".
         origin: "committed" or "local" rows only; both by default, this machine's own where both have a run.
+        columns, units: of a table whose names or units are others, as for `read_runs`.
 
     Returns:
         The fields of `records.Run`, `origin`, and for each domain `loss_<domain>`, `loss_stderr_<domain>` and
@@ -51,16 +55,22 @@ def open_runs(
     Raises:
         MissingRuns: there are none.
         UnreadableTable: a file is cut short or not a table; `ChangedTable` where it is not what was committed.
-        BadOption: there is no such origin.
+        RecordError: whatever else `read_runs` raises, of a table of somebody's.
+        BadOption: there is no such origin; columns or units of what is in the schema already.
     """
     origins = _origins(origin)
+    table = isinstance(where, str | Path) and Path(where).is_file() and Path(where).suffix != ".toml"
+    if (columns or units) and not table:
+        raise BadOption(
+            "columns" if columns else "units", columns or units, "left out, as only tables need it"
+        )
     if str(where).startswith("published:"):
         from scaling.published import open_published
 
         return open_published(str(where).removeprefix("published:"))
-    if not isinstance(where, Study) and Path(where).is_file() and Path(where).suffix != ".toml":
-        where = Path(where)
-        frame = read_parquet(where) if where.suffix == ".parquet" else read_table(where)
+    if isinstance(where, str | Path) and table:
+        committed = Path(where).suffix == ".parquet"  # which may have its check sum beside it
+        frame = read_table(read_parquet(Path(where)) if committed else where, columns=columns, units=units)
     else:
         frame = _open_study(_store(where), origins)
     left_out: dict[str, int] = {}
@@ -125,85 +135,6 @@ def ceiling_share(runs: pl.DataFrame) -> float | None:
     """What runs reached of a plain product's FLOP/s on their device, the median; None where none was measured."""
     share = (runs["flops_per_second"] / runs["ceiling"]).median()
     return None if share is None else float(typing.cast(float, share))
-
-
-def read_table(path: str | Path) -> pl.DataFrame:
-    """A parquet, CSV or JSON-lines file as a frame.
-
-    Raises:
-        MissingRuns: there is no such file.
-        UnreadableTable: it is cut short, or not what its name says.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingRuns(path, "Check the path.")
-    readers = {
-        ".parquet": read_parquet,
-        ".csv": pl.read_csv,
-        ".jsonl": pl.read_ndjson,
-        ".ndjson": pl.read_ndjson,
-    }
-    if path.suffix not in readers:
-        raise UnreadableTable(path, f"its name must end in {', '.join(readers)}")
-    with reading_table(path):
-        return readers[path.suffix](path)
-
-
-def read_runs(
-    path: str | Path,
-    *,
-    columns: dict[str, str] | None = None,
-    units: dict[str, str] | None = None,
-    n_convention: str | None = None,
-) -> pl.DataFrame:
-    """Anybody's table of runs, brought into the run schema.
-
-    Args:
-        path: a parquet, CSV or JSON-lines file.
-        columns: the schema's name for each of the table's columns that is called otherwise, e.g.
-            `{"params": "N", "tokens": "D", "val_loss": "loss"}`.
-        units: the unit of a column where it is not the schema's: for counts "k", "M", "B", "T"; for `loss`
-            "bits/token", or "bits/byte" where the table has a column `bytes_per_token`.
-        n_convention: what the table's N counts, e.g. "total" or "no embedding"; kept in every row.
-
-    Returns:
-        The table with its columns renamed and in the schema's units, `n_convention` beside them.
-
-    Raises:
-        MissingRuns, UnreadableTable: as `read_table`.
-        MissingColumns: a column named in `columns` or `units` is not in the table.
-        UnknownUnit: a unit that cannot be converted.
-    """
-    frame = read_table(path)
-    columns, units = columns or {}, units or {}
-    if missing := [c for c in columns if c not in frame.columns]:
-        raise MissingColumns(missing, frame.columns, "Left of each colon stands the table's own name.")
-    frame = frame.rename(columns)
-    if missing := [c for c in units if c not in frame.columns]:
-        raise MissingColumns(missing, frame.columns, "Name units by the schema's names.")
-    for column, unit in units.items():
-        frame = frame.with_columns(_converted(frame, column, unit).alias(column))
-    return frame.with_columns(pl.lit(n_convention or "not stated").alias("n_convention"))
-
-
-def _converted(frame: pl.DataFrame, column: str, unit: str) -> pl.Expr:
-    given = pl.col(column).cast(pl.Float64)
-    if unit in ("nats/token", ""):
-        return given
-    if unit == "bits/token":
-        return given * nats_per_token(1.0)
-    if unit == "bits/byte":
-        if "bytes_per_token" not in frame.columns:
-            raise MissingColumns(
-                ["bytes_per_token"], frame.columns, "bits/byte cannot be converted without it."
-            )
-        return given * nats_per_token(1.0) * pl.col("bytes_per_token")
-    try:
-        return given * parse_count(f"1{unit}")
-    except UnknownUnit:
-        raise UnknownUnit(
-            unit, "nats/token, bits/token, bits/byte, and counts in k, M, B, G, T, Ki, Mi, Gi"
-        ) from None
 
 
 def _store(where: str | Path | Study) -> Store:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from scaling.errors import BadOption, MissingColumns, QuestionError
+from scaling.intake.cells import as_dates
 from scaling.questions._index import words
 from scaling.questions._index.scale import Scores
 from scaling.verdict import Estimate, Verdict, hash_of
@@ -108,6 +109,7 @@ def index(scores: pl.DataFrame, *, anchor: str = "Winogrande", penalty: float = 
 
     Raises:
         MissingColumns: a column that is not there.
+        UnstatedDates: release dates as text in another order than year, month, day.
         ScoresOutOfRange: a score outside [0, 1], or none.
         MissingAnchor: nobody took the anchor.
         LonelyBenchmark: a benchmark with one model.
@@ -118,6 +120,7 @@ def index(scores: pl.DataFrame, *, anchor: str = "Winogrande", penalty: float = 
         a logarithm as they are here.
     """
     _check(scores, ("model", "release_date", "benchmark", "performance"), penalty)
+    scores = scores.with_columns(as_dates(scores["release_date"]))
     table = Scores.of(scores)
     for benchmark, count in zip(table.benchmarks, table.taken()[1], strict=True):
         if count < 2:
@@ -136,14 +139,15 @@ def index_as_of(
     """The index of models and benchmarks that were released by a date, models on too few benchmarks left out.
 
     Args:
-        scores: columns model, release_date, benchmark, benchmark_release_date and performance; dates may be text.
+        scores: columns model, release_date, benchmark, benchmark_release_date and performance; dates may be text that
+            says year, month and day in that order.
         date: by default, of everything that has a date.
         anchor, penalty: as for `index`.
         least_benchmarks: models on fewer are left out.
 
     Raises:
         BadOption: a date at which too little was public for an index.
-        MissingColumns, ScoresOutOfRange, MissingAnchor: as for `index`.
+        MissingColumns, UnstatedDates, ScoresOutOfRange, MissingAnchor: as for `index`.
     """
     released = (pl.col("release_date") <= date) & (pl.col("benchmark_release_date") <= date)
     table = Scores.of(dated(scores, penalty).filter(released), least_benchmarks)
@@ -160,8 +164,8 @@ def dated(scores: pl.DataFrame, penalty: float) -> pl.DataFrame:
     """The columns that an index as of a date reads, checked, dates as dates."""
     columns = ("model", "release_date", "benchmark", "benchmark_release_date", "performance")
     _check(scores, columns, penalty)
-    dates = pl.col("release_date", "benchmark_release_date").cast(pl.String)
-    return scores.select(columns).with_columns(dates.str.replace_all("/", "-").str.to_date("%Y-%m-%d"))
+    dates = (as_dates(scores[name]) for name in columns if name.endswith("date"))
+    return scores.select(columns).with_columns(dates)
 
 
 def _index(scores: Scores, anchor: str, penalty: float) -> Index:

@@ -1,0 +1,153 @@
+"""What a table of runs was understood to be, column by column, and what a fit of it could tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from scaling.errors import ScalingError
+from scaling.fitting import fit
+from scaling.intake import Reading, understand
+from scaling.intake.convert import bare_name, is_loss
+from scaling.intake.trackers import is_held_out
+from scaling.laws import LAWS, describe
+from scaling.show import Shown, Table
+
+_LIKELY = {
+    "N": "n params parameters n_params num_params n_parameters num_parameters model_size model_params size "
+    "non_embedding_params params_non_embedding param_count",
+    "D": "d tokens n_tokens num_tokens train_tokens training_tokens total_tokens tokens_seen consumed_tokens "
+    "num_input_tokens_seen dataset_size",
+    "C": "c flops flop compute train_flops training_flops total_flops total_flos train_compute",
+    "loss": "bpb bits_per_byte ppl perplexity final_loss nll cross_entropy test_ce",
+}
+_TARGETS = {"score_from_loss": "score", "score_from_compute": "score", "error_from_loss": "error"}
+_ROWS = 2000  # as many as a look at what is identified needs
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Checked(Shown):
+    """A look at a table of runs: print it, or let a notebook show it."""
+
+    reading: Reading
+    suggested: Mapping[str, str]
+    """Columns that the schema calls otherwise, by the look of their names: as `columns` of `read_runs` takes them."""
+    laws: Mapping[str, str]
+    """What a fit of each law tells that the columns can feed."""
+    wanting: Mapping[str, tuple[str, ...]]
+    """Columns that are not there, and the laws that need no others."""
+
+    def shown(self) -> Iterator[str | Table]:
+        """What it is; a row for each column; what is doubtful; a row for each law."""
+        read = self.reading
+        yield f"{read.source}: {read.kind}, {read.frame.height} rows, {read.frame.width} columns"
+        yield Table(
+            ["column", "in the table", "unit", "from", "to", "values", "empty"],
+            [self._column(name) for name in read.frame.columns],
+        )
+        yield from read.words()
+        if self.suggested:
+            yield f"by their names these are others: columns={dict(self.suggested)}"
+        if self.laws:
+            yield Table(["law", "a fit of it"], [[name, words] for name, words in self.laws.items()])
+        else:
+            yield "no law can be fitted: one needs loss, and N, D or C"
+        for column, laws in self.wanting.items():
+            yield f"with {column} too: {', '.join(laws)}"
+
+    def _column(self, name: str) -> list[str]:
+        """A line on a column: its own name, its unit, its ends, its values, and how many cells are empty."""
+        values = self.reading.frame[name]
+        unit = self.reading.units.get(
+            name, "nats/token, assumed" if is_loss(name) and values.dtype.is_numeric() else ""
+        )
+        own = self.reading.names.get(name, "")
+        low, high = self._ends(values)
+        distinct = "" if values.dtype.is_nested() else str(values.drop_nulls().n_unique())
+        return [name, own, unit, low, high, distinct, str(self.reading.missing[name] or "")]
+
+    @staticmethod
+    def _ends(values: pl.Series) -> tuple[str, str]:
+        if values.dtype.is_numeric():
+            finite = values.cast(pl.Float64).drop_nulls().to_numpy()
+            finite = finite[np.isfinite(finite)]
+            return (f"{finite.min():.5g}", f"{finite.max():.5g}") if len(finite) else ("", "")
+        if values.dtype.is_nested() or values.null_count() == len(values):
+            return str(values.dtype), ""
+        ends = (str(values.drop_nulls().min()), str(values.drop_nulls().max()))
+        return ends[0][:16], ends[1][:16]
+
+
+def check_runs(
+    path: Any,
+    *,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+    decimal: str | None = None,
+) -> Checked:
+    """What `read_runs` makes of a table, what looks wrong in it, and what a fit of it could tell.
+
+    Args:
+        path, columns, units, decimal: as for `read_runs`.
+
+    Returns:
+        A `Checked`: each column with its own name, unit, range and empty cells; rows that seem to be in another unit,
+        or sum up others; columns that the schema would call otherwise; and for each law that the columns can feed,
+        which of its parameters these runs determine.
+
+    Raises:
+        RecordError: the table cannot be read, as for `read_runs`.
+    """
+    reading = understand(path, columns=columns, units=units, decimal=decimal)
+    numeric = {n for n, kind in reading.frame.schema.items() if kind.is_numeric()}
+    laws: dict[str, str] = {}
+    wanting: dict[str, list[str]] = {}
+    for name, law in LAWS.items():
+        needed = {*describe(law).column_names, _TARGETS.get(name, "loss")}
+        if missing := sorted(needed - numeric):
+            if len(missing) == 1:
+                wanting.setdefault(missing[0], []).append(name)
+        else:
+            laws[name] = _told(law, reading.frame, _TARGETS.get(name, "loss"))
+    return Checked(
+        reading, _suggested(reading.frame.columns), laws, {c: tuple(names) for c, names in wanting.items()}
+    )
+
+
+def _told(law: Callable[..., Any], frame: pl.DataFrame, target: str) -> str:
+    """Which parameters of a law these runs determine, or why none can be fitted."""
+    read = [*describe(law).column_names, target]
+    whole = frame.filter(
+        pl.all_horizontal((pl.col(c).cast(pl.Float64).is_finite()).fill_null(False) for c in read)
+    )
+    left = (
+        f" ({frame.height - whole.height} of {frame.height} rows have gaps)"
+        if whole.height < frame.height
+        else ""
+    )
+    if whole.height > _ROWS:
+        whole = whole.sample(_ROWS, seed=0)
+    try:
+        fitted = fit(law, whole, bootstrap=0, target=target)
+    except ScalingError as problem:
+        return f"refused: {re.split(r'(?<=[a-z)])[.:] ', str(problem))[0]}{left}"
+    loose = [f"{name} ({how})" for name, how in fitted.undetermined.items()]
+    words = f"does not determine {', '.join(loose)}" if loose else f"determines {', '.join(fitted.params)}"
+    return f"{words}; misses {fitted.rms_percent:.2g} % rms{left}"
+
+
+def _suggested(names: list[str]) -> dict[str, str]:
+    """What columns are in the schema by the look of their names, one for each that is not there."""
+    known = {word: column for column, words in _LIKELY.items() for word in words.split()}
+    guessed: dict[str, str] = {}
+    for name in names:
+        word = re.split(r"[/.]", bare_name(name).strip().lower())[-1]
+        column = "loss" if is_held_out(name) else known.get(re.sub(r"\W+", "_", word))
+        if column and column not in names and column not in guessed.values():
+            guessed[name] = column
+    return guessed

@@ -1,0 +1,5 @@
+"""Anybody's runs in: what people and trackers write, understood column by column, or refused in words."""
+
+from scaling.intake.reading import Reading, read_runs, read_table, understand
+
+__all__ = ["Reading", "read_runs", "read_table", "understand"]

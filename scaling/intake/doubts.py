@@ -1,0 +1,223 @@
+"""Rows that look wrong: summaries of the others, and numbers that seem to be in another unit than their neighbours."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from scaling.intake.raw import Raw
+
+_SUMMARIES = {
+    "mean", "average", "avg", "total", "sum", "median", "std", "stdev", "std dev", "sd", "stderr", "min", "max",
+    "minimum", "maximum", "count", "overall", "grand total", "mittelwert", "summe", "moyenne", "media", "geomean",
+}  # fmt: skip
+_COUNTS = ("N", "D", "C", "unique_tokens")
+_APART = 2.6  # decades that a value must stray: a factor of 1000, give or take
+_FEW = 0.25  # of the rows, at most; more are no strays
+_UNITS = (3, 6, 9, 12, -3, -6, -9, -12)  # powers of ten between units
+
+Array = NDArray[np.float64]
+
+
+def summary_rows(raw: Raw, frame: pl.DataFrame) -> dict[int, str]:
+    """Rows at the end that sum up those above them, each with what shows it.
+
+    One that is called "mean" or "total" and has no number where the others do, or theirs; or one without a name that
+    holds the means, or the sums, of all the columns above it to the digits it is written with.
+
+    Args:
+        raw: the table as it was written.
+        frame: the same rows, numbers as numbers.
+    """
+    numeric = [n for n, kind in frame.schema.items() if kind.is_numeric()]
+    texts = (n for n, kind in raw.frame.schema.items() if kind == pl.String and n != "kind")
+    called = {n: names_summary(raw.frame[n]) for n in texts}
+    out: dict[int, str] = {}
+    for row in range(frame.height - 1, 1, -1):
+        label = next((n for n, said in called.items() if said[row]), None)
+        above = frame.select(numeric).head(row)
+        values = frame.select(numeric).row(row)
+        gaps = [
+            n for n, v in zip(numeric, values, strict=True) if v is None and above[n].null_count() * 2 < row
+        ]
+        alike = [_agrees(above[n], v) for n, v in zip(numeric, values, strict=True) if v is not None]
+        known = [a for a in alike if a is not None]
+        if label and (gaps or any(known)):
+            out[row] = f"called {raw.frame[label][row]!r} in column {label}"
+        elif row >= 3 and known and all(known) and len(set(known)) == 1 and (len(known) > 1 or gaps):
+            out[row] = f"which holds the {known[0]} of the rows above it"
+        else:
+            break
+    return out
+
+
+def names_summary(text: pl.Series) -> pl.Series:
+    """Which cells say that their row sums up others: "mean", "Total:"."""
+    words = text.str.strip_chars().str.to_lowercase().str.strip_chars_end(":.")
+    return words.is_in(list(_SUMMARIES)).fill_null(False)
+
+
+def _agrees(above: pl.Series, value: float) -> str | None:
+    """Whether a value is the mean or the sum of a column, "" where neither; None of a column that does not vary."""
+    numbers = above.cast(pl.Float64).drop_nulls().to_numpy()
+    numbers = numbers[np.isfinite(numbers)]
+    if len(numbers) < 2 or np.ptp(numbers) == 0 or not np.isfinite(value):
+        return None if len(numbers) < 2 or value == numbers[0] else ""
+    exponent = Decimal(repr(value)).normalize().as_tuple().exponent
+    rounding = 0.5 * 10.0 ** float(exponent) if isinstance(exponent, int) else 0.0
+    for name, of_all in (("means", numbers.mean()), ("sums", numbers.sum())):
+        if abs(value - of_all) <= min(rounding, 5e-3 * abs(of_all)) + 1e-9 * abs(of_all):
+            return name
+    return ""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Rows whose value of a column does not go with the others."""
+
+    column: str
+    rows: tuple[int, ...]
+    words: str
+
+
+def doubts(frame: pl.DataFrame) -> tuple[Doubt, ...]:
+    """Rows that seem to be in other units than the rest, a column at a time.
+
+    Three looks: C against 6ND; the loss against a smooth surface of log N and log D, which the row meets when one
+    count is moved by a thousand, a million and so on; and, where no loss can tell, a gap of that size between a few
+    values and the rest. More than a quarter of the rows are never doubted.
+    """
+    numbers = {
+        n: frame[n].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        for n in (*_COUNTS, "loss")
+        if n in frame.columns and frame[n].dtype.is_numeric()
+    }
+    counts = {n: v for n, v in numbers.items() if n != "loss"}
+    seen: dict[str, set[int]] = {}
+    out = []
+    for doubt in (
+        *_off_six(counts),
+        *_off_surface(counts, numbers.get("loss")),
+        *_off_loss(numbers.get("loss")),
+    ):
+        rows = tuple(r for r in doubt.rows if r not in seen.setdefault(doubt.column, set()))
+        seen[doubt.column] |= set(rows)
+        out += [Doubt(doubt.column, rows, doubt.words)] if rows else []
+    return tuple(out)
+
+
+def _few(mask: NDArray[np.bool_]) -> tuple[int, ...]:
+    """The rows of a mask; none where they are too many to be strays."""
+    return tuple(np.flatnonzero(mask).tolist()) if 0 < mask.sum() <= _FEW * len(mask) else ()
+
+
+def _off_six(counts: dict[str, Array]) -> Iterator[Doubt]:
+    """C a thousand times off 6ND in some rows, and not in the others."""
+    if not {"N", "D", "C"} <= set(counts):
+        return
+    with np.errstate(all="ignore"):
+        ratio = np.log10(counts["C"] / (6.0 * counts["N"] * counts["D"]))
+        off = ratio - np.median(ratio[np.isfinite(ratio)]) if np.isfinite(ratio).any() else ratio
+    if rows := _few(np.abs(off) > _APART):
+        times = float(np.median(10.0 ** off[list(rows)]))
+        yield Doubt("C", rows, f"C is {times:.1g} times what it is to N·D in the other rows")
+
+
+def _off_surface(counts: dict[str, Array], loss: Array | None) -> Iterator[Doubt]:
+    """Counts that a loss goes with only when they are moved by a power of a thousand."""
+    predictors = {n: counts[n] for n in ("N", "D") if n in counts} or {
+        n: v for n, v in counts.items() if n == "C"
+    }
+    positive = {n: np.where(v > 0, v, np.nan) for n, v in predictors.items()}
+    logs = {n: np.log10(v) for n, v in positive.items() if len(np.unique(v[np.isfinite(v)])) > 2}
+    width = 1 + len(logs) + len(logs) * (len(logs) + 1) // 2
+    usable = np.zeros(0, bool)
+    if loss is not None and logs:
+        usable = np.isfinite([*logs.values()]).all(0) & np.isfinite(loss) & (loss > 0)
+        if {"D", "unique_tokens"} <= set(counts):  # text repeated often is another surface
+            usable &= ~(counts["D"] > 4.0 * counts["unique_tokens"])
+    if loss is None or usable.sum() < 2 * width:
+        for name, values in counts.items():
+            yield from _off_by_gap(name, values)
+        return
+    z, y, where = np.stack([*logs.values()], 1)[usable], np.log(loss[usable]), np.flatnonzero(usable)
+    for j, power, rows in _slips(z, y):
+        name = [*logs][j]
+        words = f"the loss goes with that of the other rows when {name} is multiplied by 1e{power}"
+        yield Doubt(name, tuple(where[list(rows)].tolist()), words)
+
+
+def _slips(z: Array, y: Array) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+    """Columns of z, and by how much rows have to be moved along them to meet the surface that the others lie on."""
+    center, spread = np.median(z, 0), np.maximum(np.subtract(*np.quantile(z, [0.9, 0.1], axis=0)), 0.1)
+    surface = _trimmed((z - center) / spread, y)
+    miss = np.abs(y - _design((z - center) / spread) @ surface)
+    scale = max(1.5 * float(np.median(miss)), 1e-4)
+    left = miss > max(8.0 * scale, 0.05)
+    low, high = z[~left].min(0) - 0.5, z[~left].max(0) + 0.5
+    meets: dict[tuple[int, int], NDArray[np.bool_]] = {}
+    for j, power in itertools.product(range(z.shape[1]), _UNITS):
+        moved = z + power * (np.arange(z.shape[1]) == j)
+        fits = np.abs(y - _design((moved - center) / spread) @ surface) < max(3.0 * scale, 0.03)
+        meets[j, power] = left & fits & (moved[:, j] > low[j]) & (moved[:, j] < high[j])
+    by_rows = sorted(meets.items(), key=lambda item: -item[1].sum())
+    for (j, power), mask in by_rows:  # one slip explains as many rows as it can
+        if rows := _few(mask & left):
+            left[list(rows)] = False
+            yield j, power, rows
+
+
+def _design(z: Array) -> Array:
+    """A constant, each column, and their products: a quadratic surface."""
+    pairs = [z[:, i] * z[:, j] for i in range(z.shape[1]) for j in range(i, z.shape[1])]
+    return np.stack([np.ones(len(z)), *z.T, *pairs], 1)
+
+
+def _trimmed(z: Array, y: Array) -> NDArray[Any]:
+    """Least trimmed squares over three quarters of the rows, from 200 small samples; the same for the same rows."""
+    generator = np.random.default_rng(0)
+    design = _design(z)
+    kept = max(int(0.75 * len(y)), design.shape[1])
+    best, lowest = np.zeros(design.shape[1]), np.inf
+    for _ in range(200):
+        chosen = generator.choice(len(y), min(design.shape[1] + 2, len(y)), replace=False)
+        for _ in range(4):
+            surface = np.linalg.lstsq(design[chosen], y[chosen], rcond=1e-8)[0]
+            squares = (y - design @ surface) ** 2
+            chosen = np.argpartition(squares, kept - 1)[:kept]
+        if squares[chosen].sum() < lowest:
+            best, lowest = surface, squares[chosen].sum()
+    return best
+
+
+def _off_by_gap(name: str, values: Array) -> Iterator[Doubt]:
+    """A few values a thousand times from all the others."""
+    good = np.isfinite(values) & (values > 0)
+    order = np.unique(values[good])
+    if good.sum() < 6 or len(order) < 3:
+        return
+    gaps = np.log10(order[1:] / order[:-1])
+    cut = int(np.argmax(gaps))
+    if gaps[cut] < _APART:
+        return
+    below = good & (values <= order[cut])
+    for mask in (below, good & ~below):
+        if rows := _few(mask):
+            yield Doubt(name, rows, f"{name} is {10 ** gaps[cut]:.1g} times from its nearest neighbour")
+
+
+def _off_loss(loss: Array | None) -> Iterator[Doubt]:
+    """Losses thirty times the median, or a thirtieth of it: another unit, or a run that failed."""
+    if loss is None or not (np.isfinite(loss) & (loss > 0)).any():
+        return
+    with np.errstate(all="ignore"):
+        off = np.abs(np.log(loss / np.median(loss[np.isfinite(loss) & (loss > 0)])))
+    if rows := _few(off > np.log(30.0)):
+        yield Doubt("loss", rows, "the loss is thirty times from the median")
