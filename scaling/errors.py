@@ -134,12 +134,12 @@ class MissingColumns(RecordError):
     """A table without a column that was asked for."""
 
     missing: list[str]
-    found: list[str]
+    there: list[str]
     hint: str
 
     def __str__(self) -> str:
         return (
-            f"column {', '.join(map(str, self.missing))} asked for, but the table has {', '.join(self.found)}. "
+            f"column {', '.join(map(str, self.missing))} asked for, but the table has {', '.join(self.there)}. "
             f"{self.hint}"
         )
 

@@ -35,7 +35,7 @@ def test_an_error_names_its_meaning_and_its_parts(kind):
 
 def test_an_error_is_whole_in_another_process():
     """Positional or by keyword, as a pool of processes sends it back."""
-    given = MissingColumns(missing=["loss"], found=["N", "D"], hint="Name it.")
+    given = MissingColumns(missing=["loss"], there=["N", "D"], hint="Name it.")
     sent = pickle.loads(pickle.dumps(given))
     assert type(sent) is MissingColumns
     assert (str(sent), sent.missing) == (str(given), ["loss"])

@@ -27,8 +27,8 @@ def test_console_blocks_show_what_the_command_prints(block):
     printed = CliRunner().invoke(cli, [w.strip('"') for w in words]).output
     number = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
     assert number.sub("#", printed.strip()) == number.sub("#", shown.strip())
-    for found, written in zip(number.findall(printed), number.findall(shown), strict=True):
-        assert float(found) == pytest.approx(float(written), rel=0.02)
+    for value, written in zip(number.findall(printed), number.findall(shown), strict=True):
+        assert float(value) == pytest.approx(float(written), rel=0.02)
 
 
 def test_python_block_runs(tmp_path, monkeypatch):
