@@ -30,6 +30,7 @@ _HOME = {
     "profile": "scaling.fitting",
     "extrapolate": "scaling.fitting",
     "as_lmfit": "scaling.fitting",
+    "allocate": "scaling.design.allocation",
     "Fit": "scaling.fitting",
     "Prediction": "scaling.fitting",
     "Comparison": "scaling.fitting",
@@ -53,6 +54,7 @@ __all__ = [
     "profile",
     "extrapolate",
     "as_lmfit",
+    "allocate",
     "Fit",
     "Prediction",
     "Comparison",
@@ -66,6 +68,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from scaling.charts import plot
+    from scaling.design.allocation import allocate
     from scaling.errors import ScalingError
     from scaling.fitting import (
         Comparison,
