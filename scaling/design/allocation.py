@@ -21,7 +21,6 @@ from scaling.laws.optimal import TokenCost, optimum
 from scaling.laws.repetition import MUENNIGHOFF_2023, with_repeats
 from scaling.units import print_count
 
-
 _FAR_BELOW = 1e-6  # of the smallest run's compute: a budget below that is counted in another unit
 
 

@@ -91,6 +91,8 @@ class Prediction(show.Shown, show.Interval):
     """"mean": where the law runs. "new run": where another run of its own would end, its scatter included."""
     discrepancy: bool = False
     """Whether some of it lies beyond the runs, and model discrepancy is in its interval."""
+    notes: tuple[str, ...] = ()
+    """What else a reader should know of it."""
 
     def shown(self) -> Iterator[str]:
         what = "for the mean" if self.kind == "mean" else "for a new run"
@@ -101,6 +103,9 @@ class Prediction(show.Shown, show.Interval):
             yield f"{show.rounded(center, (b - a) / 2)}, {show.interval(a, b, self.level)} {what}"
         if len(middle) > _LINES:
             yield f"… and {len(middle) - _LINES} more"
+        if not len(middle):
+            yield f"no predictions {what}: none were asked for"
+        yield from self.notes
 
 
 _LINES = 8
