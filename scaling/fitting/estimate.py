@@ -187,6 +187,11 @@ def _log_likelihood(problem: Problem, best: Array, lowest: float) -> float | Non
     return -float(problem.weights @ goal.penalty(problem.misses(best[None])[0]) + normaliser)
 
 
+def _chi_squared(problem: Problem, best: Array) -> float | None:
+    """Sum of squared misses over their known standard errors; None where the objective reads none."""
+    return float(problem.weights @ problem.misses(best[None])[0] ** 2) if problem.objective.stderr else None
+
+
 def _starts(problem: Problem, solution: Solution) -> Starts:
     lowest = float(solution.value.min())
     excess = (np.sort(solution.value) - lowest) / max(abs(lowest), np.finfo(float).tiny)
@@ -223,6 +228,7 @@ def _result(
         log_likelihood=_log_likelihood(problem, best, lowest),
         starts=_starts(problem, minimum.solution),
         draws=draws,
+        chi_squared=_chi_squared(problem, best),
         draws_unfinished=int(sum((~r.converged).sum() for r in refits)),
         cluster=groups.words,
         rows=data.rows,
