@@ -275,7 +275,7 @@ def test_sweep_gives_up_a_stack_that_keeps_failing_and_shows_its_log(study):
     checkpoints.mkdir(parents=True)
     (checkpoints / plan.stacks[0].id).write_text("in the way")
     engine = Counting()
-    with pytest.raises(WorkersFailed, match="File exists.*Name another place") as problem:
+    with pytest.raises(WorkersFailed, match=r"File exists.*Name another place") as problem:
         scaling.sweep(study, progress=False, workers=2, engine=engine)
     assert len(problem.value.names) == 1
     assert engine.taken.pop(plan.stacks[0].id) == ATTEMPTS
