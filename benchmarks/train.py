@@ -232,27 +232,20 @@ def grid_hours(turns: int) -> list[tuple[str, str, str]]:
         for timed in contenders.values():
             timed.close()
         for trunk in mine:
-            apart = sum(trunk.schedule.steps(b) for b in trunk.schedule.budgets)
-            final = len(trunk.schedule.budgets) * evaluate["rival"]
+            schedule = trunk.schedule
+            apart = sum(schedule.steps(b) for b in schedule.budgets)
+            final = len(schedule.budgets) * evaluate["rival"]
             seconds["rival"] += apart * step["rival"] + final
-            seconds["trunk"] += (
-                tokens_to_train(trunk) // trunk.schedule.tokens_per_step * step["rival"] + final
-            )
+            seconds["trunk"] += tokens_to_train(trunk) // schedule.tokens_per_step * step["rival"] + final
 
         def spent(trunk: Trunk, models: int) -> tuple[float, float]:
             """Seconds of training, and of evaluation, of a stack."""
-            curve = len(curve_steps(trunk.schedule, trunk.schedule.last_step))
-            for budget in trunk.schedule.budgets:  # the end of a cooldown is measured as the run itself
-                curve += (
-                    len(
-                        cooldown_steps(
-                            trunk.schedule, trunk.schedule.branch_step(budget), trunk.schedule.steps(budget)
-                        )
-                    )
-                    - 1
-                )
-            looks = len(trunk.schedule.budgets) * evaluate[str(models)] + curve * point[str(models)]  # noqa: B023
-            return tokens_to_train(trunk) // trunk.schedule.tokens_per_step * step[str(models)], looks  # noqa: B023
+            schedule = trunk.schedule
+            curve = len(curve_steps(schedule, schedule.last_step))
+            for b in schedule.budgets:  # the end of a cooldown is measured as the run itself
+                curve += len(cooldown_steps(schedule, schedule.branch_step(b), schedule.steps(b))) - 1
+            looks = len(schedule.budgets) * evaluate[str(models)] + curve * point[str(models)]  # noqa: B023
+            return tokens_to_train(trunk) // schedule.tokens_per_step * step[str(models)], looks  # noqa: B023
 
         alone += [sum(spent(t, 1)) for t in mine]
         stacked += [sum(spent(s.trunks[0], len(s.trunks))) for s in stacks]
@@ -380,7 +373,7 @@ def gpu_rows(
             )
         )
         del alone, together
-    shape = ladder(large)
+    shape = ladder(large, context=1024)
     trunk_large = Trunk.of(
         width=shape.width,
         depth=shape.depth,

@@ -216,12 +216,12 @@ def test_a_value_is_of_a_study_file_only_where_one_was_read(tmp_path):
 
 def test_what_is_kept_and_measured_is_read_and_changes_no_id(tmp_path):
     plain = study(tmp_path / "mine", GOOD)
-    asked = study(tmp_path / "mine", 'keep = "weights"\nprobes = ["heldout"]\n' + GOOD)
+    asked = study(tmp_path / "mine", 'keep = "weights"\nprobes = ["position", "heldout:curve"]\n' + GOOD)
     assert (plain.keep, plain.probes) == ("none", ())
-    assert (asked.keep, asked.probes) == ("weights", ("heldout",))
+    assert (asked.keep, asked.probes) == ("weights", ("position", "heldout:curve"))
     assert asked.trunks == plain.trunks
     assert spell_out(asked) == spell_out(plain)
-    for words in ('keep = "all"', 'keep = ["weights"]', 'probes = ["lost"]', 'probes = "heldout"'):
+    for words in ('keep = "all"', 'keep = ["weights"]', 'probes = ["lost"]', 'probes = "position"'):
         with pytest.raises(BadValue, match=f"{words.split()[0]} = .* but it must be"):
             study(tmp_path / "other", f"{words}\n{GOOD}")
 

@@ -3,7 +3,7 @@
     question = "How does loss fall with compute?"
     notebook = "quickstart"              # the report's notebook, a stem under notebooks/
     keep = "weights"                     # of each finished run, beside its rows; "none" if it is not given
-    probes = ["heldout"]                 # what is measured on the way; none if it is not given
+    probes = ["position"]                # what is measured beside held-out loss; none if it is not given
 
     [corpus]
     source = "installed"                 # or "folder", "files", "jsonl", "parquet", "huggingface", "language"

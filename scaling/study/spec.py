@@ -302,7 +302,7 @@ class Study:
     keep: str = "none"
     """Of each finished run beside its rows: "none", or its "weights". No run is another for it."""
     probes: tuple[str, ...] = ()
-    """What is measured on the way, beside the loss of the learning curve. No run is another for it."""
+    """What is measured beside held-out loss, as `records.check_probes` reads it. No run is another for it."""
 
     def __post_init__(self) -> None:
         require(self, "study", keep=(self.keep in KEEPS, " or ".join(KEEPS)))

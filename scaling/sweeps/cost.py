@@ -39,8 +39,9 @@ def together(trunks: Sequence[Trunk]) -> Trunk:
 
 def tokens_to_train(trunk: Trunk) -> int:
     """Tokens of a trunk up to its last branch, and of all its cooldowns."""
-    cooldowns = sum(trunk.schedule.steps(b) - trunk.schedule.branch_step(b) for b in trunk.schedule.budgets)
-    return (trunk.schedule.last_step + cooldowns) * trunk.schedule.tokens_per_step
+    schedule = trunk.schedule
+    cooldowns = sum(schedule.steps(b) - schedule.branch_step(b) for b in schedule.budgets)
+    return (schedule.last_step + cooldowns) * schedule.tokens_per_step
 
 
 def relative_cost(trunk: Trunk) -> float:
@@ -51,8 +52,7 @@ def relative_cost(trunk: Trunk) -> float:
 
 def evaluation_cost(trunks: Sequence[Trunk], domains: int) -> float:
     """The same of a stack's evaluations of so many domains: a third of what training on as many tokens takes."""
-    shared = together(trunks)
-    model, schedule = shared.model, shared.schedule
+    model, schedule = trunks[0].model, together(trunks).schedule
     starts_and_ends = [(schedule.branch_step(b), schedule.steps(b)) for b in schedule.budgets]
     points = len(curve_steps(schedule, schedule.last_step))
     points += sum(len(cooldown_steps(schedule, *branch)) - 1 for branch in starts_and_ends)

@@ -228,9 +228,8 @@ def plan_sweep(
     store.check_unchanged()
     corpus = study.build_corpus(progress=progress)
     for trunk in study.trunks:
-        trunk.sampler(corpus).check_budget(
-            trunk.schedule.steps(max(trunk.schedule.budgets)), trunk.data.max_epochs
-        )
+        longest = trunk.schedule.steps(max(trunk.schedule.budgets))
+        trunk.sampler(corpus).check_budget(longest, trunk.data.max_epochs)
     wanted = frozenset(run_ids(study.trunks, corpus.corpus_hash))
     finished = wanted & store.finished(here=here)
     left = unfinished(study.trunks, corpus.corpus_hash, finished)

@@ -75,6 +75,7 @@ class Worker:
         self.job, self.corpus, self.stopping, self.say = job, corpus, stopping, say
         self.trunks = trunks = list(job.stack.trunks)
         self.first = together(trunks)
+        self.schedule = self.first.schedule
         self.at_ends, self.on_curves = (asked_probes(job.probes, on_curves=c) for c in (False, True))
         self.device = torch.device(job.device)
         self.stack = Stack(trunks, corpus, self.device, job.mode)
@@ -95,19 +96,17 @@ class Worker:
     def train(self) -> None:
         """Go on from the newest checkpoint that no row is missing before, to the last budget."""
         self._resume(last=self.rows.first_gap())
-        budgets = sorted(self.first.schedule.budgets, key=self.first.schedule.branch_step)
+        budgets = sorted(self.schedule.budgets, key=self.schedule.branch_step)
         try:
             for budget in budgets:
-                self._trunk_to(self.first.schedule.branch_step(budget))
+                self._trunk_to(self.schedule.branch_step(budget))
                 if not self.rows.missing(budget):
-                    self._tell_earlier(
-                        self.first.schedule.steps(budget) - self.first.schedule.branch_step(budget)
-                    )
+                    self._tell_earlier(self.schedule.steps(budget) - self.schedule.branch_step(budget))
                     continue
                 self._checkpoint()
                 self._branch(budget)
         except Diverged:
-            for kind, ends in (("average", self.first.schedule.averages()), ("annealed", budgets)):
+            for kind, ends in (("average", self.schedule.averages()), ("annealed", budgets)):
                 for budget in ends:
                     self._write_runs(budget, kind)
         shutil.rmtree(self.job.checkpoints, ignore_errors=True)
@@ -115,12 +114,10 @@ class Worker:
     # --- training ----------------------------------------------------------------------------------
 
     def _trunk_to(self, step: int) -> None:
-        warmup = self.first.schedule.warmup_steps
-        curve, averages = curve_steps(self.first.schedule, step), self.first.schedule.averages()
+        warmup = self.schedule.warmup_steps
+        curve, averages = curve_steps(self.schedule, step), self.schedule.averages()
         stops = {
-            s
-            for s in (*curve, *map(self.first.schedule.steps, averages), step)
-            if self.stack.step <= s <= step
+            s for s in (*curve, *map(self.schedule.steps, averages), step) if self.stack.step <= s <= step
         }
         for stop in sorted(stops):  # the first may be here: a kill comes between a checkpoint and its rows
             self._advance(stop, lambda s: trunk_share(s, warmup))
@@ -129,19 +126,19 @@ class Worker:
                 self._write_curve(
                     {k: ids[k] for k, t in enumerate(self.trunks) if stop <= t.schedule.last_step}
                 )
-            for budget in (b for b in averages if self.first.schedule.steps(b) == stop):
+            for budget in (b for b in averages if self.schedule.steps(b) == stop):
                 self._write_runs(budget, "average")
 
     def _branch(self, budget: int) -> None:
         """Cool a copy of the trunk down to its budget, write its rows, and come back to the trunk."""
-        start, end = self.stack.step, self.first.schedule.steps(budget)
+        start, end = self.stack.step, self.schedule.steps(budget)
         trunk, trunk_seconds, trunk_diverged = self.stack.fork(), self.seconds, dict(self.diverged)
-        shape, warmup = self.first.schedule.cooldown_shape, self.first.schedule.warmup_steps
+        shape, warmup = self.schedule.cooldown_shape, self.schedule.warmup_steps
         kept = self.job.checkpoints / f"branch-{end}"
         self._resume(kept)
         ids = {k: self.rows.run_id(k, budget) for k in self.rows.missing(budget)}
         with contextlib.suppress(Diverged):
-            for stop in [s for s in cooldown_steps(self.first.schedule, start, end) if s >= self.stack.step]:
+            for stop in [s for s in cooldown_steps(self.schedule, start, end) if s >= self.stack.step]:
                 self._advance(
                     stop, lambda s: trunk_share(s, warmup) * cooldown_share(s, start, end, shape), kept
                 )
@@ -161,7 +158,7 @@ class Worker:
             nonlocal started
             now = time.monotonic()
             self.seconds, started = self.seconds + now - started, now
-            self._unsaid += self.first.schedule.tokens_per_step * len(self.trunks)
+            self._unsaid += self.schedule.tokens_per_step * len(self.trunks)
             if now - self._said > PROGRESS_SECONDS:
                 self._tell(now)
             if self.stopping():
@@ -193,7 +190,7 @@ class Worker:
 
     def _tell_earlier(self, steps: int) -> None:
         """Steps of an earlier attempt that need not be taken again."""
-        self.say(Message(earlier_tokens=steps * self.first.schedule.tokens_per_step * len(self.trunks)))
+        self.say(Message(earlier_tokens=steps * self.schedule.tokens_per_step * len(self.trunks)))
 
     # --- state on disk -----------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from scaling.corpora.corpus import Corpus
 from scaling.flops import count_flops, count_parameters
 from scaling.records import Asked, Cost, DomainLoss, Evaluation, Measurement, Run, append_rows, read_rows
-from scaling.study import Trunk, identity
+from scaling.study import ScheduleSpec, Trunk, identity
+from scaling.sweeps.cost import together
 from scaling.train.stack import Stack
 from scaling.units import print_count
 
@@ -45,9 +46,9 @@ class Rows:
 
     def first_gap(self) -> float:
         """The trunk's first step at which a row is missing: a state beyond it cannot make that row."""
-        first = self.trunks[0]
-        at = [(first.schedule.branch_step(b), b, "annealed") for b in first.schedule.budgets]
-        at += [(first.schedule.steps(b), b, "average") for b in first.schedule.averages()]
+        schedule = together(self.trunks).schedule
+        at = [(schedule.branch_step(b), b, "annealed") for b in schedule.budgets]
+        at += [(schedule.steps(b), b, "average") for b in schedule.averages()]
         return min((s for s, b, kind in at if self.missing(b, kind)), default=math.inf)
 
     def has_point(self, k: int, run_id: str, step: int, domains: Collection[str]) -> bool:
@@ -82,13 +83,14 @@ class Rows:
     def asked(self, k: int, budget: int, kind: str, members: int = 1) -> Asked:
         """What was asked of a run of model k."""
         trunk, corpus, sampler = self.trunks[k], self.corpus, self.stack.samplers[k]
+        optim, schedule = trunk.optim, trunk.schedule
         shape, parameters = trunk.model, count_parameters(trunk.model)
         of = "" if kind == "annealed" else f" {kind}" + (f" of {members}" if members > 1 else "")
         return Asked(
             run_id=self.run_id(k, budget, kind, members),
             trunk_id=self.ids[k],
             study=self.study,
-            name=f"{trunk.name} tokens {print_count(budget - budget % trunk.schedule.tokens_per_step)}{of}",
+            name=f"{trunk.name} tokens {print_count(budget - budget % schedule.tokens_per_step)}{of}",
             kind=kind,
             N=parameters.matrices,
             params_embedding=parameters.embedding,
@@ -103,13 +105,13 @@ class Rows:
             head_dim=shape.head_dim,
             context=shape.context,
             vocabulary=shape.vocabulary,
-            tokens_per_step=trunk.schedule.tokens_per_step,
-            schedule=_schedule(trunk, kind),
-            peak_lr=trunk.optim.peak_lr,
-            weight_decay=trunk.optim.weight_decay,
-            decay_half_life=trunk.optim.decay_half_life,
-            beta2=trunk.optim.beta2(trunk.schedule.tokens_per_step),
-            optimizer=trunk.optim.optimizer,
+            tokens_per_step=schedule.tokens_per_step,
+            schedule=_schedule(schedule, kind),
+            peak_lr=optim.peak_lr,
+            weight_decay=optim.weight_decay,
+            decay_half_life=optim.decay_half_life,
+            beta2=optim.beta2(schedule.tokens_per_step),
+            optimizer=optim.optimizer,
             member=trunk.member,
             members=members,
             config_hash=identity.config_hash(trunk),
@@ -150,8 +152,8 @@ class Rows:
         )
 
 
-def _schedule(trunk: Trunk, kind: str) -> str:
+def _schedule(schedule: ScheduleSpec, kind: str) -> str:
     if kind == "average":
-        return f"constant, weights averaged with power {trunk.schedule.average_gamma:g}"
-    before = "constant, " if trunk.schedule.cooldown < 1 else ""
-    return f"{before}{trunk.schedule.cooldown_shape} cooldown over the last {trunk.schedule.cooldown:.0%}"
+        return f"constant, weights averaged with power {schedule.average_gamma:g}"
+    before = "constant, " if schedule.cooldown < 1 else ""
+    return f"{before}{schedule.cooldown_shape} cooldown over the last {schedule.cooldown:.0%}"

@@ -95,6 +95,21 @@ def test_stopped_stack_of_different_budgets_goes_on_where_it_was(corpus, tmp_pat
     assert len(first.steps) + len(second.steps) == len(calm.steps)
 
 
+def test_a_row_that_is_gone_is_made_again_where_the_first_of_a_stack_has_no_such_budget(corpus, tmp_path):
+    """Stopped at 45 steps, beyond the second model's branch at 16 of the trunk, of which its row is gone."""
+    trunks = TRUNK.but(budgets=(8192,)), TRUNK.but(seed=1)
+    calm, folder = worker(corpus, tmp_path / "calm", *trunks), tmp_path / "gone"
+    calm.run(10**9)
+    with pytest.raises(Stopped):
+        worker(corpus, folder, *trunks).run(45)
+    assert len(written(folder, trunks[1], corpus)) == 1
+    (folder / "rows" / f"{identity.trunk_id(trunks[1], corpus.corpus_hash)}.jsonl").unlink()
+    worker(corpus, folder, *trunks).run(10**9)
+    for trunk in trunks:
+        again, wanted = (written(f, trunk, corpus) for f in (folder, tmp_path / "calm"))
+        assert [(row["D"], row["loss"]) for row in again] == [(row["D"], row["loss"]) for row in wanted]
+
+
 def test_branch_is_resumed_from_its_own_checkpoint(corpus, tmp_path, undisturbed):
     folder = tmp_path / "branch"
     first = worker(corpus, folder)
