@@ -127,6 +127,14 @@ def test_stacks_are_invariant_to_a_memory_limit_of_24_gb(file):
     assert stack_trunks(trunks, "c", limited) == stack_trunks(trunks, "c", Capacity(workers=2))
 
 
+def test_a_job_says_what_the_study_keeps_and_measures(study):
+    plan = plan_sweep(replace(study, keep="weights", probes=("position",)), Capacity(), progress=False)
+    job = Job.read(plan.job(plan.stacks[0]).write())
+    assert (job.keep, job.probes) == ("weights", ("position",))
+    plain = plan_sweep(study, Capacity(), progress=False)
+    assert plain.job(plain.stacks[0]).path == job.path
+
+
 def test_stacks_are_as_large_as_memory_allows():
     trunks = tuple(Trunk.of(width=16, seed=s, budgets=(8192,), tokens_per_step=256) for s in range(8))
     room = stack_bytes(trunks[0], 3)
