@@ -32,6 +32,7 @@ _HOME = {
     "profile": "scaling.fitting",
     "extrapolate": "scaling.fitting",
     "as_lmfit": "scaling.fitting",
+    "allocate": "scaling.design.allocation",
     "Fit": "scaling.fitting",
     "Prediction": "scaling.fitting",
     "Comparison": "scaling.fitting",
@@ -57,6 +58,7 @@ __all__ = [
     "profile",
     "extrapolate",
     "as_lmfit",
+    "allocate",
     "Fit",
     "Prediction",
     "Comparison",
@@ -71,6 +73,7 @@ __all__ = [
 if TYPE_CHECKING:
     from scaling.charts import plot
     from scaling.check import check_runs
+    from scaling.design.allocation import allocate
     from scaling.errors import ScalingError
     from scaling.fitting import (
         Comparison,

@@ -12,12 +12,16 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from scaling import show
-from scaling.errors import MissingColumns
+from scaling.errors import BadOption, MissingColumns
 from scaling.fitting import Fit
-from scaling.laws.base import describe
+from scaling.fitting.data import BadPredictor, Table, as_frame, numbers_of
+from scaling.fitting.options import number, share
+from scaling.laws.base import NotALaw, describe
 from scaling.laws.optimal import TokenCost, optimum
 from scaling.laws.repetition import MUENNIGHOFF_2023, with_repeats
 from scaling.units import print_count
+
+_FAR_BELOW = 1e-6  # of the smallest run's compute: a budget below that is counted in another unit
 
 
 def flops_per_token(runs: pl.DataFrame) -> TokenCost:
@@ -28,12 +32,21 @@ def flops_per_token(runs: pl.DataFrame) -> TokenCost:
 
     Raises:
         MissingColumns: one of the three is not there.
+        BadPredictor: a value in them that is not finite and above zero.
     """
     if missing := [name for name in ("N", "D", "C") if name not in runs.columns]:
         hint = "Where compute is not known, 6ND may stand in: C = 6.0 * N * D."
         raise MissingColumns(missing, runs.columns, hint)
-    N, D, C = (runs[name].cast(pl.Float64).to_numpy() for name in ("N", "D", "C"))
+    N, D, C = (_counts(runs, name) for name in ("N", "D", "C"))
     return TokenCost(max(TokenCost.of(N, D, C).k, 0.0))
+
+
+def _counts(runs: pl.DataFrame, name: str) -> NDArray[np.float64]:
+    values = numbers_of(runs, name)
+    if (bad := ~(np.isfinite(values) & (values > 0))).any():
+        first = int(np.argmax(bad))
+        raise BadPredictor(name, int(bad.sum()), first, float(values[first]), "finite and above zero")
+    return values
 
 
 def with_unique_tokens(law: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,8 +108,24 @@ def parameter_draws(fitted: Fit) -> dict[str, Any]:
     return fitted.draws if fitted.drawn else {p: np.array([value]) for p, value in fitted.params.items()}
 
 
+def _budgets(C: ArrayLike, smallest: float) -> NDArray[np.float64]:
+    """Budgets that can be spent, shape (budgets,)."""
+    wanted = "a number of FLOPs, or an array of them, finite and above zero"
+    try:
+        given = np.asarray(C)
+        budgets = np.atleast_1d(given.astype(float)).ravel()
+    except (TypeError, ValueError):
+        raise BadOption("C", C, wanted) from None
+    if given.dtype.kind in "USb" or not len(budgets) or not np.all(np.isfinite(budgets) & (budgets > 0)):
+        raise BadOption("C", C, wanted)
+    if (least := float(budgets.min())) < _FAR_BELOW * smallest:
+        unit = f"in FLOPs, where the smallest run took {smallest:.1e}; a petaflop-day is 8.64e19 FLOPs"
+        raise BadOption("C", least, unit)
+    return budgets
+
+
 def allocate(
-    fitted: Fit, runs: pl.DataFrame, C: ArrayLike, *, unique_tokens: float | None = None, level: float = 0.8
+    fitted: Fit, runs: Table, C: ArrayLike, *, unique_tokens: float | None = None, level: float = 0.8
 ) -> Allocation:
     """The N and D with the lowest loss among those that cost C, at what these runs cost.
 
@@ -105,18 +134,34 @@ def allocate(
     Args:
         fitted: a `Fit` of a law of N and D, or of N, D and unique_tokens.
         runs: what the cost of a token is read from, columns N, D and C.
-        C: training FLOPs, scalar or shape (budgets,).
+        C: training FLOPs, scalar or shape (budgets,); finite, above zero, and no more than six decades below the
+            smallest run.
         unique_tokens: distinct tokens on offer; by default as many as are trained on.
         level: of the intervals.
 
     Raises:
+        BadOption: a budget, a level or a number of tokens that has no answer.
+        MissingColumns, BadPredictor: runs without the compute they took.
         NotALaw: the law does not read both N and D.
     """
-    cost, budgets = flops_per_token(runs), np.atleast_1d(np.asarray(C, float))
+    if not isinstance(fitted, Fit):
+        raise BadOption("fitted", type(fitted).__name__, "what scaling.fit returned")
+    share("level", level, "0.8")
+    if unique_tokens is not None:
+        wanted = "a number of tokens above zero, or None for as many as are trained on"
+        if not number("unique_tokens", unique_tokens, wanted) > 0:
+            raise BadOption("unique_tokens", unique_tokens, wanted)
+    reads = describe(fitted.law).column_names
+    if not {"N", "D"} <= set(reads):
+        raise NotALaw(fitted.name, f"it reads {', '.join(reads)}, and a budget is split between N and D")
+    runs = as_frame(runs)
+    cost = flops_per_token(runs)
+    spent = _counts(runs, "C")
+    budgets = _budgets(C, float(spent.min()))
     law = describe(fitted.law if unique_tokens is None else with_unique_tokens(fitted.law))
     best = optimum(cost.priced(law, unique_tokens), budgets, **parameter_draws(fitted))
     N, D, loss = (
         show.Interval.over(np.atleast_2d(values), level)
         for values in (best.N, budgets / cost(best.N), best.loss)
     )
-    return Allocation(budgets, N, D, loss, level, largest=float(runs["C"].to_numpy().max()))
+    return Allocation(budgets, N, D, loss, level, largest=float(spent.max()))

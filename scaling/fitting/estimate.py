@@ -11,6 +11,7 @@ import numpy as np
 
 from scaling.fitting.data import Array, Data, Table, Weights
 from scaling.fitting.discrepancy import backtest
+from scaling.fitting.fewclusters import FEW, directions, few_targets
 from scaling.fitting.identifiability import caveats, condition, spare_runs, undetermined
 from scaling.fitting.minimum import Minimum, descend, minimise, pose
 from scaling.fitting.options import Options, whole
@@ -62,7 +63,8 @@ def fit(
         bootstrap: number of refits to resampled runs; 0 skips them, and the backtests from smaller runs on that
             `Fit.discrepancy` rests on.
         cluster: what is resampled together: "rows", "compute" (quarter decades), a column, or "auto": trunk_id where
-            the table has it, else quarter decades of compute, else rows. The choice is printed.
+            the table has it, else learning curves of one model each, else quarter decades of compute, else rows. The
+            choice is printed. Under eight clusters are not resampled: see `fitting.fewclusters`.
         resample: "pairs" draws clusters of runs with replacement; "wild", the wild cluster bootstrap, keeps every run
             and flips the signs of a cluster's residuals together, for grids too small to lose a size or a budget.
         fixed: parameters held still, e.g. {"E": 1.69}.
@@ -120,11 +122,14 @@ def bootstrap_refits(
     }
     fitted = problem.objective.prepare(problem.call(best[None])[0])
     miss = (fitted - problem.prepared) * np.sqrt(problem.rows / max(1, problem.rows - len(best)))
+    few = directions(problem, best, groups) if draws and groups.count < FEW else None
 
     def refits(part: int) -> list[Solution]:
         """Every so many-th block; the others are drawn, and left to whom they belong."""
         if options.resample == "wild":
             blocks = ((None, y) for y in wild_targets(groups, fitted, miss, **how))
+        elif few:
+            blocks = ((None, y) for y in few_targets(problem, best, few, **how))
         else:
             blocks = ((w, None) for w in bootstrap_weights(groups, problem.weights, **how))
         return [_refit(problem, best, w, y) for w, y in itertools.islice(blocks, part, None, processes)]
@@ -158,7 +163,12 @@ def _too_sure(data: Data, free: int, groups: Clusters, draws: int, options: Opti
     if (spare := spare_runs(data, free)) < _SPARE:
         words.append(f"{spare + free} different runs for {free} free parameters: any interval is too narrow")
     pairs = draws and options.resample == "pairs"
-    if pairs and (thin := thin_draws(groups, free, draws=draws, seed=options.seed)) >= _THIN:
+    if pairs and groups.count < FEW:
+        words.append(
+            f"{groups.words} are too few to resample: t intervals from cluster-robust errors (CR2) in their place"
+            + ", which two or three cannot make trustworthy" * (groups.count < 4)
+        )
+    elif pairs and (thin := thin_draws(groups, free, draws=draws, seed=options.seed)) >= _THIN:
         words.append(
             f"{100 * thin:.0f} % of the draws rest on no more clusters than the {free} free parameters"
         )
@@ -175,6 +185,11 @@ def _log_likelihood(problem: Problem, best: Array, lowest: float) -> float | Non
     spread = problem.stderr if problem.stderr is not None else np.ones(problem.rows)
     normaliser = problem.weights @ np.log(spread * np.sqrt(2 * np.pi))
     return -float(problem.weights @ goal.penalty(problem.misses(best[None])[0]) + normaliser)
+
+
+def _chi_squared(problem: Problem, best: Array) -> float | None:
+    """Sum of squared misses over their known standard errors; None where the objective reads none."""
+    return float(problem.weights @ problem.misses(best[None])[0] ** 2) if problem.objective.stderr else None
 
 
 def _starts(problem: Problem, solution: Solution) -> Starts:
@@ -213,6 +228,7 @@ def _result(
         log_likelihood=_log_likelihood(problem, best, lowest),
         starts=_starts(problem, minimum.solution),
         draws=draws,
+        chi_squared=_chi_squared(problem, best),
         draws_unfinished=int(sum((~r.converged).sum() for r in refits)),
         cluster=groups.words,
         rows=data.rows,

@@ -14,6 +14,7 @@ from scaling.errors import BadOption
 from scaling.fitting.curve import SHAPES, Model
 from scaling.fitting.data import Array, Table, TooFewScales, as_frame, read
 from scaling.fitting.minimum import minimise, pose
+from scaling.fitting.onecurve import one_curve, turned_up
 from scaling.fitting.options import Options, share, whole
 from scaling.fitting.result import Prediction
 from scaling.fitting.seeds import LawReturnsNaN
@@ -59,14 +60,16 @@ def extrapolate(
     held 97 % (image errors) and 91 % (language losses) of doublings held out of the part that it was chosen on, 88 %
     and 86 % of the part after that.
 
-    Meant for one curve that falls or stands still; on one that rises the prediction stays near the last losses.
+    Meant for one curve that falls or stands still; on one that rises the prediction stays near the last losses. Where
+    the last losses lie above the lowest by more than the noise, a note of the prediction says so.
 
     Args:
         runs: polars frame or dictionary of arrays, one row per point of the curve; replicates are welcome.
         level: share of the two-sided interval.
         target: column to extrapolate, above zero: nats/token, or any loss or error.
         seed: of the draws; the same seed gives the same numbers.
-        **columns: the one predictor, and where to predict, e.g. D=1e12 or C=array; above zero, any shape.
+        **columns: the one predictor, and where to predict, e.g. D=1e12 or C=array; above zero, any shape, none at all
+            included.
 
     Returns:
         Median, low and high for a new run, in the shape asked for and the units of the target.
@@ -77,6 +80,8 @@ def extrapolate(
         NonFiniteLoss: a target that is not finite and above zero.
         BadPredictor: a predictor that is not finite and above zero, in the runs or where it was asked.
         TooFewScales: fewer than four different values of the predictor.
+        SeveralCurves: rows of several model sizes, each with its own curve.
+        TwoUnits: a predictor in one unit in some rows and in another in the rest.
 
     Source:
         The family: Caballero et al. 2023, arXiv:2210.14891, equation 1, and Alabdulmohsin et al. 2022,
@@ -84,7 +89,7 @@ def extrapolate(
         computer models", equation 4. The sampler: Cornuet et al. 2012, "Adaptive multiple importance sampling",
         section 2.
     """
-    share("level", level, "0.8")
+    level = share("level", level, "0.8")
     name, asked = _one_predictor(columns)
     seed = whole("seed", seed, "a whole number from zero")
     x, y = _read(runs, name, target)
@@ -99,8 +104,8 @@ def extrapolate(
         draws = _shared(posterior.losses(points[i : i + width]), forecasts[:, i : i + width])
         out[:, i : i + width] = np.quantile(draws, [0.5 - level / 2, 0.5, 0.5 + level / 2], axis=0)
     out = out[1] + _STRETCH * (out - out[1])
-    low, median, high = (np.asarray(row) for row in np.exp(out).reshape((3, *asked.shape)))
-    return Prediction(median, low, high, level, "new run")
+    low, median, high = (row.reshape(asked.shape) for row in np.exp(out))
+    return Prediction(median, low, high, level, "new run", notes=turned_up(x, y, name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +159,7 @@ def _single_laws(model: Model, ahead: Array) -> Array:
         with np.errstate(all="ignore"):  # NaN counts as the posterior's median
             value = law(_LAST * np.exp(ahead), **dict(zip(problem.names, best, strict=True)))
             forecasts.append(np.log(value) + last)
-    return np.array(forecasts).reshape(-1, len(ahead))
+    return np.array(forecasts).reshape(len(forecasts), len(ahead))
 
 
 def _sample(model: Model, seed: int) -> _Posterior:
@@ -229,10 +234,17 @@ def _one_predictor(columns: Mapping[str, ArrayLike]) -> tuple[str, Array]:
         wanted = "one predictor and where to predict, e.g. extrapolate(runs, D=1e12)"
         raise BadOption("columns", tuple(columns), wanted)
     ((name, given),) = columns.items()
-    asked = np.asarray(given, float)
+    try:
+        asked = np.asarray(given)
+        asked = np.full(asked.shape, np.nan) if asked.dtype.kind in "USb" else asked.astype(float)
+    except (TypeError, ValueError):
+        asked = np.array(np.nan)
     bad = ~(np.isfinite(asked) & (asked > 0.0))
     if bad.any():
-        raise BadOption(name, float(asked[bad][0]), "finite and above zero wherever a loss is asked for")
+        value = float(asked[bad][0])
+        raise BadOption(
+            name, given if np.isnan(value) else value, "finite and above zero wherever a loss is asked for"
+        )
     return name, asked
 
 
@@ -246,6 +258,7 @@ def _read(runs: Table, name: str, target: str) -> tuple[Array, Array]:
     values = np.unique(x)
     if len(values) < _NEEDED:
         raise TooFewScales("an extrapolation", name, tuple(values.tolist()), _NEEDED)
+    one_curve(frame, name, x, y)
     order = np.lexsort((y, x))
     return x[order], y[order]
 

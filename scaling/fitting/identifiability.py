@@ -49,6 +49,9 @@ _HOLD = "hold a parameter still, e.g. fit(..., fixed={...})"
 _COLLINEAR = 1.0  # percent that one predictor must stray from a power of the others
 _FLAT = 1e10  # condition number beyond which some direction is not determined
 _WIDE = 100.0  # ratio of the ends of a 95 % interval beyond which a positive parameter is not determined
+_TRIALS = 64  # points of the parameters at which a law is asked whether one of them is its floor
+_FAR_OUT = 1e60  # times the runs: where a floor is all that is left of a loss
+_COME_DOWN = 1e-3  # of the floor, which a loss far out must come down to
 _AT_BOUND = 0.1  # share of draws at a bound beyond which a parameter is not determined
 
 
@@ -168,7 +171,55 @@ def caveats(law: Law, data: Data, options: Options) -> tuple[str, ...]:
             )
     if "corpus_hash" in data.frame.columns and (corpora := data.frame["corpus_hash"].n_unique()) > 1:
         words.append(f"the runs come from {corpora} corpora, whose losses differ: keep one corpus_hash")
-    return tuple(words)
+    return (*words, *_floors_above(law, data, options))
+
+
+def _floors_above(law: Law, data: Data, options: Options) -> Iterator[str]:
+    """Floors that are held, or kept by a bound or a prior, above losses of the runs."""
+    weighed = data.target[data.weights > 0]
+    kept = {p: (value, f"is held at {value:g}") for p, value in (law.held | dict(options.fixed)).items()}
+    for p, (low, _) in options.bounds.items():
+        if low is not None:
+            kept[p] = (low, f"is bounded to {low:g} or more")
+    for p, (mean, spread) in options.priors.items():
+        low = mean - 2 * spread
+        kept[p] = (low, f"has a prior of {mean:g} ± {spread:g}")
+    for p, (value, how) in kept.items():
+        below = int((weighed < value).sum())
+        if below and _is_floor(law, data, p, value):
+            yield (
+                f"{p} {how}, above the lowest loss, {weighed.min():.4g}: {law.name} cannot come near {below} of the "
+                f"{len(weighed)} runs, and the other parameters make up for it. Free {p}, or compare units"
+            )
+
+
+@np.errstate(all="ignore")
+def _is_floor(law: Law, data: Data, name: str, value: float) -> bool:
+    """Whether no loss of the law lies below this parameter, whatever the others, and some come down to it far out."""
+    rng = np.random.default_rng(0)
+    others, unit = {}, next((p.quantity.unit for p in law.parameters if p.name == name), "nats/token")
+    for p in law.parameters:
+        low, high = p.quantity.start or (0.1, 1.0)
+        if p.quantity.unit and p.quantity.unit == unit:  # another level of the loss lies above its floor
+            low, high = max(low, value), value + high
+        even = low <= 0 or not p.quantity.log
+        draws = rng.uniform(0.0, 1.0, (_TRIALS, 1))
+        others[p.name] = low + (high - low) * draws if even else low * (high / low) ** draws
+    parameters = others if name in law.held else others | {name: value}
+    far = {
+        c.name: data.columns[c.name] * _FAR_OUT if c.quantity.log or c.quantity.count or not c.annotated
+        else data.columns[c.name]
+        for c in law.columns
+    }  # fmt: skip
+    try:
+        here, there = (np.asarray(law(*at.values(), **parameters), float) for at in (data.columns, far))
+    except (TypeError, ValueError, IndexError, AttributeError, ArithmeticError):
+        return False
+    slack = _COME_DOWN * abs(value)
+    known, reached = here[np.isfinite(here)], there[np.isfinite(there)]
+    return bool(
+        len(known) and len(reached) and known.min() >= value - slack and reached.min() <= value + slack
+    )
 
 
 @np.errstate(all="ignore")

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scaling.errors import BadOption, MissingColumns
 from scaling.fitting.data import Array, Data, compute
 
-_FEWEST = 5  # clusters below which a bootstrap over them says little
+_FEWEST = 5  # bins of compute below which rows say more
+_CHECKPOINTS = 16  # rows of one N, at the median, from which they are a learning curve and no grid of runs
 _BINS_PER_DECADE = 4
 
 
@@ -32,8 +33,8 @@ def clusters(data: Data, choice: str = "auto") -> Clusters:
     Args:
         data: what is fitted.
         choice: "rows", "compute", the name of a column (a row without a value is a cluster of its own), or "auto":
-            `trunk_id` where the table has it (and at least five of them), else quarter-decade bins of compute (at least
-            five), else rows.
+            `trunk_id` where the table has it (and more than one), else the learning curves of models where rows
+            are checkpoints of one model each, else quarter-decade bins of compute (at least five), else rows.
 
     Raises:
         MissingColumns: neither a word above nor a column of the table.
@@ -42,8 +43,8 @@ def clusters(data: Data, choice: str = "auto") -> Clusters:
     if not isinstance(choice, str):
         raise BadOption("cluster", choice, "'auto', 'rows', 'compute' or the name of a column")
     if choice == "auto":
-        kinds = (_groups(data, kind) for kind in ("trunk_id", "compute"))
-        several = (groups for groups in kinds if groups is not None and groups.count >= _FEWEST)
+        kinds = ((_groups(data, "trunk_id"), 2), (_curves(data), 2), (_groups(data, "compute"), _FEWEST))
+        several = (groups for groups, fewest in kinds if groups is not None and groups.count >= fewest)
         return next(several, clusters(data, "rows"))
     if choice == "rows":
         return Clusters(np.arange(data.rows), data.rows, "rows")
@@ -75,6 +76,17 @@ def _groups(data: Data, choice: str) -> Clusters | None:
     labels, count = _number(np.where(alone, -np.arange(data.rows), value.fill_null(0)))
     words = f"{count - alone.sum()} clusters of {choice}"
     return Clusters(labels, count, words + f" and {alone.sum()} rows without" * bool(alone.any()))
+
+
+def _curves(data: Data) -> Clusters | None:
+    """By model, where each N comes with so many D, all of them different, that rows must be checkpoints."""
+    if not {"N", "D"} <= set(data.frame.columns):
+        return None
+    labels, count = _number(data.frame["N"].to_numpy())
+    points = np.bincount(labels)
+    once = len(np.unique(np.stack([labels, data.frame["D"].to_numpy()]), axis=1).T) == data.rows
+    curves = once and float(np.median(points)) >= _CHECKPOINTS
+    return Clusters(labels, count, f"{count} curves of one model each") if curves else None
 
 
 def _bins(flops: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -18,6 +19,14 @@ from scaling.files import written_whole
 from scaling.fitting.data import Array
 from scaling.fitting.discrepancy import Discrepancy
 from scaling.fitting.options import Options, share
+from scaling.fitting.words import (
+    ENOUGH,
+    ParameterTable,
+    bootstrap_words,
+    chi_squared_words,
+    heading,
+    in_words,
+)
 from scaling.laws.base import Argument, Law, describe
 
 
@@ -91,6 +100,8 @@ class Prediction(show.Shown, show.Interval):
     """"mean": where the law runs. "new run": where another run of its own would end, its scatter included."""
     discrepancy: bool = False
     """Whether some of it lies beyond the runs, and model discrepancy is in its interval."""
+    notes: tuple[str, ...] = ()
+    """What else a reader should know of it."""
 
     def shown(self) -> Iterator[str]:
         what = "for the mean" if self.kind == "mean" else "for a new run"
@@ -101,22 +112,14 @@ class Prediction(show.Shown, show.Interval):
             yield f"{show.rounded(center, (b - a) / 2)}, {show.interval(a, b, self.level)} {what}"
         if len(middle) > _LINES:
             yield f"… and {len(middle) - _LINES} more"
+        if not len(middle):
+            yield f"no predictions {what}: none were asked for"
+        yield from self.notes
 
 
 _LINES = 8
 _SCATTERED = 2000  # draws of a new run's scatter where there is no bootstrap
 _LINEAR = ("squares", "gaussian")  # objectives whose misses are differences; those of the others are ratios
-
-
-class _Parameters(show.Table):
-    """A table that prints a parameter a line: "alpha = 0.347 ± 0.016  95 % [0.317, 0.372]"."""
-
-    def __str__(self) -> str:
-        name, value = (max(len(row[i]) for row in self.rows) for i in (0, 1))
-        lines = [
-            f"{p:>{name + 2}} = {number:<{value}}  {within}".rstrip() for p, number, within, _ in self.rows
-        ]
-        return "\n".join([self.caption, *lines])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -160,6 +163,8 @@ class Fit(show.Shown):
     """Smallest and largest value of each column that was fitted to."""
     notes: tuple[str, ...] = ()
     data_hash: str
+    chi_squared: float | None = None
+    """Sum of squared misses over known standard errors; None where the objective reads none."""
     discrepancy: Discrepancy | None = None
     """Model discrepancy beyond the runs; None without a bootstrap, or where the law reads nothing to go beyond."""
 
@@ -170,8 +175,8 @@ class Fit(show.Shown):
 
     @property
     def drawn(self) -> bool:
-        """Whether there are bootstrap draws."""
-        return len(next(iter(self.draws.values()))) > 0
+        """Whether there are bootstrap draws enough for an interval, 20 or more."""
+        return len(next(iter(self.draws.values()))) >= ENOUGH
 
     @property
     def aicc(self) -> float:
@@ -204,16 +209,54 @@ class Fit(show.Shown):
 
     @property
     def stderr(self) -> dict[str, float]:
-        """Standard deviation of the bootstrap draws of each fitted parameter; NaN without a bootstrap."""
-        return {
-            p: float(np.std(self.draws[p], ddof=1)) if len(self.draws[p]) > 1 else np.nan for p in self.free
-        }
+        """Standard deviation of the bootstrap draws of each fitted parameter; NaN without 20 draws."""
+        return {p: float(np.std(self.draws[p], ddof=1)) if self.drawn else np.nan for p in self.free}
+
+    @property
+    def covariance(self) -> Array:
+        """Covariance of the bootstrap draws, shape (free, free) in the order of `free`; NaN without 20 draws.
+
+        A parameter that is known to a factor only has a few draws that outweigh all others here: see `derived`.
+        """
+        if not self.drawn:
+            return np.full((len(self.free), len(self.free)), np.nan)
+        return np.atleast_2d(np.cov(np.stack([self.draws[p] for p in self.free])))
+
+    def derived(self, function: Callable[..., ArrayLike], *, level: float = 0.95) -> show.Interval:
+        """Any function of the parameters, with an interval over the bootstrap draws.
+
+            fitted.derived(lambda alpha, beta: beta / (alpha + beta))    # exponent of the best size in compute
+
+        Args:
+            function: called with arrays of draws by keyword, each of shape (draws,): those that it names, or all where
+                it takes **parameters. Returns an array whose first axis is the draws.
+            level: share of the two-sided interval.
+
+        Returns:
+            Median, low and high over the draws. With fewer than 20 of them the median is the value at `params`, low and
+            high are NaN.
+
+        Raises:
+            BadOption: a level outside (0, 1), or a function that asks for what is no parameter, takes no arrays, or has
+                no value at some draws.
+        """
+        level = share("level", level, "0.95")
+        draws = self.draws if self.drawn else {p: np.array([v]) for p, v in self.params.items()}
+        count = len(next(iter(draws.values())))
+        values = _over_draws(function, draws, count)
+        if self.drawn:
+            return show.Interval.over(values, level)
+        unknown = np.full(values.shape[1:], np.nan)
+        return show.Interval(values[0], unknown, unknown, level)
 
     def intervals(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
         """Two-sided percentile interval of each fitted parameter.
 
         Args:
             level: share of the draws inside, e.g. 0.95.
+
+        Returns:
+            Low and high; NaN without a bootstrap, and with fewer than 20 draws.
 
         Raises:
             BadOption: a level outside (0, 1).
@@ -286,6 +329,7 @@ class Fit(show.Shown):
             "draws": {p: v.tolist() for p, v in self.draws.items()},
             "residuals": self.residuals.tolist(),
             "residual_weights": self.residual_weights.tolist(),
+            "chi_squared": self.chi_squared,
             "discrepancy": asdict(self.discrepancy) if self.discrepancy else None,
         } | {name: getattr(self, name) for name in _PLAIN}
         with written_whole(path, "a fit") as scratch:
@@ -326,6 +370,7 @@ class Fit(show.Shown):
                 draws={p: np.array(v, float) for p, v in saved["draws"].items()},
                 residuals=np.array(saved["residuals"], float),
                 residual_weights=np.array(saved["residual_weights"], float),
+                chi_squared=saved.get("chi_squared"),
                 discrepancy=Discrepancy.restored(saved.get("discrepancy")),
                 **plain,
             )
@@ -335,26 +380,18 @@ class Fit(show.Shown):
             raise UnreadableFit(path, f"{type(reason).__name__}: {reason}") from reason
 
     def shown(self) -> Iterator[str | show.Table]:
-        errors, ends = self.stderr, self.intervals(0.95)
-        units = {a.name: a.quantity.unit for a in describe(self.law).parameters}
+        parameters = {a.name: a for a in describe(self.law).parameters}
         rows = []
         for p, value in self.params.items():
-            words = show.with_error(value, errors[p]) if p in self.free else f"{value:g} (held)"
-            within = show.interval(*ends[p], 0.95) if self.drawn and p in self.free else ""
-            rows.append([p, words, within, units.get(p, "")])
-        header = ["parameter", "value ± standard error", "interval", "unit"]
-        yield _Parameters(header, rows, f"{self.name} fitted to {self.rows} runs, {self.method}")
-        words = "no bootstrap"
-        if self.drawn:
-            kind = "wild bootstrap" if self.settings.get("resample") == "wild" else "bootstrap"
-            words = f"{len(self.draws[self.free[0]])} {kind} draws over {self.cluster}"
-        if self.draws_unfinished:
-            words += f" ({self.draws_unfinished} of them did not converge)"
-        yield f"objective {self.objective:.4g}; {self.starts}; {words}"
-        yield f"residual {self.rms_percent:.2g} % rms"
+            words, within = in_words(self, parameters[p]) if p in self.free else (f"{value:g} (held)", "")
+            rows.append([p, words, within, parameters[p].quantity.unit])
+        header = ["parameter", "value, half of its 68 % interval", "interval", "unit"]
+        yield ParameterTable(header, rows, heading(self))
+        yield f"objective {self.objective:.4g}; {self.starts}; {bootstrap_words(self)}"
+        yield f"residual {self.rms_percent:.2g} % rms{chi_squared_words(self)}"
         for p, how in self.undetermined.items():
             yield f"not determined by these runs: {p} ({how})"
-        if self.discrepancy:
+        if self.discrepancy and self.drawn:
             yield str(self.discrepancy)
         yield from self.notes
 
@@ -362,8 +399,8 @@ class Fit(show.Shown):
         """Each value moved by the residual of a run drawn at random."""
         chances = self.residual_weights / self.residual_weights.sum()
         picked = rng.choice(len(self.residuals), values.shape, p=chances)
-        spare = max(1, self.rows - len(self.free))
-        noise = self.residuals[picked] * np.sqrt(self.rows / spare)
+        counted = int((chances > 0).sum())
+        noise = self.residuals[picked] * np.sqrt(counted / max(1, counted - len(self.free)))
         return values + noise if self.settings["objective"] in _LINEAR else values * np.exp(noise)
 
 
@@ -399,6 +436,32 @@ def _points(law: Law, given: Mapping[str, ArrayLike]) -> tuple[dict[str, Array],
         shapes = [f"{c.name} of shape {a.shape}" for c, a in zip(law.columns, values, strict=True)]
         raise BadOption("columns", ", ".join(shapes), "shapes that broadcast") from None
     return {c.name: a.ravel() for c, a in zip(law.columns, arrays, strict=True)}, arrays[0].shape
+
+
+def _over_draws(function: Callable[..., ArrayLike], draws: dict[str, Array], count: int) -> Array:
+    """Values of a function of the parameters at every draw, shape (draws, ...)."""
+    takes = inspect.signature(function).parameters.values()
+    every = any(a.kind is a.VAR_KEYWORD for a in takes)
+    asked = [
+        a.name for a in takes if a.default is a.empty and a.kind not in (a.VAR_KEYWORD, a.VAR_POSITIONAL)
+    ]
+    if unknown := [name for name in asked if name not in draws]:
+        raise BadOption("function", unknown, f"a function of parameters alone: {', '.join(draws)}")
+    names = draws if every else [a.name for a in takes if a.name in draws]
+    try:
+        with np.errstate(all="ignore"):
+            values = np.asarray(function(**{name: draws[name] for name in names}), float)
+    except (TypeError, ValueError) as reason:
+        raise BadOption("function", function, f"one of arrays, e.g. of numpy ({reason})") from reason
+    if values.ndim == 0:  # of what is held alone, or a constant
+        values = np.full(count, float(values))
+    if len(values) != count:
+        raise BadOption(
+            "function", values.shape, f"one whose values have the draws as first axis, {count} long"
+        )
+    if missing := int(np.isnan(values).reshape(count, -1).any(axis=1).sum()):
+        raise BadOption("function", f"NaN at {missing} of {count} draws", "one with a value at every draw")
+    return values
 
 
 def _place(column: Argument, given: ArrayLike | None) -> Array:

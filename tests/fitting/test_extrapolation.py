@@ -11,6 +11,7 @@ from scaling import extrapolate, laws
 from scaling.errors import BadOption, MissingColumns
 from scaling.fitting import fit
 from scaling.fitting.data import BadPredictor, NonFiniteLoss, TooFewScales
+from scaling.fitting.onecurve import SeveralCurves, TwoUnits
 from scaling.published import open_published
 
 X = np.geomspace(1e6, 1e9, 16)
@@ -150,14 +151,76 @@ def test_extrapolate_names_what_was_asked_amiss():
         extrapolate(RUNS, C=1e20)
     with pytest.raises(MissingColumns, match="column error asked for"):
         extrapolate(RUNS, target="error", D=1e12)
-    for level in (0.0, 1.0, float("nan")):
+    for level in (0.0, 1.0, float("nan"), "0.8", None, [0.8], True):
         with pytest.raises(BadOption, match=r"level=.*between 0 and 1"):
             extrapolate(RUNS, level=level, D=1e12)
-    for ahead in (0.0, [1e9, np.nan]):
+    for ahead in (0.0, [1e9, np.nan], "1e9", None, [[1e9], [1e9, 2e9]]):
         with pytest.raises(BadOption, match=r"D=.*above zero wherever a loss is asked for"):
             extrapolate(RUNS, D=ahead)
     with pytest.raises(BadOption, match="seed=-1"):
         extrapolate(RUNS, seed=-1, D=1e12)
+
+
+def test_extrapolate_takes_numbers_of_any_make_and_no_budget_at_all():
+    one, other = (extrapolate(RUNS, seed=seed, D=1e12) for seed in (3, np.int64(3)))
+    assert one.median == other.median
+    for none in ([], np.array([]), np.empty((2, 0))):
+        band = extrapolate(RUNS, D=none)
+        assert band.low.shape == band.median.shape == band.high.shape == np.shape(none)
+    assert str(band) == "no predictions for a new run: none were asked for"
+
+
+@pytest.mark.parametrize("rise", [[0.3], [0.05, 0.15, 0.30], [0.4] * 4])
+def test_extrapolate_names_a_curve_that_turned_up(rise):
+    for noise in (0.0, 0.002):
+        loss = noisy(2.0 + 300 / (1e2 * X) ** 0.27, noise, 1)
+        assert "turned up" not in str(extrapolate({"D": X, "loss": loss}, D=AHEAD))
+        loss[-len(rise) :] += rise
+        words = str(extrapolate({"D": X, "loss": loss}, D=AHEAD))
+        assert (
+            f"the curve turned up: its last loss, {loss[-1]:.4g}, lies above the lowest, {loss.min():.4g}"
+            in words
+        )
+    assert "turned up" in str(extrapolate({"D": X, "loss": with_floor(X[::-1])}, D=2e9))  # rises throughout
+
+
+def test_extrapolate_is_silent_about_noise_on_a_flat_curve():
+    turned = [
+        bool(extrapolate({"D": X, "loss": noisy(np.full(16, 2.0), 0.01, seed)}, D=2e9).notes)
+        for seed in range(12)
+    ]
+    assert sum(turned) <= 1
+
+
+def test_extrapolate_names_several_curves_in_one_table():
+    N, D = (a.ravel() for a in np.meshgrid([1e7, 1e8, 1e9], X, indexing="ij"))
+    several = {
+        "N": N,
+        "D": D,
+        "C": 6 * N * D,
+        "loss": laws.chinchilla(N, D, E=1.8, A=400, B=410, alpha=0.34, beta=0.28),
+    }
+    for ahead in ({"D": 1e12}, {"C": 1e22}):
+        with pytest.raises(
+            SeveralCurves, match=r"the runs have 3 values of N \(1e\+07, 1e\+08, 1e\+09\), each with"
+        ):
+            extrapolate(several, **ahead)
+    with pytest.raises(SeveralCurves, match="16 values of D"):
+        extrapolate(several | {"N": N * np.tile([1, 1.5], 24)}, N=1e10)
+    frame = pl.DataFrame(several)
+    assert extrapolate(frame.filter(N=1e9), D=1e12).median < frame.filter(N=1e9)["loss"].max()
+    ladder = {"N": X, "D": 20 * X, "loss": with_floor(X)}
+    assert extrapolate(ladder, N=1e12).median == approx(extrapolate(ladder, D=2e13).median, rel=1e-6)
+
+
+@pytest.mark.parametrize("rows", [[15], [0, 1, 2], [3, 7, 12]])
+def test_extrapolate_names_a_predictor_in_two_units(rows):
+    D = X.copy()
+    D[rows] /= 1e6 if rows == [15] else 1e9
+    with pytest.raises(TwoUnits, match=r"one unit of D, but it jumps from .* to .*e\+0"):
+        extrapolate({"D": D, "loss": with_floor(X)}, D=1e12)
+    late = {"D": [1, *range(1000, 12000, 1000)], "loss": [10.8, *(3 + 300 / np.arange(1000, 12000, 1000))]}
+    assert extrapolate(late, D=20000).median == approx(3, rel=0.05)
 
 
 @pytest.mark.parametrize("bad", [np.nan, 0.0, -1.0, np.inf])
