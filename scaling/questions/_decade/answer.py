@@ -96,7 +96,7 @@ def _doubts(compared: Comparison, runs: pl.DataFrame, C: float, level: float) ->
     ]
     doubts = [words.other_laws(others)] if others else []
     good = (compared.fits[name] for name, miss in missed.items() if miss < 1.5 * min(missed.values()))
-    floors = {one.name: one.intervals()["E"] for one in good if "E" in one.free and len(one.draws["E"])}
+    floors = {one.name: one.intervals()["E"] for one in good if "E" in one.free and one.drawn}
     if floors:
         doubts.append(words.floor(floors))
     if "peak_lr" in runs.columns:
