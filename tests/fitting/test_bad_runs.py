@@ -51,7 +51,10 @@ def test_fit_names_runs_that_a_law_goes_through_exactly(runs):
     assert "5 different runs for 5 free parameters: any interval is too narrow" in fitted.notes
     fitted = fit(chinchilla, runs[rows], bootstrap=20, cluster="N")
     assert any(note.startswith("6 different runs") for note in fitted.notes)
-    assert "100 % of the draws rest on no more clusters than the 5 free parameters" in fitted.notes
+    assert any(note.startswith("4 clusters of N are too few to resample") for note in fitted.notes)
+    eight = runs.with_columns(pl.Series("lot", np.arange(len(runs)) % 8))
+    fitted = fit(chinchilla, eight, bootstrap=200, cluster="lot")
+    assert any(note.endswith("rest on no more clusters than the 5 free parameters") for note in fitted.notes)
     assert fit(chinchilla, runs, bootstrap=20, cluster="rows").notes == ()
 
 
