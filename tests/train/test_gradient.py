@@ -9,9 +9,7 @@ from scaling.flops import count_parameters
 from scaling.study import Trunk
 from scaling.sweeps.job import Mode
 from scaling.train.gradient import Gradient
-from scaling.train.model import Transformer
 
-CPU = torch.device("cpu")
 TRUNK = Trunk.of(width=32, budgets=(4096,), context=32, tokens_per_step=128)
 
 
@@ -20,7 +18,7 @@ def gradient(mode: Mode, *, models: slice = slice(None)) -> torch.Tensor:
     torch.manual_seed(0)
     weights = 0.2 * torch.randn(3, count_parameters(TRUNK.model).total)
     tokens = torch.randint(TRUNK.model.vocabulary, (3, 4, 33))
-    return Gradient(Transformer(TRUNK.model, CPU), weights[models], TRUNK, mode).fill(tokens[models], 0)
+    return Gradient(weights[models], TRUNK, mode).fill({"tokens": tokens[models]}, 0)
 
 
 def miss(got: torch.Tensor, expected: torch.Tensor) -> float:
