@@ -18,41 +18,38 @@ AHEAD = 256
 class Feed:
     """The batches `{"tokens": [K, windows, context + 1]}` of K samplers over one corpus, step by step.
 
-    A step costs the host one launch; the same windows in the same order as `Sampler.batch` gives.
+    Resident, the text lies on the device and a step costs the host a launch; else each batch is read from the corpus,
+    which on a CPU stays a file that may be larger than the memory. The windows and their order are the same.
     """
 
-    def __init__(self, samplers: Sequence[Sampler], device: torch.device):
+    def __init__(self, samplers: Sequence[Sampler], device: torch.device, *, resident: bool | None = None):
         self.samplers, self.device = samplers, device
-        self.first, self.starts = 0, torch.empty((0, len(samplers), 0), dtype=torch.int64)
-        self.text, self.offsets = Tensor(), {}
-        if device.type != "cpu":
-            self._send()
+        self.text = self._text() if (device.type != "cpu" if resident is None else resident) else None
+        self.reach = torch.arange(samplers[0].context + 1, device=device)
+        self.first, self.starts = 0, torch.empty(0)
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""
-        if self.device.type == "cpu":  # the corpus stays a file there, as it may be larger than the memory
+        if self.text is None:
             return {"tokens": torch.from_numpy(np.stack([s.batch(step) for s in self.samplers]))}
         if not self.first <= step < self.first + len(self.starts):
-            self._deal(step)
+            self.first, self.starts = step, self._deal(step)
         starts = self.starts[step - self.first]
         return {"tokens": self.text[starts[:, :, None] + self.reach].long()}
 
-    def _send(self) -> None:
+    def _text(self) -> Tensor:
         """Every domain of any sampler, one behind the other."""
         corpus = self.samplers[0].corpus
         domains = sorted({d for s in self.samplers for d in s.domains})
         parts = [corpus.tokens(domain) for domain in domains]
-        ends = np.cumsum([len(part) for part in parts]).tolist()
-        self.offsets = dict(zip(domains, [0, *ends], strict=False))
+        self.offsets = dict(zip(domains, np.cumsum([0, *map(len, parts)]).tolist(), strict=False))
         narrow = torch.uint8 if all(part.dtype == np.uint8 for part in parts) else torch.int32
-        self.text = torch.cat(
-            [torch.from_numpy(part.astype(np.int32)).to(self.device, narrow) for part in parts]
-        )
-        self.reach = torch.arange(self.samplers[0].context + 1, device=self.device)
+        return torch.cat([torch.from_numpy(part.astype(np.int32)).to(self.device, narrow) for part in parts])
 
-    def _deal(self, step: int) -> None:
+    def _deal(self, step: int) -> Tensor:
+        """Where in the text the windows of the next steps begin, `[steps, K, windows]`."""
         every = []
         for sampler in self.samplers:
             sources, starts = sampler.places(step, AHEAD)
             every.append(starts + np.array([self.offsets[d] for d in sampler.domains])[sources])
-        self.first, self.starts = step, torch.from_numpy(np.stack(every, axis=1)).to(self.device)
+        return torch.from_numpy(np.stack(every, axis=1)).to(self.device)

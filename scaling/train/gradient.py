@@ -110,4 +110,5 @@ class Autograd:
         leaves = {name: view.detach().requires_grad_() for name, view in weights.items()}
         mean = self.mean(leaves, batch, total)
         gradients = torch.autograd.grad(mean, list(leaves.values()), materialize_grads=True)
-        torch._foreach_copy_(list(into.values()), list(gradients))
+        for place, gradient in zip(into.values(), gradients, strict=True):
+            place.copy_(gradient)

@@ -69,8 +69,10 @@ class LossNotFinite(TrainError):
 class Loss(Protocol):
     """A sum over the windows of a batch and what it is divided by, for each of K models."""
 
-    reads: tuple[str, ...]
-    """Tensors of the batch, the tokens first."""
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Tensors of the batch, the tokens first."""
+        ...
 
     def total(self, batch: Batch) -> Tensor:
         """What the sum over the whole batch is divided by, `[K]`."""
