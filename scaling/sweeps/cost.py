@@ -95,7 +95,7 @@ def stack_bytes(trunk: Trunk, models: int, *, gpu: bool = False, passes: int = 1
     Measured on a CPU at widths 16 to 512, 512 to 16,384 tokens a step, either optimizer and activation: 1 % below the
     peak to 22 % above; 18 % above at a vocabulary of 50,257. On a GPU autograd keeps 20 bf16 numbers where 40 floats
     stand here, and the logits three times over: a compiled model of width 768 and depth 12 took 24.2 GB for 64Ki tokens
-    a step on an H100, and this says 28.5. In fp32 it may take twice as much; a stack that does not fit takes more passes.
+    a step on an H100, and this says 28.4. In fp32 it may take twice as much; what does not fit takes more passes.
 
     Args:
         trunk: one of the stack.

@@ -469,10 +469,8 @@ def test_a_worker_names_a_gpu_without_room_and_is_not_started_again(study, monke
     job = replace(job, mode=Mode(passes=windows))
     monkeypatch.setattr("scaling.train.stack.Stack.advance", full)
     assert carry_out(job, lambda: False, said.append) == EXIT_NO_ROOM
-    assert (
-        f"in {windows} passes a step, but the GPU has no room for them: CUDA out of memory. Tried to allocate 2 GiB. Lower"
-        in said[-1].problem
-    )
+    words = "but the GPU has no room for them: CUDA out of memory. Tried to allocate 2 GiB. Lower"
+    assert f"in {windows} passes a step, {words}" in said[-1].problem
 
 
 def test_sweep_names_a_gpu_that_is_not_there(study, monkeypatch):
