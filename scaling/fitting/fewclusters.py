@@ -94,6 +94,9 @@ def few_targets(
 ) -> Iterator[Array]:
     """Targets of each draw, as the objective compares them: the fitted curve moved along its tangent plane.
 
+    With priors it is the runs that are moved, misses and all: without misses a penalty that is not square would be as
+    sharp as its bend, and outweigh any prior.
+
     Args:
         problem, best: what was fitted, and its solution.
         plane: as `directions` made it.
@@ -106,11 +109,12 @@ def few_targets(
         gammaincinv,  # chi² quantiles, without the second that scipy.stats takes to import
     )
 
-    fitted = problem.objective.prepare(problem.call(best[None])[0])
+    curve = problem.objective.prepare(problem.call(best[None])[0])
+    around = curve if problem.prior_mean is None else problem.prepared
     rng = np.random.default_rng(seed)
     for first in range(0, draws, chunk):
         count = min(chunk, draws - first)
         normal = rng.normal(size=(count, len(plane.freedom))) @ plane.root.T
         rank = rng.uniform(_RAREST, 1.0, size=(count, 1))
         narrow = 2.0 * gammaincinv(plane.freedom / 2.0, rank) / plane.freedom
-        yield fitted + (normal / np.sqrt(narrow)) @ plane.moves.T
+        yield around + (normal / np.sqrt(narrow)) @ plane.moves.T
