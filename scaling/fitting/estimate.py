@@ -140,11 +140,10 @@ def bootstrap_refits(
             blocks = ((None, y) for y in few_targets(problem, best, few, **how))
         else:
             blocks = ((w, None) for w in bootstrap_weights(groups, problem.weights, **how))
-        with_means = (
-            (*block, None if means is None else means[i * chunk : (i + 1) * chunk])
-            for i, block in enumerate(blocks)
-        )
-        return [_refit(problem, best, *own) for own in itertools.islice(with_means, part, None, processes)]
+        return [
+            _refit(problem, best, w, y, None if means is None else means[i * chunk : (i + 1) * chunk])
+            for i, (w, y) in itertools.islice(enumerate(blocks), part, None, processes)
+        ]
 
     parts = in_parts(refits, processes)
     return [one for blocks in itertools.zip_longest(*parts) for one in blocks if one is not None]

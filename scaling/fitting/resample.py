@@ -26,6 +26,12 @@ class Clusters:
     words: str
     """In the words of a printed fit: "rows", "17 quarter-decade bins of 6ND", "8 clusters of trunk_id"."""
 
+    @property
+    def members(self) -> list[NDArray[np.int64]]:
+        """The rows of each cluster."""
+        order = np.argsort(self.labels, kind="stable")
+        return np.split(order, np.cumsum(np.bincount(self.labels, minlength=self.count))[:-1])
+
 
 def clusters(data: Data, choice: str = "auto") -> Clusters:
     """Groups of runs to resample together.
