@@ -36,6 +36,7 @@ RESULTS = {
     "Forecast": "results.fan",
     "Prediction": "results.prediction",
     "Profile": "results.profile",
+    "Contour": "results.contour",
     "IsoFlop": "results.isoflop",
 }
 """Functions of this room by the type of their result, which need not be imported to be known."""

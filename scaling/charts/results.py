@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
 from typing import Any
 
 import altair as alt
@@ -13,7 +12,7 @@ from scaling.charts import theme, words
 from scaling.charts.parts import Runs, band, finish, log_x, log_y, of, series, styled, whiskers
 from scaling.charts.series import check_columns, residual_ends, residual_percent
 from scaling.design.allocation import Allocation, parameter_draws
-from scaling.fitting import Comparison, CrossValidation, Fit, Forecast, IsoFlop, Prediction, Profile
+from scaling.fitting import Comparison, Contour, CrossValidation, Fit, Forecast, IsoFlop, Prediction, Profile
 from scaling.laws.base import describe
 from scaling.units import power_of_ten
 
@@ -192,14 +191,37 @@ def profile(profiled: Profile) -> alt.LayerChart:
     rows = pl.DataFrame({"value": profiled.values, "fall": profiled.excess})
     x = alt.X("value:Q", title=f"{profiled.parameter}, in the unit of the law").scale(zero=False, nice=False)
     y = alt.Y("fall:Q", title="fall of the log-likelihood, nats")
-    enough = NormalDist().inv_cdf(0.5 + profiled.level / 2) ** 2 / 2
-    level = of([{"fall": enough, "label": f"{100 * profiled.level:.3g} % interval"}])
+    level = of([{"fall": profiled.limit, "label": f"{100 * profiled.level:.3g} % interval"}])
     named = level.mark_text(align="right", dy=-8).encode(x=alt.value("width"), y=y, text="label:N")
     best = of([{"value": profiled.best}]).mark_rule(strokeWidth=2).encode(x=x)
     line = of(rows).mark_line(color=theme.COLOURS[0], strokeWidth=2).encode(x=x, y=y)
     return finish(
         alt.layer(level.mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=y), named, best, line), 240
     )
+
+
+def contour(profiled: Contour) -> alt.LayerChart:
+    """The regions of two parameters that go together, nested by level; the cross is the best fit."""
+    from contourpy import contour_generator  # comes with matplotlib
+
+    edges = contour_generator(*profiled.grid, profiled.excess.T)
+    names = [f"{100 * level:.3g} %" for level in profiled.levels]
+    rows = [
+        {"x": float(x), "y": float(y), "level": name, "piece": f"{name} {piece}", "along": i}
+        for name, level in zip(names, profiled.levels, strict=True)
+        for piece, line in enumerate(edges.create_contour(profiled.rise.limit(level)))
+        for i, (x, y) in enumerate(np.asarray(line))
+    ]
+    ends = [alt.Scale(domain=[float(values[0]), float(values[-1])], nice=False) for values in profiled.grid]
+    titles = [f"{name}, in the unit of the law" for name in profiled.parameters]
+    x, y = alt.X("x:Q", title=titles[0], scale=ends[0]), alt.Y("y:Q", title=titles[1], scale=ends[1])
+    colours = alt.Scale(domain=names, range=[theme.colour(i) for i in range(len(names))])
+    lines = of(rows).mark_line(strokeWidth=2, clip=True)
+    lines = lines.encode(x=x, y=y, detail="piece:N", order="along:Q")
+    lines = lines.encode(color=alt.Color("level:N", sort=names, title="region", scale=colours))
+    best = of([{"x": profiled.best[0], "y": profiled.best[1]}])
+    cross = best.mark_point(shape="cross", size=90, color=theme.INK, opacity=1).encode(x=x, y=y)
+    return finish(alt.layer(lines, cross), 300)
 
 
 def isoflop(read: IsoFlop) -> alt.LayerChart:

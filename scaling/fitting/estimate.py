@@ -17,7 +17,14 @@ from scaling.fitting.minimum import Minimum, descend, minimise, pose
 from scaling.fitting.options import Options, whole
 from scaling.fitting.parallel import cores, in_parts
 from scaling.fitting.problem import Problem
-from scaling.fitting.resample import Clusters, bootstrap_weights, clusters, thin_draws, wild_targets
+from scaling.fitting.resample import (
+    Clusters,
+    bootstrap_weights,
+    clusters,
+    prior_means,
+    thin_draws,
+    wild_targets,
+)
 from scaling.fitting.result import Fit, Starts
 from scaling.fitting.solve import Solution, block_size, solve
 from scaling.laws.base import describe
@@ -69,7 +76,9 @@ def fit(
             and flips the signs of a cluster's residuals together, for grids too small to lose a size or a budget.
         fixed: parameters held still, e.g. {"E": 1.69}.
         bounds: (low, high) of parameters, None for an open end; within what the law's annotations allow.
-        priors: (mean, standard deviation) of Gaussian priors on parameters, weighed against the scatter of the runs.
+        priors: (mean, standard deviation) of Gaussian priors on parameters, weighed against the scatter of the runs
+            and cut off at bounds. Each bootstrap draw has them about another mean, as sure as they are:
+            see `fitting.resample.prior_means`.
         weights: column or array with what each run counts.
         target: column that the law predicts.
         stderr: column with the standard error of each target; read by objective="gaussian" only.
@@ -115,14 +124,13 @@ def bootstrap_refits(
     problem, best = minimum.problem, minimum.best
     worth = min(cores(), draws * problem.rows // _WORTH_A_PROCESS)
     processes = max(1, min(processes or worth, draws))
-    how = {
-        "draws": draws,
-        "seed": options.seed,
-        "chunk": max(1, min(block_size(problem.rows), -(-draws // processes))),
-    }
+    chunk = max(1, min(block_size(problem.rows), -(-draws // processes)))
+    how = {"draws": draws, "seed": options.seed, "chunk": chunk}
     fitted = problem.objective.prepare(problem.call(best[None])[0])
     miss = (fitted - problem.prepared) * np.sqrt(problem.rows / max(1, problem.rows - len(best)))
     few = directions(problem, best, groups) if draws and groups.count < FEW else None
+    around = best if options.resample == "wild" else problem.prior_mean  # where the priors of the targets lie
+    means = _prior_means(problem, around, draws, options)
 
     def refits(part: int) -> list[Solution]:
         """Every so many-th block; the others are drawn, and left to whom they belong."""
@@ -132,13 +140,27 @@ def bootstrap_refits(
             blocks = ((None, y) for y in few_targets(problem, best, few, **how))
         else:
             blocks = ((w, None) for w in bootstrap_weights(groups, problem.weights, **how))
-        return [_refit(problem, best, w, y) for w, y in itertools.islice(blocks, part, None, processes)]
+        return [
+            _refit(problem, best, w, y, None if means is None else means[i * chunk : (i + 1) * chunk])
+            for i, (w, y) in itertools.islice(enumerate(blocks), part, None, processes)
+        ]
 
     parts = in_parts(refits, processes)
     return [one for blocks in itertools.zip_longest(*parts) for one in blocks if one is not None]
 
 
-def _refit(problem: Problem, best: Array, weights: Array | None, prepared: Array | None) -> Solution:
+def _prior_means(problem: Problem, around: Array | None, draws: int, options: Options) -> Array | None:
+    """Where the priors of each draw are centred; None without priors."""
+    if problem.prior_precision is None or around is None:
+        return None
+    with np.errstate(divide="ignore"):
+        std = problem.prior_precision**-0.5
+    return prior_means(around, std, problem.low, problem.high, draws=draws, seed=options.seed)
+
+
+def _refit(
+    problem: Problem, best: Array, weights: Array | None, prepared: Array | None, prior_mean: Array | None
+) -> Solution:
     """Fits to resampled runs, from the best solution.
 
     Most end within a few steps at the scales of that solution, which saves a seventh of the time. Where a parameter is
@@ -147,14 +169,16 @@ def _refit(problem: Problem, best: Array, weights: Array | None, prepared: Array
     """
     starts = np.tile(best, (len(weights if weights is not None else prepared), 1))  # type: ignore[arg-type]
     if problem.objective.name == "huber_likelihood":
-        return descend(problem, starts, weights, prepared)
+        return descend(problem, starts, weights, prepared, prior_mean=prior_mean)
     metric = problem.slice(best[None]).scale[0]
-    solution = solve(problem, starts, weights, prepared, steps=_NEARBY, metric=metric)
+    solution = solve(problem, starts, weights, prepared, steps=_NEARBY, metric=metric, prior_mean=prior_mean)
     late = np.flatnonzero(~solution.converged)
     if not len(late):
         return solution
-    own = (None if each is None else each[late] for each in (weights, prepared))
-    return solution.updated(late, solve(problem, starts[late], *own))
+    weights, prepared, prior_mean = (
+        None if own is None else own[late] for own in (weights, prepared, prior_mean)
+    )
+    return solution.updated(late, solve(problem, starts[late], weights, prepared, prior_mean=prior_mean))
 
 
 def _too_sure(data: Data, free: int, groups: Clusters, draws: int, options: Options) -> tuple[str, ...]:

@@ -54,38 +54,56 @@ def directions(problem: Problem, best: Array, groups: Clusters) -> Directions:
         problem, best: what was fitted, and its solution of shape (free,).
         groups: clusters of its rows.
     """
+    slope, weight = tangent(problem, best)
+    miss = -np.sqrt(problem.weights) * problem.misses(best[None])[0]
+    length = np.linalg.norm(slope, axis=0)
+    left, size, _ = np.linalg.svd(slope / np.where(length > 0, length, 1.0), full_matrices=False)
+    plane = left[:, size > _RANK * size[0]]
+    members = groups.members
+    shifts = np.array([weight[rows] @ plane[rows] for rows in members])
+    plane = plane @ np.linalg.eigh(shifts.T @ shifts)[1]
+    adjusted = adjust(plane, members)
+    z = np.array([miss[rows] @ adjusted[rows] for rows in members])
+    variance, axes = np.linalg.eigh(z.T @ z)
+    left_over = [freedom(plane, adjusted[:, k], weight, members) for k in range(plane.shape[1])]
+    moves = np.divide(plane, weight[:, None], out=np.zeros_like(plane), where=weight[:, None] > 0)
+    return Directions(moves, axes * np.sqrt(np.maximum(variance, 0.0)), np.array(left_over))
+
+
+def tangent(problem: Problem, best: Array) -> tuple[Array, Array]:
+    """Slopes of the weighted misses, shape (rows, free), and what a row's weighted miss is of its plain one."""
     value, parts = problem.derivatives(best[None])
     value, *slopes = (
-        np.broadcast_to(np.asarray(part), (1, problem.rows))[0] for part in (value, *parts.values())
+        np.broadcast_to(np.asarray(part), (1, problem.rows))[0]
+        for part in (value, *(parts.get(j, 0.0) for j in range(len(best))))
     )
     known = problem.stderr if problem.objective.stderr and problem.stderr is not None else 1.0
     weight = np.sqrt(problem.weights) / known
-    slope = weight[:, None] * np.stack(slopes, 1) / (value[:, None] if problem.objective.log else 1.0)
-    miss = weight * (problem.prepared - problem.objective.prepare(value))
-    left, size, _ = np.linalg.svd(slope / np.linalg.norm(slope, axis=0), full_matrices=False)
-    plane = left[:, size > _RANK * size[0]]
-    members = [np.flatnonzero(groups.labels == g) for g in range(groups.count)]
-    shifts = np.array([weight[rows] @ plane[rows] for rows in members])
-    plane = plane @ np.linalg.eigh(shifts.T @ shifts)[1]
-    adjusted = np.zeros_like(plane)  # (I − H_gg)^(−1/2) U_g, cluster by cluster
+    return weight[:, None] * np.stack(slopes, 1) / (value[:, None] if problem.objective.log else 1.0), weight
+
+
+def adjust(plane: Array, members: list[NDArray[np.int64]]) -> Array:
+    """(I − H_gg)^(−1/2) U_g, cluster by cluster, for orthonormal columns U with H = U Uᵀ."""
+    adjusted = np.zeros_like(plane)
     for rows in members:
         own, share, turn = np.linalg.svd(plane[rows], full_matrices=False)
         spare = 1 - share**2
         adjusted[rows] = own @ (np.where(spare > _RANK, share / np.sqrt(spare), 0.0)[:, None] * turn)
-    z = np.array([miss[rows] @ adjusted[rows] for rows in members])
-    variance, axes = np.linalg.eigh(z.T @ z)
-    freedom = [_freedom(plane, adjusted[:, k], weight, members) for k in range(plane.shape[1])]
-    moves = np.divide(plane, weight[:, None], out=np.zeros_like(plane), where=weight[:, None] > 0)
-    return Directions(moves, axes * np.sqrt(np.maximum(variance, 0.0)), np.array(freedom))
+    return adjusted
 
 
-def _freedom(plane: Array, adjusted: Array, weight: Array, members: list[NDArray[np.int64]]) -> float:
-    """Satterthwaite's degrees of freedom of one direction, under misses that clusters share."""
+def freedom(
+    plane: Array, adjusted: Array, weight: Array, members: list[NDArray[np.int64]], *, shared: bool = True
+) -> float:
+    """Satterthwaite's degrees of freedom of one direction, under misses that clusters share or independent ones."""
     hat = np.array([adjusted[rows] @ plane[rows] for rows in members])
+    alone = np.array([adjusted[rows] @ adjusted[rows] for rows in members])
+    if not shared:  # the same sums without the matrix, as each row may be a cluster
+        square = (alone**2).sum() - 2 * alone @ (hat**2).sum(1) + ((hat.T @ hat) ** 2).sum()
+        return float((alone.sum() - (hat**2).sum()) ** 2 / square)
     shifts = np.array([weight[rows] @ plane[rows] for rows in members])
-    shared = np.diag([weight[rows] @ adjusted[rows] for rows in members]) - hat @ shifts.T
-    alone = np.diag([adjusted[rows] @ adjusted[rows] for rows in members]) - hat @ hat.T
-    covariance = shared @ shared.T + _ALONE * alone
+    whole = np.diag([weight[rows] @ adjusted[rows] for rows in members]) - hat @ shifts.T
+    covariance = whole @ whole.T + _ALONE * (np.diag(alone) - hat @ hat.T)
     return float(np.trace(covariance) ** 2 / (covariance**2).sum())
 
 
@@ -93,6 +111,9 @@ def few_targets(
     problem: Problem, best: Array, plane: Directions, *, draws: int, seed: int, chunk: int
 ) -> Iterator[Array]:
     """Targets of each draw, as the objective compares them: the fitted curve moved along its tangent plane.
+
+    With priors it is the runs that are moved, misses and all: without misses a penalty that is not square would be as
+    sharp as its bend, and outweigh any prior.
 
     Args:
         problem, best: what was fitted, and its solution.
@@ -106,11 +127,12 @@ def few_targets(
         gammaincinv,  # chi² quantiles, without the second that scipy.stats takes to import
     )
 
-    fitted = problem.objective.prepare(problem.call(best[None])[0])
+    curve = problem.objective.prepare(problem.call(best[None])[0])
+    around = curve if problem.prior_mean is None else problem.prepared
     rng = np.random.default_rng(seed)
     for first in range(0, draws, chunk):
         count = min(chunk, draws - first)
         normal = rng.normal(size=(count, len(plane.freedom))) @ plane.root.T
         rank = rng.uniform(_RAREST, 1.0, size=(count, 1))
         narrow = 2.0 * gammaincinv(plane.freedom / 2.0, rank) / plane.freedom
-        yield fitted + (normal / np.sqrt(narrow)) @ plane.moves.T
+        yield around + (normal / np.sqrt(narrow)) @ plane.moves.T

@@ -52,6 +52,7 @@ _WIDE = 100.0  # ratio of the ends of a 95 % interval beyond which a positive pa
 _TRIALS = 64  # points of the parameters at which a law is asked whether one of them is its floor
 _FAR_OUT = 1e60  # times the runs: where a floor is all that is left of a loss
 _COME_DOWN = 1e-3  # of the floor, which a loss far out must come down to
+_CUT = 0.01  # share of a prior beyond the bounds that is worth a word
 _AT_BOUND = 0.1  # share of draws at a bound beyond which a parameter is not determined
 
 
@@ -171,7 +172,19 @@ def caveats(law: Law, data: Data, options: Options) -> tuple[str, ...]:
             )
     if "corpus_hash" in data.frame.columns and (corpora := data.frame["corpus_hash"].n_unique()) > 1:
         words.append(f"the runs come from {corpora} corpora, whose losses differ: keep one corpus_hash")
-    return (*words, *_floors_above(law, data, options))
+    return (*words, *_floors_above(law, data, options), *_cut_priors(law, options))
+
+
+def _cut_priors(law: Law, options: Options) -> Iterator[str]:
+    """Priors with a part beyond the bounds, which no draw follows there."""
+    from scipy.special import ndtr  # in the function, as scipy takes long to import
+
+    names = (p for p in law.parameter_names if p not in options.fixed)
+    for p, low, high in zip(names, *options.limits(law), strict=True):
+        mean, spread = options.priors.get(p, (np.nan, 1.0))
+        outside = float(ndtr((low - mean) / spread) + ndtr((mean - high) / spread))
+        if outside >= _CUT:
+            yield f"{100 * outside:.2g} % of the prior of {p} lie outside [{low:g}, {high:g}]: it is cut off there"
 
 
 def _floors_above(law: Law, data: Data, options: Options) -> Iterator[str]:

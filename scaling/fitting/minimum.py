@@ -154,7 +154,7 @@ def _maximise_likelihood(problem: Problem, options: Options) -> Minimum:
 
 def descend(
     problem: Problem, starts: Array, weights: Array | None = None, prepared: Array | None = None,
-    *, steps: int = STEPS,
+    *, steps: int = STEPS, prior_mean: Array | None = None,
 ) -> Solution:  # fmt: skip
     """Fits from their starts as `solve` makes them; of a likelihood with free scale, its bend narrowed step by step."""
     if problem.objective.name == "huber_likelihood":
@@ -162,8 +162,8 @@ def descend(
         mean_miss = problem.temperature / last
         for bend in (share * mean_miss for share in _NARROWER if share * mean_miss > last):
             bent = _bent(problem, bend, mean_miss)
-            starts = solve(bent, starts, weights, prepared, steps=steps).parameters
-    return solve(problem, starts, weights, prepared, steps=steps)
+            starts = solve(bent, starts, weights, prepared, steps=steps, prior_mean=prior_mean).parameters
+    return solve(problem, starts, weights, prepared, steps=steps, prior_mean=prior_mean)
 
 
 def _bent(problem: Problem, delta: float, mean_miss: float) -> Problem:

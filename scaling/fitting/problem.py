@@ -174,6 +174,7 @@ class Problem:
         weights: Array | None = None,
         prepared: Array | None = None,
         metric: Array | None = None,
+        prior_mean: Array | None = None,
     ) -> Slice:
         """The objective to second order at each parameter vector.
 
@@ -182,9 +183,10 @@ class Problem:
             weights: shape (batch, rows), e.g. how often a bootstrap drew each row; None for the problem's own.
             prepared: targets of each fit as the objective compares them, shape (batch, rows); None for the own ones.
             metric: what to give as the scale of each parameter, shape (free,), where it is known near enough.
+            prior_mean: of each fit's own priors, shape (batch, free); None for the problem's.
         """
         if self._blocks:
-            return self._add_up(parameters, weights, prepared, metric)
+            return self._add_up(parameters, weights, prepared, metric, prior_mean)
         batch, free = len(parameters), len(self.free)
         shape = (batch, self.rows)
         own = self.weights if weights is None else weights
@@ -204,7 +206,7 @@ class Problem:
                 gradient[:, j] = np.vecdot(slope, pull)
             curvature = _products(J, own if square is None else own * self.objective.tilt(r), square, free)
             scale = self._scale(J, r, own, curvature) if metric is None else np.tile(metric, (batch, 1))
-            prior_value, prior_gradient, prior_curvature = self._prior(parameters)
+            prior_value, prior_gradient, prior_curvature = self._prior(parameters, prior_mean)
             value = value + prior_value
             gradient += prior_gradient
             scale += prior_curvature if metric is None else 0.0
@@ -240,9 +242,10 @@ class Problem:
         )
 
     def _add_up(
-        self, parameters: Array, weights: Array | None, prepared: Array | None, metric: Array | None
-    ) -> Slice:
-        value, gradient, scale = self._prior(parameters)
+        self, parameters: Array, weights: Array | None, prepared: Array | None, metric: Array | None,
+        prior_mean: Array | None,
+    ) -> Slice:  # fmt: skip
+        value, gradient, scale = self._prior(parameters, prior_mean)
         free = len(self.free)
         curvature = np.zeros((len(parameters), free, free))
         curvature[:, np.arange(free), np.arange(free)] += scale
@@ -259,11 +262,11 @@ class Problem:
             curvature += one.curvature
         return Slice(np.asarray(value), np.asarray(gradient), curvature, np.asarray(scale))
 
-    def _prior(self, parameters: Array) -> tuple[Any, Any, Any]:
+    def _prior(self, parameters: Array, mean: Array | None = None) -> tuple[Any, Any, Any]:
         if self.prior_mean is None or self.prior_precision is None:
             return 0.0, 0.0, 0.0
         precision = self.temperature * self.prior_precision
-        off = np.where(precision > 0, parameters - self.prior_mean, 0.0)
+        off = np.where(precision > 0, parameters - (self.prior_mean if mean is None else mean), 0.0)
         pull = off * precision
         return 0.5 * (off * pull).sum(1), pull, precision
 

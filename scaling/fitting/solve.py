@@ -60,12 +60,11 @@ class _Own:
 
     weights: Array | None
     prepared: Array | None
+    prior_mean: Array | None
 
     def rows(self, index: slice | NDArray[np.int64]) -> _Own:
-        return _Own(
-            None if self.weights is None else self.weights[index],
-            None if self.prepared is None else self.prepared[index],
-        )
+        each = (self.weights, self.prepared, self.prior_mean)
+        return _Own(*(None if own is None else own[index] for own in each))
 
 
 def chunk_size(rows: int) -> int:
@@ -86,6 +85,7 @@ def solve(
     *,
     steps: int = STEPS,
     metric: Array | None = None,
+    prior_mean: Array | None = None,
 ) -> Solution:
     """Every fit of a batch, from its start to the minimum next to it.
 
@@ -97,9 +97,10 @@ def solve(
         steps: most steps of one fit.
         metric: scale of each parameter, shape (free,), where all fits are near one another; None to find it anew at
             every step, as is needed from afar.
+        prior_mean: of each fit's own priors, shape (batch, free); None for the problem's in each.
     """
     x = np.clip(starts, problem.low, problem.high)
-    own = _Own(weights, prepared)
+    own = _Own(weights, prepared, prior_mean)
     if not problem.by_factor_first.any():
         return _descend(problem, x, own, problem.log, steps, TOLERANCE, metric)
     # Whatever sign a parameter ends this first descent with, it may change it in the second.
@@ -136,7 +137,7 @@ def _descend(
         new = np.isinf(here.value)
         at, own = final[rows], whole.rows(rows)
         trial, expected = _step(problem, at, here, damping, log)
-        there = problem.slice(trial, own.weights, own.prepared, metric)
+        there = problem.slice(trial, own.weights, own.prepared, metric, own.prior_mean)
         taken[rows] += ~new
         with np.errstate(invalid="ignore"):
             gained = here.value - there.value

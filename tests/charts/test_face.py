@@ -54,6 +54,7 @@ def results(runs: pl.DataFrame) -> dict[str, tuple[Any, ...]]:
         "Forecast": (forecast(fitted, ComputePath(start_year=2025, start_flops=1e13)),),
         "Prediction": (fitted.predict(N=np.array([1e4, 1e5]), D=1e7),),
         "Profile": (profile(fitted, runs, "alpha"),),
+        "Contour": (profile(fitted, runs, ("alpha", "beta")),),
         "IsoFlop": (isoflop(curves.with_columns(loss=BESIROGLU_2024(curves["N"], curves["D"]))),),
     }
 

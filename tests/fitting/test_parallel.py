@@ -23,9 +23,10 @@ def test_parts_are_those_of_one_process():
     assert parts[0][1] == os.getpid() and len({pid for _, pid in parts}) == 3
 
 
+@pytest.mark.parametrize("priors", [{}, {"E": (1.7, 0.02), "alpha": (0.3, 0.1)}])
 @pytest.mark.parametrize("resample", ["pairs", "wild"])
-def test_refits_are_invariant_to_the_number_of_processes(resample):
-    options = Options(resample=resample)
+def test_refits_are_invariant_to_the_number_of_processes(resample, priors):
+    options = Options(resample=resample, priors=priors)
     problem, data = pose(describe(chinchilla), square(chinchilla, noise=0.01, **CHINCHILLA), options)
     minimum, rows = minimise(problem, options), clusters(data, "rows")
     draws = [
