@@ -19,6 +19,7 @@ from scaling.fitting.parallel import cores, in_parts
 from scaling.fitting.problem import Problem
 from scaling.fitting.resample import Clusters, bootstrap_weights, clusters, thin_draws, wild_targets
 from scaling.fitting.result import Fit, Starts
+from scaling.fitting.rivals import rival_forms
 from scaling.fitting.solve import Solution, block_size, solve
 from scaling.laws.base import describe
 from scaling.show import weighted_rms
@@ -95,7 +96,10 @@ def fit(
     result = _result(law, minimum, data, groups, refits, options)
     if not bootstrap:
         return result
-    return replace(result, discrepancy=backtest(minimum.problem, data, minimum.best, groups, options.seed))
+    missed = backtest(minimum.problem, data, minimum.best, groups, options.seed)
+    if missed:
+        missed = replace(missed, forms=rival_forms(minimum, data, groups, options, bootstrap_refits))
+    return replace(result, discrepancy=missed)
 
 
 @np.errstate(all="ignore")
