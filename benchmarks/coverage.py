@@ -238,8 +238,8 @@ def _curves(image: bool) -> Iterator[Split]:
 def _schedules() -> Iterator[Split]:
     """At each size three curves fitted and six held out, two of them three times as long.
 
-    The law is the published one: the waning one was chosen after a look at the curves held out here. It reads areas
-    under the learning rate, not scales, so that nothing is allowed for what it misses beyond its runs.
+    The law is the published one: the waning one was chosen after a look at the curves held out here. What it misses on
+    other schedules is known from fits that leave out one of the three.
     """
     for size_M in PUBLISHED_R2:
         points = schedule_points(size_M)

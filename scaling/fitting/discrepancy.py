@@ -19,6 +19,7 @@ from scaling.fitting.data import Array, Data, scales
 from scaling.fitting.minimum import descend
 from scaling.fitting.problem import Problem
 from scaling.fitting.resample import Clusters, bootstrap_weights
+from scaling.fitting.support import Areas, Support, ends_of, product_of
 
 # Prior of the miss a decade beyond the runs: median and spread of its standard deviation, in units of the scatter of
 # the fitted runs, and the correlation of misses from one origin to the next. Chosen by coverage and interval score one
@@ -26,43 +27,15 @@ from scaling.fitting.resample import Clusters, bootstrap_weights
 # rival forms beside. The growth was chosen with them: with the root of the distance 80 % intervals held 43 % of
 # other laws' losses at two decades in place of 47, and 66 in place of 77 beside rivals.
 _MEDIAN, _SPREAD, _ALIKE = 0.8, 0.7, 0.9
-_GRID = np.exp(np.linspace(-4.6, 4.6, 81))
+GRID = np.exp(np.linspace(-4.6, 4.6, 81))
+"""Standard deviations that are summed over, in units of the scatter of the fitted runs."""
 
-_FARTHEST = 10.0  # decades; an infinite model is no farther
 _ORIGINS = 6
 _DRAWS = 16  # refits to resampled runs from each origin, enough for a standard error
 _BINS_PER_DECADE = 4
 _SPARE = 3  # runs that an origin needs beyond one for each free parameter
 _STEPS = 80  # of a refit: four in ten of the time would go to the last few
 _HANDOVER = 0.25  # decades beyond the runs over which a draw passes from the law to a rival form
-
-
-@dataclass(frozen=True)
-class Support:
-    """Where a law was fitted."""
-
-    ranges: dict[str, tuple[float, float]]
-    """Smallest and largest log10 of each scale that it reads."""
-    axis: tuple[str, ...]
-    """Columns whose product it is extrapolated along: C, else N and D, else its first scale."""
-    along: tuple[float, float]
-    """Smallest and largest log10 of that product."""
-
-    @staticmethod
-    def of(columns: Mapping[str, Array]) -> Support:
-        """Of runs with these scales, one array each."""
-        names = tuple(columns)
-        axis = ("C",) if "C" in names else ("N", "D") if {"N", "D"} <= set(names) else names[:1]
-        return Support(
-            {c: _ends(np.log10(v)) for c, v in columns.items()}, axis, _ends(_product(axis, columns))
-        )
-
-    def distance(self, columns: Mapping[str, Array]) -> Array:
-        """Decades by which each point lies beyond the runs, in the scale where that is most; zero among them."""
-        with np.errstate(divide="ignore"):
-            beyond = [_outside(np.log10(columns[c]), ends) for c, ends in self.ranges.items()]
-            beyond.append(_outside(_product(self.axis, columns), self.along))
-        return np.minimum(np.maximum.reduce(beyond), _FARTHEST)
 
 
 @dataclass(frozen=True)
@@ -100,7 +73,7 @@ class Discrepancy:
     quarter of a decade beyond the runs on, and t has its own shift, scale and spread.
     """
 
-    support: Support
+    support: Support | Areas
     shift: float
     """Where earlier fits went wrong the same way, what to expect of this one."""
     scale: float
@@ -120,8 +93,7 @@ class Discrepancy:
         if saved is None:
             return None
         kept = saved["support"]
-        ranges = {name: (low, high) for name, (low, high) in kept["ranges"].items()}
-        support = Support(ranges, tuple(kept["axis"]), (kept["along"][0], kept["along"][1]))
+        support = Support.restored(kept) if "ranges" in kept else Areas.restored(kept)
         forms = tuple(_restored_form(form) for form in saved.get("forms", ()))
         named: dict[str, Any] = saved | {"support": support, "forms": forms}
         return Discrepancy(**named)
@@ -163,6 +135,8 @@ class Discrepancy:
         unit, percent = (100.0, " %") if self.relative else (1.0, "")
         shift, scale = unit * self.shift, unit * self.scale
         size = f"± {show.rounded_error(shift, scale)}{percent}"
+        if isinstance(self.support, Areas):
+            return f"model discrepancy of a schedule unlike those fitted: {size}, from {self.origins} left out in turn"
         said = ", by its prior, as the runs are too few to backtest"
         if self.origins:
             size, said = f"{show.rounded(shift, scale)} {size}", f", from {self.origins} backtests"
@@ -226,8 +200,8 @@ def expected(missed: Misses, noise: float) -> tuple[float, float, float]:
         missed: of any number of origins; of none, the prior comes back.
         noise: scatter of the fitted runs around the law.
     """
-    s = noise * _GRID
-    log_p = -0.5 * (np.log(_GRID / _MEDIAN) / _SPREAD) ** 2
+    s = noise * GRID
+    log_p = -0.5 * (np.log(GRID / _MEDIAN) / _SPREAD) ** 2
     mean, variance = np.zeros(len(s)), s**2
     if len(missed.origin):
         seen, stderr = np.transpose([_one_origin(missed, i) for i in np.unique(missed.origin)])
@@ -282,8 +256,8 @@ def _missed(
 
 def _windows(problem: Problem, columns: dict[str, Array]) -> list[NDArray[np.bool_]]:
     """Which rows lie up to each origin; origins are evenly spaced over the upper two thirds of the scale."""
-    along = _product(Support.of(columns).axis, columns)
-    low, high = _ends(along)
+    along = product_of(Support.of(columns).axis, columns)
+    low, high = ends_of(along)
     windows: list[NDArray[np.bool_]] = []
     for end in np.linspace(low + (high - low) / 3.0, high, _ORIGINS + 1)[:-1]:
         seen = (along <= end + 1e-9) & (problem.weights > 0)
@@ -303,16 +277,3 @@ def _weights(problem: Problem, groups: Clusters, seen: NDArray[np.bool_], seed: 
     weights = np.zeros((1 + _DRAWS, problem.rows))
     weights[0, seen], weights[1:, seen] = problem.weights[seen], next(drawn)
     return weights
-
-
-def _ends(values: Array) -> tuple[float, float]:
-    return float(values.min()), float(values.max())
-
-
-def _product(axis: tuple[str, ...], columns: Mapping[str, Array]) -> Array:
-    """log10 of the product of these columns."""
-    return np.sum([np.log10(columns[c]) for c in axis], axis=0)
-
-
-def _outside(values: Array, ends: tuple[float, float]) -> Array:
-    return np.maximum(np.maximum(values - ends[1], ends[0] - values), 0.0)

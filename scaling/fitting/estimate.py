@@ -21,6 +21,7 @@ from scaling.fitting.resample import Clusters, bootstrap_weights, clusters, thin
 from scaling.fitting.result import Fit, Starts
 from scaling.fitting.rivals import rival_forms
 from scaling.fitting.solve import Solution, block_size, solve
+from scaling.fitting.unseen import unseen_schedules
 from scaling.laws.base import describe
 from scaling.show import weighted_rms
 
@@ -97,7 +98,9 @@ def fit(
     if not bootstrap:
         return result
     missed = backtest(minimum.problem, data, minimum.best, groups, options.seed)
-    if missed:
+    if missed is None:
+        missed = unseen_schedules(minimum.problem, data, minimum.best, groups)
+    else:
         missed = replace(missed, forms=rival_forms(minimum, data, groups, options, bootstrap_refits))
     return replace(result, discrepancy=missed)
 
@@ -216,9 +219,9 @@ def _result(
         params[p] = float(problem.fixed[p] if at is None else best[at])
         draws[p] = np.full(len(drawn), params[p]) if at is None else drawn[:, at]
     value = problem.call(best[None])[0]
+    missed = np.log(data.target / value) if problem.objective.log else data.target - value
     residuals, own = np.empty(data.rows), np.empty(data.rows)
-    residuals[data.order] = np.log(data.target / value) if problem.objective.log else data.target - value
-    own[data.order] = data.weights
+    residuals[data.order], own[data.order] = missed, data.weights
     lowest = float(minimum.solution.value.min())
     flatness, loose = condition(problem, best)
     return Fit(
