@@ -14,6 +14,7 @@ from scaling.fitting.discrepancy import backtest
 from scaling.fitting.fewclusters import FEW, directions, few_targets
 from scaling.fitting.identifiability import caveats, condition, spare_runs, undetermined
 from scaling.fitting.minimum import Minimum, descend, minimise, pose
+from scaling.fitting.noise import scatter
 from scaling.fitting.options import Options, whole
 from scaling.fitting.parallel import cores, in_parts
 from scaling.fitting.problem import Problem
@@ -242,6 +243,7 @@ def _result(
         target=options.target,
         residuals=residuals,
         residual_weights=own,
+        noise=scatter(problem, data, missed, groups),
         rms_percent=100.0 * weighted_rms(data.target / value - 1.0, data.weights),
         condition=flatness,
         undetermined=undetermined(problem, best, drawn, flatness, loose),
