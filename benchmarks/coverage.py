@@ -5,7 +5,7 @@
 
 Over simulated worlds whose runs share trunks and whose noise is shared within a trunk, half of them of another law than
 the fitted one, and on published results with a natural split: the share of held-out runs inside the 50 %, 80 % and 95 %
-intervals for new runs, first from bootstrap and scatter alone, then with the law's own miss beyond its runs.
+intervals for new runs, first from bootstrap and scatter alone, then with model discrepancy and rival forms.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from scaling.reproduce.isoflop import SWEEP  # noqa: E402
 from scaling.show import table  # noqa: E402
 
 LEVELS = (0.5, 0.8, 0.95)
-FIRST = 40_000  # number of the first reported world; `scaling.fitting.discrepancy` took its prior from worlds 0 to 199
+FIRST = 40_000  # number of the first reported world; nothing was chosen on these
 DRAWS = 300
 Row = list[str]
 Law = Callable[..., Any]

@@ -1,8 +1,7 @@
 """Rival forms: other laws of the same columns, fitted to the same runs, and how much of the extrapolation is theirs.
 
-Laws that fit one grid of runs equally well part beyond it: an additive, a coupled and a power-mean fit of the same
-ladder lay 2 % above, 5 % below and 2 % above what ten times the compute then gave. The spread between them is known
-before anything larger has been trained, so each form has a share of the draws beyond the runs by how near it fits:
+Laws that fit one grid of runs about equally well part beyond it, and how far is known before anything larger has been
+trained. So each form has a share of the draws beyond the runs by how near it fits:
 
     share ∝ (mean |r| √(n / (n - p)))^(-6)
 
