@@ -14,6 +14,7 @@ from scaling.fitting.discrepancy import backtest
 from scaling.fitting.fewclusters import FEW, directions, few_targets
 from scaling.fitting.identifiability import caveats, condition, spare_runs, undetermined
 from scaling.fitting.minimum import Minimum, descend, minimise, pose
+from scaling.fitting.noise import scatter
 from scaling.fitting.options import Options, whole
 from scaling.fitting.parallel import cores, in_parts
 from scaling.fitting.problem import Problem
@@ -26,7 +27,9 @@ from scaling.fitting.resample import (
     wild_targets,
 )
 from scaling.fitting.result import Fit, Starts
+from scaling.fitting.rivals import rival_forms
 from scaling.fitting.solve import Solution, block_size, solve
+from scaling.fitting.unseen import unseen_schedules
 from scaling.laws.base import describe
 from scaling.show import weighted_rms
 
@@ -104,7 +107,12 @@ def fit(
     result = _result(law, minimum, data, groups, refits, options)
     if not bootstrap:
         return result
-    return replace(result, discrepancy=backtest(minimum.problem, data, minimum.best, groups, options.seed))
+    missed = backtest(minimum.problem, data, minimum.best, groups, options.seed)
+    if missed is None:
+        missed = unseen_schedules(minimum.problem, data, minimum.best, groups)
+    else:
+        missed = replace(missed, forms=rival_forms(minimum, data, groups, options, bootstrap_refits))
+    return replace(result, discrepancy=missed)
 
 
 @np.errstate(all="ignore")
@@ -236,9 +244,9 @@ def _result(
         params[p] = float(problem.fixed[p] if at is None else best[at])
         draws[p] = np.full(len(drawn), params[p]) if at is None else drawn[:, at]
     value = problem.call(best[None])[0]
+    missed = np.log(data.target / value) if problem.objective.log else data.target - value
     residuals, own = np.empty(data.rows), np.empty(data.rows)
-    residuals[data.order] = np.log(data.target / value) if problem.objective.log else data.target - value
-    own[data.order] = data.weights
+    residuals[data.order], own[data.order] = missed, data.weights
     lowest = float(minimum.solution.value.min())
     flatness, loose = condition(problem, best)
     return Fit(
@@ -259,6 +267,7 @@ def _result(
         target=options.target,
         residuals=residuals,
         residual_weights=own,
+        noise=scatter(problem, data, missed, groups),
         rms_percent=100.0 * weighted_rms(data.target / value - 1.0, data.weights),
         condition=flatness,
         undetermined=undetermined(problem, best, drawn, flatness, loose),

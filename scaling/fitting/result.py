@@ -18,6 +18,7 @@ from scaling.errors import BadOption, FitError, LawError, MissingColumns
 from scaling.files import written_whole
 from scaling.fitting.data import Array
 from scaling.fitting.discrepancy import Discrepancy
+from scaling.fitting.noise import Noise
 from scaling.fitting.options import Options, share
 from scaling.fitting.words import (
     ENOUGH,
@@ -167,6 +168,8 @@ class Fit(show.Shown):
     """Sum of squared misses over known standard errors; None where the objective reads none."""
     discrepancy: Discrepancy | None = None
     """Model discrepancy beyond the runs; None without a bootstrap, or where the law reads nothing to go beyond."""
+    noise: Noise | None = None
+    """How the scatter of runs changes with scale; None where the law reads none."""
 
     @property
     def options(self) -> Options:
@@ -276,8 +279,9 @@ class Fit(show.Shown):
 
         Args:
             level: share of the two-sided interval.
-            new_run: add the scatter of single runs around the law, resampled from the residuals and widened by
-                sqrt(n / (n - p)) for the p parameters that were fitted to them.
+            new_run: add the scatter of single runs around the law, resampled from the residuals, each as large as
+                residuals are at the scale asked (see `fitting.noise`), and widened by sqrt(n / (n - p)) for the p
+                parameters that were fitted to them.
             discrepancy: allow for model discrepancy beyond the runs, see `fitting.discrepancy`; False: as if the law
                 held for ever.
             **columns: what the law reads, e.g. N=70e9, D=1.4e12; numbers or arrays that broadcast.
@@ -311,7 +315,7 @@ class Fit(show.Shown):
             if miss and beyond:
                 values = miss.move(values, t, part)
             if new_run:
-                values = self._scatter(values, rng)
+                values = self._scatter(values, part, rng)
             out[:, i : i + width] = np.quantile(values, tails, axis=0)
         low, median, high = (np.asarray(row) for row in out.reshape((3, *shape)))
         if not self.drawn and not new_run:
@@ -331,6 +335,7 @@ class Fit(show.Shown):
             "residual_weights": self.residual_weights.tolist(),
             "chi_squared": self.chi_squared,
             "discrepancy": asdict(self.discrepancy) if self.discrepancy else None,
+            "noise": asdict(self.noise) | {"standard": self.noise.standard.tolist()} if self.noise else None,
         } | {name: getattr(self, name) for name in _PLAIN}
         with written_whole(path, "a fit") as scratch:
             scratch.write_text(json.dumps(saved, indent=1))
@@ -372,6 +377,7 @@ class Fit(show.Shown):
                 residual_weights=np.array(saved["residual_weights"], float),
                 chi_squared=saved.get("chi_squared"),
                 discrepancy=Discrepancy.restored(saved.get("discrepancy")),
+                noise=Noise.restored(saved.get("noise")),
                 **plain,
             )
         except FileNotFoundError:
@@ -389,19 +395,36 @@ class Fit(show.Shown):
         yield ParameterTable(header, rows, heading(self))
         yield f"objective {self.objective:.4g}; {self.starts}; {bootstrap_words(self)}"
         yield f"residual {self.rms_percent:.2g} % rms{chi_squared_words(self)}"
+        if self.noise and (words := self.noise.words(self._spread(), self._relative)):
+            yield words
         for p, how in self.undetermined.items():
             yield f"not determined by these runs: {p} ({how})"
         if self.discrepancy and self.drawn:
             yield str(self.discrepancy)
         yield from self.notes
 
-    def _scatter(self, values: Array, rng: np.random.Generator) -> Array:
+    def _scatter(self, values: Array, columns: Mapping[str, Array], rng: np.random.Generator) -> Array:
         """Each value moved by the residual of a run drawn at random."""
         chances = self.residual_weights / self.residual_weights.sum()
         picked = rng.choice(len(self.residuals), values.shape, p=chances)
+        noise = (self.noise.standard if self.noise else self.residuals)[picked] * self._widened(chances)
+        if self.noise:
+            noise *= self.noise.size(columns)
+        return values * np.exp(noise) if self._relative else values + noise
+
+    def _spread(self) -> float:
+        """Of single runs around the law, in the middle of their scales."""
+        standard = self.noise.standard if self.noise else self.residuals
+        return show.weighted_rms(standard, self.residual_weights) * self._widened(self.residual_weights)
+
+    def _widened(self, chances: Array) -> float:
+        """By what residuals are larger than they look, as the parameters were fitted to them."""
         counted = int((chances > 0).sum())
-        noise = self.residuals[picked] * np.sqrt(counted / max(1, counted - len(self.free)))
-        return values + noise if self.settings["objective"] in _LINEAR else values * np.exp(noise)
+        return float(np.sqrt(counted / max(1, counted - len(self.free))))
+
+    @property
+    def _relative(self) -> bool:
+        return self.settings["objective"] not in _LINEAR
 
 
 _PLAIN = (

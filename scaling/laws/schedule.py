@@ -6,7 +6,7 @@ laws themselves stay formulas of columns like any other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from scaling.laws.base import Exponent, Nats, NotALaw, Quantity, Scale, declared, made_once, type_of_value
 
-Area = Annotated[type_of_value, Quantity("steps × rate", low=0.0)]
+AREA = Quantity("steps × rate", low=0.0)
+Area = Annotated[type_of_value, AREA]
 """An area under, or swept by, the learning-rate curve; zero before any annealing."""
 
 
@@ -184,3 +185,23 @@ def falling_columns(
         columns[f"rate_{k}"] = np.where(happened, line[where] if part > 0 else 1.0, 1.0)
         columns[f"area_{k}"] = np.where(happened, columns["S1"] - (forward[where] if part > 0 else 0.0), 0.0)
     return columns
+
+
+def schedule_place(columns: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+    """Where points of curves lie among schedules, by the columns of `annealing` or of `multi_power`.
+
+        ln S1,   Σ_k Δ_k,   Σ_k Δ_k S_k / S1        or        ln S1,   S2
+
+    How far a run has gone, how far its rate was let down, and for how much of the way that has been felt.
+
+    Returns:
+        Shape (points, 3), or (points, 2) with S2.
+    """
+    read = {name: np.asarray(value, float) for name, value in columns.items()}
+    S1 = np.maximum(read["S1"], np.finfo(float).tiny)
+    if "S2" in read:
+        return np.stack([np.log(S1), read["S2"]], axis=-1)
+    falls = [name.removeprefix("fall_") for name in read if name.startswith("fall_")]
+    fallen = np.sum([read[f"fall_{k}"] for k in falls], axis=0)
+    felt = np.sum([read[f"fall_{k}"] * read[f"area_{k}"] for k in falls], axis=0) / S1
+    return np.stack([np.log(S1), fallen, felt], axis=-1)
