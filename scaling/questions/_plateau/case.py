@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from scaling.fitting.crossval import stacking_weights
+from scaling.fitting.predictive import stacking_weights
 from scaling.fitting.data import Array
 from scaling.questions._plateau.frontier import Frontier
 from scaling.questions._plateau.rivals import Jury, rivals
