@@ -15,6 +15,7 @@ from scaling.fitting.contest import Contest, Fold, NothingHeldOut, curve, expand
 from scaling.fitting.data import Array, Table
 from scaling.fitting.predictive import stacking_weights
 
+
 @dataclass(frozen=True, eq=False, repr=False)
 class CrossValidation(show.Shown):
     """Laws side by side, each row of the runs predicted by fits that did not see it."""

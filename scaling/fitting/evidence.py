@@ -32,8 +32,9 @@ class Comparison(show.Shown):
     """One row per law, smallest held-out error first: law, free (parameters), rms_percent (of the fit to all runs),
     held_out_percent (root mean square miss of the held-out runs), held_out_bias_percent (their mean of
     predicted/observed - 1), difference (of the log predictive density of unseen runs to that of the law that predicts
-    them best, nats, zero or less), difference_stderr (over clusters), p (how often runs that the law made would speak as
-    much against it; null for a law alone), decades (how far beyond the fit in compute the held-out runs reach, null
+    them best, nats, zero or less), difference_stderr (over clusters), p (how often runs that the law made would speak
+    as much against it; null for a law without rivals,
+    as those that it contains are none), decades (how far beyond the fit in compute the held-out runs reach, null
     where that is not known) and, where the objective is a likelihood, aicc and bic of the fit to all runs."""
     fits: dict[str, Fit]
     """Each law fitted to all runs."""
@@ -116,10 +117,10 @@ def compare(
     """Laws fitted to the same runs, judged by which could have made them and by how well each predicts unseen ones.
 
     The runs may be too few or too noisy to decide: then `Comparison.answer` is None, and the sentence says so. A law is
-    refuted where it seldom makes runs that speak as much against it (`fitting.plausible`), and a larger law says no more
-    than a smaller one whose curve it copies. Laws are ranked by their log predictive density (`fitting.predictive`):
-    fitted up to five origins in compute they predict the next half decade, and fitted without the one, two and three
-    largest sizes they predict those; or what `holdout` names.
+    refuted where it seldom makes runs that speak as much against it (`fitting.plausible`), and a larger law says no
+    more than a smaller one whose curve it copies. Laws are ranked by their log predictive density
+    (`fitting.predictive`): fitted up to five origins in compute they predict the next half decade, and fitted without
+    the one, two and three largest sizes they predict those; or what `holdout` names.
 
     Args:
         laws: functions, as for `fit`; or a single one.
@@ -161,7 +162,7 @@ def compare(
         ],
         schema_overrides=dict.fromkeys(("difference", "difference_stderr", "p", "decades"), pl.Float64),
     ).sort("held_out_percent")
-    totals = scores.total() if scores else {name: 0.0 for name in whole}
+    totals = scores.total() if scores else dict.fromkeys(whole, 0.0)
     ranking = sorted(table["law"], key=lambda name: (name != answer, -totals[name]))
     return Comparison(
         table, whole, fitted, words, int((~held).sum()), int(held.sum()), decades, tuple(ranking),

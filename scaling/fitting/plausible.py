@@ -3,13 +3,13 @@
 A criterion that adds up log-likelihoods is sure of itself where noise is shared, tails are heavy or a law contains
 another. So the ratio of likelihoods is held against what it comes to where the law j is true:
 
-    T_j = ln Q_j − ln min_{k ≠ j} Q_k,    Q_k = min over parameters of Σ_i w_i ρ(ln L_k − ln y)_i
+    T_j = ln Q_j − ln min_k Q_k,    Q_k = min over parameters of Σ_i w_i ρ(ln L_k − ln y)_i
     ln y* = ln f_j + τ u_cluster + σ e,   u and e standard normal
     p_j = (1 + #{T_j* ≥ T_j}) / (1 + draws)
 
 with the fitted curve f_j, and τ² and σ² from its own misses. ρ is Huber's penalty with its bend at 1.345 standard
-deviations of the noise; a linear objective keeps its own. A law that contains the true one is never implausible, so a law is
-also asked to copy the curve of each other one.
+deviations of the noise; a linear objective keeps its own. A law that contains the true one is never implausible, so
+every law is also asked to copy the curves of the others; those that it can copy are no rivals k of its own.
 
 Source:
     Cox 1962, J. R. Stat. Soc. B 24(2), for tests between laws of which none contains the other; Williams 1970,
@@ -18,7 +18,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -38,11 +38,12 @@ IMPLAUSIBLE = 0.05
 """p at which a law is taken to have been refuted: the true one is in one table of twenty."""
 _DRAWS = 99
 _BEND = 1.345  # standard deviations: 95 % efficient for normal noise
+_LEAST_BEND = 1e-3  # from afar a narrower one is hardly bent anywhere, and descents end too soon
 _NORMAL = np.sqrt(np.pi / 2)  # standard deviation by mean absolute deviation
 _STEPS = 60  # of a refit to simulated runs
-_SOLUTIONS = 4  # of a law's own, from which it is fitted to the curve of another
+_STARTS, _SOLUTIONS = 6, 4  # of a law on the runs, and the best of them, from which it copies another
 _COPIED = 0.25  # nats that a law may lose on the curve of another and still contain it
-_ROUNDING = 1e-8  # relative; a miss below is that of the arithmetic
+_ROUNDING = 1e-6  # relative; a miss below is that of digits left out, or of a descent that ended
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,8 @@ class Plausibility:
     """What simulation says of each law."""
 
     p: dict[str, float]
-    """How often runs that the law made would speak as much against it as these do; NaN for a law without rivals."""
+    """How often runs that the law made would speak as much against it as these do; NaN for a law without rivals,
+    as those that it contains are none."""
     contains: dict[str, tuple[str, ...]]
     """Laws with fewer parameters whose curves it copies on these runs."""
 
@@ -80,6 +82,11 @@ class _Trial:
     curve: Array
     miss: Array
 
+    @property
+    def counted(self) -> Array:
+        """What each row counts."""
+        return self.problem.weights[np.argsort(self.order)]
+
     def fitted(self, starts: Array, targets: Array, steps: int) -> tuple[Array, Array]:
         """Parameters and objective for each target of shape (rows,)."""
         solution = descend(self.problem, starts, None, targets[:, self.order], steps=steps)
@@ -102,41 +109,38 @@ def plausibility(contest: Contest, fits: Mapping[str, Fit], groups: Clusters, se
     if len(fits) < 2:
         return Plausibility(dict.fromkeys(fits, np.nan), dict.fromkeys(fits, ()))
     trials = _trials(contest, fits)
-    contains: dict[str, tuple[str, ...]] = {name: () for name in trials}
+    copies = {(k, j): _copy(trials[k], trials[j]) for k in trials for j in trials if j != k}
+    contains = {j: tuple(k for k in trials if k != j and copies[k, j][1]) for j in trials}
+    seen = {j: trial.floored(np.array(trial.value)) for j, trial in trials.items()}
     p = {}
     for number, (name, true) in enumerate(trials.items()):
+        rivals = [k for k in trials if k != name and k not in contains[name]]
         made = true.curve + _noise(true, groups, np.random.default_rng([seed, 3, number]))
-        values = {name: true.fitted(_tiled(true.solutions[0]), made, _STEPS)[1]}
-        for other, trial in trials.items():
-            if other == name:
-                continue
-            count = len(trial.solutions)
-            copies, lost = trial.fitted(trial.solutions, np.tile(true.curve, (count, 1)), 2 * _STEPS)
-            if _copied(lost.min(), true) and len(trial.problem.free) > len(true.problem.free):
-                contains[other] += (name,)
-            values[other] = trial.fitted(_tiled(copies[np.argmin(lost)]), made, _STEPS)[1]
-        best = {k: trial.floored(np.array(trial.value)) for k, trial in trials.items()}
-        p[name] = (1 + int((_against(name, values) >= _against(name, best)).sum())) / (1 + _DRAWS)
+        starts = {name: np.tile(true.solutions[0], (_DRAWS, 1))}
+        starts |= {k: np.tile(copies[name, k][0], (_DRAWS, 1)) for k in rivals}
+        values = {k: trials[k].fitted(start, made, _STEPS)[1] for k, start in starts.items()}
+        p[name] = np.nan
+        if rivals:
+            above = _against(name, rivals, values) >= _against(name, rivals, seen)
+            p[name] = float((1 + above.sum()) / (1 + _DRAWS))
     return Plausibility(p, contains)
 
 
-def _tiled(start: Array) -> Array:
-    return np.tile(start, (_DRAWS, 1))
+def _copy(of: _Trial, by: _Trial) -> tuple[Array, bool]:
+    """The parameters with which one law comes nearest the curve of another, and whether it contains that one."""
+    copies, lost = by.fitted(by.solutions, np.tile(of.curve, (len(by.solutions), 1)), 2 * _STEPS)
+    variance = weighted_rms(of.miss, of.counted) ** 2
+    alike = lost.min() < _COPIED * max(variance, 10 * len(of.miss) * _ROUNDING**2)
+    return copies[np.argmin(lost)], bool(alike and len(by.problem.free) > len(of.problem.free))
 
 
-def _against(name: str, values: Mapping[str, Array]) -> Array:
+def _against(name: str, rivals: Iterable[str], values: Mapping[str, Array]) -> Array:
     """T of one law."""
-    rivals = [value for other, value in values.items() if other != name]
-    return np.log(values[name]) - np.log(np.min(rivals, axis=0))
-
-
-def _copied(lost: float, true: _Trial) -> bool:
-    variance = weighted_rms(true.miss, true.problem.weights[np.argsort(true.order)]) ** 2
-    return lost < _COPIED * max(variance, 10 * len(true.miss) * _ROUNDING**2)
+    return np.log(values[name]) - np.log(np.min([values[other] for other in rivals], axis=0))
 
 
 def _trials(contest: Contest, fits: Mapping[str, Fit]) -> dict[str, _Trial]:
-    bend = _BEND * max(min(map(_spread, fits.values())), _ROUNDING)
+    bend = max(_BEND * min(map(_spread, fits.values())), _LEAST_BEND)
     trials = {}
     for name, fitted in fits.items():
         options = fitted.options
@@ -145,7 +149,7 @@ def _trials(contest: Contest, fits: Mapping[str, Fit]) -> dict[str, _Trial]:
             options = Options(**(asdict(options) | plain))
         law = describe(contest.laws[name])
         problem, data = pose(law, contest.frame, options, contest.options["weights"])
-        minimum = minimise(problem, options)
+        minimum = minimise(problem, options, starts=_STARTS)
         problem, ranked = minimum.problem, np.argsort(minimum.solution.value)[:_SOLUTIONS]
         place = np.argsort(data.order)
         shape = problem.objective.prepare(problem.call(minimum.best[None])[0])
@@ -165,10 +169,10 @@ def _spread(fitted: Fit) -> float:
 
 def _noise(true: _Trial, groups: Clusters, rng: np.random.Generator) -> Array:
     """Noise of simulated runs, shape (draws, rows): of the size of the misses, as much of it shared as they share."""
-    counted = true.problem.weights[np.argsort(true.order)]
     known = true.problem.stderr
     unit = known[np.argsort(true.order)] if true.problem.objective.stderr and known is not None else 1.0
-    miss, n = true.miss / unit, counted.sum()
+    miss, counted = true.miss / unit, true.counted
+    n = counted.sum()
     total = np.average(miss**2, weights=counted) * n / max(1.0, n - len(true.problem.free))
     size = np.maximum(np.bincount(groups.labels, counted, groups.count), 1e-300)
     mean = np.bincount(groups.labels, counted * miss, groups.count) / size

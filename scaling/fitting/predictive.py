@@ -21,16 +21,18 @@ from scaling.fitting.contest import Contest, Fold
 from scaling.fitting.data import Array, scales
 from scaling.fitting.discrepancy import Support
 from scaling.fitting.minimum import descend, minimise, pose
+from scaling.fitting.problem import Problem
 from scaling.fitting.resample import Clusters
 from scaling.fitting.result import Fit
 from scaling.laws.base import describe
 from scaling.show import weighted_rms
 
 _FREEDOM = 4.0
-_SOLUTIONS = 3  # of a law, from which it is fitted to each part
+_STARTS, _SOLUTIONS = 4, 2  # of a law on all runs, and the best of them, from which it is fitted to each part
+_STEPS = 100  # of such a refit
 _SPARE = 2  # runs that a part needs beyond one for each free parameter
 _RUNS_OFF = np.concatenate([[0.0], np.geomspace(0.05, 100.0, 60)])  # t, in units of the scatter
-_ROUNDING = 1e-8
+_ROUNDING = 1e-6
 _RESAMPLED = 200
 _ROUNDS = 500
 
@@ -169,7 +171,7 @@ def _refitted(
     """Miss, scatter and distance of every row, in the order of the table, for each fold that can be fitted."""
     law, options = describe(contest.laws[name]), fitted.options
     problem, data = pose(law, contest.frame, options, contest.options["weights"])
-    minimum = minimise(problem, options)
+    minimum = minimise(problem, options, starts=_STARTS)
     problem, place = minimum.problem, np.argsort(data.order)
     along = {c: data.columns[c] for c in scales(law, data)}
     able = [i for i, f in enumerate(folds) if _enough(problem, along, f.fitted[data.order], spare)]
@@ -179,7 +181,10 @@ def _refitted(
     count = len(starts)
     rows = np.array([folds[i].fitted[data.order] for i in able])
     solution = descend(
-        problem, np.tile(starts, (len(able), 1)), np.repeat(rows * problem.weights, count, axis=0)
+        problem,
+        np.tile(starts, (len(able), 1)),
+        np.repeat(rows * problem.weights, count, axis=0),
+        steps=_STEPS,
     )
     best = np.argmin(solution.value.reshape(len(able), count), axis=1) + count * np.arange(len(able))
     miss = problem.prepared - problem.objective.prepare(problem.call(solution.parameters[best]))
