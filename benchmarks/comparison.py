@@ -162,7 +162,8 @@ def choices(worlds: int) -> list[str]:
         "noise half shared within trunks": lambda c: c.world.shared,
         "noise independent": lambda c: not c.world.shared,
     }
-    shares = [[words, *_shares([c for c in every if of(c)])] for words, of in kinds.items()]
+    there = {words: [c for c in every if of(c)] for words, of in kinds.items()}
+    shares = [[words, *_shares(some)] for words, some in there.items() if some]
     heads = ["", "right or cannot tell", "right", f"right where AICc settles it by {SETTLED:g}", "worlds"]
     return [table(header, rows), table(heads, shares)]
 
@@ -176,8 +177,6 @@ def _of_noise(c: Choice, noise: str) -> bool:
 
 
 def _shares(some: list[Choice]) -> Iterator[str]:
-    if not some:
-        return
     right = [c.answer == c.world.truth for c in some]
     settled = [r for r, c in zip(right, some, strict=True) if c.settled]
     yield f"{100 * np.mean([r or c.answer == CANNOT for r, c in zip(right, some, strict=True)]):.0f} %"
