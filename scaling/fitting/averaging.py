@@ -23,9 +23,9 @@ _HALF = np.array([0.001, 0.005, 0.01, 0.025, 0.05, *np.arange(0.1, 0.5, 0.05), 0
 _QUANTILES = np.concatenate([_HALF, 1.0 - _HALF[-2::-1]])
 """Where the distribution of each law's prediction is read off."""
 _EVEN = 0.3
-"""Share of the weights that is even: how laws rank up to the last origin says less about decades beyond. In 60 simulated
-worlds of rival laws (numbers 0 to 59 of benchmarks/comparison.py) 80 % intervals for new runs at 10 and 100 times the
-compute held 68 and 70 % without it, 72 and 75 with a tenth, 78 and 82 with three tenths; 85 and 83, over twice as wide,
+"""Share of the weights that is even: how laws rank up to the last origin says less about decades beyond. In 60 worlds
+made by rival laws (numbers 0 to 59 of benchmarks/comparison.py) 80 % intervals for new runs at 10 and 100 times the
+compute held 68 and 70 % without it, 72 and 75 with a tenth, 78 and 82 with three tenths; 85 and 83, twice as wide,
 with all of it. The median miss was 1.3, 1.2, 1.1 and 1.3 % at 10 times."""
 
 

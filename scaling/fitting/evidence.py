@@ -232,7 +232,7 @@ def _decide(plausible: Plausibility, scores: Unseen | None) -> tuple[str | None,
     reasons = [against] * bool(against)
     if contain := [other for other in left if other != name]:
         reasons.append(f"{_listed(contain)} can copy it on these runs, and more parameters gain nothing")
-    return name, f"The runs speak for {name}: {'; '.join(reasons)}."
+    return name, f"Of these laws the runs speak for {name}: {'; '.join(reasons)}."
 
 
 def _clearly(scores: Unseen | None, first: str, second: str) -> bool:

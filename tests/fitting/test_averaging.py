@@ -60,9 +60,8 @@ def test_average_of_one_law_is_that_law(averaged):
     for level in (0.5, 0.8, 0.95):
         mixed = alone.predict(level=level, N=1e9, D=1e11, new_run=True)
         single = alone.fits["chinchilla"].predict(level=level, N=1e9, D=1e11, new_run=True)
-        assert (mixed.low, mixed.median, mixed.high) == approx(
-            (single.low, single.median, single.high), rel=1e-3
-        )
+        for end in ("low", "median", "high"):
+            assert getattr(mixed, end) == approx(getattr(single, end), rel=1e-3)
 
 
 def test_a_mixture_has_the_quantiles_of_its_parts():
@@ -73,7 +72,7 @@ def test_a_mixture_has_the_quantiles_of_its_parts():
 
 
 def test_average_has_equal_weights_where_no_part_determines_every_law():
-    runs = square(laws.chinchilla, noise=0.003, sizes=3, budgets=3, **CHINCHILLA)
+    runs = square(laws.chinchilla, noise=0.003, sizes=3, budgets=3, **CHINCHILLA).head(8)
     small = average(FORMS, runs, bootstrap=20)
     assert set(small.weights.values()) == {1 / 3}
     assert "equal weights" in str(small)
