@@ -47,7 +47,7 @@ class Comparison(show.Shown):
     decades: float
     """From the largest compute that was fitted to the largest that was predicted; NaN where compute is not known."""
     ranking: tuple[str, ...]
-    """Names of the laws: the answer first, if there is one, then by the density of their predictions."""
+    """Names of the laws: the answer first, if there is one, then by held-out error as in the table."""
     decided: bool
     sentence: str
     """The answer in words, and what it rests on."""
@@ -65,7 +65,7 @@ class Comparison(show.Shown):
 
     @property
     def best(self) -> Fit:
-        """The answer, or where the runs cannot tell, the law that predicts unseen runs best; fitted to all runs."""
+        """The answer, or where the runs cannot tell, the law with the smallest held-out error; fitted to all runs."""
         return self.fits[self.ranking[0]]
 
     def row(self, law: str) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def compare(
 
     The runs may be too few or too noisy to decide: then `Comparison.answer` is None, and the sentence says so. A law is
     refuted where it seldom makes runs that speak as much against it (`fitting.plausible`), and a larger law says no
-    more than a smaller one whose curve it copies. Laws are ranked by their log predictive density
+    more than a smaller one whose curve it copies. Beside that stands the log predictive density of unseen runs
     (`fitting.predictive`): fitted up to five origins in compute they predict the next half decade, and fitted without
     the one, two and three largest sizes they predict those; or what `holdout` names.
 
@@ -162,8 +162,7 @@ def compare(
         ],
         schema_overrides=dict.fromkeys(("difference", "difference_stderr", "p", "decades"), pl.Float64),
     ).sort("held_out_percent")
-    totals = scores.total() if scores else dict.fromkeys(whole, 0.0)
-    ranking = sorted(table["law"], key=lambda name: (name != answer, -totals[name]))
+    ranking = sorted(table["law"], key=lambda name: name != answer)
     return Comparison(
         table, whole, fitted, words, int((~held).sum()), int(held.sum()), decades, tuple(ranking),
         answer is not None, sentence, _scored(scores, scored),
