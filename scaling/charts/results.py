@@ -87,7 +87,8 @@ def comparison(compared: Comparison | CrossValidation) -> alt.LayerChart:
         for column, kind in kinds.items()
         if row.get(column) is not None
     ]
-    base, order = of(rows), table["law"].to_list()
+    base = of(rows)
+    order = list(compared.ranking) if isinstance(compared, Comparison) else table["law"].to_list()
     x = alt.X("miss:Q", title="miss, rms % of the loss").scale(domainMin=0).axis(tickCount=6)
     y = alt.Y("law:N", title=None, sort=order).axis(labelFontSize=13, labelOpacity=1, grid=False)
     solid = alt.condition("datum.kind=='held out'", alt.value(1), alt.value(1e-4))
