@@ -126,15 +126,24 @@ class Interval:
     """Share inside; 0.8 leaves a tenth on either side."""
 
     @classmethod
-    def over(cls, draws: NDArray[Any], level: float) -> Interval:
-        """Median and percentile interval over draws, which are the first axis."""
-        low, median, high = np.quantile(draws, tails(level), axis=0)
+    def over(cls, draws: NDArray[Any], level: float, *, method: Any = "linear") -> Interval:
+        """Median and percentile interval over draws, which are the first axis.
+
+        `method` is as for `numpy.quantile`: "nearest" where some draws are infinite.
+        """
+        low, median, high = np.quantile(draws, tails(level), axis=0, method=method)
         return cls(median, low, high, level)
+
+    @property
+    def band(self) -> tuple[Any, Any]:
+        """Low and high; where they are not known the median itself, so that a chart has ends."""
+        return tuple(np.where(np.isnan(end), self.median, end) for end in (self.low, self.high))  # type: ignore[return-value]
 
     def words(self, form: Callable[[float], str], index: Any = ()) -> str:
         """One of them and its interval, 85k [61k, 112k]; without a spread the number alone."""
         median, low, high = (float(np.asarray(ends)[index]) for ends in (self.median, self.low, self.high))
-        return form(median) if low == high else f"{form(median)} [{form(low)}, {form(high)}]"
+        known = low != high and not math.isnan(low)
+        return f"{form(median)} [{form(low)}, {form(high)}]" if known else form(median)
 
 
 def tails(level: float) -> tuple[float, float, float]:

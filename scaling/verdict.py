@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,12 @@ class Estimate(show.Interval):
 
     @staticmethod
     def of(draws: NDArray[np.float64], level: float, unit: str, *, method: Any = "linear") -> Estimate:
-        """Median and central interval of draws; `method` as for `numpy.quantile`, "nearest" where some are infinite."""
+        """Median and central interval of draws; `method` as for `numpy.quantile`, "nearest" where some are infinite.
+
+        A single draw has no interval.
+        """
+        if len(draws) == 1:
+            return Estimate(float(draws[0]), math.nan, math.nan, level, unit)
         middle, low, high = np.quantile(draws, [0.5, 0.5 - level / 2, 0.5 + level / 2], method=method)
         return Estimate(float(middle), float(low), float(high), level, unit)
 
@@ -73,7 +78,15 @@ class Estimate(show.Interval):
         low, high = 100 * share_ends(part, whole, level)
         return Estimate(100 * part / whole, float(low), float(high), level, "%")
 
+    def ends(self, form: Callable[[float], str]) -> str:
+        """The interval inside a sentence: "80 % interval 1.33 to 1.39", or that there is none."""
+        if math.isnan(self.low):
+            return "no interval, as the bootstrap draws are too few"
+        return between(form(self.low), form(self.high), self.level)
+
     def __str__(self) -> str:
+        if math.isnan(self.low):
+            return f"{print_count(self.value, 4)} {self.unit}, no interval"
         if self.high - self.low < 1e-5 * abs(self.value):  # ends that differ in no digit that is shown
             return f"{self.value:.3g} {self.unit}, {100 * self.level:.3g} % [{self.low:.3g}, {self.high:.3g}]"
         if self.value >= 1e4:

@@ -19,7 +19,14 @@ from scaling.charts.optimum import optimum, quantiles
 from scaling.charts.parts import Chart, Runs, band, finish, log_x, log_y, readout
 from scaling.charts.series import check_columns, repeated, starts
 from scaling.charts.theme import INK
-from scaling.design.allocation import allocate, flops_per_token, parameter_draws, with_unique_tokens
+from scaling.charts.vega import trace
+from scaling.design.allocation import (
+    Frontier,
+    allocate,
+    flops_per_token,
+    parameter_draws,
+    with_unique_tokens,
+)
 from scaling.fitting import Fit
 
 __all__ = ["Bundle", "embed", "enable", "loss_against_compute"]
@@ -31,6 +38,16 @@ BUDGETS = 26
 """Budgets at which the frontier is drawn."""
 
 HEIGHT = 440
+
+_APART = 0.25
+"""Decades between the budgets at which a draw says what model discrepancy does to its loss."""
+
+_MOVED = " "
+
+
+def _moved_at(node: int) -> str:
+    """Field of ln of that factor; no parameter has a space in its name."""
+    return f"{_MOVED}{node}"
 
 
 def loss_against_compute(fitted: Fit, runs: pl.DataFrame, *, level: float = 0.8) -> Chart:
@@ -64,12 +81,18 @@ class _Picture:
         self.low, self.largest = float(np.log10(C.min())) - 0.25, float(np.log10(C.max()))
         self.high = self.largest + 1.15
         goal = allocate(fitted, runs, 10**self.high, level=level)
-        self.most_tokens = float(goal.D.high[0])
+        self.most_tokens = float(goal.D.band[1][0])
         self.x = log_x("C", words.COMPUTE, 10**self.low, 10**self.high, labels="powers")
-        self.y = log_y(words.LOSS, float(goal.loss.low[0]) * 0.88, float(loss.max()) * 1.08)
+        self.y = log_y(words.LOSS, float(goal.loss.band[0][0]) * 0.88, float(loss.max()) * 1.08)
         draws = parameter_draws(fitted)
-        self.drawn = len(next(iter(draws.values()))) > 1
-        columns = {name: [float(f"{v:.7g}") for v in draws[name][:DRAWS_MARKED]] for name in draws}
+        self.nodes = np.arange(self.largest - 0.35, self.high + _APART, _APART)
+        moved = Frontier(fitted, flops_per_token(runs)).beyond(10**self.nodes)
+        draws = draws | dict(zip(map(_moved_at, range(len(self.nodes))), moved.T, strict=True))
+        self.drawn = fitted.drawn
+        columns = {
+            name: [float(f"{v:.{4 if _MOVED in name else 7}g}") for v in draws[name][:DRAWS_MARKED]]
+            for name in draws
+        }
         # the same rows for every layer, so that the page carries them once
         self.draws = alt.InlineData(values=pl.DataFrame(columns).with_row_index("draw").to_dicts())
 
@@ -94,7 +117,7 @@ class _Picture:
 
     def best_at(self, compute: str, polish: int) -> list[dict[str, Any]]:
         """Transforms that find each draw's optimum at a budget, for the unique tokens on the slider."""
-        return optimum(
+        chain = optimum(
             with_unique_tokens(self.fitted.law),
             list(self.fitted.params),
             flops_per_token=flops_per_token(self.given),
@@ -102,6 +125,19 @@ class _Picture:
             unique_tokens="pow(10,log_unique)",
             polish=polish,
         )
+        if not self.drawn:
+            return chain
+        moved = {f"moved_{i}": f"datum[{_moved_at(i)!r}]" for i in range(len(self.nodes))}
+        return [*chain, *trace(self._beyond, "loss", loss="datum.loss", C=compute, **moved)]
+
+    def _beyond(self, loss: Any, C: Any, **moved: Any) -> Any:
+        """A loss with what discrepancy does to it, between the nodes in a straight line."""
+        x = np.minimum(np.maximum(np.log10(C), self.nodes[0]), self.nodes[-1])
+        hats = (
+            m * np.maximum(1.0 - np.absolute(x - at) / _APART, 0.0)
+            for m, at in zip(moved.values(), self.nodes, strict=True)
+        )
+        return loss * np.exp(sum(hats))
 
     def frontier(self) -> Chart:
         step = (self.high - self.low) / (BUDGETS - 1)

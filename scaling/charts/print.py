@@ -107,7 +107,8 @@ def _frontier(axes: Axes, fitted: Fit, runs: pl.DataFrame, level: float) -> None
     spent, loss = runs["C"].to_numpy(), runs["loss"].to_numpy()
     C = np.geomspace(float(spent.min()) / 10**0.25, float(spent.max()) * 10, 60)
     best = allocate(fitted, runs, C, level=level)
-    axes.fill_between(C, best.loss.low, best.loss.high, color="black", alpha=0.14, linewidth=0)
+    low, high = best.loss.band
+    axes.fill_between(C, low, high, color="black", alpha=0.14, linewidth=0)
     axes.plot(C, best.loss.median, color="black", linewidth=1.4)
     sizes = runs["N"].n_unique()
     for i, of_size in enumerate(_by_size(runs)):
@@ -121,13 +122,13 @@ def _frontier(axes: Axes, fitted: Fit, runs: pl.DataFrame, level: float) -> None
         above = (2, 4 + 9 * (i % 2))  # neighbours at two heights, so that close sizes do not overprint
         named: dict[str, Any] = {"textcoords": "offset points", "color": theme.colour(i), "weight": "bold"}
         axes.annotate(row["label"], (row["C"], row["loss"]), above, **named)
-    bottom, top = float(best.loss.low[-1]) * 0.86, float(loss.max()) * 1.08
+    bottom, top = float(low[-1]) * 0.86, float(loss.max()) * 1.08
     axes.set(xscale="log", yscale="log", xlim=(C[0], C[-1]), ylim=(bottom, top))
     axes.set(xlabel=words.COMPUTE, ylabel=words.LOSS, title="Loss against compute")
     _label(axes.yaxis, words.log_ticks(bottom, top), "{:g}".format)
     _label(axes.xaxis, words.powers(C[0], C[-1]), lambda power: power_of_ten(power, 0))
-    name = words.best_for_its_compute(best.loss.low[-1] < best.loss.high[-1], level)
-    end = (C[-1], float(best.loss.low[-1]))
+    name = words.best_for_its_compute(fitted.drawn, level)
+    end = (C[-1], float(low[-1]))
     axes.annotate(name, end, (-2, -5), textcoords="offset points", ha="right", va="top")
 
 

@@ -113,12 +113,14 @@ def comparison(compared: Comparison | CrossValidation) -> alt.LayerChart:
 
 def allocation(allocated: Allocation) -> alt.LayerChart:
     """The best size and the best data for each budget, with their intervals: `budgets`."""
-    columns = {
-        f"{name}{end and '_' + end}": getattr(getattr(allocated, name), end or "median")
-        for name in "ND"
-        for end in ("", "low", "high")
-    }
-    return budgets(pl.DataFrame({"C": allocated.C, **columns}))
+    columns = {"C": allocated.C}
+    for name in "ND":
+        number = getattr(allocated, name)
+        ends = (
+            np.where(np.isinf(end), number.median, end) for end in number.band
+        )  # endless ones are not drawn
+        columns |= dict(zip((name, f"{name}_low", f"{name}_high"), (number.median, *ends), strict=True))
+    return budgets(pl.DataFrame(columns))
 
 
 def budgets(table: pl.DataFrame) -> alt.LayerChart:

@@ -13,5 +13,6 @@ from scaling.fitting.evidence import Comparison, compare
 from scaling.fitting.extrapolation import extrapolate
 from scaling.fitting.forecasting import ComputePath, Forecast, forecast
 from scaling.fitting.isoflops import IsoFlop, isoflop
+from scaling.fitting.lowestcurves import Envelope, envelope
 from scaling.fitting.profiles import Contour, Profile, profile
 from scaling.fitting.result import Fit, Prediction, Starts

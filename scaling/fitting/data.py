@@ -295,6 +295,15 @@ def numbers_of(frame: pl.DataFrame, name: str) -> Array:
     return column.cast(pl.Float64).to_numpy()
 
 
+def counts_of(frame: pl.DataFrame, name: str) -> Array:
+    """A column of numbers above zero.
+
+    Raises:
+        BadPredictor: a value that is not finite and above zero, or a column of something else.
+    """
+    return _checked(frame, name, above_zero=True)
+
+
 def _checked(frame: pl.DataFrame, name: str, *, above_zero: bool) -> Array:
     values = numbers_of(frame, name)
     bad = ~np.isfinite(values) | (above_zero & (values <= 0.0))

@@ -293,7 +293,7 @@ class _Plan:
         """The columns that the law reads at each budget."""
         if not self.splits:
             return {"C": C}
-        named = self.fitted.params | self.columns
+        named: dict[str, Any] = self.fitted.params | self.columns
         best = optimum(self.fitted.law, C, flops_per_parameter_token=self.price, **named)
         return {"N": best.N, "D": best.D}
 

@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from scaling.errors import BadOption
 from scaling.fitting.data import Array, TooFewScales
 
-_FORMS = {"parabola": 2, "cubic": 3}
+_DEGREES = {"parabola": 2, "cubic": 3}
+FORMS = {degree: form for form, degree in _DEGREES.items()}
+"""The name of a polynomial by its degree."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,16 @@ def vertex(x: ArrayLike, loss: ArrayLike, *, form: str = "parabola", within: flo
     places = np.unique(x)
     if len(places) < degree + 1:
         raise TooFewScales(f"a {form}", "x", tuple(places.tolist()), degree + 1)
-    lowest = int(np.lexsort((x, loss))[0])
+    lowest, near = near_lowest(x, loss, within)
     u = np.log(x / x[lowest])
-    near = np.abs(u) <= math.log(within) * (1 + 1e-6) + 1e-12
     at_edge = Vertex(float(x[lowest]), math.nan, float(loss[lowest]), False, int(near.sum()))
     if len(np.unique(u[near])) < degree + 1:
         return at_edge
     design, wanted = np.vander(u[near], degree + 1, increasing=True), np.log(loss[near])
     coefficients, *_ = np.linalg.lstsq(design, wanted, rcond=None)
     curve = np.polynomial.Polynomial(coefficients)
-    place = _minimum(coefficients)
-    if place is None or not u[near].min() < place < u[near].max():
+    place = float(minimum_of(coefficients))
+    if not u[near].min() < place < u[near].max():
         return at_edge
     spare = len(wanted) - degree - 1
     stderr = math.nan
@@ -85,21 +86,29 @@ def degree_of(form: str) -> int:
     Raises:
         BadOption: another form.
     """
-    if form not in _FORMS:
+    if form not in _DEGREES:
         raise BadOption("form", form, "'parabola' or 'cubic'")
-    return _FORMS[form]
+    return _DEGREES[form]
 
 
-def _minimum(coefficients: Array) -> float | None:
-    """Where a parabola or cubic is flat and bends upwards; None where it does nowhere.
+def near_lowest(x: Array, loss: Array, within: float) -> tuple[int, NDArray[np.bool_]]:
+    """The lowest point, and which points lie up to a factor from it."""
+    lowest = int(np.lexsort((x, loss))[0])
+    return lowest, np.abs(np.log(x / x[lowest])) <= math.log(within) * (1 + 1e-6) + 1e-12
+
+
+def minimum_of(coefficients: Array) -> Array:
+    """Where parabolas or cubics are flat and bend upwards; NaN where they do nowhere.
 
     The root of c1 + 2 c2 u + 3 c3 u² that goes over into the parabola's as c3 vanishes, without cancellation.
+
+    Args:
+        coefficients: from the constant up, shape (3 or 4, ...).
     """
-    _, c1, c2, c3 = (*coefficients, 0.0)[:4]
-    inside = c2 * c2 - 3.0 * c1 * c3
-    if inside <= 0.0:
-        return None
-    root = math.sqrt(inside)
-    if c2 > 0.0:
-        return -c1 / (c2 + root)
-    return (root - c2) / (3.0 * c3) if c3 != 0.0 else None
+    _, c1, c2, *rest = coefficients
+    c3 = rest[0] if rest else np.zeros_like(c2)
+    with np.errstate(all="ignore"):
+        root = np.sqrt(c2 * c2 - 3.0 * c1 * c3)
+        left = np.where(c3 != 0.0, (root - c2) / (3.0 * c3), np.nan)
+        place = np.where(c2 > 0.0, -c1 / (c2 + root), left)
+    return np.where(root > 0.0, place, np.nan)

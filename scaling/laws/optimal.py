@@ -22,6 +22,7 @@ _BISECTIONS = 60
 _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 _HALVINGS = 100
 _NARROWINGS = 70
+_NEXT_TO_NOTHING = 1e-9  # of the tokens that a budget buys
 _LARGEST = 80.0  # ln of the largest N and D that `cheapest` looks at
 
 
@@ -46,16 +47,28 @@ class TokenCost:
     def __call__(self, N: Any) -> Any:
         return FLOPS_PER_PARAMETER_TOKEN * N + self.k * np.sqrt(N)
 
-    def priced(self, law: Law, unique_tokens: Any = None) -> Law:
+    def tokens(self, N: Any, C: Any, inference_tokens: Any = 0.0) -> Any:
+        """Training tokens that are left of a budget once the model has been served.
+
+            C = f(N) (D + D_inference / 3)
+
+        A token that is read or written takes the forward products alone, a third of what training on it takes: 2 N for
+        6 N. Where serving takes the whole budget, next to nothing is left, and less for a larger model.
+        """
+        bought, served = C / self(N), inference_tokens / 3.0
+        return bought * np.maximum(1.0 - served / bought, _NEXT_TO_NOTHING * bought / (bought + served))
+
+    def priced(self, law: Law, unique_tokens: Any = None, inference_tokens: Any = 0.0) -> Law:
         """A law to split budgets of 6ND with: at the tokens that the same compute really buys.
 
         Args:
             law: of N and D, or of N, D and unique_tokens.
             unique_tokens: distinct tokens on offer; by default as many as are trained on.
+            inference_tokens: that the model will read and write in its life, paid from the same budget.
         """
 
         def loss(N: Any, D: Any, **parameters: Any) -> Any:
-            tokens = D * FLOPS_PER_PARAMETER_TOKEN * N / self(N)
+            tokens = self.tokens(N, D * FLOPS_PER_PARAMETER_TOKEN * N, inference_tokens)
             given = {"N": N, "D": tokens, "unique_tokens": tokens if unique_tokens is None else unique_tokens}
             return law(*(given[name] for name in law.column_names), **parameters)
 
@@ -86,6 +99,7 @@ def optimum(
     C: ArrayLike,
     *,
     flops_per_parameter_token: float = FLOPS_PER_PARAMETER_TOKEN,
+    paired: bool = False,
     **given: ArrayLike,
 ) -> Optimum:
     """The N and D with the lowest loss among those that cost C.
@@ -105,6 +119,7 @@ def optimum(
         C: training FLOPs, scalar or shape (budgets,).
         flops_per_parameter_token: k; 6 counts matrix products only. A measured C / (N D) is better for small
             models, whose head and attention are not small.
+        paired: C has the draws as its first axis, a budget of its own for each.
         **given: the law's parameters, each a number or an array of shape (draws,), as `Fit.params` and `Fit.draws`
             are; and any further column it reads (`unique_tokens=25e9`), broadcast against C.
 
@@ -127,7 +142,8 @@ def optimum(
     for name in given:
         if name not in wanted:
             raise UnknownParameter(law.name, "optimum", name, tuple(wanted))
-    parameters = {p: _against(given[p], budgets) for p in given if p in law.parameter_names}
+    axes = budgets.ndim - paired
+    parameters = {p: _against(given[p], axes) for p in given if p in law.parameter_names}
     columns = {c: np.asarray(given[c], float) for c in given if c in law.column_names}
     tokens_times_parameters = budgets / flops_per_parameter_token
     inner = law.function.func if isinstance(law.function, functools.partial) else law.function
@@ -141,10 +157,10 @@ def optimum(
     return Optimum(C=C_, N=N, D=D, loss=loss)
 
 
-def _against(parameter: ArrayLike, budgets: NDArray) -> NDArray:
-    """Draws as leading axes, so that they broadcast against the budgets."""
+def _against(parameter: ArrayLike, axes: int) -> NDArray:
+    """Draws as leading axes, so that they broadcast against so many axes of budgets."""
     values = np.asarray(parameter, float)
-    return values.reshape(values.shape + (1,) * budgets.ndim)
+    return values.reshape(values.shape + (1,) * axes)
 
 
 def _additive(ND: NDArray, *, E: Any, A: Any, B: Any, alpha: Any, beta: Any) -> NDArray:

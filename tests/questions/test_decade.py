@@ -65,6 +65,17 @@ def test_verdict_names_what_cannot_be_told(ladder: pl.DataFrame) -> None:
     assert "cannot tell" in verdict.sentence
 
 
+@pytest.mark.parametrize("draws", [0, 10])
+def test_verdict_names_a_fit_without_draws_enough(
+    ladder: pl.DataFrame, repeating: pl.DataFrame, draws: int
+) -> None:
+    compared = compare([chinchilla], ladder)
+    verdict = next_decade(fit(repeated_data, repeating, bootstrap=draws), compared, repeating)
+    assert verdict.sentence.count("no interval, as the bootstrap draws are too few") == 2
+    assert str(verdict.numbers["loss at 10 times that"]).endswith("nats/token, no interval")
+    assert "nan" not in str(verdict)
+
+
 def test_misses_names_the_additive_law_where_it_fails() -> None:
     runs = open_runs(QUICKSTART, origin="committed")
     new = runs.filter(pl.col("epochs") == 1)

@@ -111,6 +111,15 @@ def test_runs_whose_loss_rises_are_said_to_hurt():
     assert cell["best_epochs"] == min((1, 2, 4, 8, 16, 32, 64), key=lambda e: abs(math.log(e / best)))
 
 
+def test_epochs_name_no_interval_of_few_draws():
+    """Ten draws are no interval: the marks are those of the best fit, and their ends unknown."""
+    runs = world(fading, 64)
+    few, none = (epochs_table(fit(LAWS[1], runs, bootstrap=draws), runs) for draws in (10, 0))
+    assert few["nearly_free"].equals(none["nearly_free"]) and few["nearly_free_low"].is_nan().all()
+    said = repetition(runs, laws=LAWS, bootstrap=0)
+    assert "no interval" in str(said) and "nan" not in str(said)
+
+
 @pytest.mark.parametrize("truth, law", [(fading, "chinchilla with repeats"), (overfitted, "overfitting")])
 def test_judge_recovers_the_law_that_made_the_runs(truth, law):
     table = judge(world(truth, 64), LAWS)

@@ -426,9 +426,10 @@ def test_inputs_name_growth_in_percent_and_posteriors_without_draws(simple: Inpu
         simple.but(None, repeats=empty)
     with pytest.raises(BadInput, match="source"):
         simple.but(None, quality=dataclasses.replace(constant(1, "share"), source=" "))
-    point = fit(chinchilla, _few_runs(), bootstrap=0)
-    with pytest.raises(BadInput, match="with a bootstrap"):
-        Input.of_fit(point, "E", unit="times", date="2024")
+    for draws in (0, 19):
+        point = fit(chinchilla, _few_runs(), bootstrap=draws)
+        with pytest.raises(BadInput, match=f"draws = {draws}.*20 or more: fit with a bootstrap"):
+            Input.of_fit(point, "E", unit="times", date="2024")
 
 
 def test_wall_names_options_that_cannot_be(simple: Inputs) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
 from scaling.design.allocation import Allocation, allocate
@@ -25,7 +24,8 @@ def next_decade(
     "cannot tell".
 
     Args:
-        fitted: the law that predicts, to all runs; one that reads unique_tokens also says what a repeat is worth.
+        fitted: the law that predicts, to all runs; one that reads unique_tokens also says what a repeat is worth. With
+            fewer than 20 bootstrap draws the verdict has no intervals, and says so.
         compared: laws side by side on runs without repeats.
         runs: what was fitted.
         factor: how many times the compute of the largest run.
@@ -52,8 +52,8 @@ def next_decade(
     else:
         sentence = words.unsure(factor, fall, missed)
     if "R_D" in fitted.free:
-        low, high = fitted.intervals(level)["R_D"]
-        repeats = Estimate(float(np.median(fitted.draws["R_D"])), low, high, level, "repeats")
+        fade = fitted.derived(lambda R_D: R_D, level=level)
+        repeats = Estimate(float(fade.median), float(fade.low), float(fade.high), level, "repeats")
         numbers["repeats until a token is worth 1/e"] = repeats
         sentence += " " + words.fade(repeats)
     return Verdict(

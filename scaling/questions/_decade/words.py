@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scaling.units import power_of_ten, print_count
-from scaling.verdict import Estimate, between, percent
+from scaling.verdict import Estimate, percent
 
 FALLS, CANNOT_TELL = "falls", "cannot tell"
 """What `next_decade` may answer."""
@@ -14,7 +14,7 @@ FALLS, CANNOT_TELL = "falls", "cannot tell"
 
 def falls(factor: float, now: float, then: Estimate, N: float, D: float) -> str:
     """The loss that more compute buys, in nats/token, and how to spend it."""
-    ends = between(f"{then.low:.2f}", f"{then.high:.2f}", then.level)
+    ends = then.ends("{:.2f}".format)
     fall = 100 * (1 - then.value / now)
     return (
         f"**Loss keeps falling with compute.** {_times(factor)} the compute of the largest run here takes the held-out "
@@ -34,7 +34,7 @@ def unsure(factor: float, fall: float, missed: float) -> str:
 
 def fade(repeats: Estimate) -> str:
     """After how many repeats a token is worth 1/e."""
-    ends = between(f"{repeats.low:.0f}", f"{repeats.high:.0f}", repeats.level)
+    ends = repeats.ends("{:.0f}".format)
     return (
         f"**A token seen again is worth less each time:** after {repeats.value:.0f} repeats ({ends}) a further one is "
         "worth 1/e of a new token."

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scaling.units import print_count
-from scaling.verdict import Estimate, between, percent
+from scaling.verdict import Estimate, percent
 
 FADE, HURT, CANNOT = "repeats fade", "repeats fade, then hurt", "cannot tell"
 """What `repetition` may answer."""
@@ -43,7 +43,7 @@ def times(epochs: Estimate) -> str:
     """So many epochs with their interval: 23 (80 % interval 20 to over 1,000)."""
     if not math.isfinite(epochs.value):
         return "over 1,000"
-    return f"{epochs.value:.2g} ({between(_most(epochs.low), _most(epochs.high), epochs.level)})"
+    return f"{epochs.value:.2g} ({epochs.ends(_most)})"
 
 
 def form(names: Sequence[str], misses: Sequence[float | None]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.design.allocation import parameter_draws
 from scaling.fitting import Fit
 from scaling.laws import describe
 
@@ -69,13 +70,11 @@ def worth_of_epochs(fitted: Fit, N: float, unique_tokens: float) -> Worth:
     loss. It is read off the fitted curve draw by draw, so it needs no closed form and holds for any law.
 
     Args:
-        fitted: a fit of such a law; without a bootstrap, a single draw.
+        fitted: a fit of such a law; with fewer than 20 bootstrap draws, its best values as a single draw.
         N: parameters.
         unique_tokens: distinct tokens, U.
     """
-    draws = {p: np.atleast_1d(v)[:, None] for p, v in fitted.draws.items()}
-    if not len(next(iter(draws.values()))):
-        draws = {p: np.array([[v]]) for p, v in fitted.params.items()}
+    draws = {p: v[:, None] for p, v in parameter_draws(fitted).items()}
     epochs = np.geomspace(1.0, _MOST, _POINTS)
     fresh = unique_tokens * np.geomspace(1 / 16, _MOST, _FRESH_POINTS)
     with np.errstate(all="ignore"):

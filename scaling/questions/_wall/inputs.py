@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scaling import show
 from scaling.errors import ScenarioError, did_you_mean
 from scaling.fitting import Fit
+from scaling.fitting.words import ENOUGH
 from scaling.questions._wall.roles import GROWTH, NEEDED, ROLES, Demand, allowed, as_factor
 from scaling.verdict import hash_of
 
@@ -180,13 +181,14 @@ class Input:
         """The bootstrap draws of a fitted parameter; parameters of one fit are drawn together.
 
         Raises:
-            BadInput: the fit has no such parameter, or no bootstrap.
+            BadInput: the fit has no such parameter, or fewer than 20 bootstrap draws.
         """
         values = fit.draws.get(parameter)
         if values is None:
             raise BadInput(parameter, "parameter", parameter, f"one of {', '.join(fit.draws)}")
-        if not len(values):
-            raise BadInput(parameter, "draws", 0, "one or more: fit with a bootstrap")
+        if not fit.drawn:
+            wanted = f"{ENOUGH} or more: fit with a bootstrap, e.g. bootstrap=1000"
+            raise BadInput(parameter, "draws", len(values), wanted)
         return Input(
             distribution="draws",
             unit=unit,
