@@ -1,6 +1,6 @@
 """How often intervals of parameters hold the truth: under priors, with parameters held, and by profiles.
 
-    python benchmarks/coverage_parameters.py              # about ten minutes
+    python benchmarks/coverage_parameters.py              # about ten minutes on an idle core
     python benchmarks/coverage_parameters.py --worlds 40
 
 Each world is a grid of runs from the additive law with noise of its own, and the number of the first one keeps the
@@ -115,8 +115,8 @@ REGIONS = (("E",), ("A",), ("alpha",), ("alpha", "beta"))
 
 def profiles(worlds: int) -> Iterator[Row]:
     """Intervals and regions by profile: one holds the truth where the rise there is within the limit."""
-    for noise in ("normal", "t3", "ten trunks", "five trunks"):
-        for objective in ("huber_log", "squares_log", "huber_likelihood"):
+    for objective in ("huber_log", "squares_log", "huber_likelihood"):
+        for noise in ("normal", "t3", "ten trunks", "five trunks"):
             count = worlds // SLOW if objective == "huber_likelihood" else worlds
             held = np.array(
                 [_profiled(world, noise, objective) for world in range(FIRST, FIRST + count)]
@@ -158,19 +158,21 @@ def _shares(held: np.ndarray, worlds: int) -> Row:
     return [" / ".join(f"{100 * share / worlds:.0f}" for share in held)]
 
 
+PARTS: dict[str, tuple[list[str], Callable[[int], Iterator[Row]]]] = {
+    "priors": (["prior; truth drawn from it", "squares", "Huber", "squares, five trunks"], priors),
+    "held": (["four runs, interval of A", "squares", "Huber"], held_still),
+    "profiles": (["profile: objective and noise", "E", "A", "alpha", "alpha and beta", "worlds"], profiles),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Coverage of intervals of parameters.")
-    parser.add_argument("--worlds", type=int, default=100, help="of each row")
-    worlds = parser.parse_args().worlds
-    header = ["prior; truth drawn from it", "squares", "Huber", "squares, five trunks"]
-    print(table(header, list(priors(worlds))), end="\n\n", flush=True)
-    print(
-        table(["four runs, interval of A", "squares", "Huber"], list(held_still(worlds))),
-        end="\n\n",
-        flush=True,
-    )
-    header = ["profile: noise, objective", "E", "A", "alpha", "alpha and beta", "worlds"]
-    print(table(header, list(profiles(worlds))))
+    parser.add_argument("--worlds", type=int, default=80, help="of each row")
+    parser.add_argument("--part", choices=PARTS, help="one table alone")
+    options = parser.parse_args()
+    for part in [options.part] if options.part else PARTS:
+        header, rows = PARTS[part]
+        print(table(header, list(rows(options.worlds))), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

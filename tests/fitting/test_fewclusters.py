@@ -76,8 +76,8 @@ def test_draws_are_the_same_from_the_same_seed():
 
 @pytest.mark.parametrize("objective", ["huber_log", "squares_log"])
 def test_four_runs_with_all_but_two_parameters_held_recover_them(objective):
-    """An absolute error goes through two of the four runs and misses them by nothing; its 95 % intervals held A in 95 of
-    100 worlds all the same, and in 80 where those misses were taken for the noise."""
+    """An absolute error goes through two of the four runs and misses them by nothing; its 95 % intervals held A in 95
+    of 100 worlds all the same, and in 80 where those misses were taken for the noise."""
     truth = {"E": 1.7, "A": 400.0, "B": 1200.0, "alpha": 0.34, "beta": 0.33}
     still = {p: truth[p] for p in ("E", "alpha", "beta")}
     N, D = np.array([1e6, 1e7, 1e8, 1e9]), np.array([1e10, 1e8, 1e9, 3e8])
