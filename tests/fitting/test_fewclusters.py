@@ -72,3 +72,19 @@ def test_draws_are_the_same_from_the_same_seed():
     runs = trunks(5, 8, shared=0.01, seed=3)
     first, second = (fit(chinchilla, runs, bootstrap=30, seed=7).draws["E"] for _ in range(2))
     assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("objective", ["huber_log", "squares_log"])
+def test_four_runs_with_all_but_two_parameters_held_recover_them(objective):
+    """An absolute error goes through two of the four runs and misses them by nothing; its 95 % intervals held A in 95
+    of 100 worlds all the same, and in 80 where those misses were taken for the noise."""
+    truth = {"E": 1.7, "A": 400.0, "B": 1200.0, "alpha": 0.34, "beta": 0.33}
+    still = {p: truth[p] for p in ("E", "alpha", "beta")}
+    N, D = np.array([1e6, 1e7, 1e8, 1e9]), np.array([1e10, 1e8, 1e9, 3e8])
+    held = 0
+    for seed in range(30):
+        loss = chinchilla(N, D, **truth) * np.exp(0.01 * np.random.default_rng([seed, 31]).normal(size=4))
+        how = {"objective": objective, "fixed": still, "bootstrap": 100}
+        low, high = fit(chinchilla, {"N": N, "D": D, "loss": loss}, **how).intervals(0.95)["A"]
+        held += low <= truth["A"] <= high
+    assert held >= 26
