@@ -8,23 +8,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from scaling import show
-from scaling.errors import BadOption, FitError, MissingColumns
-from scaling.fitting.data import Array, Table, compute
-from scaling.fitting.evidence import Contest, NothingHeldOut, curve
-from scaling.fitting.options import whole
-from scaling.fitting.resample import clusters
-
-_AHEAD = 0.5  # decades that each origin of an expanding window predicts
-_ROUNDS = 500
-
-
-@dataclass(frozen=True)
-class _Fold:
-    fitted: NDArray[np.bool_]
-    held: NDArray[np.bool_]
+from scaling.errors import BadOption, FitError
+from scaling.fitting.contest import Contest, Fold, NothingHeldOut, curve, expanding
+from scaling.fitting.data import Array, Table
+from scaling.fitting.predictive import stacking_weights
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -87,7 +76,7 @@ def cross_validate(
     if how == "clusters":
         folds, words = _clusters(contest, cluster)
     elif how == "expanding":
-        folds, words = _windows(contest.frame, origins)
+        folds, words = expanding(contest.frame, origins)
     else:
         raise BadOption("how", how, "'clusters' or 'expanding'")
     counted: list[Array] = []
@@ -124,49 +113,7 @@ def _log_density(misses: Array, counted: Array) -> Array:
     return -np.abs(misses) / scale - np.log(2.0 * scale)
 
 
-def stacking_weights(log_density: Array, counted: Array | None = None) -> Array:
-    """Weights of the models in the mixture that gives what was held out the highest likelihood.
-
-        max over w of  Σ_i n_i ln Σ_k w_k p_k(y_i)
-
-    Args:
-        log_density: ln p_k(y_i) of each held-out value under each model, shape (models, values).
-        counted: n_i, what each value counts, shape (values,); one unless given.
-
-    Returns:
-        Shape (models,), summing to one: 500 steps of expectation maximisation from equal weights.
-
-    Source:
-        Yao et al. 2018, arXiv:1704.02030, equation 3.
-    """
-    density = np.exp(log_density - log_density.max(axis=0))
-    weights = np.full(len(density), 1.0 / len(density))
-    for _ in range(_ROUNDS):
-        share = weights[:, None] * density
-        weights = np.average(share / share.sum(axis=0), axis=1, weights=counted)
-    return weights
-
-
-def _clusters(contest: Contest, cluster: str) -> tuple[list[_Fold], str]:
-    data = next(iter(contest.data().values()))
-    groups = clusters(data, cluster)
-    labels = np.empty(data.rows, np.int64)
-    labels[data.order] = groups.labels
+def _clusters(contest: Contest, cluster: str) -> tuple[list[Fold], str]:
+    groups = contest.groups(contest.data(), cluster)
     words = "each row left out once" if groups.words == "rows" else f"each of {groups.words} left out once"
-    return [_Fold(labels != k, labels == k) for k in range(groups.count)], words
-
-
-def _windows(frame: pl.DataFrame, origins: int) -> tuple[list[_Fold], str]:
-    flops = compute(frame)
-    if flops is None:
-        raise MissingColumns(["C"], frame.columns, "An expanding window needs C, or N and D.")
-    origins = whole("origins", origins, "a whole number, 1 or more", least=1)
-    log_C, name = np.log10(flops[0]), flops[1]
-    low, high = float(log_C.min()), float(log_C.max())
-    starts = np.linspace(low + (high - low) / 3.0, high - _AHEAD, origins)
-    folds = []
-    for start in starts:
-        held = (log_C > start + 1e-9) & (log_C <= start + _AHEAD + 1e-9)
-        if held.any():
-            folds.append(_Fold(log_C <= start + 1e-9, held))
-    return folds, f"fitted up to each of {len(folds)} origins, the next half decade of {name} predicted"
+    return [Fold(groups.labels != k, groups.labels == k) for k in range(groups.count)], words

@@ -11,6 +11,7 @@ from worlds import CHINCHILLA, square
 from scaling import laws
 from scaling.errors import BadOption, MissingColumns, ScalingError
 from scaling.fitting import Fit, compare, cross_validate, fit
+from scaling.fitting.contest import NothingHeldOut
 from scaling.fitting.data import (
     BadPredictor,
     DuplicateRuns,
@@ -19,7 +20,6 @@ from scaling.fitting.data import (
     NonFiniteLoss,
     TooFewScales,
 )
-from scaling.fitting.evidence import NothingHeldOut
 from scaling.fitting.identifiability import CollinearPredictors, TooFewRuns
 from scaling.fitting.options import BoundsExcludeStarts, NothingToFit
 from scaling.fitting.problem import LawFails

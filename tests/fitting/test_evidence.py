@@ -6,13 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 from pytest import approx
-from worlds import CHINCHILLA, square
+from worlds import CHINCHILLA, grid, square
 
 from scaling import laws
 from scaling.errors import BadOption, MissingColumns
 from scaling.fitting import compare, cross_validate, fit
-from scaling.fitting.crossval import stacking_weights
-from scaling.fitting.evidence import NothingHeldOut
+from scaling.fitting.contest import NothingHeldOut
+from scaling.fitting.predictive import stacking_weights
 from scaling.fitting.result import NotALikelihood
 
 
@@ -37,13 +37,78 @@ def test_compare_holds_out_the_largest_half_decade(compared):
 
 
 def test_compare_prints_one_table(compared):
-    caption, header, *rows = str(compared).splitlines()
+    caption, header, *rows, scored, said = str(compared).splitlines()
     assert "in sample: fitted to all 56 runs; held out: fitted to 54 of them" in caption
     assert "the other 2, the largest half decade of 6ND" in caption
     assert "decades of compute beyond the fit" in caption
     assert header.split()[0] == "law"
     assert len(rows) == 3
+    assert rows[0].startswith("power_mean") and " ± " in rows[1]
+    assert "runs predicted unseen in 8 parts" in scored and "and the largest sizes" in scored
+    assert said == compared.sentence
     assert "<table>" in compared._repr_html_()
+
+
+NOISY = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
+
+
+def noisy(seed, noise=0.01, law=laws.chinchilla, **truth):
+    """25 runs, the N and D of which span two and nearly three decades."""
+    columns = {"N": [1e7, 3e7, 1e8, 3e8, 1e9], "D": [2e8, 1e9, 4e9, 2e10, 1e11]}
+    return grid(law, noise=noise, seed=seed, columns=columns, **(NOISY | truth))
+
+
+def test_compare_recovers_a_law_that_others_contain_or_cannot_tell():
+    """Of larger laws that contain the true one neither is named, however well it predicts a few unseen runs."""
+    answers = [
+        compare([laws.chinchilla, laws.kaplan, laws.power_mean], noisy(seed)).answer for seed in range(3)
+    ]
+    names = [answer.name if answer else None for answer in answers]
+    assert set(names) <= {"chinchilla", None}
+    assert names.count("chinchilla") >= 1
+
+
+def test_compare_recovers_the_law_without_noise():
+    exact = compare([laws.power_mean, laws.chinchilla, laws.kaplan], noisy(0, noise=0.0))
+    assert exact.answer and exact.answer.name == exact.best.name == "chinchilla"
+    assert "power_mean can copy it on these runs" in exact.sentence
+
+
+def test_compare_says_that_it_cannot_tell():
+    """A law beside one of as many parameters with the same curve."""
+    twice = compare([partial(laws.power_mean, q=1.0), laws.chinchilla], noisy(0))
+    assert twice.answer is None and not twice.decided
+    assert "cannot tell power_mean from chinchilla" in str(twice)
+    assert twice.best.name == twice.ranking[0]
+
+
+def test_compare_says_that_no_law_could_have_made_the_runs():
+    """Of two laws that read one column each either would leave the other far behind, and neither does."""
+    pair = [laws.power_law_floor, laws.along(laws.power_law_floor, "D")]
+    compared = compare(pair, noisy(0, noise=0.003))
+    assert compared.sentence.startswith("None of these laws would often make such runs (p ≤ 0.05 each)")
+    assert compared.table["p"].max() <= 0.05
+
+
+@pytest.mark.parametrize("objective", ["squares", "gaussian", "quantile_log", "squares_log"])
+def test_compare_decides_under_every_objective(objective):
+    runs = noisy(0, noise=0.003).with_columns(loss_stderr=0.003 * pl.col("loss"))
+    compared = compare([laws.kaplan, laws.chinchilla], runs, objective=objective)
+    assert compared.answer and compared.answer.name == "chinchilla"
+
+
+def test_compare_is_invariant_to_the_order_of_runs_and_of_laws():
+    pair = [laws.chinchilla, laws.kaplan]
+    one, other = compare(pair, noisy(1)), compare(pair[::-1], noisy(1).reverse())
+    assert one.ranking == other.ranking
+    for name in ("difference", "difference_stderr"):
+        np.testing.assert_allclose(one.table[name], other.table[name], rtol=1e-4)
+
+
+def test_one_law_is_the_only_one():
+    alone = compare(laws.chinchilla, noisy(0))
+    assert alone.answer is alone.best and alone.sentence == "chinchilla is the only law here."
+    assert alone.table["p"].to_list() == [None]
 
 
 def test_compare_takes_a_column_or_an_array():

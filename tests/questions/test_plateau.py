@@ -9,8 +9,8 @@ from scipy.stats import binom
 
 from scaling.errors import BadOption, MissingColumns
 from scaling.fitting import fit
-from scaling.fitting.crossval import stacking_weights
 from scaling.fitting.data import BadPredictor, MixedConventions, NonFiniteLoss, TooFewScales
+from scaling.fitting.predictive import stacking_weights
 from scaling.laws import bnsl, chinchilla, compute_only
 from scaling.questions import plateau
 from scaling.questions._plateau.case import ALARMS

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scaling.errors import FitError, MissingColumns
 from scaling.fitting import fit, isoflop
 from scaling.fitting.batch import fit_batch
+from scaling.fitting.contest import distinct_names
 from scaling.fitting.data import BadPredictor, Table, as_frame, compute
-from scaling.fitting.evidence import distinct_names
 from scaling.fitting.options import Options
 from scaling.laws import chinchilla, compute_only, kaplan, power_mean
 from scaling.laws.base import Law, NotALaw, describe

@@ -39,7 +39,7 @@ def next_decade(
         for of in (("N", level, "parameters"), ("D", level, "tokens"))
     )
     fall = 100 * (1 - then.value / now.value)
-    missed = float(compared.table["held_out_percent"][0])
+    missed = float(compared.row(compared.ranking[0])["held_out_percent"])
     numbers = {
         "loss at the compute of the largest run": now,
         f"loss at {factor:g} times that": then,
@@ -92,9 +92,9 @@ def _doubts(compared: Comparison, runs: pl.DataFrame, C: float, level: float) ->
     others = [
         (name, float(allocate(other, runs, C, level=level).loss.median[0]), missed[name])
         for name, other in compared.fits.items()
-        if name != compared.best.name and {"N", "D"} <= set(other.ranges)
+        if name != compared.ranking[0] and {"N", "D"} <= set(other.ranges)
     ]
-    doubts = [words.other_laws(others)] if others else []
+    doubts = [words.other_laws(others, compared.sentence)] if others else []
     good = (compared.fits[name] for name, miss in missed.items() if miss < 1.5 * min(missed.values()))
     floors = {one.name: one.intervals()["E"] for one in good if "E" in one.free and one.drawn}
     if floors:
@@ -105,7 +105,7 @@ def _doubts(compared: Comparison, runs: pl.DataFrame, C: float, level: float) ->
 
 
 def misses(compared: Comparison, runs: pl.DataFrame) -> Prose:
-    """In words: how far the best law and the additive one miss runs they saw and runs they did not."""
-    rows = {row["law"]: row for row in compared.table.iter_rows(named=True)}
+    """In words: how far the best law and the additive one miss runs they saw and did not see, and what that decides."""
+    rows = {law: compared.row(law) for law in compared.ranking}
     q = compared.fits["power_mean"].params["q"] if "power_mean" in compared.fits else 1.0
-    return Prose(words.misses(rows, seed_spread(runs), q))
+    return Prose(f"{words.misses(rows, seed_spread(runs), q)} {compared.sentence}")

@@ -45,13 +45,13 @@ def _times(factor: float) -> str:
     return "Ten times" if factor == 10 else f"{factor:g} times"
 
 
-def other_laws(said: Iterable[tuple[str, float, float]]) -> str:
-    """What other laws predict for the same budget, and how far (percent) each misses unseen runs."""
+def other_laws(said: Iterable[tuple[str, float, float]], decided: str) -> str:
+    """What other laws predict for the same budget, how far (percent) each misses unseen runs, and what that decides."""
     parts = (
         f"`{name}` says {loss:.2f} for the same budget, and misses unseen runs by {percent(miss)}"
         for name, loss, miss in said
     )
-    return f"**The form of the law.** {'; '.join(parts)}."
+    return f"**The form of the law.** {'; '.join(parts)}. {decided}"
 
 
 def floor(floors: Mapping[str, tuple[float, float]]) -> str:
@@ -89,7 +89,7 @@ def misses(rows: Mapping[str, Mapping[str, Any]], spread: float, q: float) -> st
     """How far laws miss runs they saw and runs they did not.
 
     Args:
-        rows: of `Comparison.table` by the name of the law, the best one first.
+        rows: of `Comparison.table` by the name of the law, the best one first, as `Comparison.ranking` has them.
         spread: how far seeds lie apart, percent.
         q: exponent of the power mean, 1 where none was fitted.
     """

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from scaling.fitting.crossval import stacking_weights
 from scaling.fitting.data import Array
+from scaling.fitting.predictive import stacking_weights
 from scaling.questions._plateau.frontier import Frontier
 from scaling.questions._plateau.rivals import Jury, rivals
 from scaling.questions._plateau.words import CONTINUES, FLAT, SLOWS, UNDECIDED

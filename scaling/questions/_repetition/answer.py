@@ -11,8 +11,8 @@ import polars as pl
 
 from scaling.errors import FitError, MissingColumns, QuestionError
 from scaling.fitting import Fit, fit, profile
+from scaling.fitting.contest import curve
 from scaling.fitting.data import read
-from scaling.fitting.evidence import curve
 from scaling.laws import (
     chinchilla,
     data_constrained,
