@@ -1,7 +1,7 @@
 """How often `compare` names the law that made the runs, and what an average over laws holds of runs to come.
 
-    python benchmarks/comparison.py                           # a quarter of an hour
-    python benchmarks/comparison.py --worlds 48 --averages 20 # a tenth of it
+    python benchmarks/comparison.py                           # about ten minutes of one core
+    python benchmarks/comparison.py --worlds 36 --averages 10 # a quarter of it
 
 Worlds of 12, 30 and 60 runs, each made by one of four laws that are then compared; noise of .3 to 1.5 %, normal, with
 heavy tails, or three times as large at the least compute as at the most; in half of them half of its variance is shared
@@ -290,9 +290,9 @@ def _held_rows(words: str, some: Iterable[Held]) -> Iterator[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Which law is named, and what an average over laws holds.")
-    parser.add_argument("--worlds", type=int, default=288, help="simulated worlds in which laws are compared")
+    parser.add_argument("--worlds", type=int, default=144, help="simulated worlds in which laws are compared")
     parser.add_argument(
-        "--averages", type=int, default=100, help="simulated worlds in which laws are averaged"
+        "--averages", type=int, default=40, help="simulated worlds in which laws are averaged"
     )
     options = parser.parse_args()
     for each in choices(options.worlds) if options.worlds else ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import altair as alt
@@ -78,7 +79,10 @@ def parameters(fitted: Fit) -> alt.FacetChart:
 
 
 def comparison(compared: Comparison | CrossValidation) -> alt.LayerChart:
-    """How far each law misses the runs held out (filled) and those that it was fitted to (hollow), rms in percent."""
+    """How far each law misses the runs held out (filled) and those that it was fitted to (hollow), rms in percent.
+
+    Above a `Comparison` stands what it decides.
+    """
     table = compared.table
     kinds = {"held_out_percent": "held out", "rms_percent": "in sample"}
     rows = [
@@ -101,7 +105,7 @@ def comparison(compared: Comparison | CrossValidation) -> alt.LayerChart:
         .transform_calculate(label="datum.kind+' '+datum.words")
         for kind, dy in (("held out", -14), ("in sample", 17))
     ]
-    return finish(
+    drawn = finish(
         alt.layer(
             base.mark_line(color=theme.INK, opacity=0.3, strokeWidth=2).encode(x=x, y=y, detail="law:N"),
             dots.encode(x=x, y=y, fillOpacity=solid, tooltip=["law:N", "kind:N", "words:N"]),
@@ -109,6 +113,10 @@ def comparison(compared: Comparison | CrossValidation) -> alt.LayerChart:
         ),
         70 + 56 * len(order),
     )
+    if isinstance(compared, Comparison):
+        said = textwrap.wrap(compared.sentence, 90)
+        drawn = drawn.properties(title=alt.TitleParams(said, fontSize=13, fontWeight=400))
+    return drawn
 
 
 def allocation(allocated: Allocation) -> alt.LayerChart:
