@@ -25,7 +25,9 @@ from scaling.show import weighted_rms
 
 _AGREE = 1e-6  # relative difference of objectives at which two starts ended at the same minimum
 _SPARE = 3  # runs more than free parameters, below which a fit says that it is too sure of itself
-_THIN = 0.01  # share of draws on too few clusters that is worth a word
+_THIN = (
+    0.05  # share of draws that hardly determine a parameter, from which they take the ends of a 95 % interval
+)
 _NEARBY = 24  # steps within which all but one in a thousand refits near the best solution end
 _WORTH_A_PROCESS = 1 << 17  # draws × rows: a tenth of a second, where starting a process takes a fiftieth
 
