@@ -12,7 +12,7 @@ import numpy as np
 from scaling.fitting.data import Array, Data, Table, Weights
 from scaling.fitting.discrepancy import backtest
 from scaling.fitting.fewclusters import FEW, directions, few_targets
-from scaling.fitting.identifiability import caveats, condition, spare_runs, undetermined
+from scaling.fitting.identifiability import caveats, condition, slopes, spare_runs, undetermined
 from scaling.fitting.minimum import Minimum, descend, minimise, pose
 from scaling.fitting.noise import scatter
 from scaling.fitting.options import Options, whole
@@ -35,7 +35,9 @@ from scaling.show import weighted_rms
 
 _AGREE = 1e-6  # relative difference of objectives at which two starts ended at the same minimum
 _SPARE = 3  # runs more than free parameters, below which a fit says that it is too sure of itself
-_THIN = 0.01  # share of draws on too few clusters that is worth a word
+_THIN = (
+    0.05  # share of draws that hardly determine a parameter, from which they take the ends of a 95 % interval
+)
 _NEARBY = 24  # steps within which all but one in a thousand refits near the best solution end
 _WORTH_A_PROCESS = 1 << 17  # draws × rows: a tenth of a second, where starting a process takes a fiftieth
 
@@ -189,9 +191,11 @@ def _refit(
     return solution.updated(late, solve(problem, starts[late], weights, prepared, prior_mean=prior_mean))
 
 
-def _too_sure(data: Data, free: int, groups: Clusters, draws: int, options: Options) -> tuple[str, ...]:
+def _too_sure(
+    problem: Problem, best: Array, data: Data, groups: Clusters, draws: int, options: Options
+) -> tuple[str, ...]:
     """What makes the intervals narrower than they should be."""
-    words = []
+    words, free = [], len(best)
     if (spare := spare_runs(data, free)) < _SPARE:
         words.append(f"{spare + free} different runs for {free} free parameters: any interval is too narrow")
     pairs = draws and options.resample == "pairs"
@@ -200,10 +204,12 @@ def _too_sure(data: Data, free: int, groups: Clusters, draws: int, options: Opti
             f"{groups.words} are too few to resample: t intervals from cluster-robust errors (CR2) in their place"
             + ", which two or three cannot make trustworthy" * (groups.count < 4)
         )
-    elif pairs and (thin := thin_draws(groups, free, draws=draws, seed=options.seed)) >= _THIN:
-        words.append(
-            f"{100 * thin:.0f} % of the draws rest on no more clusters than the {free} free parameters"
-        )
+    elif pairs:
+        J = slopes(problem, best)
+        thin = thin_draws(groups, J, problem.weights, draws=draws, seed=options.seed)
+        if thin >= _THIN:
+            few = f"{100 * thin:.0f} % of the draws rest on clusters"
+            words.append(f"{few} that hardly tell the {free} free parameters apart")
     return tuple(words)
 
 
@@ -263,6 +269,7 @@ def _result(
         chi_squared=_chi_squared(problem, best),
         draws_unfinished=int(sum((~r.converged).sum() for r in refits)),
         cluster=groups.words,
+        clusters=groups.count if len(drawn) else 0,
         rows=data.rows,
         target=options.target,
         residuals=residuals,
@@ -275,7 +282,7 @@ def _result(
         notes=(
             *minimum.notes,
             *caveats(problem.law, data, options),
-            *_too_sure(data, len(best), groups, len(drawn), options),
+            *_too_sure(problem, best, data, groups, len(drawn), options),
         ),
         data_hash=data.hash,
     )

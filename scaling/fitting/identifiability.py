@@ -47,6 +47,7 @@ class CollinearPredictors(FitError):
 
 _HOLD = "hold a parameter still, e.g. fit(..., fixed={...})"
 _COLLINEAR = 1.0  # percent that one predictor must stray from a power of the others
+_NEARLY = 25.0  # percent below which it strays so little that a fit says so
 _FLAT = 1e10  # condition number beyond which some direction is not determined
 _WIDE = 100.0  # ratio of the ends of a 95 % interval beyond which a positive parameter is not determined
 _TRIALS = 64  # points of the parameters at which a law is asked whether one of them is its floor
@@ -121,6 +122,20 @@ def _gaps(law: Law, data: Data, options: Options) -> Iterator[_Gap]:
             )
             yield _Gap(words, None if helping else CollinearPredictors(law.name, together, strays))
             return
+        if strays < _NEARLY:
+            yield _Gap(_nearly(law, logs, strays), None)
+            return
+
+
+def _nearly(law: Law, logs: Mapping[str, Array], strays: float) -> str:
+    """That predictors move together in all runs but for a few percent."""
+    off, names = "add runs off that line", " and ".join(logs)
+    if set(logs) == {"N", "D"} and 100.0 * np.std(ratio := logs["D"] - logs["N"]) < _NEARLY:
+        spread = 100.0 * float(np.std(ratio))
+        words = f"D/N is nearly constant, {np.exp(np.median(ratio)):.3g} to within {spread:.2g} %"
+    else:
+        words = f"{names} nearly follow from each other in these runs, to within {strays:.2g} %"
+    return f"{words}, so that {law.name} can hardly tell what {names} do apart: {off}"
 
 
 def _goes_with(
@@ -236,16 +251,20 @@ def _is_floor(law: Law, data: Data, name: str, value: float) -> bool:
 
 
 @np.errstate(all="ignore")
+def slopes(problem: Problem, best: Array) -> Array:
+    """Slopes of the curve in each free parameter, in the objective's terms, shape (rows, free)."""
+    _, parts = problem.derivatives(best[None])
+    J = np.stack([np.broadcast_to(parts.get(j, 0.0), (1, problem.rows))[0] for j in range(len(best))], axis=1)
+    return J / problem.call(best[None])[0][:, None] if problem.objective.log else J
+
+
+@np.errstate(all="ignore")
 def condition(problem: Problem, best: Array) -> tuple[float, NDArray[np.bool_]]:
     """Condition number of the Gauss-Newton matrix with unit diagonal, and what its flattest direction moves.
 
     All rows count here, not only the active ones: the question is what the design determines.
     """
-    _, parts = problem.derivatives(best[None])
-    value = problem.call(best[None])[0]
-    J = np.stack([np.broadcast_to(parts.get(j, 0.0), (1, problem.rows))[0] for j in range(len(best))], axis=1)
-    J = J / value[:, None] if problem.objective.log else J
-    J = J * np.sqrt(problem.weights)[:, None]
+    J = slopes(problem, best) * np.sqrt(problem.weights)[:, None]
     J = J[np.isfinite(J).all(1)]
     size = np.sqrt((J**2).sum(0))
     dead = size == 0

@@ -14,6 +14,8 @@ from scaling.fitting.data import Array, Data, compute
 _FEWEST = 5  # bins of compute below which rows say more
 _CHECKPOINTS = 16  # rows of one N, at the median, from which they are a learning curve and no grid of runs
 _BINS_PER_DECADE = 4
+_LITTLE = 0.01  # of what all runs say of a direction, which is hardly anything
+_ASKED = 200  # draws, enough for a share in percent
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,12 +131,26 @@ def bootstrap_weights(
         yield times[:, groups.labels] * weights
 
 
-def thin_draws(groups: Clusters, most: int, *, draws: int, seed: int) -> float:
-    """Share of the draws of `bootstrap_weights` in which at most so many clusters appear."""
-    if groups.count > 10 * most:  # a draw holds some 63 % of the clusters
-        return 0.0
-    picked = np.sort(np.random.default_rng(seed).integers(0, groups.count, (draws, groups.count)))
-    return float(np.mean(1 + (np.diff(picked) > 0).sum(1) <= most))
+def thin_draws(groups: Clusters, slopes: Array, weights: Array, *, draws: int, seed: int) -> float:
+    """Share of the draws of `bootstrap_weights` that hardly say anything of some direction of the parameters.
+
+    Hardly: a hundredth of what all runs say of it, which are the eigenvalues of the drawn clusters' JᵀJ beside that of
+    all. How many clusters there are in a draw says less: one budget of seven sizes is worth seven trunks of one size.
+
+    Args:
+        groups: what was drawn.
+        slopes: J, of the fitted curve in the objective's terms, shape (rows, free).
+        weights: of the rows.
+        draws, seed: as for `bootstrap_weights`.
+    """
+    finite = np.isfinite(slopes).all(axis=1) & (weights > 0)
+    basis, size, _ = np.linalg.svd(np.sqrt(weights[finite])[:, None] * slopes[finite], full_matrices=False)
+    basis, labels = basis[:, size > 1e-12 * size[:1]], groups.labels[finite]
+    each = np.zeros((groups.count, basis.shape[1], basis.shape[1]))
+    np.add.at(each, labels, basis[:, :, None] * basis[:, None, :])
+    picked = np.random.default_rng(seed).integers(0, groups.count, (min(draws, _ASKED), groups.count))
+    said = np.linalg.eigvalsh(each[picked].sum(axis=1))
+    return float(np.mean(said[:, 0] < _LITTLE))
 
 
 def prior_means(around: Array, std: Array, low: Array, high: Array, *, draws: int, seed: int) -> Array:

@@ -149,6 +149,8 @@ class Fit(show.Shown):
     """Draws whose solution did not converge; they are among `draws`."""
     cluster: str = "rows"
     """What the bootstrap drew, in words."""
+    clusters: int = 0
+    """How many of them there are; 0 where that is not known."""
     rows: int
     target: str = "loss"
     residuals: Array
@@ -334,6 +336,7 @@ class Fit(show.Shown):
             "residuals": self.residuals.tolist(),
             "residual_weights": self.residual_weights.tolist(),
             "chi_squared": self.chi_squared,
+            "clusters": self.clusters,
             "discrepancy": asdict(self.discrepancy) if self.discrepancy else None,
             "noise": asdict(self.noise) | {"standard": self.noise.standard.tolist()} if self.noise else None,
         } | {name: getattr(self, name) for name in _PLAIN}
@@ -376,6 +379,7 @@ class Fit(show.Shown):
                 residuals=np.array(saved["residuals"], float),
                 residual_weights=np.array(saved["residual_weights"], float),
                 chi_squared=saved.get("chi_squared"),
+                clusters=saved.get("clusters", 0),
                 discrepancy=Discrepancy.restored(saved.get("discrepancy")),
                 noise=Noise.restored(saved.get("noise")),
                 **plain,

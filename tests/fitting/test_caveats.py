@@ -30,3 +30,26 @@ def test_a_fit_names_runs_that_repeat_data_unseen(runs):
 def test_a_fit_names_runs_of_several_corpora(runs):
     mixed = runs.with_columns(corpus_hash=pl.Series(["a", "b"] * 8))
     assert "the runs come from 2 corpora" in str(scaling.fit(chinchilla, mixed, bootstrap=0))
+
+
+@pytest.mark.parametrize("scatter", [0.02, 0.08, 0.15])
+def test_a_fit_names_a_ratio_that_is_nearly_constant(scatter):
+    rng = np.random.default_rng(0)
+    N = np.geomspace(1e7, 1e9, 24)
+    D = 20 * N * np.exp(scatter * rng.normal(size=24))
+    line = {"N": N, "D": D, "loss": chinchilla(N, D, **TRUTH) * np.exp(0.003 * rng.normal(size=24))}
+    (note,) = scaling.fit(chinchilla, line, bootstrap=0).notes
+    assert note.startswith("D/N is nearly constant, ") and "add runs off that line" in note
+    bent = line | {"D": 1e4 * N**0.7 * np.exp(scatter * rng.normal(size=24))}
+    (note,) = scaling.fit(chinchilla, bent | {"loss": chinchilla(N, bent["D"], **TRUTH)}, bootstrap=0).notes
+    assert note.startswith("N and D nearly follow from each other in these runs")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fit_raises_no_alarm_over_curves_of_equal_compute(seed):
+    """Nine budgets of seven sizes: as few clusters as that determine every parameter in every draw."""
+    rng, C = np.random.default_rng(seed), np.repeat(np.geomspace(1e17, 1e20, 9), 7)
+    N = 0.08 * C**0.5 * np.tile(np.geomspace(0.2, 5, 7), 9)
+    D = C / (6 * N)
+    sound = {"N": N, "D": D, "C": C, "loss": chinchilla(N, D, **TRUTH) * np.exp(0.004 * rng.normal(size=63))}
+    assert scaling.fit(chinchilla, sound, bootstrap=100).notes == ()
