@@ -12,8 +12,8 @@ from scaling.fitting.data import Array
 from scaling.laws import bnsl, power_law
 from scaling.laws import plateau as plateau_law
 from scaling.laws.repetition import effective_data
+from scaling.questions._plateau import CONTINUES, FLAT, SLOWS
 from scaling.questions._plateau.frontier import Frontier
-from scaling.questions._plateau.words import CONTINUES, FLAT, SLOWS
 
 Removable = Callable[..., Array]
 """The part of the loss that compute removes, up to a factor: compute relative to the first point, then the bends."""
@@ -176,18 +176,8 @@ def rivals(curve: Frontier, reach: float) -> tuple[Rival, ...]:
         worths = np.geomspace(1.0, 64.0, 7)
         forms.append(rival("data-limited", SLOWS, _power, floor, repeats=True, alpha=_EXPONENTS, R_D=worths))
     sharpness = (0.0, *_SHARPNESS) if known else _SHARPNESS
-    forms.append(
-        rival(
-            "saturating above the entropy",
-            FLAT,
-            _stopped,
-            floor,
-            alpha=_EXPONENTS,
-            onset=onsets,
-            sharpness=sharpness,
-        )
-    )
-    return tuple(forms)
+    flat = {"alpha": _EXPONENTS, "onset": onsets, "sharpness": sharpness}
+    return (*forms, rival("saturating above the entropy", FLAT, _stopped, floor, **flat))
 
 
 @dataclass(frozen=True, eq=False)

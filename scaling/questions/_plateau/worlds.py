@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from scaling.fitting.data import Array
+from scaling.questions._plateau import CONTINUES, FLAT, SLOWS, UNDECIDED
 from scaling.questions._plateau.rivals import Design, Jury, Rival, Scored, together
-from scaling.questions._plateau.words import CONTINUES, FLAT, SLOWS, UNDECIDED
 
 STEADY = ("power law", "wiggle")
 """Worlds in which the exponent stays what it was, wiggles aside."""
