@@ -236,7 +236,10 @@ def _corners(cells: pl.DataFrame) -> pl.DataFrame:
 def _after(corners: pl.DataFrame, level: float) -> dict[str, list[Estimate]]:
     """Epochs at each mark, for every corner."""
     ends = {name: corners.select(name, f"{name}_low", f"{name}_high").rows() for name in MARKS}
-    return {name: [Estimate(*row, level, "epochs") for row in rows] for name, rows in ends.items()}
+    return {
+        name: [Estimate(value, low, high, level, "epochs") for value, low, high in rows]
+        for name, rows in ends.items()
+    }
 
 
 def _curves(fitted: Fit, cells: pl.DataFrame) -> pl.DataFrame:
@@ -275,10 +278,10 @@ def _numbers(
     def where(N: float, tokens: float) -> str:
         return f"{print_count(N, 2)} parameters on {print_count(tokens, 2)} tokens"
 
-    half_life = (math.log(2) * end for end in (efold.value, efold.low, efold.high))
+    value, low, high = (math.log(2) * end for end in (efold.value, efold.low, efold.high))
     numbers = {
         "repeats until a token is worth 1/e (R*)": efold,
-        "half-life of a repeat (R* ln 2)": Estimate(*half_life, level, "repeats"),
+        "half-life of a repeat (R* ln 2)": Estimate(value, low, high, level, "repeats"),
     }
     for i, N in enumerate(sizes):
         for name, said in MARKS.items():
