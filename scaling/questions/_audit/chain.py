@@ -80,14 +80,11 @@ def chain(
     for i, (step, part) in enumerate(zip(steps, parts, strict=True)):
         fitted = isoflop(part, form=form, within=within)
         before = steps[i - 1] if i else step
-        changed = [
-            f"{name}: {before.get(name)} → {value}"
-            for name, value in step.items()
-            if before.get(name) != value
-        ]
-        change = fitted.exponent - rows[-1][4] if i else None
+        moved = {name: value for name, value in step.items() if before.get(name) != value}
+        changed = ", ".join(f"{name}: {before.get(name)} → {value}" for name, value in moved.items())
+        a = fitted.exponent
         rows.append(
-            (i, ", ".join(changed), len(part), len(fitted.table), fitted.exponent, fitted.stderr, change)
+            (i, changed, len(part), len(fitted.table), a, fitted.stderr, a - rows[-1][4] if i else None)
         )
     schema = {
         "step": pl.Int64, "changed": pl.String, "rows": pl.Int64, "budgets": pl.Int64, "a": pl.Float64,
