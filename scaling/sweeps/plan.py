@@ -19,7 +19,7 @@ from scaling.sweeps.cost import cost_per_token, evaluation_cost, passes_and_byte
 from scaling.sweeps.engines.base import Asked, Capacity
 from scaling.sweeps.job import Job, StackSpec, run_ids, unfinished
 from scaling.sweeps.stacks import stack_trunks
-from scaling.units import print_count
+from scaling.units import counted, print_count
 
 DEFAULT = Asked()
 CEILING_SHARE = 0.75
@@ -179,7 +179,7 @@ class Plan:
         text = ", ".join(f"{print_count(n)} bytes of {d}" for d, n in self.corpus.bytes.items())
         lines = [
             f"{self.runs} runs, {self.done} of them done; to train: {print_count(self.tokens)} tokens, "
-            f"{print_count(self.flops)} FLOPs in {_some(len(self.stacks), 'stack')}"
+            f"{print_count(self.flops)} FLOPs in {counted(len(self.stacks), 'stack')}"
         ]
         if self.stacks:
             source = "this study's rows of" if len(self.speeds) > 1 else "the speed of a plain product on"
@@ -189,7 +189,7 @@ class Plan:
             if self.ceiling_share:
                 rests_on += f", at {self.ceiling_share:.0%} of the ceiling measured"
             lines += [
-                f"time   {_about(self.hours)} with {_some(self.capacity.workers, 'worker')} ({rests_on})",
+                f"time   {_about(self.hours)} with {counted(self.capacity.workers, 'worker')} ({rests_on})",
                 f"memory {_bytes(self.memory)} for the largest stack",
                 f"disk   up to {_bytes(self.disk)} for checkpoints and rows",
             ]
@@ -262,10 +262,6 @@ def stacks_begun(folder: Path, corpus_hash: str) -> list[StackSpec]:
 
 def _shape(trunk: Trunk) -> tuple[int, int]:
     return trunk.model.width, trunk.model.depth
-
-
-def _some(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _time(hours: float | None) -> str:

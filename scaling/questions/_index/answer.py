@@ -149,8 +149,7 @@ def index_as_of(
         BadOption: a date at which too little was public for an index.
         MissingColumns, UnstatedDates, ScoresOutOfRange, MissingAnchor: as for `index`.
     """
-    released = (pl.col("release_date") <= date) & (pl.col("benchmark_release_date") <= date)
-    table = Scores.of(dated(scores, penalty).filter(released), least_benchmarks)
+    table = Scores.of(dated(scores, penalty).filter(released_by(date)), least_benchmarks)
     if not len(table.models):
         late = f"late enough that two models have taken {least_benchmarks} benchmarks that were out"
         raise BadOption("dates", str(date), late)
@@ -163,6 +162,11 @@ def dated(scores: pl.DataFrame, penalty: float) -> pl.DataFrame:
     _check(scores, columns, penalty)
     dates = (as_dates(scores[name]) for name in columns if name.endswith("date"))
     return scores.select(columns).with_columns(dates)
+
+
+def released_by(date: datetime.date) -> pl.Expr:
+    """Which scores are of a model and a benchmark that were both out."""
+    return (pl.col("release_date") <= date) & (pl.col("benchmark_release_date") <= date)
 
 
 def _index(scores: Scores, anchor: str, penalty: float) -> Index:

@@ -75,9 +75,13 @@ def plateau(
     jury = Jury(rivals(curve, float(design.x[-1])), design)
     points = curve.table.with_columns(stderr=pl.Series(design.stderr))
     about: dict[str, Any] = {
-        "question": QUESTION, "topic": "plateau", "answers": ANSWERS, "reach": _reach(frame, curve),
-        "data_hash": curve.data_hash, "seed": seed,
-    }  # fmt: skip
+        "question": QUESTION,
+        "topic": "plateau",
+        "answers": ANSWERS,
+        "reach": _reach(frame, curve),
+        "data_hash": curve.data_hash,
+        "seed": seed,
+    }
     if curve.decades < SHORTEST:
         fall = _fall(curve, jury, level, seed)
         more = f"**More range.** {SHORTEST:g} decades of compute, and {UNDECIDED} may become another answer."
@@ -101,9 +105,13 @@ def plateau(
     case = case_of(curve, jury, thresholds, rates, streams[2])
     ahead, told, table = further(simulator, curve, worlds, streams[3]), metrics(curve), case.rivals()
     evidence = {
-        "points": points, "rivals": table, "curves": case.curves(), "worlds": rates, "next_runs": ahead,
+        "points": points,
+        "rivals": table,
+        "curves": case.curves(),
+        "worlds": rates,
+        "next_runs": ahead,
         "metrics": told,
-    }  # fmt: skip
+    }
     return Verdict(
         **about,
         answer=case.answer,

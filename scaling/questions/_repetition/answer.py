@@ -127,9 +127,12 @@ def repetition(
     budget, sizes = corners["unique_budget"][0], corners["N"].to_list()
     after, spread = _after(corners, level), seed_spread(plain) if "seed" in plain.columns else math.nan
     evidence = {
-        "cells": cells, "laws": table, "interventions": gains,
-        "points": means(repeated(plain), *CELL).sort(*CELL, "D"), "curves": _curves(best, cells),
-    }  # fmt: skip
+        "cells": cells,
+        "laws": table,
+        "interventions": gains,
+        "points": means(repeated(plain), *CELL).sort(*CELL, "D"),
+        "curves": _curves(best, cells),
+    }
     return Verdict(
         question=QUESTION,
         topic="repetition",
