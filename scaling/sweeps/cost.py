@@ -91,16 +91,7 @@ def stack_bytes(trunk: Trunk, models: int, *, gpu: bool = False, passes: int = 1
     keeps less of each.
 
     Measured on a CPU at widths 16 to 512, 512 to 16,384 tokens a step, either optimizer and activation: 1 % below the
-    peak to 22 % above; 18 % above at a vocabulary of 50,257.
-
-    Args:
-        trunk: one of the stack.
-        models: K.
-        gpu: whether the device's memory is meant.
-        passes: parts of a batch.
-
-    Returns:
-        Bytes.
+    peak to 22 % above; 18 % above at a vocabulary of 50,257. With `gpu` the device's memory is meant.
     """
     shape = trunk.model
     weights = models * count_parameters(shape).total * (2 * state_floats(trunk) + 3)

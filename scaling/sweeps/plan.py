@@ -133,8 +133,8 @@ class Plan:
             stacks = [stack for stack in self.stacks if _shape(stack.trunks[0]) == shape]
             hours = [self._hours(stack) for stack in stacks]
             known = None if None in hours else sum(h for h in hours if h is not None)
-            flops = sum(stack.flops for stack in stacks)
-            parts.append(Part(*shape, len(ids), len(ids & self.finished), flops, known))
+            done, flops = len(ids & self.finished), sum(stack.flops for stack in stacks)
+            parts.append(Part(*shape, len(ids), done, flops, known))
         return parts
 
     @cached_property
@@ -211,19 +211,7 @@ class Plan:
 def plan_sweep(
     study: Study, capacity: Capacity, asked: Asked = DEFAULT, *, here: bool = False, progress: bool = True
 ) -> Plan:
-    """What `sweep` would do, every refusal included, without doing it.
-
-    Args:
-        study: what is to be trained.
-        capacity: what the engine that is to train it says of itself.
-        asked: how it is to be computed.
-        here: train also what is committed already.
-        progress: show how far the reading of a new corpus has come.
-
-    Raises:
-        StudyChanged, BudgetBeyondCorpus, EmptyDomain, MissingFolder, PackageNotInstalled: as `sweep`.
-        ModelTooLarge: a model does not fit into a worker's share of the memory.
-    """
+    """What `sweep` would do with the capacity of its engine, every refusal included, without doing it."""
     store = Store(study)
     store.check_unchanged()
     corpus = study.build_corpus(progress=progress)
@@ -234,16 +222,7 @@ def plan_sweep(
     finished = wanted & store.finished(here=here)
     left = unfinished(study.trunks, corpus.corpus_hash, finished)
     stacks = stack_trunks(left, corpus.corpus_hash, capacity, stacks_begun(store.local, corpus.corpus_hash))
-    return Plan(
-        study=study,
-        asked=asked,
-        capacity=capacity,
-        here=here,
-        corpus=corpus,
-        stacks=tuple(stacks),
-        run_ids=wanted,
-        finished=finished,
-    )
+    return Plan(study, asked, capacity, here, corpus, tuple(stacks), wanted, finished)
 
 
 def stacks_begun(folder: Path, corpus_hash: str) -> list[StackSpec]:

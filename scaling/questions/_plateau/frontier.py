@@ -89,18 +89,7 @@ def frontier(runs: Table, *, target: str = "loss", entropy: float | None = None)
     Runs that differ only in seed are averaged. Where N and D rise together from run to run, every budget is a point;
     else the best of each quarter decade is, unless a cheaper run did better by two standard errors. At the ends of a
     grid the best run is the largest or the smallest that was tried, whatever the best would be: those points are left
-    out if two decades remain without them, else they are marked `edge`.
-
-    Args:
-        runs: columns C (or N and D) and `target`; N, D, seed, trunk_id, entropy and unique_tokens are used if there.
-        target: the loss, nats/token.
-        entropy: of the text, nats/token; None takes the column `entropy` where there is one.
-
-    Raises:
-        MissingColumns, NonFiniteLoss, BadPredictor, DuplicateRuns: as they say.
-        MixedConventions: several texts, whose losses do not lie on one curve.
-        TooFewScales: fewer than six budgets.
-        BadOption: an entropy above the lowest loss.
+    out if two decades remain without them, else they are marked `edge`. Arguments and errors are those of `plateau`.
     """
     frame = as_frame(runs)
     law = along(compute_only, "C")

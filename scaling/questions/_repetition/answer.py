@@ -201,13 +201,7 @@ def _missed(law: Callable[..., Any], runs: pl.DataFrame, held: pl.Series, seed: 
 def epochs_table(
     fitted: Fit, runs: pl.DataFrame, level: float = 0.8, only: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """For each size and unique-token budget: the epochs that were run, the best, and what the law says of further ones.
-
-    Args:
-        fitted: of a law that `worth_of_epochs` takes.
-        runs: with N, D, unique_tokens and loss.
-        level: of the intervals.
-        only: N and unique_budget of the cells that are asked for; None takes all that were repeated.
+    """For each size and unique-token budget, of `only` these or of all that were repeated, what further epochs do.
 
     Returns:
         N, unique_budget, most_epochs, best_epochs (lowest mean loss), best_loss, then nearly_free, useless and harmful

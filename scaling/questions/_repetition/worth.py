@@ -66,16 +66,11 @@ def worth_of_epochs(fitted: Fit, N: float, unique_tokens: float) -> Worth:
     """What a law of N and D, or N, D and unique_tokens, says of repeating one text with one size of model.
 
     The worth of e epochs is the D' that solves L(N, D', D') = L(N, e U, U): tokens that are all new and give the same
-    loss. It is read off the fitted curve draw by draw, so it needs no closed form and holds for any law.
-
-    Args:
-        fitted: a fit of such a law; without a bootstrap, a single draw.
-        N: parameters.
-        unique_tokens: distinct tokens, U.
+    loss. It is read off the fitted curve draw by draw, so it needs no closed form and holds for any law; a fit without
+    a bootstrap is a single draw.
     """
-    draws = {p: np.atleast_1d(v)[:, None] for p, v in fitted.draws.items()}
-    if not len(next(iter(draws.values()))):
-        draws = {p: np.array([[v]]) for p, v in fitted.params.items()}
+    drawn = len(next(iter(fitted.draws.values()))) > 0
+    draws = {p: np.atleast_1d(v)[:, None] for p, v in (fitted.draws if drawn else fitted.params).items()}
     epochs = np.geomspace(1.0, _MOST, _POINTS)
     fresh = unique_tokens * np.geomspace(1 / 16, _MOST, _FRESH_POINTS)
     with np.errstate(all="ignore"):

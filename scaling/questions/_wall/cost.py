@@ -106,12 +106,6 @@ def cost(
         compute: FLOPs of the largest run, shape (draws, years).
         texts: as things are, under "", and under the name of each intervention that changes the text.
         level: of the intervals over draws.
-
-    Raises:
-        NotALaw: the law does not read N and D, or a parameter is missing.
-
-    Source:
-        R_D: Muennighoff et al. 2023, arXiv:2305.16264, equation 5.
     """
     held = {name: values[:, None] for name, values in parameters.items()}
     repeating = partial(with_unique_tokens(law), **held)
