@@ -212,19 +212,6 @@ def _count(key: str, value: object, what: str = "tokens", example: str = "128Ki"
     return round(count)
 
 
-def _count_or_all(key: str, value: object) -> int | None:
-    return None if value == "all" else _count(key, value)
-
-
-def _counts(key: str, value: list[object]) -> tuple[int, ...]:
-    return tuple(sorted({_count(key, count) for count in value}))
-
-
-def _rate(key: str, value: object) -> object:
-    """One number, or a table of one for each width as it is."""
-    return value if isinstance(value, dict) else _number(key, value)
-
-
 def _languages(key: str, value: Any) -> tuple[LanguageSource, ...]:
     if not _is(dict, lambda table: _is(dict)(table) and "kind" in table)(value):
         raise _bad(key, value, "a table for each language, with its kind")
@@ -253,15 +240,15 @@ _BY_TYPE: dict[Any, Reader] = {
     float: _number,
     Tokens: _count,
     Tokens | None: _count,  # pyright: ignore[reportOperatorIssue]
-    tuple[Tokens, ...]: _counts,
+    tuple[Tokens, ...]: lambda key, value: tuple(sorted({_count(key, count) for count in value})),
     Blend: _reader(_SHARES, _is(dict, _is_finite), lambda table: tuple(sorted(table.items()))),
     str: _as_it_is,
     Stage: _as_it_is,
 }
 _TRUNK: dict[str, Reader] = {key: _BY_TYPE[kind] for key, kind in keys_of(Trunk).items()} | {
     "N": partial(_count, what="weights", example="124M"),
-    "unique_budget": _count_or_all,
-    "peak_lr": _rate,
+    "unique_budget": lambda key, value: None if value == "all" else _count(key, value),
+    "peak_lr": lambda key, value: value if isinstance(value, dict) else _number(key, value),
 }
 _CORPUS: dict[str, Reader] = dict.fromkeys([*keys_of(CorpusSource), "blend"], _as_it_is) | {
     "packages": _reader("a list of package names", _NAMES, tuple),

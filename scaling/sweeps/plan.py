@@ -188,8 +188,9 @@ class Plan:
             )
             if self.ceiling_share:
                 rests_on += f", at {self.ceiling_share:.0%} of the ceiling measured"
+            time = "unknown" if self.hours is None else f"about {_time(self.hours)}"
             lines += [
-                f"time   {_about(self.hours)} with {counted(self.capacity.workers, 'worker')} ({rests_on})",
+                f"time   {time} with {counted(self.capacity.workers, 'worker')} ({rests_on})",
                 f"memory {_bytes(self.memory)} for the largest stack",
                 f"disk   up to {_bytes(self.disk)} for checkpoints and rows",
             ]
@@ -249,10 +250,6 @@ def _time(hours: float | None) -> str:
     if hours < 1 / 60:
         return f"{3600 * hours:.0f} s"
     return f"{60 * hours:.0f} min" if hours < 2 else f"{hours:.1f} h"
-
-
-def _about(hours: float | None) -> str:
-    return "unknown" if hours is None else f"about {_time(hours)}"
 
 
 def _bytes(count: float) -> str:

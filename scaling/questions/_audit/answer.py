@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.errors import BadOption, MissingColumns, QuestionError
+from scaling.errors import BadOption, QuestionError, require_columns
 from scaling.fitting import fit
 from scaling.fitting.data import Table, as_frame
 from scaling.laws import chinchilla, kaplan, power_mean
@@ -93,8 +93,7 @@ def audit(
         "Specification curve analysis".
     """
     frame, described = as_frame(runs), describe(law)
-    if missing := [name for name in ("N", "D", "loss") if name not in frame.columns]:
-        raise MissingColumns(missing, frame.columns, "An audit needs N, D and loss of each run.")
+    require_columns(("N", "D", "loss"), frame.columns, "An audit needs N, D and loss of each run.")
     if len(frame) < 2 * len(described.parameters):
         raise TooFewRunsToAudit(described.name, 2 * len(described.parameters), len(frame))
     if bootstrap < FEWEST:
@@ -154,8 +153,7 @@ def influence(table: pl.DataFrame, outcome: str = "a") -> pl.DataFrame:
     Raises:
         MissingColumns: no such outcome.
     """
-    if outcome not in OUTCOMES:
-        raise MissingColumns([outcome], list(OUTCOMES), "Name one of these outcomes.")
+    require_columns([outcome], list(OUTCOMES), "Name one of these outcomes.")
     kept = table.filter("kept")
     log = outcome == "tokens_per_parameter"
     y = kept[outcome].log() if log else kept[outcome]

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from scaling.errors import MissingColumns, QuestionError
+from scaling.errors import QuestionError, require_columns
 from scaling.fitting.data import Table, as_frame
 from scaling.fitting.isoflops import isoflop
 
@@ -70,8 +70,7 @@ def chain(
     """
     frame = as_frame(runs)
     named = dict.fromkeys(name for step in steps for name in step)
-    if missing := [name for name in named if name not in frame.columns]:
-        raise MissingColumns(missing, frame.columns, "Name the columns that tell the sweeps apart in steps=.")
+    require_columns(named, frame.columns, "Name the columns that tell the sweeps apart in steps=.")
     parts = [frame.filter(**step) for step in steps]
     for step, part in zip(steps, parts, strict=True):
         if not len(part):

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.errors import FitError, MissingColumns
+from scaling.errors import FitError, require_columns
 from scaling.fitting import fit, isoflop
 from scaling.fitting.batch import fit_batch
 from scaling.fitting.data import BadPredictor, Table, as_frame, compute
@@ -107,8 +107,7 @@ def multiverse(
         FitError: as `fit`, for the law and all runs; BadPredictor also for a C that some run lacks.
     """
     frame = as_frame(runs)
-    if missing := [name for name in ("N", "D", "loss") if name not in frame.columns]:
-        raise MissingColumns(missing, frame.columns, "An audit needs N, D and loss of each run.")
+    require_columns(("N", "D", "loss"), frame.columns, "An audit needs N, D and loss of each run.")
     laws = [describe(one) for one in (law, *(other for other in others if other is not law))]
     for one in laws:
         if set(one.column_names) != {"N", "D"}:

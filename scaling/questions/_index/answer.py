@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from scaling.errors import BadOption, MissingColumns, QuestionError
+from scaling.errors import BadOption, QuestionError, require_columns
 from scaling.intake.cells import as_dates
 from scaling.questions._index import words
 from scaling.questions._index.scale import Scores
@@ -209,9 +209,7 @@ def _records(models: pl.DataFrame) -> pl.DataFrame:
 
 
 def _check(scores: pl.DataFrame, columns: tuple[str, ...], penalty: float) -> None:
-    missing = [name for name in columns if name not in scores.columns]
-    if missing:
-        raise MissingColumns(missing, scores.columns, "One row is one model's score on one benchmark.")
+    require_columns(columns, scores.columns, "One row is one model's score on one benchmark.")
     given = scores["performance"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     wrong = ~((given >= 0) & (given <= 1))
     if wrong.any() or not len(given):

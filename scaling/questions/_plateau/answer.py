@@ -73,12 +73,13 @@ def plateau(
     curve = frontier(frame, target=target, entropy=entropy)
     design = measured(curve)
     jury = Jury(rivals(curve, float(design.x[-1])), design)
+    spent = frame if "C" in frame.columns else frame.with_columns(C=pl.lit(float(curve.C[-1])))
     points = curve.table.with_columns(stderr=pl.Series(design.stderr))
     about: dict[str, Any] = {
         "question": QUESTION,
         "topic": "plateau",
         "answers": ANSWERS,
-        "reach": _reach(frame, curve),
+        "reach": Reach.of(spent) if {"params_total", "N"} & set(frame.columns) else None,
         "data_hash": curve.data_hash,
         "seed": seed,
     }
@@ -143,12 +144,6 @@ def _wrong(rows: pl.DataFrame, level: float) -> Estimate:
     """Percent of worlds judged wrongly, with the interval of the simulation."""
     wrong = round(float(np.dot(rows["wrong"], rows["worlds"])))
     return Estimate.of_share(wrong, int(rows["worlds"].sum()), level)
-
-
-def _reach(frame: pl.DataFrame, curve: Frontier) -> Reach | None:
-    if not {"params_total", "N"} & set(frame.columns):
-        return None
-    return Reach.of(frame if "C" in frame.columns else frame.with_columns(C=pl.lit(float(curve.C[-1]))))
 
 
 def _fall(curve: Frontier, jury: Jury, level: float, seed: int) -> Estimate:

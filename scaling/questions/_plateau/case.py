@@ -154,13 +154,6 @@ def further(
             thresholds.answers(*later.with_plateau(kind, onset, share, generator))
             for kind, share in shares(PLATEAUS, worlds)
         ]
-        rows.append(
-            {
-                "name": f"{factor:g} times the largest compute",
-                "factor": factor,
-                "C": factor * float(curve.C[-1]),
-                "wrong": float(np.mean(np.concatenate(said) != FLAT)),
-                "worlds": worlds,
-            }
-        )
-    return pl.DataFrame(rows)
+        name, wrong = f"{factor:g} times the largest compute", float(np.mean(np.concatenate(said) != FLAT))
+        rows.append((name, factor, factor * float(curve.C[-1]), wrong, worlds))
+    return pl.DataFrame(rows, schema=["name", "factor", "C", "wrong", "worlds"], orient="row")

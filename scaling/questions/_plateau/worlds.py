@@ -22,6 +22,9 @@ NO_PLATEAU = (*STEADY, "drifting exponent", "two power laws", "broken, slower")
 PLATEAUS = ("soft stop", "hard stop", "slow approach")
 """Kinds of worlds with one; only the first follows a rival's law."""
 
+SAID = {"said_flat": FLAT, "said_slower": SLOWS, "said_power_law": CONTINUES, "said_nothing": UNDECIDED}
+"""Columns with the share of worlds of which each answer is said."""
+
 
 @dataclass(frozen=True, eq=False)
 class Truths:
@@ -229,16 +232,6 @@ def shares(kinds: Sequence[str], worlds: int) -> list[tuple[str, int]]:
 
 
 def _row(kind: str, decades: float | None, said: np.ndarray, wrong: np.ndarray) -> dict[str, Any]:
-    named = {
-        "said_flat": FLAT,
-        "said_slower": SLOWS,
-        "said_power_law": CONTINUES,
-        "said_nothing": UNDECIDED,
-    }
-    return {
-        "name": kind,
-        "onset_decades": decades,
-        "worlds": len(said),
-        "wrong": float(np.mean(wrong)),
-        **{column: float(np.mean(said == answer)) for column, answer in named.items()},
-    }
+    shares = {column: float(np.mean(said == answer)) for column, answer in SAID.items()}
+    world = {"name": kind, "onset_decades": decades, "worlds": len(said), "wrong": float(np.mean(wrong))}
+    return world | shares

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.errors import FitError, MissingColumns, QuestionError
+from scaling.errors import FitError, QuestionError, require_columns
 from scaling.fitting import Fit, fit, profile
 from scaling.fitting.data import read
 from scaling.fitting.evidence import curve
@@ -108,8 +108,8 @@ def repetition(
         NothingRepeats: every run saw every token once.
         FitError: no law can be fitted to these runs.
     """
-    if missing := [c for c in ("N", "D", "unique_tokens", "loss") if c not in runs.columns]:
-        raise MissingColumns(missing, runs.columns, "A repetition law reads N, D and unique_tokens.")
+    needed = ("N", "D", "unique_tokens", "loss")
+    require_columns(needed, runs.columns, "A repetition law reads N, D and unique_tokens.")
     laws, plain = tuple(laws), without_interventions(runs)
     most = float(plain["epochs"].to_numpy().max())
     if most < 1.05:
