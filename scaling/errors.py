@@ -144,6 +144,12 @@ class MissingColumns(RecordError):
         )
 
 
+def require_columns(needed: Iterable[str], there: list[str], hint: str) -> None:
+    """Nothing, where a table has every column that is needed; else raises MissingColumns with the way out."""
+    if missing := [name for name in needed if name not in there]:
+        raise MissingColumns(missing, there, hint)
+
+
 class StudyError(ScalingError):
     """A study file that cannot be carried out."""
 

@@ -156,11 +156,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return str(Table(header, rows))
 
 
-def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    """The same as a plain HTML table."""
-    return Table(header, rows, caption)._repr_html_()
-
-
 def escape(text: str) -> str:
     """The text with the three characters that HTML takes for its own written out."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -81,6 +81,11 @@ def print_count(value: float, digits: int = 3) -> str:
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of a thing: "1 run", "12 runs"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def power_of_ten(value: float, digits: int = 2) -> str:
     """A budget for people: 2.5 × 10¹⁵; of whole powers only the power, with digits = 0: 10¹⁵."""
     mantissa, exponent = f"{value:.{max(digits, 1) - 1}e}".split("e")

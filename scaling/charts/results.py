@@ -54,16 +54,13 @@ def parameters(fitted: Fit) -> alt.FacetChart:
     for name in fitted.free:
         middle = np.quantile(draws[name], [0.01, 0.99])  # one draw in a hundred is cut off on either side
         counts, edges = np.histogram(draws[name], bins=30, range=(middle[0], middle[1]))
-        rows += [
-            {
-                "parameter": titles[name],
-                "from": float(a),
-                "to": float(b),
-                "share": float(n / counts.max()),
-                "none": 0,
-            }
-            for n, a, b in zip(counts, edges[:-1], edges[1:], strict=True)
-        ]
+        bars = {
+            "parameter": titles[name],
+            "from": edges[:-1],
+            "to": edges[1:],
+            "share": counts / counts.max(),
+        }
+        rows += pl.DataFrame(bars | {"none": 0}).to_dicts()
         rows.append({"parameter": titles[name], "best": fitted.params[name]})
     number = f"datum.value>=1e4?{words.vega_count('datum.value')}:format(datum.value,'.3~r')"
     x = alt.X("from:Q", title=None).scale(zero=False, nice=False)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.errors import MissingColumns
+from scaling.errors import require_columns
 from scaling.fitting import Fit
 from scaling.laws.base import describe
 from scaling.units import power_of_ten, print_count
@@ -17,10 +17,8 @@ from scaling.verdict import PLACES
 
 def check_columns(runs: pl.DataFrame) -> None:
     """Raise `MissingColumns` unless the runs have N, D, C and loss."""
-    if missing := [name for name in ("N", "D", "C", "loss") if name not in runs.columns]:
-        raise MissingColumns(
-            missing, runs.columns, "Where compute is not known, 6ND may stand in: C = 6.0 * N * D."
-        )
+    hint = "Where compute is not known, 6ND may stand in: C = 6.0 * N * D."
+    require_columns(("N", "D", "C", "loss"), runs.columns, hint)
 
 
 def size_names(runs: pl.DataFrame) -> dict[int, str]:

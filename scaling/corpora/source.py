@@ -28,7 +28,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from scaling.corpora.languages import language
-from scaling.errors import BadValue, CorpusError, did_you_mean
+from scaling.errors import BadValue, CorpusError, did_you_mean, require
 
 
 class UnknownSource(CorpusError):
@@ -124,20 +124,22 @@ class CorpusSource:
             raise UnknownSource(self.source, tuple(_KEYS))
         for key in ("path", "name", "subset", "split", "text_column", "domain_column"):
             value = getattr(self, key)
-            _check(key, value, value is None or (isinstance(value, str) and value != ""), "text")
+            text = value is None or (isinstance(value, str) and value != "")
+            require(self, "corpus", **{key: (text, "text")})
         named = all(isinstance(path, str) and path for path in self.paths)
-        _check("paths", self.paths, named, "names of files and folders")
+        require(self, "corpus", paths=(named, "names of files and folders"))
         needs, may = _KEYS[self.source]
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
             given = value != field.default
-            if field.name in needs:
-                _check(field.name, value or None, given, f"given where source = {self.source!r}")
-            elif field.name not in may:
-                _check(field.name, value, not given, f"left out where source = {self.source!r}")
+            if field.name in needs and not given:
+                raise BadValue("corpus", field.name, value or None, f"given where source = {self.source!r}")
+            if field.name not in needs | may:
+                left = (not given, f"left out where source = {self.source!r}")
+                require(self, "corpus", **{field.name: left})
         words = f"{BYTES} (bytes), or from {SMALLEST_BPE} to 65536 (byte-pair encoding)"
         fits = self.vocabulary == BYTES or SMALLEST_BPE <= self.vocabulary <= 1 << 16
-        _check("vocabulary", self.vocabulary, fits, words)
+        require(self, "corpus", vocabulary=(fits, words))
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -154,8 +156,3 @@ class CorpusSource:
         if self.source != "language":
             return self.vocabulary
         return max(language(spoken.kind, spoken.parameters).vocabulary for spoken in self.languages)
-
-
-def _check(key: str, given: object, holds: bool, wanted: str) -> None:
-    if not holds:
-        raise BadValue("corpus", key, given, wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from scaling.corpora.source import BYTES
 from scaling.records import MissingRuns
 from scaling.show import Shown, Table
 from scaling.store import open_runs
-from scaling.units import print_count
+from scaling.units import counted, print_count
 from scaling.verdict import PLACES, Prose, percent
 
 _SAME_RUN = ["N", "D", "unique_budget", "seed", "peak_lr", "kind"]
@@ -37,11 +38,11 @@ def _counts(runs: pl.DataFrame) -> str:
     parts = [
         _counted(runs, "N", "size", f"parameters{where}"),
         _counted(runs, "D", "budget", "tokens"),
-        _plural(len(seeds), "seed") if (seeds := _values(runs, "seed")) else "",
+        counted(len(seeds), "seed") if (seeds := _values(runs, "seed")) else "",
     ]
-    what = f"**{_plural(len(runs), 'run' if 'N' in runs.columns else 'row')}**"
+    what = f"**{counted(len(runs), 'run' if 'N' in runs.columns else 'row')}**"
     if _values(runs, "kind") == ["annealed"] and (trunks := _values(runs, "trunk_id")):
-        what += f", cooled from {_plural(len(trunks), 'trunk')} of constant rate"
+        what += f", cooled from {counted(len(trunks), 'trunk')} of constant rate"
     listed = ", ".join(part for part in parts if part)
     return f"{what}: {listed}." if listed else f"{what}."
 
@@ -53,7 +54,7 @@ def _counted(runs: pl.DataFrame, column: str, noun: str, unit: str) -> str:
         return ""
     ends = dict.fromkeys(print_count(value, 2) for value in (values[0], values[-1]))
     between = f"from {' to '.join(ends)}" if len(ends) > 1 else f"of {next(iter(ends))}"
-    return f"{_plural(len(values), noun)} {between} {unit}"
+    return f"{counted(len(values), noun)} {between} {unit}"
 
 
 def _repeats(runs: pl.DataFrame) -> Iterator[str]:
@@ -124,10 +125,6 @@ def _listed(words: list[str], last: str = "and") -> str:
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def _size(count: int) -> str:
     return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
@@ -189,18 +186,13 @@ def origins(where: str | Path) -> Origins:
     """
     places: dict[str, pl.DataFrame] = {}
     for origin in ("committed", "local"):
-        try:
+        with suppress(MissingRuns):
             places[origin] = open_runs(where, origin=origin)
-        except MissingRuns:
-            continue
     if not places:
         raise MissingRuns(where, f"Run the sweep first: scaling sweep {where}/study.toml")
-    table = (
-        pl.concat([rows.with_columns(origin=pl.lit(origin)) for origin, rows in places.items()])
-        .with_columns(torch=pl.col("versions").str.json_path_match("$.torch"))
-        .group_by("origin", "device", "torch", "corpus_hash", maintain_order=True)
-        .agg(pl.len())
-    )
+    every = pl.concat([rows.with_columns(origin=pl.lit(origin)) for origin, rows in places.items()])
+    by = ["origin", "device", pl.col("versions").str.json_path_match("$.torch").alias("torch"), "corpus_hash"]
+    table = every.group_by(by, maintain_order=True).agg(pl.len())
     if len(places) < 2:
         return Origins(table, 0, True, np.nan, np.nan)
     both = places["committed"].join(places["local"], on=_SAME_RUN, suffix="_here")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -89,7 +88,11 @@ class Store:
 
     def _local(self, kind: str) -> pl.DataFrame:
         files = sorted(self.local.glob("rows/*.jsonl"))
-        rows = [_flat(row) for path in files for row in read_rows(path, kind)]
+        rows = [
+            {k: json.dumps(v, sort_keys=True) if isinstance(v, dict) else v for k, v in row.items()}
+            for path in files
+            for row in read_rows(path, kind)
+        ]
         frame = pl.DataFrame(rows, schema=SCHEMAS[kind], strict=False)
         return frame.unique(ROW_KEYS[kind], keep="last", maintain_order=True)
 
@@ -134,7 +137,3 @@ class Store:
 def run_first(study: Study) -> str:
     """What to do where a study has no rows."""
     return f"Run the sweep first: scaling sweep {study.folder}/study.toml"
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    return {k: json.dumps(v, sort_keys=True) if isinstance(v, dict) else v for k, v in row.items()}

@@ -168,39 +168,37 @@ def _bad(key: str, value: object, wanted: str) -> BadValue:
 Reader = Callable[[str, Any], Any]
 
 
-def _as_it_is(_key: str, value: object) -> object:
-    """For values that the dataclass they go into checks."""
-    return value
+def _reader(
+    wanted: str, fits: Callable[[Any], bool], made: Callable[[Any], Any] = lambda value: value
+) -> Reader:
+    """What makes something of a value that fits, and else says what is wanted."""
+
+    def read(key: str, value: Any) -> Any:
+        if not fits(value):
+            raise _bad(key, value, wanted)
+        return made(value)
+
+    return read
 
 
-def _instance(key: str, value: Any, kind: type, wanted: str) -> Any:
-    if not isinstance(value, kind):
-        raise _bad(key, value, wanted)
-    return value
+def _is(kind: type, of: Callable[[Any], bool] = lambda _: True) -> Callable[[Any], bool]:
+    """Whether a value is of a kind, and every element of it, of a table every value, as it must be."""
+
+    def fits(value: Any) -> bool:
+        return isinstance(value, kind) and all(map(of, value.values() if kind is dict else value))
+
+    return fits
 
 
-def _tables(key: str, value: object) -> object:
-    if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
-        raise _bad(key, value, "tables, each under [[grid]]")
-    return value
+def _is_finite(value: object) -> TypeGuard[int | float]:
+    most = sys.float_info.max
+    return isinstance(value, int | float) and not isinstance(value, bool) and -most <= value <= most
 
 
-def _names(key: str, value: object, wanted: str = "a list of names") -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise _bad(key, value, wanted)
-    return tuple(value)
-
-
-def _number(key: str, value: object) -> float:
-    if not _is_finite(value):
-        raise _bad(key, value, "a number")
-    return float(value)
-
-
-def _whole(key: str, value: object) -> int:
-    if not _is_finite(value) or int(value) != value:
-        raise _bad(key, value, "a whole number")
-    return int(value)
+_TEXT, _NAMES = _is(str), _is(list, _is(str))
+_as_it_is = _reader("", lambda _: True)  # for values that the dataclass they go into checks
+_number = _reader("a number", _is_finite, float)
+_whole = _reader("a whole number", lambda value: _is_finite(value) and int(value) == value, int)
 
 
 def _count(key: str, value: object, what: str = "tokens", example: str = "128Ki") -> int:
@@ -214,72 +212,48 @@ def _count(key: str, value: object, what: str = "tokens", example: str = "128Ki"
     return round(count)
 
 
-def _count_or_all(key: str, value: object) -> int | None:
-    return None if value == "all" else _count(key, value)
-
-
-def _counts(key: str, value: list[object]) -> tuple[int, ...]:
-    return tuple(sorted({_count(key, count) for count in value}))
-
-
-def _rate(key: str, value: object) -> object:
-    """One number, or a table of one for each width as it is."""
-    return value if isinstance(value, dict) else _number(key, value)
-
-
-def _blend(key: str, value: object) -> Blend:
-    if not isinstance(value, dict) or not all(map(_is_finite, value.values())):
-        raise _bad(key, value, "a table of shares, e.g. { code = 0.5, prose = 0.5 }")
-    return tuple(sorted(value.items()))
-
-
-def _languages(key: str, value: object) -> tuple[LanguageSource, ...]:
-    if not isinstance(value, dict) or not all(isinstance(t, dict) and "kind" in t for t in value.values()):
+def _languages(key: str, value: Any) -> tuple[LanguageSource, ...]:
+    if not _is(dict, lambda table: _is(dict)(table) and "kind" in table)(value):
         raise _bad(key, value, "a table for each language, with its kind")
     return tuple(_language(name, dict(table)) for name, table in sorted(value.items()))
 
 
 def _language(name: str, table: dict[str, Any]) -> LanguageSource:
-    kind = _instance(f"languages.{name}.kind", table.pop("kind"), str, "text")
+    kind = _reader("text", _TEXT)(f"languages.{name}.kind", table.pop("kind"))
     for key, value in table.items():
-        if not _is_finite(value):
-            raise _bad(key, value, "a number")
+        _number(key, value)
     return LanguageSource(name=name, kind=kind, parameters=tuple(sorted(table.items())))
 
 
-def _is_finite(value: object) -> TypeGuard[int | float]:
-    most = sys.float_info.max
-    return isinstance(value, int | float) and not isinstance(value, bool) and -most <= value <= most
-
-
 _TOP: dict[str, Reader] = {
-    "question": partial(_instance, kind=str, wanted="text"),
-    "notebook": partial(_instance, kind=str, wanted="text"),
+    "question": _reader("text", _TEXT),
+    "notebook": _reader("text", _TEXT),
     "keep": _as_it_is,
-    "probes": _names,
-    "corpus": partial(_instance, kind=dict, wanted="a table, [corpus]"),
-    "defaults": partial(_instance, kind=dict, wanted="a table, [defaults]"),
-    "grid": _tables,
+    "probes": _reader("a list of names", _NAMES, tuple),
+    "corpus": _reader("a table, [corpus]", _is(dict)),
+    "defaults": _reader("a table, [defaults]", _is(dict)),
+    "grid": _reader("tables, each under [[grid]]", _is(list, _is(dict))),
 }
+_SHARES = "a table of shares, e.g. { code = 0.5, prose = 0.5 }"
 _BY_TYPE: dict[Any, Reader] = {
     bool: partial(_instance, kind=bool, wanted="true or false"),
     int: _whole,
     float: _number,
     Tokens: _count,
     Tokens | None: _count,  # pyright: ignore[reportOperatorIssue]
-    tuple[Tokens, ...]: _counts,
-    Blend: _blend,
+    tuple[Tokens, ...]: lambda key, value: tuple(sorted({_count(key, count) for count in value})),
+    Blend: _reader(_SHARES, _is(dict, _is_finite), lambda table: tuple(sorted(table.items()))),
     str: _as_it_is,
     Stage: _as_it_is,
 }
 _TRUNK: dict[str, Reader] = {key: _BY_TYPE[kind] for key, kind in keys_of(Trunk).items()} | {
     "N": partial(_count, what="weights", example="124M"),
-    "unique_budget": _count_or_all,
-    "peak_lr": _rate,
+    "unique_budget": lambda key, value: None if value == "all" else _count(key, value),
+    "peak_lr": lambda key, value: value if isinstance(value, dict) else _number(key, value),
 }
 _CORPUS: dict[str, Reader] = dict.fromkeys([*keys_of(CorpusSource), "blend"], _as_it_is) | {
-    "packages": partial(_names, wanted="a list of package names"),
-    "paths": partial(_names, wanted="a list of files and folders"),
+    "packages": _reader("a list of package names", _NAMES, tuple),
+    "paths": _reader("a list of files and folders", _NAMES, tuple),
     "vocabulary": _count,
     "train_tokens": _count,
     "heldout_tokens": _count,

@@ -23,7 +23,8 @@ FROZEN: dict[type, frozenset[str]] = {
     }),
     CorpusSource: frozenset({"source", "packages", "path"}),
 }  # fmt: skip
-"""Keys of the first committed rows. Never add one; and a default of any other key, once released, must stay."""
+"""Keys of the first committed rows. Never add one; and a default of any other key, once released, must stay. The name
+of a frozen key must never be given another meaning: ids that are committed were hashed with the one it has."""
 
 
 def identifying(asked: Trunk | CorpusSource) -> dict[str, Any]:

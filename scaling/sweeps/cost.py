@@ -93,18 +93,9 @@ def stack_bytes(trunk: Trunk, models: int, *, gpu: bool = False, passes: int = 1
     keeps less of each.
 
     Measured on a CPU at widths 16 to 512, 512 to 16,384 tokens a step, either optimizer and activation: 1 % below the
-    peak to 22 % above; 18 % above at a vocabulary of 50,257. On a GPU autograd keeps 20 bf16 numbers where 40 floats
-    stand here, and the logits three times over: a compiled model of width 768 and depth 12 took 24.2 GB for 64Ki tokens
-    a step on an H100, and this says 28.4. In fp32 it may take twice as much; what does not fit takes more passes.
-
-    Args:
-        trunk: one of the stack.
-        models: K.
-        gpu: whether the device's memory is meant.
-        passes: parts of a batch.
-
-    Returns:
-        Bytes.
+    peak to 22 % above; 18 % above at a vocabulary of 50,257. With `gpu` the device's memory is meant: there autograd
+    keeps 20 bf16 numbers where 40 floats stand here, and the logits three times over; a compiled model of width 768 and
+    depth 12 took 24.2 GB for 64Ki tokens a step on an H100, and this says 28.4. What does not fit takes more passes.
     """
     shape = trunk.model
     weights = models * count_parameters(shape).total * (2 * state_floats(trunk) + 3)

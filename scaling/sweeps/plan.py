@@ -19,7 +19,7 @@ from scaling.sweeps.cost import cost_per_token, evaluation_cost, passes_and_byte
 from scaling.sweeps.engines.base import Asked, Capacity
 from scaling.sweeps.job import Job, StackSpec, run_ids, unfinished
 from scaling.sweeps.stacks import stack_trunks
-from scaling.units import print_count
+from scaling.units import counted, print_count
 
 DEFAULT = Asked()
 CEILING_SHARE = 0.75
@@ -133,8 +133,8 @@ class Plan:
             stacks = [stack for stack in self.stacks if _shape(stack.trunks[0]) == shape]
             hours = [self._hours(stack) for stack in stacks]
             known = None if None in hours else sum(h for h in hours if h is not None)
-            flops = sum(stack.flops for stack in stacks)
-            parts.append(Part(*shape, len(ids), len(ids & self.finished), flops, known))
+            done, flops = len(ids & self.finished), sum(stack.flops for stack in stacks)
+            parts.append(Part(*shape, len(ids), done, flops, known))
         return parts
 
     @cached_property
@@ -179,7 +179,7 @@ class Plan:
         text = ", ".join(f"{print_count(n)} bytes of {d}" for d, n in self.corpus.bytes.items())
         lines = [
             f"{self.runs} runs, {self.done} of them done; to train: {print_count(self.tokens)} tokens, "
-            f"{print_count(self.flops)} FLOPs in {_some(len(self.stacks), 'stack')}"
+            f"{print_count(self.flops)} FLOPs in {counted(len(self.stacks), 'stack')}"
         ]
         if self.stacks:
             source = "this study's rows of" if len(self.speeds) > 1 else "the speed of a plain product on"
@@ -188,8 +188,9 @@ class Plan:
             )
             if self.ceiling_share:
                 rests_on += f", at {self.ceiling_share:.0%} of the ceiling measured"
+            time = "unknown" if self.hours is None else f"about {_time(self.hours)}"
             lines += [
-                f"time   {_about(self.hours)} with {_some(self.capacity.workers, 'worker')} ({rests_on})",
+                f"time   {time} with {counted(self.capacity.workers, 'worker')} ({rests_on})",
                 f"memory {_bytes(self.memory)} for the largest stack",
                 f"disk   up to {_bytes(self.disk)} for checkpoints and rows",
             ]
@@ -211,19 +212,7 @@ class Plan:
 def plan_sweep(
     study: Study, capacity: Capacity, asked: Asked = DEFAULT, *, here: bool = False, progress: bool = True
 ) -> Plan:
-    """What `sweep` would do, every refusal included, without doing it.
-
-    Args:
-        study: what is to be trained.
-        capacity: what the engine that is to train it says of itself.
-        asked: how it is to be computed.
-        here: train also what is committed already.
-        progress: show how far the reading of a new corpus has come.
-
-    Raises:
-        StudyChanged, BudgetBeyondCorpus, EmptyDomain, MissingFolder, PackageNotInstalled: as `sweep`.
-        ModelTooLarge: a model does not fit into a worker's share of the memory.
-    """
+    """What `sweep` would do with the capacity of its engine, every refusal included, without doing it."""
     store = Store(study)
     store.check_unchanged()
     corpus = study.build_corpus(progress=progress)
@@ -234,16 +223,7 @@ def plan_sweep(
     finished = wanted & store.finished(here=here)
     left = unfinished(study.trunks, corpus.corpus_hash, finished)
     stacks = stack_trunks(left, corpus.corpus_hash, capacity, stacks_begun(store.local, corpus.corpus_hash))
-    return Plan(
-        study=study,
-        asked=asked,
-        capacity=capacity,
-        here=here,
-        corpus=corpus,
-        stacks=tuple(stacks),
-        run_ids=wanted,
-        finished=finished,
-    )
+    return Plan(study, asked, capacity, here, corpus, tuple(stacks), wanted, finished)
 
 
 def stacks_begun(folder: Path, corpus_hash: str) -> list[StackSpec]:
@@ -264,20 +244,12 @@ def _shape(trunk: Trunk) -> tuple[int, int]:
     return trunk.model.width, trunk.model.depth
 
 
-def _some(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
 def _time(hours: float | None) -> str:
     if hours is None:
         return "unknown"
     if hours < 1 / 60:
         return f"{3600 * hours:.0f} s"
     return f"{60 * hours:.0f} min" if hours < 2 else f"{hours:.1f} h"
-
-
-def _about(hours: float | None) -> str:
-    return "unknown" if hours is None else f"about {_time(hours)}"
 
 
 def _bytes(count: float) -> str:

@@ -46,13 +46,8 @@ def stack_trunks(
     """Stacks of trunks that can train together, the longest first.
 
     On a CPU every worker gets a share of each shape, in stacks of `models_at_once`, of budgets so alike that none takes
-    many steps for the others; on a GPU small models leave most of it idle, so stacks are as large as they can be.
-
-    Args:
-        trunks: what is to be trained.
-        corpus_hash: of the text that they train on.
-        capacity: of the workers that share the trunks.
-        begun: stacks that have a checkpoint; where they fit they stay as they are, however many workers there are now.
+    many steps for the others; on a GPU small models leave most of it idle, so stacks are as large as they can be. Those
+    `begun`, which have a checkpoint, stay as they are where they fit, however many workers there are now.
 
     Raises:
         ModelTooLarge: a model, or an ensemble whose members must train together, needs more memory than a worker has.

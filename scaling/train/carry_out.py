@@ -46,16 +46,7 @@ def keep_pages() -> None:
 
 
 def carry_out(job: Job, stopping: Callable[[], bool], say: Callable[[Message], None]) -> int:
-    """Train a job's stack to its last row.
-
-    Args:
-        job: what is to be trained.
-        stopping: asked after every step whether to save the state and end.
-        say: takes messages for the launcher.
-
-    Returns:
-        0 when every row is written, `EXIT_STOPPED`, `EXIT_NO_ROOM`, 1 on an error with words of its own.
-    """
+    """Train a job's stack to its last row, as `Worker` is told; its exit status comes back, 1 on an error in words."""
     _make_ready(job)
     note = ""
     while True:

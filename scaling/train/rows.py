@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from scaling.corpora.corpus import Corpus
 from scaling.flops import count_flops, count_parameters
@@ -83,36 +84,24 @@ class Rows:
     def asked(self, k: int, budget: int, kind: str, members: int = 1) -> Asked:
         """What was asked of a run of model k."""
         trunk, corpus, sampler = self.trunks[k], self.corpus, self.stack.samplers[k]
-        optim, schedule = trunk.optim, trunk.schedule
-        shape, parameters = trunk.model, count_parameters(trunk.model)
+        asked, parameters, step = trunk.flat, count_parameters(trunk.model), trunk.schedule.tokens_per_step
+        same: dict[str, Any] = {f.name: asked[f.name] for f in fields(Asked) if f.name in asked}
+        windows = sum(map(sampler.windows, sampler.domains))
         of = "" if kind == "annealed" else f" {kind}" + (f" of {members}" if members > 1 else "")
+        same |= {"unique_budget": windows * trunk.model.context, "blend": dict(trunk.data.blend)}
         return Asked(
+            **same,
             run_id=self.run_id(k, budget, kind, members),
             trunk_id=self.ids[k],
             study=self.study,
-            name=f"{trunk.name} tokens {print_count(budget - budget % schedule.tokens_per_step)}{of}",
+            name=f"{trunk.name} tokens {print_count(budget - budget % step)}{of}",
             kind=kind,
             N=parameters.matrices,
             params_embedding=parameters.embedding,
             params_head=parameters.head,
             params_total=parameters.total * members,
-            unique_budget=sum(map(sampler.windows, sampler.domains)) * shape.context,
-            blend=dict(trunk.data.blend),
-            stage=trunk.stage,
-            seed=trunk.seed,
-            width=shape.width,
-            depth=shape.depth,
-            head_dim=shape.head_dim,
-            context=shape.context,
-            vocabulary=shape.vocabulary,
-            tokens_per_step=schedule.tokens_per_step,
-            schedule=_schedule(schedule, kind),
-            peak_lr=optim.peak_lr,
-            weight_decay=optim.weight_decay,
-            decay_half_life=optim.decay_half_life,
-            beta2=optim.beta2(schedule.tokens_per_step),
-            optimizer=optim.optimizer,
-            member=trunk.member,
+            schedule=_schedule(trunk.schedule, kind),
+            beta2=trunk.optim.beta2(step),
             members=members,
             config_hash=identity.config_hash(trunk),
             corpus_hash=corpus.corpus_hash,
@@ -121,13 +110,7 @@ class Rows:
         )
 
     def cost(
-        self,
-        k: int,
-        members: int,
-        seconds: float,
-        ceiling: float,
-        device: str,
-        versions: dict[str, str],
+        self, k: int, members: int, seconds: float, ceiling: float, device: str, versions: dict[str, str]
     ) -> Cost:
         """What a run of model k has spent by the stack's step, of `seconds` for the whole stack."""
         trunk, steps, sampler = self.trunks[k], self.stack.step, self.stack.samplers[k]

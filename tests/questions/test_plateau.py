@@ -13,11 +13,11 @@ from scaling.fitting.data import BadPredictor, MixedConventions, NonFiniteLoss, 
 from scaling.fitting.predictive import stacking_weights
 from scaling.laws import bnsl, chinchilla, compute_only
 from scaling.questions import plateau
+from scaling.questions._plateau import CONTINUES, FLAT, SLOWS, UNDECIDED
 from scaling.questions._plateau.case import ALARMS
 from scaling.questions._plateau.frontier import frontier
 from scaling.questions._plateau.metrics import metrics, naive
 from scaling.questions._plateau.rivals import Jury, Scored, measured, rivals
-from scaling.questions._plateau.words import CONTINUES, FLAT, SLOWS, UNDECIDED
 from scaling.questions._plateau.worlds import (
     NO_PLATEAU,
     PLATEAUS,

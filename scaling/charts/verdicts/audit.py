@@ -8,7 +8,7 @@ import polars as pl
 
 from scaling.charts import theme
 from scaling.charts.parts import of, series, styled
-from scaling.errors import MissingColumns, PlotError
+from scaling.errors import PlotError, require_columns
 from scaling.verdict import Verdict
 
 
@@ -60,8 +60,7 @@ def specification_curve(table: pl.DataFrame, outcome: str = "a") -> alt.VConcatC
     Source:
         Simonsohn et al. 2020, "Specification curve analysis", figure 2.
     """
-    if outcome not in table.columns:
-        raise MissingColumns([outcome], table.columns, "Name a column of numbers as outcome.")
+    require_columns([outcome], table.columns, "Name a column of numbers as outcome.")
     kept = table.filter("kept") if "kept" in table.columns else table
     if not len(kept):
         raise NothingToDraw("a specification curve", f"{len(table)} specifications, none of which counts")

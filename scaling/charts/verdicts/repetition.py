@@ -54,14 +54,10 @@ def _most_repeated(runs: pl.DataFrame) -> int:
 def _curves(fitted: Fit, runs: pl.DataFrame, budget: int) -> pl.DataFrame:
     """N, epochs and loss as a law has it, from one epoch to the most there were."""
     epochs = np.geomspace(1.0, float(runs["epochs"].to_numpy().max()), _CURVE)
-    columns = {"D": epochs * budget, "unique_tokens": np.full(_CURVE, float(budget))}
-    names = describe(fitted.law).column_names
-    parts = []
-    for N in runs["N"].unique().sort():
-        read = {"N": np.full(_CURVE, float(N))} | columns
-        loss = fitted.law(*(read[name] for name in names), **fitted.params)
-        parts.append(pl.DataFrame({"N": [N] * _CURVE, "epochs": epochs, "loss": np.asarray(loss)}))
-    return pl.concat(parts)
+    seen = pl.DataFrame({"epochs": epochs, "D": epochs * budget, "unique_tokens": float(budget)})
+    rows = runs.select(pl.col("N").unique().sort()).join(seen, how="cross")
+    read = (rows[name].to_numpy().astype(float) for name in describe(fitted.law).column_names)
+    return rows.select("N", "epochs", loss=np.asarray(fitted.law(*read, **fitted.params)))
 
 
 def _against_epochs(runs: pl.DataFrame, curves: Sequence[pl.DataFrame], budget: int) -> alt.LayerChart:
@@ -95,22 +91,18 @@ def interventions(table: pl.DataFrame) -> alt.LayerChart:
         table: columns intervention, N, unique_budget, multiplier, low, high, at_least.
     """
     several = table["unique_budget"].n_unique() > 1
-    worth = pl.col("multiplier")
+    worth, drawn = pl.col("multiplier"), []
     rows = table.sort("unique_budget", "intervention", "N").with_columns(
         *(pl.when(pl.col(end).is_finite()).then(end).otherwise(worth).alias(end) for end in ("low", "high"))
     )
-    drawn = [
-        {
-            "intervention": row["intervention"]
-            + (f", {print_count(row['unique_budget'])} tokens" if several else ""),
+    for row in rows.iter_rows(named=True):
+        mid, budget = row["multiplier"], f", {print_count(row['unique_budget'])} tokens" if several else ""
+        said = f"{'more than ' if row['at_least'] else ''}{mid:.2f} times the data"
+        named = {
+            "intervention": row["intervention"] + budget,
             "size": f"{print_count(row['N'], 2)} parameters",
-            "mid": row["multiplier"],
-            "low": row["low"],
-            "high": row["high"],
-            "said": ("more than " if row["at_least"] else "") + f"{row['multiplier']:.2f} times the data",
         }
-        for row in rows.iter_rows(named=True)
-    ]
+        drawn.append(named | {"mid": mid, "low": row["low"], "high": row["high"], "said": said})
     sizes = [f"{print_count(N, 2)} parameters" for N in table["N"].unique().sort()]
     x = alt.X("mid:Q", title="worth, times the data").scale(type="log", nice=True)
     x = x.axis(format="~g", tickCount=6)

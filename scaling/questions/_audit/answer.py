@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from scaling.errors import BadOption, MissingColumns, QuestionError
-from scaling.fitting import Fit, fit
+from scaling.errors import BadOption, QuestionError, require_columns
+from scaling.fitting import fit
 from scaling.fitting.data import Table, as_frame
 from scaling.laws import chinchilla, kaplan, power_mean
 from scaling.laws.base import describe
 from scaling.questions._audit import words
 from scaling.questions._audit.multiverse import CHOICES, OUTCOMES, multiverse, outcomes, prices
 from scaling.questions._audit.words import CANNOT_TELL, FRAGILE, ROBUST
-from scaling.verdict import Estimate, Reach, Verdict, capitalised, check_level
+from scaling.verdict import Estimate, Reach, Verdict, check_level
 
 
 class TooFewRunsToAudit(QuestionError):
@@ -93,8 +93,7 @@ def audit(
         "Specification curve analysis".
     """
     frame, described = as_frame(runs), describe(law)
-    if missing := [name for name in ("N", "D", "loss") if name not in frame.columns]:
-        raise MissingColumns(missing, frame.columns, "An audit needs N, D and loss of each run.")
+    require_columns(("N", "D", "loss"), frame.columns, "An audit needs N, D and loss of each run.")
     if len(frame) < 2 * len(described.parameters):
         raise TooFewRunsToAudit(described.name, 2 * len(described.parameters), len(frame))
     if bootstrap < FEWEST:
@@ -116,19 +115,16 @@ def audit(
     moves = influence(table)
     numbers = {f"{words.OUTCOMES[name][0]}, resampling the runs": resampled[name] for name in MATTERS}
     numbers |= {f"{words.OUTCOMES[name][0]}, over choices": chosen[name] for name in MATTERS}
-    said = [words.counted(answer, len(table), len(frame), len(kept))]
-    if len(kept):
-        said += [*_beaten(table, described.name), words.ranges(chosen, resampled, price.C.max())]
-        said += [words.moves(top) for top in moves.head(1).iter_rows(named=True)]
+    ranges = words.ranges(chosen, resampled, price.C.max())
     return Verdict(
         question=QUESTION,
         topic="audit",
         answers=(ROBUST, FRAGILE, CANNOT_TELL),
         answer=answer,
-        sentence=" ".join(said),
+        sentence=words.sentence(answer, described.name, len(frame), table, moves, ranges),
         numbers=numbers,
         evidence={"specifications": table, "influence": moves},
-        would_change=tuple(_doubts(frame, base, table, moves)),
+        would_change=words.doubts(base, table, moves, one_seed=not _repeated(frame)),
         next_runs=tuple(words.CHOICES[choice][1] for choice in moves["choice"].head(1)),
         identifiable=answer != CANNOT_TELL,
         reach=Reach.of(frame.with_columns(C=pl.Series(price.C))),
@@ -157,8 +153,7 @@ def influence(table: pl.DataFrame, outcome: str = "a") -> pl.DataFrame:
     Raises:
         MissingColumns: no such outcome.
     """
-    if outcome not in OUTCOMES:
-        raise MissingColumns([outcome], list(OUTCOMES), "Name one of these outcomes.")
+    require_columns([outcome], list(OUTCOMES), "Name one of these outcomes.")
     kept = table.filter("kept")
     log = outcome == "tokens_per_parameter"
     y = kept[outcome].log() if log else kept[outcome]
@@ -200,44 +195,12 @@ def _rest(kept: pl.DataFrame, y: pl.Series, choices: list[str]) -> float:
 
 
 def _answer(own: pl.DataFrame, resampled: Mapping[str, Estimate], chosen: Mapping[str, Estimate]) -> str:
-    a, moved = resampled["a"], any(_width(name, chosen[name]) >= MATTERS[name] for name in MATTERS)
-    if not a.high - a.low < WIDEST or not _most(own["converged"]):
+    a, widths = resampled["a"], {name: chosen[name].high / chosen[name].low for name in MATTERS}
+    widths["a"] = chosen["a"].high - chosen["a"].low
+    moved = any(width >= MATTERS[name] for name, width in widths.items())
+    if not a.high - a.low < WIDEST or not words.most(own["converged"]):
         return CANNOT_TELL
-    return FRAGILE if moved or not _most(own["kept"]) else ROBUST
-
-
-def _most(flags: pl.Series) -> bool:
-    return 2 * int(flags.sum()) > len(flags)
-
-
-def _width(name: str, over: Estimate) -> float:
-    return over.high - over.low if name == "a" else over.high / over.low
-
-
-def _beaten(table: pl.DataFrame, law: str) -> Iterator[str]:
-    """Where most fits of the law do not count: which form misses a run by less, by the median of its median misses."""
-    if _most(table.filter(form=law)["kept"]):
-        return
-    joint = table.filter(~pl.col("form").str.starts_with("isoFLOP"))
-    middle = joint.group_by("form", maintain_order=True).agg(pl.col("median_percent").median())
-    miss = dict(middle.iter_rows())
-    best = min(miss, key=lambda form: miss[form])
-    yield words.beaten(law, miss[law], best, miss[best])
-
-
-def _doubts(frame: pl.DataFrame, base: Fit, table: pl.DataFrame, moves: pl.DataFrame) -> list[str]:
-    """What would have to be seen for another answer, in Markdown."""
-    doubts = []
-    if len(moves):
-        doubts.append(words.one_choice(dict(moves.select("choice", "share").iter_rows())))
-    out = table.filter(~pl.col("kept")).group_by("form", maintain_order=True).len()
-    if len(out):
-        doubts.append(words.left_out(out.iter_rows()))
-    if not _repeated(frame):
-        doubts.append(words.ONE_SEED)
-    doubts += [f"**Not determined.** {name}: {how}." for name, how in base.undetermined.items()]
-    doubts += [f"**These runs.** {capitalised(note)}." for note in base.notes]
-    return [*doubts, words.OTHER_TRAININGS]
+    return FRAGILE if moved or not words.most(own["kept"]) else ROBUST
 
 
 def _repeated(frame: pl.DataFrame) -> bool:

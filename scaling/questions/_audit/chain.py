@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from scaling.errors import MissingColumns, QuestionError
+from scaling.errors import QuestionError, require_columns
 from scaling.fitting.data import Table, as_frame
 from scaling.fitting.isoflops import isoflop
 
@@ -70,8 +70,7 @@ def chain(
     """
     frame = as_frame(runs)
     named = dict.fromkeys(name for step in steps for name in step)
-    if missing := [name for name in named if name not in frame.columns]:
-        raise MissingColumns(missing, frame.columns, "Name the columns that tell the sweeps apart in steps=.")
+    require_columns(named, frame.columns, "Name the columns that tell the sweeps apart in steps=.")
     parts = [frame.filter(**step) for step in steps]
     for step, part in zip(steps, parts, strict=True):
         if not len(part):
@@ -80,14 +79,11 @@ def chain(
     for i, (step, part) in enumerate(zip(steps, parts, strict=True)):
         fitted = isoflop(part, form=form, within=within)
         before = steps[i - 1] if i else step
-        changed = [
-            f"{name}: {before.get(name)} → {value}"
-            for name, value in step.items()
-            if before.get(name) != value
-        ]
-        change = fitted.exponent - rows[-1][4] if i else None
+        moved = {name: value for name, value in step.items() if before.get(name) != value}
+        changed = ", ".join(f"{name}: {before.get(name)} → {value}" for name, value in moved.items())
+        a = fitted.exponent
         rows.append(
-            (i, ", ".join(changed), len(part), len(fitted.table), fitted.exponent, fitted.stderr, change)
+            (i, changed, len(part), len(fitted.table), a, fitted.stderr, a - rows[-1][4] if i else None)
         )
     schema = {
         "step": pl.Int64, "changed": pl.String, "rows": pl.Int64, "budgets": pl.Int64, "a": pl.Float64,

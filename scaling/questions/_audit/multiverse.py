@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.errors import FitError, MissingColumns
+from scaling.errors import FitError, require_columns
 from scaling.fitting import fit, isoflop
 from scaling.fitting.batch import fit_batch
 from scaling.fitting.contest import distinct_names
@@ -44,12 +44,7 @@ OBJECTIVES: dict[str, tuple[str, float | None]] = {
 }
 """From the bluntest to the sharpest penalty, so that each starts from where the one before it ended."""
 
-USUAL = {
-    "objective": "Huber 0.001",
-    "left_out": "none",
-    "window": "all",
-    "weighting": "runs",
-}
+USUAL = {"objective": "Huber 0.001", "left_out": "none", "window": "all", "weighting": "runs"}
 """What `fit` does unless it is told otherwise."""
 
 HIGHEST = 0.02
@@ -112,8 +107,7 @@ def multiverse(
         FitError: as `fit`, for the law and all runs; BadPredictor also for a C that some run lacks.
     """
     frame = as_frame(runs)
-    if missing := [name for name in ("N", "D", "loss") if name not in frame.columns]:
-        raise MissingColumns(missing, frame.columns, "An audit needs N, D and loss of each run.")
+    require_columns(("N", "D", "loss"), frame.columns, "An audit needs N, D and loss of each run.")
     laws = [describe(one) for one in (law, *(other for other in others if other is not law))]
     for one in laws:
         if set(one.column_names) != {"N", "D"}:
@@ -212,21 +206,18 @@ def _joint(
     law: Law, frame: pl.DataFrame, cases: list[_Case], price: Price, seed: int
 ) -> list[dict[str, Any]]:
     """Rows of one form fitted to all runs at once, under every objective."""
-    rows: list[dict[str, Any]] = []
+    rows, choices = (
+        [],
+        pl.DataFrame([case.choices | {"rows": int((case.weights > 0).sum())} for case in cases]),
+    )
     options = [Options(objective=kind, delta=delta or 1e-3, seed=seed) for kind, delta in OBJECTIVES.values()]
     batches = fit_batch(law, frame, np.stack([case.weights for case in cases]), options)
     for (objective, (_, delta)), batch in zip(OBJECTIVES.items(), batches, strict=True):
-        ahead = outcomes(law, batch.params, price)
-        for i, case in enumerate(cases):
-            row: dict[str, Any] = {"objective": objective, "delta": delta} | case.choices
-            row |= {"rows": int((case.weights > 0).sum())}
-            row |= {p: float(v[i]) for p, v in batch.params.items() if p in ("E", "A", "B", "alpha", "beta")}
-            row |= {name: float(v[i]) for name, v in ahead.items()}
-            row |= {
-                "rms_percent": float(batch.rms_percent[i]),
-                "median_percent": float(batch.median_percent[i]),
-            }
-            rows.append(row | {"converged": bool(batch.converged[i])})
+        columns = {name: v for name, v in batch.params.items() if name in ("E", "A", "B", "alpha", "beta")}
+        columns |= outcomes(law, batch.params, price) | {"rms_percent": batch.rms_percent}
+        columns |= {"median_percent": batch.median_percent, "converged": batch.converged}
+        each = choices.with_columns(pl.Series(name, values) for name, values in columns.items()).to_dicts()
+        rows += [{"objective": objective, "delta": delta} | row for row in each]
     return rows
 
 
@@ -277,7 +268,7 @@ def _table(rows: list[dict[str, Any]]) -> pl.DataFrame:
     numbers = ("E", "A", "B", "alpha", "beta", "a", "C", "tokens_per_parameter", "loss_10x", "loss_100x")
     schema: dict[str, Any] = dict.fromkeys(CHOICES, pl.String) | {"delta": pl.Float64, "rows": pl.Int64}
     schema |= dict.fromkeys((*numbers, "rms_percent", "median_percent"), pl.Float64)
-    schema |= {"converged": pl.Boolean}
+    schema["converged"] = pl.Boolean
     table = pl.DataFrame(rows, schema=schema)
     joint = ~pl.col("form").str.starts_with("isoFLOP")
     same = [name for name in CHOICES if name != "form"]

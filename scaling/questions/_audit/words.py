@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
+import polars as pl
+
+from scaling.fitting import Fit
 from scaling.show import two_digits
 from scaling.units import power_of_ten
 from scaling.verdict import Estimate, capitalised, percent
@@ -31,15 +33,28 @@ OUTCOMES = {
 """What each outcome is called, and its unit."""
 
 
-def counted(answer: str, ways: int, runs: int, kept: int) -> str:
-    """The answer, and how many of the fits count."""
-    return f"**{capitalised(answer)}.** Of {ways} ways to fit these {runs} runs, {kept} count."
-
-
-def beaten(law: str, miss: float, best: str, least: float) -> str:
-    """That the law misses a run by more (percent) than another form does."""
-    fails = f"Most fits of `{law}` do not: it misses a run by {percent(miss)}"
-    return f"{fails} where `{best}` misses it by {percent(least)}."
+def sentence(
+    answer: str, law: str, runs: int, table: pl.DataFrame, moves: pl.DataFrame, outcomes: str
+) -> str:
+    """The answer, how many fits count, which form beats the law, what the rest say, and what moves a most."""
+    kept = int(table["kept"].sum())
+    said = [f"**{capitalised(answer)}.** Of {len(table)} ways to fit these {runs} runs, {kept} count."]
+    if not kept:
+        return said[0]
+    if not most(table.filter(form=law)["kept"]):  # a form's miss: the median of its median misses
+        joint = table.filter(~pl.col("form").str.starts_with("isoFLOP"))
+        middle = joint.group_by("form", maintain_order=True).agg(pl.col("median_percent").median())
+        miss = dict(middle.iter_rows())
+        best = min(miss, key=lambda form: miss[form])
+        fails = f"Most fits of `{law}` do not: it misses a run by {percent(miss[law])}"
+        said.append(f"{fails} where `{best}` misses it by {percent(miss[best])}.")
+    said.append(outcomes)
+    said += [
+        f"**What moves a most is {CHOICES[top['choice']][0]}:** {100 * top['share']:.0f} % of its variance, and up "
+        f"to {top['largest_change']:.2f} when nothing else changes ({top['low']} against {top['high']})."
+        for top in moves.head(1).iter_rows(named=True)
+    ]
+    return " ".join(said)
 
 
 def ranges(chosen: Mapping[str, Estimate], resampled: Mapping[str, Estimate], largest: float) -> str:
@@ -56,34 +71,35 @@ def ranges(chosen: Mapping[str, Estimate], resampled: Mapping[str, Estimate], la
     )
 
 
-def moves(top: Mapping[str, Any]) -> str:
-    """The choice that moves a most."""
+def doubts(base: Fit, table: pl.DataFrame, moves: pl.DataFrame, *, one_seed: bool) -> tuple[str, ...]:
+    """What would have to be seen for another answer."""
+    said = []
+    if len(moves):
+        shares = dict(moves.select("choice", "share").iter_rows())
+        listed = ", ".join(f"{CHOICES[choice][0]} {100 * share:.0f} %" for choice, share in shares.items())
+        said.append(
+            f"**One choice made for good.** Shares of the variance of a over choices: {listed}; together, beyond each "
+            f"alone, {100 * max(0.0, 1.0 - sum(shares.values())):.0f} %."
+        )
+    out = table.filter(~pl.col("kept")).group_by("form", maintain_order=True).len()
+    if len(out):
+        counts = ", ".join(f"{count} of `{form}`" for form, count in out.iter_rows())
+        why = "not converged, or a median miss beyond 1.5 times the best form's"
+        said.append(f"**Fits that do not count.** {counts}: {why}.")
+    if one_seed:
+        said.append(
+            "**Noise.** There is one seed for each point, so how far a second training would land is not known; the "
+            "resampling intervals take the scatter around the law for it."
+        )
+    said += [f"**Not determined.** {name}: {how}." for name, how in base.undetermined.items()]
+    said += [f"**These runs.** {capitalised(note)}." for note in base.notes]
     return (
-        f"**What moves a most is {CHOICES[top['choice']][0]}:** {100 * top['share']:.0f} % of its variance, and "
-        f"up to {top['largest_change']:.2f} when nothing else changes ({top['low']} against {top['high']})."
+        *said,
+        "**Trainings are no choices of analysis.** Tokens, text, rate, schedule and warm-up are the same in every row "
+        "here; other sweeps have other exponents, see `chain`.",
     )
 
 
-def one_choice(shares: Mapping[str, float]) -> str:
-    """How much of the variance of a each choice has."""
-    said = ", ".join(f"{CHOICES[choice][0]} {100 * share:.0f} %" for choice, share in shares.items())
-    return (
-        f"**One choice made for good.** Shares of the variance of a over choices: {said}; together, beyond each alone, "
-        f"{100 * max(0.0, 1.0 - sum(shares.values())):.0f} %."
-    )
-
-
-def left_out(counts: Iterable[tuple[str, int]]) -> str:
-    """How many fits of each form do not count."""
-    said = ", ".join(f"{count} of `{form}`" for form, count in counts)
-    return f"**Fits that do not count.** {said}: not converged, or a median miss beyond 1.5 times the best form's."
-
-
-ONE_SEED = (
-    "**Noise.** There is one seed for each point, so how far a second training would land is not known; the resampling "
-    "intervals take the scatter around the law for it."
-)
-OTHER_TRAININGS = (
-    "**Trainings are no choices of analysis.** Tokens, text, rate, schedule and warm-up are the same in every row "
-    "here; other sweeps have other exponents, see `chain`."
-)
+def most(flags: pl.Series) -> bool:
+    """Whether more than half of them are true."""
+    return 2 * int(flags.sum()) > len(flags)

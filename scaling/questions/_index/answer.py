@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from scaling.errors import BadOption, MissingColumns, QuestionError
+from scaling.errors import BadOption, QuestionError, require_columns
 from scaling.intake.cells import as_dates
 from scaling.questions._index import words
 from scaling.questions._index.scale import Scores
@@ -149,14 +149,10 @@ def index_as_of(
         BadOption: a date at which too little was public for an index.
         MissingColumns, UnstatedDates, ScoresOutOfRange, MissingAnchor: as for `index`.
     """
-    released = (pl.col("release_date") <= date) & (pl.col("benchmark_release_date") <= date)
-    table = Scores.of(dated(scores, penalty).filter(released), least_benchmarks)
+    table = Scores.of(dated(scores, penalty).filter(released_by(date)), least_benchmarks)
     if not len(table.models):
-        raise BadOption(
-            "dates",
-            str(date),
-            f"late enough that two models have taken {least_benchmarks} benchmarks that were out",
-        )
+        late = f"late enough that two models have taken {least_benchmarks} benchmarks that were out"
+        raise BadOption("dates", str(date), late)
     return _index(table, anchor, penalty)
 
 
@@ -168,6 +164,11 @@ def dated(scores: pl.DataFrame, penalty: float) -> pl.DataFrame:
     return scores.select(columns).with_columns(dates)
 
 
+def released_by(date: datetime.date) -> pl.Expr:
+    """Which scores are of a model and a benchmark that were both out."""
+    return (pl.col("release_date") <= date) & (pl.col("benchmark_release_date") <= date)
+
+
 def _index(scores: Scores, anchor: str, penalty: float) -> Index:
     if anchor not in scores.benchmarks:
         raise MissingAnchor(anchor, scores.benchmarks)
@@ -176,18 +177,12 @@ def _index(scores: Scores, anchor: str, penalty: float) -> Index:
     models = scores.models.with_columns(
         capability=pl.Series(scale.capability), stderr=pl.Series(scale.stderr), benchmarks=pl.Series(by_model)
     )
-    benchmarks = pl.DataFrame(
-        {
-            "benchmark": scores.benchmarks,
-            "difficulty": scale.difficulty,
-            "slope": scale.slope,
-            "models": by_benchmark,
-        }
-    )
+    benchmarks = {"benchmark": scores.benchmarks, "difficulty": scale.difficulty, "slope": scale.slope}
+    benchmarks = pl.DataFrame({**benchmarks, "models": by_benchmark})
     records = _records(models)
     latest = records.row(-1, named=True)
-    wide = _NORMAL * latest["stderr"]
-    value = latest["capability"]
+    value, wide = latest["capability"], _NORMAL * latest["stderr"]
+    highest = Estimate(value, value - wide, value + wide, _LEVEL, "logits")
     enough = words.ONE if scale.explained >= ENOUGH else words.SEVERAL
     answer = enough if scale.converged else words.CANNOT_TELL
     return Index(
@@ -195,12 +190,8 @@ def _index(scores: Scores, anchor: str, penalty: float) -> Index:
         topic="index",
         answers=(words.ONE, words.SEVERAL, words.CANNOT_TELL),
         answer=answer,
-        sentence=words.sentence(
-            answer, scale.explained, len(models), len(benchmarks), scale.residual_std, len(records), latest
-        ),
-        numbers={
-            "capability of the latest record": Estimate(value, value - wide, value + wide, _LEVEL, "logits")
-        },
+        sentence=words.sentence(answer, scale, len(benchmarks), len(models), len(records), latest),
+        numbers={"capability of the latest record": highest},
         evidence={"models": models, "benchmarks": benchmarks, "records": records},
         would_change=words.DOUBTS,
         identifiable=scale.converged,
@@ -218,15 +209,12 @@ def _records(models: pl.DataFrame) -> pl.DataFrame:
 
 
 def _check(scores: pl.DataFrame, columns: tuple[str, ...], penalty: float) -> None:
-    missing = [name for name in columns if name not in scores.columns]
-    if missing:
-        raise MissingColumns(missing, scores.columns, "One row is one model's score on one benchmark.")
+    require_columns(columns, scores.columns, "One row is one model's score on one benchmark.")
     given = scores["performance"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     wrong = ~((given >= 0) & (given <= 1))
     if wrong.any() or not len(given):
         low, high = (float(f(given)) if len(given) else np.nan for f in (np.min, np.max))
         raise ScoresOutOfRange(low, high, int(wrong.sum()))
     if not penalty > 0:
-        raise BadOption(
-            "penalty", penalty, "positive; without one, a model that solved everything has no finite place"
-        )
+        why = "positive; without one, a model that solved everything has no finite place"
+        raise BadOption("penalty", penalty, why)

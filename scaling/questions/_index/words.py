@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from scaling.questions._index.scale import Scale
+
 ONE, SEVERAL, CANNOT_TELL = (
     "one scale orders the models",
     "one scale is too few",
@@ -12,8 +14,9 @@ ONE, SEVERAL, CANNOT_TELL = (
 """What `index` may answer."""
 
 
-def sentence(answer: str, explained: float, models: int, benchmarks: int, residual: float, records: int,
-             latest: dict[str, Any]) -> str:  # fmt: skip
+def sentence(
+    answer: str, scale: Scale, benchmarks: int, models: int, records: int, latest: dict[str, Any]
+) -> str:
     """The scale, how well it explains the scores, and who leads on it."""
     lead = {
         ONE: "One scale orders these models",
@@ -21,9 +24,9 @@ def sentence(answer: str, explained: float, models: int, benchmarks: int, residu
         CANNOT_TELL: "These scores determine no scale: the fit did not converge",
     }[answer]
     return (
-        f"**{lead}.** It explains {100 * explained:.0f} % of the variance of the scores of {models} models on "
-        f"{benchmarks} benchmarks, and misses a score by {residual:.3f}. {records} models were better than all before "
-        f"them; the latest is {latest['model']} ({latest['release_date']}) at {latest['capability']:.2f} ± "
+        f"**{lead}.** It explains {100 * scale.explained:.0f} % of the variance of the scores of {models} models on "
+        f"{benchmarks} benchmarks, and misses a score by {scale.residual_std:.3f}. {records} models were better than "
+        f"all before them; the latest is {latest['model']} ({latest['release_date']}) at {latest['capability']:.2f} ± "
         f"{latest['stderr']:.2f} logits."
     )
 

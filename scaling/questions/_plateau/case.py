@@ -10,9 +10,9 @@ import polars as pl
 
 from scaling.fitting.data import Array
 from scaling.fitting.predictive import stacking_weights
+from scaling.questions._plateau import CONTINUES, FLAT, SLOWS, UNDECIDED
 from scaling.questions._plateau.frontier import Frontier
 from scaling.questions._plateau.rivals import Jury, rivals
-from scaling.questions._plateau.words import CONTINUES, FLAT, SLOWS, UNDECIDED
 from scaling.questions._plateau.worlds import (
     PLATEAUS,
     Simulator,
@@ -22,6 +22,12 @@ from scaling.questions._plateau.worlds import (
     shares,
     statistics,
 )
+
+SHORTEST = 2.0
+"""Decades of compute below which nothing is said of a plateau."""
+
+FEW_MISSES = 0.2
+"""Share of missed plateaus below which a next run is enough."""
 
 ALARMS = 0.05
 """Share of worlds without a plateau, of each kind, that may be called flat."""
@@ -94,6 +100,31 @@ class Case:
         none = self.rates.filter(pl.col("onset_decades").is_null()).sort("wrong", descending=True)
         return float(np.average(none["wrong"], weights=none["worlds"])), none["wrong"][0], none["name"][0]
 
+    def curves(self) -> pl.DataFrame:
+        """The loss at every point that each rival expects, given all of them: name, C, loss."""
+        curve, design = self.curve, self.jury.design
+        judges = self.jury.scored(len(curve.loss))
+        expected = {one.rival.name: one.predict(curve.loss[None], design)[0] for one in judges}
+        table = pl.DataFrame({"C": curve.C, **expected})
+        return table.unpivot(index="C", variable_name="name", value_name="loss")
+
+    def rivals(self) -> pl.DataFrame:
+        """Each rival's scores: predicting the next point, predicting the later half, and fitting all."""
+        n, loss, half = len(self.curve.loss), self.curve.loss, max(3, len(self.curve.loss) // 2)
+        gained, judges, halves = self.logs[-1] - self.logs[0], self.jury.scored(n), self.jury.scored(half)
+        squares = [float(judge.squares(judge.whitened(loss[None])).min()) for judge in judges]
+        ahead = [judge.predict(loss[None], self.jury.design)[0][half:] for judge in halves]
+        rivals = {
+            "name": [form.name for form in self.jury.forms],
+            "says": [form.says for form in self.jury.forms],
+            "score": gained - gained.max(),
+            "stacking_weight": stacking_weights(np.diff(self.logs, axis=0).T),
+            "log_evidence": self.logs[-1] - self.logs[-1].max(),
+            "bic": np.array(squares) + [form.parameters * math.log(n) for form in self.jury.forms],
+            "held_out_percent": 100 * np.sqrt(np.mean((np.array(ahead) / loss[half:] - 1) ** 2, axis=1)),
+        }
+        return pl.DataFrame(rivals).sort("score", descending=True)
+
 
 def case_of(
     curve: Frontier, jury: Jury, thresholds: Thresholds, rates: pl.DataFrame, generator: np.random.Generator
@@ -123,46 +154,6 @@ def further(
             thresholds.answers(*later.with_plateau(kind, onset, share, generator))
             for kind, share in shares(PLATEAUS, worlds)
         ]
-        rows.append(
-            {
-                "name": f"{factor:g} times the largest compute",
-                "factor": factor,
-                "C": factor * float(curve.C[-1]),
-                "wrong": float(np.mean(np.concatenate(said) != FLAT)),
-                "worlds": worlds,
-            }
-        )
-    return pl.DataFrame(rows)
-
-
-def rival_curves(case: Case) -> pl.DataFrame:
-    """The loss at every point that each rival expects, given all of them: name, C, loss."""
-    curve, design = case.curve, case.jury.design
-    judges = case.jury.scored(len(curve.loss))
-    expected = {one.rival.name: one.predict(curve.loss[None], design)[0] for one in judges}
-    return pl.DataFrame({"C": curve.C, **expected}).unpivot(
-        index="C", variable_name="name", value_name="loss"
-    )
-
-
-def rival_table(case: Case) -> pl.DataFrame:
-    """Each rival's scores: predicting the next point, predicting the later half, and fitting all."""
-    n, loss, half = len(case.curve.loss), case.curve.loss, max(3, len(case.curve.loss) // 2)
-    weights = stacking_weights(np.diff(case.logs, axis=0).T)
-    rows = []
-    for k, form in enumerate(case.jury.forms):
-        judge = case.jury.scored(n)[k]
-        square = float(judge.squares(judge.whitened(loss[None])).min())
-        ahead = case.jury.scored(half)[k].predict(loss[None], case.jury.design)[0]
-        rows.append(
-            {
-                "name": form.name,
-                "says": form.says,
-                "score": float(case.logs[-1, k] - case.logs[0, k] - (case.logs[-1] - case.logs[0]).max()),
-                "stacking_weight": float(weights[k]),
-                "log_evidence": float(case.logs[-1, k] - case.logs[-1].max()),
-                "bic": square + form.parameters * math.log(n),
-                "held_out_percent": 100 * float(np.sqrt(np.mean((ahead[half:] / loss[half:] - 1) ** 2))),
-            }
-        )
-    return pl.DataFrame(rows).sort("score", descending=True)
+        name, wrong = f"{factor:g} times the largest compute", float(np.mean(np.concatenate(said) != FLAT))
+        rows.append((name, factor, factor * float(curve.C[-1]), wrong, worlds))
+    return pl.DataFrame(rows, schema=["name", "factor", "C", "wrong", "worlds"], orient="row")

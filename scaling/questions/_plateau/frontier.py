@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
+from polars import selectors as cs
 
 from scaling.errors import BadOption
 from scaling.fitting.data import Array, MixedConventions, Table, TooFewScales, as_frame, compute, read
@@ -71,6 +71,11 @@ class Frontier:
         return float(np.log10(self.C[-1] / self.C[0]))
 
     @property
+    def edges(self) -> int:
+        """Points of the table at the ends of the grid."""
+        return int(self.table["edge"].sum())
+
+    @property
     def repeated(self) -> bool:
         """Whether any point repeats data: more than one epoch."""
         if not {"D", "unique_tokens"} <= set(self.table.columns):
@@ -84,18 +89,7 @@ def frontier(runs: Table, *, target: str = "loss", entropy: float | None = None)
     Runs that differ only in seed are averaged. Where N and D rise together from run to run, every budget is a point;
     else the best of each quarter decade is, unless a cheaper run did better by two standard errors. At the ends of a
     grid the best run is the largest or the smallest that was tried, whatever the best would be: those points are left
-    out if two decades remain without them, else they are marked `edge`.
-
-    Args:
-        runs: columns C (or N and D) and `target`; N, D, seed, trunk_id, entropy and unique_tokens are used if there.
-        target: the loss, nats/token.
-        entropy: of the text, nats/token; None takes the column `entropy` where there is one.
-
-    Raises:
-        MissingColumns, NonFiniteLoss, BadPredictor, DuplicateRuns: as they say.
-        MixedConventions: several texts, whose losses do not lie on one curve.
-        TooFewScales: fewer than six budgets.
-        BadOption: an entropy above the lowest loss.
+    out if two decades remain without them, else they are marked `edge`. Arguments and errors are those of `plateau`.
     """
     frame = as_frame(runs)
     law = along(compute_only, "C")
@@ -147,17 +141,11 @@ def _cells(frame: pl.DataFrame) -> pl.DataFrame:
     """Runs that differ only in seed as one row, by rising compute."""
     keys = [name for name in _CELL if name in frame.columns]
     keys = keys if {"N", "D"} & set(keys) else [*keys, "C"]
-    kept = [
-        name
-        for name in ("N", "D", "unique_tokens", "params_total")
-        if name in frame.columns and name not in keys
-    ]
-    taken = [pl.col(name).cast(pl.Float64).mean() for name in ("C", *kept) if name not in keys]
-    return (
-        frame.group_by(keys, maintain_order=True)
-        .agg(*taken, pl.col("loss").mean(), pl.col("row"), runs=pl.len())
-        .sort("C", "loss")
-    )
+    others = [name for name in frame.columns if name not in keys]
+    averaged = [name for name in ("C", "N", "D", "unique_tokens", "params_total", "loss") if name in others]
+    means = pl.col(averaged).cast(pl.Float64).mean()
+    cells = frame.group_by(keys, maintain_order=True).agg(means, pl.col("row"), runs=pl.len())
+    return cells.sort("C", "loss")
 
 
 def _scale(loss: Array, floor: float | None) -> Array:
@@ -203,21 +191,11 @@ def _is_path(cells: pl.DataFrame) -> bool:
 
 def _merged(cells: pl.DataFrame, by: pl.Expr) -> pl.DataFrame:
     """Neighbours as one point: loss averaged over runs, compute by its logarithm."""
-    runs = pl.col("runs")
-    numbers = [
-        name for name, kind in cells.schema.items() if kind.is_numeric() and name not in ("C", "loss", "runs")
-    ]
-    return (
-        cells.group_by(by.alias("bin"))
-        .agg(
-            *((pl.col(name).log() * runs).sum().truediv(runs.sum()).exp() for name in ("C", *numbers)),
-            (pl.col("loss") * runs).sum() / runs.sum(),
-            runs.sum(),
-            pl.col("row").explode(),
-        )
-        .sort("C")
-        .drop("bin")
-    )
+    runs, others = pl.col("runs"), cs.numeric() - cs.by_name("loss", "runs")
+    geometric = ((others.log() * runs).sum() / runs.sum()).exp()
+    mean = (pl.col("loss") * runs).sum() / runs.sum()
+    merged = cells.group_by(by.alias("bin")).agg(geometric, mean, runs.sum(), pl.col("row").explode())
+    return merged.sort("C").drop("bin")
 
 
 def _pooled(cells: pl.DataFrame) -> pl.DataFrame:
@@ -265,14 +243,10 @@ def _without_ends(points: pl.DataFrame, cells: pl.DataFrame) -> tuple[pl.DataFra
 
 def _shares(points: pl.DataFrame, frame: pl.DataFrame, shared: float) -> Array:
     """Covariance of the points' means, in units of the variance of one run."""
-    trunks: Any = (
-        frame["trunk_id"].rank("dense").fill_null(0).to_numpy() if "trunk_id" in frame.columns else None
-    )
     rows = [np.asarray(r) for r in points["row"].to_list()]
     own = np.diag([1.0 / len(r) for r in rows])
-    if trunks is None or not shared:
+    if not shared:  # as where nobody says which trunk a run is from
         return own
-    share = np.array(
-        [np.bincount(trunks[r].astype(int), minlength=int(trunks.max()) + 1) / len(r) for r in rows]
-    )
+    trunks = frame["trunk_id"].rank("dense").fill_null(0).to_numpy().astype(int)
+    share = np.array([np.bincount(trunks[r], minlength=int(trunks.max()) + 1) / len(r) for r in rows])
     return shared * (share @ share.T) + (1.0 - shared) * own

@@ -53,12 +53,6 @@ def metrics(curve: Frontier) -> pl.DataFrame:
     rows = []
     for name, score in scored.items():
         start, middle, end = (float(score(loss(x[-1] - back))) for back in (2.0, 1.0, 0.0))
-        rows.append(
-            {
-                "name": name,
-                "says": naive(middle - start, end - middle),
-                "gain_before": middle - start,
-                "gain_last": end - middle,
-            }
-        )
-    return pl.DataFrame(rows)
+        before, last = middle - start, end - middle
+        rows.append((name, naive(before, last), before, last))
+    return pl.DataFrame(rows, schema=["name", "says", "gain_before", "gain_last"], orient="row")

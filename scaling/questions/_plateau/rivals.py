@@ -12,8 +12,8 @@ from scaling.fitting.data import Array
 from scaling.laws import bnsl, power_law
 from scaling.laws import plateau as plateau_law
 from scaling.laws.repetition import effective_data
+from scaling.questions._plateau import CONTINUES, FLAT, SLOWS
 from scaling.questions._plateau.frontier import Frontier
-from scaling.questions._plateau.words import CONTINUES, FLAT, SLOWS
 
 Removable = Callable[..., Array]
 """The part of the loss that compute removes, up to a factor: compute relative to the first point, then the bends."""
@@ -142,9 +142,7 @@ def rivals(curve: Frontier, reach: float) -> tuple[Rival, ...]:
     - saturating above the entropy: flat beyond an onset inside the range, the turn 1/2 or 1/8 wide in ln C (q alpha of
       the law `plateau`), because a gradual one (q = 1) is a higher floor; where the entropy is known that too is flat.
 
-    Args:
-        curve: the runs.
-        reach: compute of the last point of the design, relative to the first.
+    `reach` is the compute of the last point of the design, relative to the first.
     """
     known = curve.floor is not None
     lowest = float(curve.loss.min())
@@ -176,18 +174,8 @@ def rivals(curve: Frontier, reach: float) -> tuple[Rival, ...]:
         worths = np.geomspace(1.0, 64.0, 7)
         forms.append(rival("data-limited", SLOWS, _power, floor, repeats=True, alpha=_EXPONENTS, R_D=worths))
     sharpness = (0.0, *_SHARPNESS) if known else _SHARPNESS
-    forms.append(
-        rival(
-            "saturating above the entropy",
-            FLAT,
-            _stopped,
-            floor,
-            alpha=_EXPONENTS,
-            onset=onsets,
-            sharpness=sharpness,
-        )
-    )
-    return tuple(forms)
+    flat = {"alpha": _EXPONENTS, "onset": onsets, "sharpness": sharpness}
+    return (*forms, rival("saturating above the entropy", FLAT, _stopped, floor, **flat))
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,13 +234,7 @@ class Scored:
             RSS = |y|² - |Qᵀy|²,    p(y) ∝ sum over nodes of prior |R|⁻¹ (ν + RSS)^(-(ν + points - 1)/2)
 
         Student's, because the noise is known up to its degrees of freedom only. Ratios at two numbers of points are
-        expanding-window scores: the density of the later points given the earlier.
-
-        Args:
-            losses: nats/token, shape (worlds, points of the design).
-
-        Returns:
-            Shape (worlds,).
+        expanding-window scores: the density of the later points given the earlier. Losses of shape (worlds, points).
         """
         y, step = self.whitened(losses), max(1, _CHUNK // self.basis.shape[2])
         evidence = np.empty(len(y))

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from scaling.fitting.data import Array
+from scaling.questions._plateau import CONTINUES, FLAT, SLOWS, UNDECIDED
 from scaling.questions._plateau.rivals import Design, Jury, Rival, Scored, together
-from scaling.questions._plateau.words import CONTINUES, FLAT, SLOWS, UNDECIDED
 
 STEADY = ("power law", "wiggle")
 """Worlds in which the exponent stays what it was, wiggles aside."""
@@ -21,6 +21,9 @@ NO_PLATEAU = (*STEADY, "drifting exponent", "two power laws", "broken, slower")
 
 PLATEAUS = ("soft stop", "hard stop", "slow approach")
 """Kinds of worlds with one; only the first follows a rival's law."""
+
+SAID = {"said_flat": FLAT, "said_slower": SLOWS, "said_power_law": CONTINUES, "said_nothing": UNDECIDED}
+"""Columns with the share of worlds of which each answer is said."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,11 +113,7 @@ def scattered(losses: Array, design: Design, generator: np.random.Generator) -> 
 
 
 def longer(design: Design, factor: float, seeds: int, variance: float) -> Design:
-    """The design with one more point at so many times the last compute, of so many runs on fresh text.
-
-    Args:
-        variance: of one run there, nats²/token².
-    """
+    """The design with one more point at so many times the last compute, of so many runs, each of that variance."""
     n = len(design.x)
     covariance = np.zeros((n + 1, n + 1))
     covariance[:n, :n], covariance[n, n] = design.covariance, variance / seeds
@@ -135,13 +134,8 @@ def statistics(jury: Jury, losses: Array) -> tuple[Array, Array]:
 
         T = ln p(later points | first window, one side) - ln p(later points | first window, other side)
 
-    The sum over windows of the log predictive density of the next point telescopes to this.
-
-    Args:
-        losses: shape (worlds, points).
-
-    Returns:
-        Two arrays of shape (worlds,).
+    The sum over windows of the log predictive density of the next point telescopes to this. Losses are of shape
+    (worlds, points), both scores of shape (worlds,).
     """
     n, forms = losses.shape[1], jury.forms
     logs = [jury.log_evidence(losses, m) for m in (n, first_window(n))]
@@ -202,12 +196,9 @@ class Simulator:
     def thresholds(
         self, onset: float, worlds: int, generator: np.random.Generator, *, alarms: float = 0.05
     ) -> Thresholds:
-        """Such that each kind of world without a plateau is called flat no more often than `alarms`, and so on.
+        """Such that no more than `alarms` of any kind of world without a plateau are called flat, and so on.
 
-        Args:
-            onset: of the plateau worlds of which no more than `alarms` may be said to be power laws.
-            worlds: of each kind.
-            alarms: the error rate asked for.
+        No more than `alarms` of the worlds with a plateau from `onset` on may be said to be power laws.
         """
         drawn = {kind: self.without(kind, worlds, generator) for kind in NO_PLATEAU}
         flat = max(0.0, *(float(np.quantile(one[0], 1 - alarms)) for one in drawn.values()))
@@ -220,9 +211,8 @@ class Simulator:
     ) -> pl.DataFrame:
         """What is said of fresh worlds, by kind: shares of each answer, and of wrong ones.
 
-        Args:
-            onsets: of the plateaus, decades before the last point; each kind of plateau is drawn at each.
-            worlds: of each kind without a plateau, and with one at each onset, their kinds together.
+        Onsets are decades before the last point; so many worlds are drawn of each kind without a plateau and, its kinds
+        together, at each onset.
         """
         rows = []
         for kind in NO_PLATEAU:
@@ -242,16 +232,6 @@ def shares(kinds: Sequence[str], worlds: int) -> list[tuple[str, int]]:
 
 
 def _row(kind: str, decades: float | None, said: np.ndarray, wrong: np.ndarray) -> dict[str, Any]:
-    named = {
-        "said_flat": FLAT,
-        "said_slower": SLOWS,
-        "said_power_law": CONTINUES,
-        "said_nothing": UNDECIDED,
-    }
-    return {
-        "name": kind,
-        "onset_decades": decades,
-        "worlds": len(said),
-        "wrong": float(np.mean(wrong)),
-        **{column: float(np.mean(said == answer)) for column, answer in named.items()},
-    }
+    shares = {column: float(np.mean(said == answer)) for column, answer in SAID.items()}
+    world = {"name": kind, "onset_decades": decades, "worlds": len(said), "wrong": float(np.mean(wrong))}
+    return world | shares

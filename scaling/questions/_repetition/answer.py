@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.errors import FitError, MissingColumns, QuestionError
+from scaling.errors import FitError, QuestionError, require_columns
 from scaling.fitting import Fit, fit, profile
 from scaling.fitting.contest import curve
 from scaling.fitting.data import read
@@ -34,7 +34,7 @@ from scaling.questions._repetition.cells import (
     without_interventions,
 )
 from scaling.questions._repetition.interventions import interventions
-from scaling.questions._repetition.words import CANNOT, FADE, HURT
+from scaling.questions._repetition.words import CANNOT, ENOUGH_EPOCHS, FADE, HURT, MARKS
 from scaling.questions._repetition.worth import loss_of, worth_of_epochs
 from scaling.units import print_count
 from scaling.verdict import Estimate, Reach, Verdict
@@ -69,11 +69,8 @@ RIVALS: tuple[Callable[..., Any], ...] = (
 """Laws that are tried unless others are given: no repetition, Muennighoff, Goyal, Lovelace, and Lovelace over fading
 repeats, over the additive form and over the power mean of the two terms."""
 
-_ENOUGH_EPOCHS = 4.5
-"""Most epochs in the runs from which their worth can be told; a grid that stops at 4 leaves the e-fold open."""
 _OPEN = 4.0
 """Ratio of the ends of the interval of the e-fold beyond which it is called not determined."""
-_MARKS = {"nearly_free": "nearly free", "useless": "useless", "harmful": "harmful"}
 
 
 def repetition(
@@ -111,8 +108,8 @@ def repetition(
         NothingRepeats: every run saw every token once.
         FitError: no law can be fitted to these runs.
     """
-    if missing := [c for c in ("N", "D", "unique_tokens", "loss") if c not in runs.columns]:
-        raise MissingColumns(missing, runs.columns, "A repetition law reads N, D and unique_tokens.")
+    needed = ("N", "D", "unique_tokens", "loss")
+    require_columns(needed, runs.columns, "A repetition law reads N, D and unique_tokens.")
     laws, plain = tuple(laws), without_interventions(runs)
     most = float(plain["epochs"].to_numpy().max())
     if most < 1.05:
@@ -122,40 +119,37 @@ def repetition(
     best = fit(ranked[0], plain, bootstrap=bootstrap, seed=seed)
     next_best = [fit(law, plain, bootstrap=0, seed=seed) for law in ranked[1:]]
     efold, is_open = _efold(plain, level, seed)
+    known = most > ENOUGH_EPOCHS and not is_open
     rising = rises(plain, best.rms_percent / 100)
-    known = most > _ENOUGH_EPOCHS and not is_open
     answer = CANNOT if not known else HURT if len(rising) else FADE
     cells, gains = epochs_table(best, plain, level), interventions(runs, ensembles, level=level, seed=seed)
     corners = _corners(cells)
     budget, sizes = corners["unique_budget"][0], corners["N"].to_list()
-    after = _after(corners, level)
+    after, spread = _after(corners, level), seed_spread(plain) if "seed" in plain.columns else math.nan
+    evidence = {
+        "cells": cells,
+        "laws": table,
+        "interventions": gains,
+        "points": means(repeated(plain), *CELL).sort(*CELL, "D"),
+        "curves": _curves(best, cells),
+    }
     return Verdict(
         question=QUESTION,
         topic="repetition",
         answers=(FADE, HURT, CANNOT),
         answer=answer,
-        sentence=words.worth(sizes, budget, after, hurt=answer == HURT)
-        if known
-        else words.cannot(most, _ENOUGH_EPOCHS, efold),
+        sentence=words.sentence(answer, sizes, budget, after) if known else words.cannot(most, efold),
         numbers=_numbers(efold, sizes, budget, after, gains, level),
-        evidence={
-            "cells": cells,
-            "laws": table,
-            "interventions": gains,
-            "points": means(repeated(plain), *CELL).sort(*CELL, "D"),
-            "curves": _curves(best, cells),
-        },
+        evidence=evidence,
         would_change=(
             words.form(table["law"].to_list(), table["mean"].to_list()),
             *(
                 words.next_law(other.name, _after(epochs_table(other, plain, level, corners), level))
                 for other in next_best
             ),
-            *words.rises(rising.iter_rows(named=True)),
-            words.noise(seed_spread(plain) if "seed" in plain.columns else math.nan),
-            *(words.beyond(row) for row in gains.filter("at_least").iter_rows(named=True)),
+            *words.doubts(rising, spread, gains),
         ),
-        next_runs=(words.next_runs(budget, float(plain["N"].to_numpy().max()), most, _ENOUGH_EPOCHS),),
+        next_runs=(words.next_runs(budget, float(plain["N"].to_numpy().max()), most),),
         identifiable=known,
         reach=Reach.of(plain),
         data_hash=best.data_hash,
@@ -207,13 +201,7 @@ def _missed(law: Callable[..., Any], runs: pl.DataFrame, held: pl.Series, seed: 
 def epochs_table(
     fitted: Fit, runs: pl.DataFrame, level: float = 0.8, only: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """For each size and unique-token budget: the epochs that were run, the best, and what the law says of further ones.
-
-    Args:
-        fitted: of a law that `worth_of_epochs` takes.
-        runs: with N, D, unique_tokens and loss.
-        level: of the intervals.
-        only: N and unique_budget of the cells that are asked for; None takes all that were repeated.
+    """For each size and unique-token budget, of `only` these or of all that were repeated, what further epochs do.
 
     Returns:
         N, unique_budget, most_epochs, best_epochs (lowest mean loss), best_loss, then nearly_free, useless and harmful
@@ -228,7 +216,7 @@ def epochs_table(
         worth = worth_of_epochs(fitted, float(row["N"]), float(row["unique_budget"]))
         said = {name: row[name] for name in (*CELL, "most_epochs")}
         said |= {"best_epochs": row["epochs"], "best_loss": row["loss"]}
-        for name in _MARKS:
+        for name in MARKS:
             mark = Estimate.of(getattr(worth, name), level, "epochs", method="nearest")
             said |= {name: mark.value, f"{name}_low": mark.low, f"{name}_high": mark.high}
         rows.append(said)
@@ -237,20 +225,17 @@ def epochs_table(
 
 def _corners(cells: pl.DataFrame) -> pl.DataFrame:
     """The smallest and the largest model on the budget that was repeated most."""
-    most = cells.filter(
-        pl.col("unique_budget") == pl.col("unique_budget").get(pl.col("most_epochs").arg_max())
-    )
-    return most.sort("N")[sorted({0, len(most) - 1})]
+    budget = pl.col("unique_budget")
+    most = cells.filter(budget == budget.get(pl.col("most_epochs").arg_max())).sort("N")
+    return most[sorted({0, len(most) - 1})]
 
 
 def _after(corners: pl.DataFrame, level: float) -> dict[str, list[Estimate]]:
     """Epochs at each mark, for every corner."""
+    ends = {name: corners.select(name, f"{name}_low", f"{name}_high").rows() for name in MARKS}
     return {
-        name: [
-            Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"], level, "epochs")
-            for row in corners.iter_rows(named=True)
-        ]
-        for name in _MARKS
+        name: [Estimate(value, low, high, level, "epochs") for value, low, high in rows]
+        for name, rows in ends.items()
     }
 
 
@@ -259,14 +244,14 @@ def _curves(fitted: Fit, cells: pl.DataFrame) -> pl.DataFrame:
     parts = []
     for N, budget, most in cells.select(*CELL, "most_epochs").iter_rows():
         epochs = np.geomspace(1.0, most, 60)
-        loss = np.broadcast_to(
-            loss_of(fitted, N, epochs * budget, float(budget), fitted.params), epochs.shape
-        )
-        parts.append(
-            pl.DataFrame({"epochs": epochs, "loss": loss}).select(
-                pl.lit(N).alias("N"), pl.lit(budget).alias("unique_budget"), "epochs", "loss"
-            )
-        )
+        loss = loss_of(fitted, N, epochs * budget, float(budget), fitted.params)
+        curve = {
+            "N": N,
+            "unique_budget": budget,
+            "epochs": epochs,
+            "loss": np.broadcast_to(loss, epochs.shape),
+        }
+        parts.append(pl.DataFrame(curve))
     return pl.concat(parts)
 
 
@@ -291,13 +276,12 @@ def _numbers(
         return f"{print_count(N, 2)} parameters on {print_count(tokens, 2)} tokens"
 
     value, low, high = (math.log(2) * end for end in (efold.value, efold.low, efold.high))
-    half_life = Estimate(value, low, high, level, "repeats")
     numbers = {
         "repeats until a token is worth 1/e (R*)": efold,
-        "half-life of a repeat (R* ln 2)": half_life,
+        "half-life of a repeat (R* ln 2)": Estimate(value, low, high, level, "repeats"),
     }
     for i, N in enumerate(sizes):
-        for name, said in _MARKS.items():
+        for name, said in MARKS.items():
             if math.isfinite(after[name][i].value):
                 numbers[f"epochs until more are {said}, {where(N, budget)}"] = after[name][i]
     for row in gains.filter(~pl.col("at_least")).iter_rows(named=True):

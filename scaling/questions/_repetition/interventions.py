@@ -62,7 +62,7 @@ def interventions(
         fresh = means(once.filter(pl.col("unique_budget") == pl.col("unique_budget").max())).sort("D")
         if len(fresh) < 3:
             continue
-        curve = _noisy(fresh["loss"].to_numpy(), fresh["seeds"].to_numpy(), spread, rng)
+        curve = _noisy(fresh, spread, rng)
         at = np.log(fresh["D"].to_numpy())
         for (budget,), cell in size.group_by("unique_budget", maintain_order=True):
             if float(cell["epochs"].to_numpy().max()) < 1.5:
@@ -74,9 +74,8 @@ def interventions(
                 if plain.is_empty():
                     continue
                 best = means(moved).sort("loss").head(1)
-                losses, other = (
-                    _drawn(one, spread, rng) for one in (best, means(plain).sort("loss").head(1))
-                )
+                both = best, means(plain).sort("loss").head(1)
+                losses, other = (_noisy(one, spread, rng)[:, 0] for one in both)
                 tokens = _tokens(losses, curve, at)
                 ratio = np.exp(tokens - _tokens(other, curve, at))
                 tails = (math.nan, math.nan)
@@ -94,15 +93,11 @@ def _name(decay: float, members: int, least: float) -> str:
     return " and ".join(said + ([f"{members} models together"] if members > 1 else []))
 
 
-def _noisy(losses: Array, seeds: Array, spread: float, rng: np.random.Generator) -> Array:
-    """The mean losses, and below them draws of what they might have been, shape (1 + draws, means)."""
-    noise = rng.normal(size=(_DRAWS, len(losses))) * spread / np.sqrt(seeds)
+def _noisy(means: pl.DataFrame, spread: float, rng: np.random.Generator) -> Array:
+    """Mean losses, and below them draws of what they might have been, shape (1 + draws, means)."""
+    losses = means["loss"].to_numpy()
+    noise = rng.normal(size=(_DRAWS, len(losses))) * spread / np.sqrt(means["seeds"].to_numpy())
     return np.concatenate([losses[None], losses + noise])
-
-
-def _drawn(mean: pl.DataFrame, spread: float, rng: np.random.Generator) -> Array:
-    """A single mean, and draws of what it might have been, shape (1 + draws,)."""
-    return _noisy(mean["loss"].to_numpy(), mean["seeds"].to_numpy(), spread, rng)[:, 0]
 
 
 def _tokens(losses: Array, curves: Array, at: Array) -> Array:

@@ -6,40 +6,46 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import polars as pl
+
 from scaling.units import print_count
 from scaling.verdict import Estimate, percent
 
 FADE, HURT, CANNOT = "repeats fade", "repeats fade, then hurt", "cannot tell"
 """What `repetition` may answer."""
 
+MARKS = {"nearly_free": "nearly free", "useless": "useless", "harmful": "harmful"}
+"""What is asked of further epochs, each with its word."""
 
-def worth(
-    sizes: Sequence[float], budget: float, after: Mapping[str, Sequence[Estimate]], *, hurt: bool
+ENOUGH_EPOCHS = 4.5
+"""Most epochs in the runs from which their worth can be told; a grid that stops at 4 leaves the e-fold open."""
+
+
+def sentence(
+    answer: str, sizes: Sequence[float], budget: float, after: Mapping[str, Sequence[Estimate]]
 ) -> str:
     """Epochs after which repeats are nearly free, useless and harmful, for models of some sizes on one budget."""
-    nearly_free, useless, harmful = (
-        _and(map(times, after[name])) for name in ("nearly_free", "useless", "harmful")
-    )
+    nearly_free, useless, harmful = (_and(map(_times, after[name])) for name in MARKS)
     models = _and(print_count(N, 2) for N in sizes)
     said = (
         f"**Repeated tokens are worth nearly as much as new ones up to {nearly_free} epochs**, for models of {models} "
         f"parameters on {print_count(budget, 2)} distinct tokens. One more epoch is worth less than a tenth of new "
         f"text after {useless}"
     )
-    return f"{said}, and **raises the loss after {harmful}**." if hurt else f"{said}."
+    return f"{said}, and **raises the loss after {harmful}**." if answer == HURT else f"{said}."
 
 
-def cannot(most: float, enough: float, efold: Estimate) -> str:
+def cannot(most: float, efold: Estimate) -> str:
     """Why the runs cannot tell: too few epochs, or an e-folding number that is left open."""
     why = (
         f"no text is seen more than {most:.3g} times"
-        if most <= enough
+        if most <= ENOUGH_EPOCHS
         else f"the number of repeats after which a token is worth 1/e of a new one is left open, {efold}"
     )
     return f"**These runs cannot tell what a repeat is worth:** {why}."
 
 
-def times(epochs: Estimate) -> str:
+def _times(epochs: Estimate) -> str:
     """So many epochs with their interval: 23 (80 % interval 20 to over 1,000)."""
     if not math.isfinite(epochs.value):
         return "over 1,000"
@@ -49,24 +55,15 @@ def times(epochs: Estimate) -> str:
 def form(names: Sequence[str], misses: Sequence[float | None]) -> str:
     """How far the laws miss unseen runs, the best one first, percent; None where a law could not be judged."""
     best = misses[0] or math.nan
-    near = [
-        name
-        for name, miss in zip(names[1:], misses[1:], strict=True)
-        if miss is not None and miss < 1.25 * best
-    ]
-    others = (
-        f"; {', '.join(f'`{name}`' for name in near)} by hardly more."
-        if near
-        else ", the least of those tried."
-    )
+    judged = zip(names[1:], misses[1:], strict=True)
+    near = [f"`{name}`" for name, miss in judged if miss is not None and miss < 1.25 * best]
+    others = f"; {', '.join(near)} by hardly more." if near else ", the least of those tried."
     return f"**The form of the law.** `{names[0]}` misses unseen epochs and sizes by {percent(best)} on average{others}"
 
 
 def next_law(name: str, after: Mapping[str, Sequence[Estimate]]) -> str:
     """What the law says that misses unseen runs least but one."""
-    nearly_free, useless, harmful = (
-        _and(_most(end.value) for end in after[key]) for key in ("nearly_free", "useless", "harmful")
-    )
+    nearly_free, useless, harmful = (_and(_most(end.value) for end in after[mark]) for mark in MARKS)
     return (
         f"**The next law.** By `{name}` repeats are nearly free up to {nearly_free} epochs, useless after {useless}, "
         f"harmful after {harmful}."
@@ -82,30 +79,23 @@ def rise(row: Mapping[str, Any]) -> str:
     )
 
 
-def rises(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Every such size and budget, as what may change the answer."""
-    return [f"**The loss rises.** {rise(row)}" for row in rows]
-
-
-def noise(spread: float) -> str:
-    """How far seeds lie apart, percent of the loss; not a number where there is one."""
-    if math.isfinite(spread):
-        return f"**Noise.** Runs that differ only in their seed lie {percent(spread)} apart."
-    return "**Noise.** One seed only: how far chance moves a run is not known from these runs."
-
-
-def beyond(row: Mapping[str, Any]) -> str:
-    """An intervention that is worth more than these runs can say."""
-    return (
+def doubts(rising: pl.DataFrame, spread: float, gains: pl.DataFrame) -> list[str]:
+    """What the runs themselves leave open: where the loss rises, how far seeds lie apart, what is worth too much."""
+    said = [f"**The loss rises.** {rise(row)}" for row in rising.iter_rows(named=True)]
+    known = f"Runs that differ only in their seed lie {percent(spread)} apart."
+    unknown = "One seed only: how far chance moves a run is not known from these runs."
+    said.append(f"**Noise.** {known if math.isfinite(spread) else unknown}")
+    return said + [
         f"**{row['intervention'].capitalize()}** takes {print_count(row['N'], 2)} parameters below any loss that one "
         f"epoch of up to {print_count(row['fresh_tokens'], 2)} new tokens reached: more than {row['multiplier']:.2g} "
         "times the data, how much more these runs do not say."
-    )
+        for row in gains.filter("at_least").iter_rows(named=True)
+    ]
 
 
-def next_runs(budget: float, largest: float, most: float, enough: float) -> str:
+def next_runs(budget: float, largest: float, most: float) -> str:
     """More epochs, or a larger model and budget."""
-    if most <= enough:
+    if most <= ENOUGH_EPOCHS:
         return f"the same unique-token budgets to 16 and 64 epochs, {print_count(budget, 2)} tokens first"
     return (
         f"{print_count(4 * largest, 2)} parameters on {print_count(budget, 2)} and {print_count(budget * 4, 2)} tokens "

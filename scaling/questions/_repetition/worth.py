@@ -67,12 +67,8 @@ def worth_of_epochs(fitted: Fit, N: float, unique_tokens: float) -> Worth:
     """What a law of N and D, or N, D and unique_tokens, says of repeating one text with one size of model.
 
     The worth of e epochs is the D' that solves L(N, D', D') = L(N, e U, U): tokens that are all new and give the same
-    loss. It is read off the fitted curve draw by draw, so it needs no closed form and holds for any law.
-
-    Args:
-        fitted: a fit of such a law; with fewer than 20 bootstrap draws, its best values as a single draw.
-        N: parameters.
-        unique_tokens: distinct tokens, U.
+    loss. It is read off the fitted curve draw by draw, so it needs no closed form and holds for any law; a fit with
+    fewer than 20 bootstrap draws is a single draw.
     """
     draws = {p: v[:, None] for p, v in parameter_draws(fitted).items()}
     epochs = np.geomspace(1.0, _MOST, _POINTS)

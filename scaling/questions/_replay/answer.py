@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from scaling.errors import BadOption, QuestionError
-from scaling.questions._index.answer import Index, dated, index_as_of
+from scaling.questions._index.answer import Index, dated, index_as_of, released_by
 from scaling.questions._replay import words
 from scaling.verdict import Estimate, Verdict, hash_of
 
@@ -52,7 +52,7 @@ class Replay(Verdict):
     @property
     def scored(self) -> pl.DataFrame:
         """Dates at which the rule could speak and what came after is known."""
-        return _scored(self.table)
+        return self.table.drop_nulls(["called", "plateau"])
 
     @property
     def false_alarms(self) -> int:
@@ -139,12 +139,12 @@ def _row(
     before, last = _rate(then, far, back), _rate(then, back, date)
     later_before = _rate(final, far, back)
     later_after = _rate(final, date, ahead) if ahead <= final.models["release_date"][-1] else None
-    released = (pl.col("release_date") <= date) & (pl.col("benchmark_release_date") <= date)
+    given = scores.filter(released_by(date))["model"].n_unique()
     return {
         "date": date,
         "models": len(then.models),
         "benchmarks": len(then.benchmarks),
-        "left_out": scores.filter(released)["model"].n_unique() - len(then.models),
+        "left_out": given - len(then.models),
         "converged": then.converged,
         "records": len(then.records),
         "best": then.best(date),
@@ -168,7 +168,7 @@ def _slower(before: float | None, after: float | None) -> bool | None:
 
 
 def _verdict(table: pl.DataFrame, months: int, data_hash: str) -> Replay:
-    scored = _scored(table)
+    scored = table.drop_nulls(["called", "plateau"])
     quiet = scored.filter(~pl.col("plateau"))
     calls, wrong = scored.filter("called").height, quiet.filter("called").height
     answer = words.CANNOT_TELL if not len(scored) else words.ALARMS if wrong else words.NONE
@@ -191,10 +191,6 @@ def _verdict(table: pl.DataFrame, months: int, data_hash: str) -> Replay:
         data_hash=data_hash,
         window_months=months,
     )
-
-
-def _scored(table: pl.DataFrame) -> pl.DataFrame:
-    return table.filter(pl.col("called").is_not_null() & pl.col("plateau").is_not_null())
 
 
 def _ratio(part: int, whole: int) -> float:

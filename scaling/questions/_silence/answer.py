@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -57,7 +57,8 @@ def silence(
         numbers[f"Bayes factor, {null.name}"] = factor
         numbers[f"posterior odds, {null.name}"] = posterior_odds(factor.value, prior)
     factors = {null.name: numbers[f"Bayes factor, {null.name}"].value for null in nulls}
-    answer = _answer(factors.values())
+    spoken = {factor >= ENOUGH for factor in factors.values()}
+    answer = DISAGREE if len(spoken) > 1 else PLATEAU if True in spoken else LITTLE
     return Verdict(
         question=QUESTION,
         topic="silence",
@@ -73,12 +74,6 @@ def silence(
         identifiable=answer != DISAGREE,
         data_hash=hash_of((months, tuple(nulls), prior)),
     )
-
-
-def _answer(factors: Collection[float]) -> str:
-    if max(factors) < ENOUGH:
-        return LITTLE
-    return PLATEAU if min(factors) >= ENOUGH else DISAGREE
 
 
 def _by_month(nulls: Sequence[Null], until: float, prior: tuple[float, float]) -> pl.DataFrame:

@@ -169,10 +169,5 @@ class ComputePaced:
         return Estimate(1 / share, float(low), float(high), level, "to 1")
 
 
-NULLS: tuple[Null, ...] = (
-    Renewal(),
-    ComputePaced(lags="none"),
-    ComputePaced(),
-    ComputePaced(lags="next"),
-)
+NULLS: tuple[Null, ...] = (Renewal(), ComputePaced(lags="none"), ComputePaced(), ComputePaced(lags="next"))
 """The readings of release lag that are shown unless others are given."""

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.errors import BadOption, MissingColumns, QuestionError
+from scaling.errors import BadOption, QuestionError, require_columns
 from scaling.questions._trend import words
 from scaling.verdict import Estimate, Verdict, check_level, hash_of
 
@@ -87,8 +87,7 @@ def trend(records: pl.DataFrame, *, level: float = 0.8, draws: int = 400, seed: 
         TooFewRecords: fewer than six.
         BadOption: a level outside (0, 1), or no draws.
     """
-    if missing := [c for c in ("release_date", "capability") if c not in records.columns]:
-        raise MissingColumns(missing, records.columns, "Index.records has them.")
+    require_columns(("release_date", "capability"), records.columns, "Index.records has them.")
     if len(records) < _FEWEST:
         raise TooFewRecords(len(records), _FEWEST)
     check_level(level)

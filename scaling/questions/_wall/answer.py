@@ -92,7 +92,7 @@ class Wall(Forecast, Verdict):
                     for i, when in enumerate(self.cost.years)
                 ],
             ),
-            words.footer(self.inputs.name, len(self.dates), self.seed, self.redrawn, horizon, self.later),
+            words.footer(self, self.seed),
         )  # fmt: skip
 
 
@@ -148,9 +148,11 @@ def wall(
         raise BadOption("draws", draws, "100 or more, e.g. 200_000")
     check_level(level)
     given = inputs if isinstance(inputs, Inputs) else read_inputs(inputs)
-    by = _round_year(given) if by is None else by
+    if by is None:  # 2030, or the first decade that ends after the start
+        by = min(max(2030.0, 10.0 * math.ceil((given.start + 1) / 10)), given.horizon - 1)
     _check_year(given, by)
     made = forecast(given, draws, seed, law, level)
+    tables = ("before", "density", "shares", "interventions", "demands")
     return Wall(
         **vars(made),
         **_said(made, by),
@@ -158,23 +160,11 @@ def wall(
         question=QUESTION,
         topic="wall",
         answers=(BEFORE, AFTER, NONE, CANNOT_SAY),
-        evidence={
-            "before": made.before,
-            "density": made.density,
-            "shares": made.shares,
-            "interventions": made.interventions,
-            "demands": made.demands,
-            "cost": made.cost.table,
-            "draws": made.sample,
-        },
+        evidence={name: getattr(made, name) for name in tables}
+        | {"cost": made.cost.table, "draws": made.sample},
         data_hash=given.hash,
         seed=seed,
     )
-
-
-def _round_year(inputs: Inputs) -> float:
-    """2030, or the first decade that ends after the start."""
-    return min(max(2030.0, 10.0 * math.ceil((inputs.start + 1) / 10)), inputs.horizon - 1)
 
 
 def _check_year(inputs: Inputs, by: float) -> None:
@@ -186,13 +176,12 @@ def _said(made: Forecast, by: float) -> dict[str, Any]:
     """The fields of a verdict that depend on the year which is asked about."""
     _check_year(made.inputs, by)
     answer = _answer(made, by)
-    repeats = made.shares.filter(pl.col("input") == "repeats")["share"].sum()
     return {
         "answer": answer,
-        "sentence": _sentence(made, answer, by),
+        "sentence": words.sentence(made, answer, by),
         "numbers": _numbers(made, by),
-        "would_change": _doubts(made),
-        "next_runs": words.next_runs(float(repeats)),
+        "would_change": words.doubts(made),
+        "next_runs": words.next_runs(made.shares),
         "identifiable": answer != CANNOT_SAY,
     }
 
@@ -221,29 +210,3 @@ def _numbers(made: Forecast, by: float) -> dict[str, Estimate]:
         "the same with unlimited text": there(cost.unlimited, "nats/token"),
         f"compute wasted in {year}": there(cost.wasted[""], "%", 100),
     }
-
-
-def _sentence(made: Forecast, answer: str, by: float) -> str:
-    horizon, cost, at = made.inputs.horizon, made.cost, made.cost.at(by)
-    reached = words.reached(made.probability(by), len(made.dates), made.stock.value, by)
-    date = words.when(made.median, made.interval, made.level, horizon)
-    said = [f"**{words.lead(answer, by, horizon)}:** {reached}; {date}."]
-    if answer != NONE:
-        losses = (float(ends.median[at]) for ends in (cost.loss[""], cost.unlimited, cost.wasted[""]))
-        said.append(words.no_cliff(cost.years[at], *losses))
-        best = made.interventions.head(1).filter(pl.col("months") > 0).select("intervention", "months")
-        said += [words.delay(*row) for row in best.iter_rows()]
-    return " ".join(said)
-
-
-def _doubts(made: Forecast) -> tuple[str, ...]:
-    other = made.demands.filter(pl.col("demand") != made.inputs.demand)
-    decades = None if made.fitted_to is None else math.log10(made.cost.compute.median[-1] / made.fitted_to)
-    return words.doubts(
-        list(made.shares.head(3).select("input", "share").iter_rows()),
-        list(other.select("demand", "median").iter_rows()),
-        dict(made.interventions.select("intervention", "months").iter_rows()),
-        made.cost.law,
-        decades,
-        made.inputs.horizon,
-    )

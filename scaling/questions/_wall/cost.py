@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,9 +15,6 @@ from scaling.design.allocation import with_unique_tokens
 from scaling.laws.base import describe, name_of
 from scaling.laws.optimal import optimum
 from scaling.show import Interval
-
-if TYPE_CHECKING:
-    from scipy.interpolate import CubicSpline
 
 UNLIMITED = 1e60
 """Distinct tokens that no training set asks for."""
@@ -106,18 +103,16 @@ def cost(
         compute: FLOPs of the largest run, shape (draws, years).
         texts: as things are, under "", and under the name of each intervention that changes the text.
         level: of the intervals over draws.
-
-    Raises:
-        NotALaw: the law does not read N and D, or a parameter is missing.
-
-    Source:
-        R_D: Muennighoff et al. 2023, arXiv:2305.16264, equation 5.
     """
+    from scipy.interpolate import CubicSpline
+
     held = {name: values[:, None] for name, values in parameters.items()}
     repeating = partial(with_unique_tokens(law), **held)
     C = np.geomspace(compute.min() * _BELOW, compute.max(), _KNOTS)
     unlimited = _best(partial(law, **held), np.tile(C, (len(compute) if held else 1, 1)), UNLIMITED)
-    inverse = [_inverse(C, losses) for losses in unlimited]
+    inverse = [
+        CubicSpline(-losses, np.log(C)) for losses in unlimited
+    ]  # ln C as a function of minus the loss
     every = [inverse[i % len(inverse)] for i in range(len(compute))]
     has_R_D = "R_D" in {**describe(repeating).held, **dict.fromkeys(describe(repeating).parameter_names)}
     loss, wasted = {}, {}
@@ -144,10 +139,3 @@ def cost(
 def _best(law: Callable[..., Any], C: NDArray, distinct: Any) -> NDArray:
     reads = "unique_tokens" in describe(law).column_names
     return optimum(law, C, **({"unique_tokens": distinct} if reads else {})).loss
-
-
-def _inverse(C: NDArray, losses: NDArray) -> CubicSpline:
-    """ln C as a function of minus the loss."""
-    from scipy.interpolate import CubicSpline
-
-    return CubicSpline(-losses, np.log(C))

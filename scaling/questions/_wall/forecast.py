@@ -94,13 +94,15 @@ def forecast(
     world = World.of(inputs, draws, seed, MUENNIGHOFF_2023 if law is None else law)
     paths = world.paths()
     dates = paths.dates(inputs.start, inputs.horizon)
+    years = np.arange(math.floor(inputs.start), inputs.horizon + 1)
+    reached = np.searchsorted(np.sort(dates), years, side="left")
     moved = {name: world.moved(one).paths() for name, one in inputs.interventions.items()}
     return Forecast(
         inputs=inputs,
         dates=dates,
         stock=Estimate.of(np.exp(paths.stock), level, "tokens"),
         distinct=Estimate.of(np.exp(paths.text.distinct), level, "tokens"),
-        before=_before(dates, inputs),
+        before=pl.DataFrame({"year": years, "probability": reached / draws}),
         density=_density(dates, inputs),
         shares=rank_shares(dates, {name: world.values[name] for name in inputs.inputs} | world.of_law()),
         interventions=_interventions(dates, moved, inputs, level),
@@ -133,12 +135,6 @@ def _ends(dates: NDArray, level: float) -> tuple[float, float]:
     """By order, because dates after the horizon are infinite."""
     low, high = np.quantile(dates, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     return float(low), float(high)
-
-
-def _before(dates: NDArray, inputs: Inputs) -> pl.DataFrame:
-    years = np.arange(math.floor(inputs.start), inputs.horizon + 1)
-    reached = np.searchsorted(np.sort(dates), years, side="left") / len(dates)
-    return pl.DataFrame({"year": years, "probability": reached})
 
 
 def _density(dates: NDArray, inputs: Inputs) -> pl.DataFrame:

@@ -199,36 +199,31 @@ class Input:
         )
 
     @property
+    def drawn(self) -> tuple[float, ...]:
+        """All numbers that it may be, where it is "constant" or of "draws"; in their order, which fits share."""
+        return {"constant": (self.value,), "draws": self.values}.get(self.distribution, ())
+
+    @property
     def ends(self) -> tuple[float, float]:
         """Low and high end in the unit of the file, after subtraction."""
-        if self.distribution == "constant":
-            ends = (self.value, self.value)
-        elif self.distribution == "draws":
-            ends = (min(self.values), max(self.values))
-        else:
-            ends = (self.low, self.high)
-        if self.subtracted_from is None:
-            return ends
-        return self.subtracted_from - ends[1], self.subtracted_from - ends[0]
+        low, high = (min(self.drawn), max(self.drawn)) if self.drawn else (self.low, self.high)
+        less = self.subtracted_from
+        return (low, high) if less is None else (less - high, less - low)
 
     def __str__(self) -> str:
-        if self.distribution == "constant":
-            words = f"{self.value:g}"
-        elif self.distribution == "draws":
-            words = f"{len(self.values)} draws, median {float(np.median(self.values)):.3g}"
-        else:
-            level = "" if math.isnan(self.level) else f"{100 * self.level:g} % "
-            words = f"{self.distribution}, {level}[{self.low:g}, {self.high:g}]"
+        level = "" if math.isnan(self.level) else f"{100 * self.level:g} % "
+        words = f"{self.distribution}, {level}[{self.low:g}, {self.high:g}]"
+        if self.drawn:
+            several = f"{len(self.drawn)} draws, median {float(np.median(self.drawn)):.3g}"
+            words = several if self.distribution == "draws" else f"{self.value:g}"
         return words if self.subtracted_from is None else f"{self.subtracted_from:g} less {words}"
 
     def quantiles(self, share: NDArray) -> NDArray:
         """The number below which these shares of it lie; shares in (0, 1), of any shape."""
         from scipy.special import ndtri
 
-        if self.distribution == "constant":
-            values = np.full(np.shape(share), self.value)
-        elif self.distribution == "draws":
-            drawn = np.array(self.values)  # not sorted: parameters of one fit stay together
+        if self.drawn:
+            drawn = np.array(self.drawn)
             values = drawn[np.minimum((share * len(drawn)).astype(int), len(drawn) - 1)]
         else:
             logs = self.distribution.startswith("log")

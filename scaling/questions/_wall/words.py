@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
 
+import polars as pl
+
+from scaling.questions._wall.forecast import Forecast
 from scaling.units import print_count
 from scaling.verdict import between
 
@@ -28,82 +31,60 @@ def year(date: float, horizon: float) -> str:
     return f"{date:.1f}" if date < horizon else f"after {horizon:.0f}"
 
 
-def lead(answer: str, by: float, horizon: float) -> str:
-    """The answer for that year."""
-    return {
+def sentence(made: Forecast, answer: str, by: float) -> str:
+    """The answer for a year, how often demand reaches the stock, when, what it costs then and what delays it most."""
+    horizon, cost, at = made.inputs.horizon, made.cost, made.cost.at(by)
+    lead = {
         BEFORE: f"A data wall before {by:.0f} is likely",
         AFTER: f"The data wall comes after {by:.0f}",
         NONE: f"No data wall is in sight before {horizon:.0f}",
         CANNOT_SAY: f"These inputs cannot say whether the data wall comes before {by:.0f}",
     }[answer]
-
-
-def reached(chance: float, draws: int, stock: float, by: float) -> str:
-    """How often demand reaches the stock before that year."""
-    return (
-        f"in {100 * chance:.0f} % of {draws:,} draws demand reaches the effective stock of {print_count(stock, 2)} "
-        f"tokens before {by:.0f}"
+    low, high = (year(end, horizon) for end in made.interval)
+    said = (
+        f"**{lead}:** in {100 * made.probability(by):.0f} % of {len(made.dates):,} draws demand reaches the effective "
+        f"stock of {print_count(made.stock.value, 2)} tokens before {by:.0f}; median {year(made.median, horizon)} "
+        f"({between(low, high, made.level)})."
     )
-
-
-def when(median: float, interval: tuple[float, float], level: float, horizon: float) -> str:
-    """The median date and its interval."""
-    low, high = (year(end, horizon) for end in interval)
-    return f"median {year(median, horizon)} ({between(low, high, level)})"
-
-
-def no_cliff(when: float, loss: float, unlimited: float, wasted: float) -> str:
-    """What repetition costs the best model of a year; losses in nats/token, the waste as a share."""
-    return (
-        f"**It is no cliff:** the best model of {when:.0f} ends at {loss:.3f} nats/token, where unlimited text would "
-        f"give {unlimited:.3f}, and repetition wastes {100 * wasted:.0f} % of its compute."
+    if answer == NONE:
+        return said
+    loss, ideal, wasted = (
+        float(ends.median[at]) for ends in (cost.loss[""], cost.unlimited, cost.wasted[""])
     )
+    said += (
+        f" **It is no cliff:** the best model of {cost.years[at]:.0f} ends at {loss:.3f} nats/token, where unlimited "
+        f"text would give {ideal:.3f}, and repetition wastes {100 * wasted:.0f} % of its compute."
+    )
+    for name, months in made.interventions.head(1).select("intervention", "months").iter_rows():
+        said += f" What delays it most is {name}: by {months:.0f} months." if months > 0 else ""
+    return said
 
 
-def delay(intervention: str, months: float) -> str:
-    """The intervention that gains most."""
-    return f"What delays it most is {intervention}: by {months:.0f} months."
-
-
-def doubts(
-    shares: Sequence[tuple[str, float]],
-    demands: Sequence[tuple[str, float]],
-    months: Mapping[str, float],
-    law: str,
-    decades: float | None,
-    horizon: float,
-) -> tuple[str, ...]:
-    """What would change the answer.
-
-    Args:
-        shares: inputs and their shares of the variance, the largest first.
-        demands: other readings of the demand and the median date under each.
-        months: that each intervention gains.
-        law: that says what nearing the wall costs.
-        decades: of compute that it is carried beyond the runs it was fitted to; None where that is not known.
-        horizon: year beyond which a wall counts as none.
-    """
-    said = []
-    if shares:
+def doubts(made: Forecast) -> tuple[str, ...]:
+    """What would change the answer."""
+    horizon, said = made.inputs.horizon, []
+    if len(made.shares):
+        shares = made.shares.head(3).select("input", "share").iter_rows()
         named = ", ".join(f"{name} ({100 * share:.0f} %)" for name, share in shares)
         said.append(f"**What is not known.** The date varies most with {named}.")
-    if demands:
-        other = "; ".join(f"{year(date, horizon)} with demand from {DEMANDS[name]}" for name, date in demands)
-        said.append(f"**Demand.** The median is {other}.")
-    if months:
-        gained = "; ".join(f"{name} {gain:+.0f}" for name, gain in months.items())
-        said.append(f"**Interventions, months gained.** {gained}.")
-    beyond = (
-        "with its constants as given"
-        if decades is None
-        else f"which is carried {decades:.0f} decades of compute beyond the largest run that it was fitted to"
-    )
-    said.append(f"**The law.** What nearing the wall costs is that of `{law}`, {beyond}.")
-    return tuple(said)
+    other = made.demands.filter(pl.col("demand") != made.inputs.demand).select("demand", "median").iter_rows()
+    if dates := [f"{year(date, horizon)} with demand from {DEMANDS[name]}" for name, date in other]:
+        said.append(f"**Demand.** The median is {'; '.join(dates)}.")
+    gained = made.interventions.select("intervention", "months").iter_rows()
+    if months := [f"{name} {gain:+.0f}" for name, gain in gained]:
+        said.append(f"**Interventions, months gained.** {'; '.join(months)}.")
+    beyond = "with its constants as given"
+    if made.fitted_to is not None:
+        decades = math.log10(made.cost.compute.median[-1] / made.fitted_to)
+        beyond = (
+            f"which is carried {decades:.0f} decades of compute beyond the largest run that it was fitted to"
+        )
+    return (*said, f"**The law.** What nearing the wall costs is that of `{made.cost.law}`, {beyond}.")
 
 
-def next_runs(share: float) -> tuple[str, ...]:
-    """The runs that would tell most, given the share of the variance that goes with the worth of repeats."""
+def next_runs(shares: pl.DataFrame) -> tuple[str, ...]:
+    """The runs that would tell most, where the worth of repeats has a share of the variance."""
+    share = float(shares.filter(input="repeats")["share"].sum())
     if share < 0.01:
         return ()
     return (
@@ -112,10 +93,10 @@ def next_runs(share: float) -> tuple[str, ...]:
     )
 
 
-def footer(name: str, draws: int, seed: int, redrawn: Mapping[str, int], horizon: float, later: float) -> str:
+def footer(made: Forecast, seed: int) -> str:
     """What the forecast was drawn from."""
-    rejected = ", ".join(f"{count} of {name}" for name, count in redrawn.items()) or "none"
+    rejected = ", ".join(f"{count} of {name}" for name, count in made.redrawn.items()) or "none"
     return (
-        f"{name}, {draws:,} draws, seed {seed}; impossible draws replaced: {rejected}; "
-        f"no wall before {horizon:.0f} in {100 * later:.2g} % of the draws"
+        f"{made.inputs.name}, {len(made.dates):,} draws, seed {seed}; impossible draws replaced: {rejected}; "
+        f"no wall before {made.inputs.horizon:.0f} in {100 * made.later:.2g} % of the draws"
     )
