@@ -63,7 +63,9 @@ def directions(problem: Problem, best: Array, groups: Clusters) -> Directions:
     shifts = np.array([weight[rows] @ plane[rows] for rows in members])
     plane = plane @ np.linalg.eigh(shifts.T @ shifts)[1]
     adjusted = adjust(plane, members)
-    miss = miss - plane @ (plane.T @ miss)  # an absolute error leaves the plane: it misses some runs by nothing
+    miss = miss - plane @ (
+        plane.T @ miss
+    )  # an absolute error leaves the plane: it misses some runs by nothing
     z = np.array([miss[rows] @ adjusted[rows] for rows in members])
     variance, axes = np.linalg.eigh(z.T @ z)
     left_over = [freedom(plane, adjusted[:, k], weight, members) for k in range(plane.shape[1])]
