@@ -5,6 +5,7 @@ from scaling.laws import chinchilla
 print(fit(chinchilla, runs))
 """
 
+from scaling.fitting.averaging import Average, average
 from scaling.fitting.bridge import as_lmfit
 from scaling.fitting.crossval import CrossValidation, cross_validate
 from scaling.fitting.estimate import fit
