@@ -201,7 +201,7 @@ class Held:
 def held(averaged: Average, new: pl.DataFrame) -> Held:
     """Of the runs in `new`."""
     loss = new["loss"].to_numpy()
-    columns = {c: new[c].to_numpy() for c in ("N", "D")}
+    columns: dict[str, Any] = {c: new[c].to_numpy() for c in ("N", "D")}
     who: dict[str, Average | Fit] = {"average": averaged, **averaged.fits}
     inside, width, bias = {}, {}, {}
     for name, one in who.items():
