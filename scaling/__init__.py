@@ -30,6 +30,7 @@ _HOME = {
     "compare": "scaling.fitting",
     "cross_validate": "scaling.fitting",
     "profile": "scaling.fitting",
+    "influence": "scaling.fitting",
     "extrapolate": "scaling.fitting",
     "as_lmfit": "scaling.fitting",
     "allocate": "scaling.design.allocation",
@@ -56,6 +57,7 @@ __all__ = [
     "compare",
     "cross_validate",
     "profile",
+    "influence",
     "extrapolate",
     "as_lmfit",
     "allocate",
@@ -87,6 +89,7 @@ if TYPE_CHECKING:
         extrapolate,
         fit,
         forecast,
+        influence,
         profile,
     )
     from scaling.intake import read_runs

@@ -37,6 +37,7 @@ RESULTS = {
     "Prediction": "results.prediction",
     "Profile": "results.profile",
     "IsoFlop": "results.isoflop",
+    "Influence": "leftout.moves",
 }
 """Functions of this room by the type of their result, which need not be imported to be known."""
 

@@ -34,6 +34,11 @@ _SPARE = 3  # runs that an origin needs beyond one for each free parameter
 _STEPS = 80  # of a refit: four in ten of the time would go to the last few
 
 
+def axis_of(scales: tuple[str, ...]) -> tuple[str, ...]:
+    """Columns whose product a law of these scales is extrapolated along."""
+    return ("C",) if "C" in scales else ("N", "D") if {"N", "D"} <= set(scales) else scales[:1]
+
+
 @dataclass(frozen=True)
 class Support:
     """Where a law was fitted."""
@@ -49,7 +54,7 @@ class Support:
     def of(columns: Mapping[str, Array]) -> Support:
         """Of runs with these scales, one array each."""
         names = tuple(columns)
-        axis = ("C",) if "C" in names else ("N", "D") if {"N", "D"} <= set(names) else names[:1]
+        axis = axis_of(names)
         return Support(
             {c: _ends(np.log10(v)) for c, v in columns.items()}, axis, _ends(_product(axis, columns))
         )

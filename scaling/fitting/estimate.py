@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scaling.fitting.data import Array, Data, Table, Weights
+from scaling.fitting.data import Array, Data, Table, Weights, row_names
 from scaling.fitting.discrepancy import backtest
 from scaling.fitting.fewclusters import FEW, directions, few_targets
 from scaling.fitting.identifiability import caveats, condition, spare_runs, undetermined
@@ -25,6 +25,7 @@ from scaling.show import weighted_rms
 
 _AGREE = 1e-6  # relative difference of objectives at which two starts ended at the same minimum
 _SPARE = 3  # runs more than free parameters, below which a fit says that it is too sure of itself
+_MOST = 3  # runs named as missed most
 _THIN = 0.01  # share of draws on too few clusters that is worth a word
 _NEARBY = 24  # steps within which all but one in a thousand refits near the best solution end
 _WORTH_A_PROCESS = 1 << 17  # draws × rows: a tenth of a second, where starting a process takes a fiftieth
@@ -199,6 +200,12 @@ def _starts(problem: Problem, solution: Solution) -> Starts:
     return Starts(len(excess) - len(apart), len(excess), apart)
 
 
+def _missed_most(data: Data, residuals: Array) -> dict[str, float]:
+    """The runs with the largest residuals, of those that count, by name; residuals in the order of `data`."""
+    names, size = row_names(data), np.abs(residuals) * (data.weights > 0)
+    return {names[i]: float(residuals[i]) for i in np.argsort(-size, kind="stable")[:_MOST] if size[i] > 0}
+
+
 @np.errstate(all="ignore")
 def _result(
     law: Callable[..., Any], minimum: Minimum, data: Data, groups: Clusters, refits: list[Solution],
@@ -235,6 +242,7 @@ def _result(
         target=options.target,
         residuals=residuals,
         residual_weights=own,
+        missed_most=_missed_most(data, residuals[data.order]),
         rms_percent=100.0 * weighted_rms(data.target / value - 1.0, data.weights),
         condition=flatness,
         undetermined=undetermined(problem, best, drawn, flatness, loose),

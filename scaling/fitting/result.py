@@ -6,7 +6,7 @@ import functools
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from scaling.fitting.words import (
     chi_squared_words,
     heading,
     in_words,
+    missed_words,
 )
 from scaling.laws.base import Argument, Law, describe
 
@@ -167,6 +168,8 @@ class Fit(show.Shown):
     """Sum of squared misses over known standard errors; None where the objective reads none."""
     discrepancy: Discrepancy | None = None
     """Model discrepancy beyond the runs; None without a bootstrap, or where the law reads nothing to go beyond."""
+    missed_most: dict[str, float] = field(default_factory=dict)
+    """The runs that the law misses most, by name or row, largest first, and their `residuals`."""
 
     @property
     def options(self) -> Options:
@@ -330,6 +333,7 @@ class Fit(show.Shown):
             "residuals": self.residuals.tolist(),
             "residual_weights": self.residual_weights.tolist(),
             "chi_squared": self.chi_squared,
+            "missed_most": self.missed_most,
             "discrepancy": asdict(self.discrepancy) if self.discrepancy else None,
         } | {name: getattr(self, name) for name in _PLAIN}
         with written_whole(path, "a fit") as scratch:
@@ -371,6 +375,7 @@ class Fit(show.Shown):
                 residuals=np.array(saved["residuals"], float),
                 residual_weights=np.array(saved["residual_weights"], float),
                 chi_squared=saved.get("chi_squared"),
+                missed_most=saved.get("missed_most", {}),
                 discrepancy=Discrepancy.restored(saved.get("discrepancy")),
                 **plain,
             )
@@ -389,6 +394,8 @@ class Fit(show.Shown):
         yield ParameterTable(header, rows, heading(self))
         yield f"objective {self.objective:.4g}; {self.starts}; {bootstrap_words(self)}"
         yield f"residual {self.rms_percent:.2g} % rms{chi_squared_words(self)}"
+        if most := missed_words(self):
+            yield most
         for p, how in self.undetermined.items():
             yield f"not determined by these runs: {p} ({how})"
         if self.discrepancy and self.drawn:
