@@ -13,5 +13,6 @@ from scaling.fitting.extrapolation import extrapolate
 from scaling.fitting.forecasting import ComputePath, Forecast, forecast
 from scaling.fitting.isoflops import IsoFlop, isoflop
 from scaling.fitting.leftout import Influence, influence
+from scaling.fitting.prediction import Prediction
 from scaling.fitting.profiles import Profile, profile
-from scaling.fitting.result import Fit, Prediction, Starts
+from scaling.fitting.result import Fit, Starts

@@ -7,7 +7,7 @@ refitted to the runs up to several origins, each time predicts the rest, and its
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from scaling.fitting.resample import Clusters, bootstrap_weights
 _MEDIAN, _SPREAD, _ALIKE = 0.8, 0.7, 0.97
 _GRID = np.exp(np.linspace(-4.6, 4.6, 81))
 
+_RIGID = 0.01  # decades; runs that vary by less along a direction are taken to vary so much
 _FARTHEST = 10.0  # decades; an infinite model is no farther
 _ORIGINS = 6
 _DRAWS = 16  # refits to resampled runs from each origin, enough for a standard error
@@ -49,15 +50,26 @@ class Support:
     """Columns whose product it is extrapolated along: C, else N and D, else its first scale."""
     along: tuple[float, float]
     """Smallest and largest log10 of that product."""
+    center: tuple[float, ...] = ()
+    """Mean log10 of each scale over the runs."""
+    covariance: tuple[tuple[float, ...], ...] = ()
+    """Of the log10 of the scales over the runs."""
+    widest: float = float("nan")
+    """Largest Mahalanobis distance of a run."""
 
     @staticmethod
     def of(columns: Mapping[str, Array]) -> Support:
         """Of runs with these scales, one array each."""
         names = tuple(columns)
         axis = axis_of(names)
-        return Support(
-            {c: _ends(np.log10(v)) for c, v in columns.items()}, axis, _ends(_product(axis, columns))
+        logs = {c: np.log10(v) for c, v in columns.items()}
+        center = tuple(float(v.mean()) for v in logs.values())
+        covariance = tuple(
+            map(tuple, np.atleast_2d(np.cov(np.stack(list(logs.values())), bias=True)).tolist())
         )
+        ranges = {c: _ends(v) for c, v in logs.items()}
+        support = Support(ranges, axis, _ends(_product(axis, columns)), center, covariance)
+        return replace(support, widest=float(support.mahalanobis(logs).max()))
 
     def distance(self, columns: Mapping[str, Array]) -> Array:
         """Decades by which each point lies beyond the runs, in the scale where that is most; zero among them."""
@@ -65,6 +77,15 @@ class Support:
             beyond = [_outside(np.log10(columns[c]), ends) for c, ends in self.ranges.items()]
             beyond.append(_outside(_product(self.axis, columns), self.along))
         return np.minimum(np.maximum.reduce(beyond), _FARTHEST)
+
+    def mahalanobis(self, logs: Mapping[str, Array]) -> Array:
+        """Distance of points from the middle of the runs, in standard deviations of their log10 along each direction.
+
+        A direction in which the runs do not vary counts as one of a hundredth of a decade.
+        """
+        off = np.stack([logs[c] - m for c, m in zip(self.ranges, self.center, strict=True)])
+        spread = np.array(self.covariance) + _RIGID**2 * np.eye(len(off))
+        return np.sqrt((off * np.linalg.solve(spread, off)).sum(0))
 
 
 @dataclass(frozen=True)
@@ -88,6 +109,8 @@ class Discrepancy:
     """Backtests that this rests on; 0: the runs are too few for any, and it is the prior of simulated worlds."""
     relative: bool = True
     """In log loss; False: in the unit of the loss."""
+    missed: tuple[tuple[int, float, float], ...] = ()
+    """What the backtests missed: origin, decades beyond its runs, and the mean miss there."""
 
     @staticmethod
     def restored(saved: dict[str, Any] | None) -> Discrepancy | None:
@@ -96,8 +119,14 @@ class Discrepancy:
             return None
         kept = saved["support"]
         ranges = {name: (low, high) for name, (low, high) in kept["ranges"].items()}
-        support = Support(ranges, tuple(kept["axis"]), (kept["along"][0], kept["along"][1]))
-        named: dict[str, Any] = saved | {"support": support}
+        own = {
+            "center": tuple(kept.get("center", ())),
+            "covariance": tuple(map(tuple, kept.get("covariance", ()))),
+            "widest": kept.get("widest", float("nan")),
+        }
+        support = Support(ranges, tuple(kept["axis"]), (kept["along"][0], kept["along"][1]), **own)
+        missed = tuple((origin, far, miss) for origin, far, miss in saved.get("missed", ()))
+        named: dict[str, Any] = saved | {"support": support, "missed": missed}
         return Discrepancy(**named)
 
     def draws(self, count: int, seed: int) -> Array:
@@ -159,7 +188,10 @@ def backtest(problem: Problem, data: Data, best: Array, groups: Clusters, seed: 
     missed = _missed(problem, columns, best, groups, noise, seed)
     shift, scale, spread = expected(missed, noise)
     origins = len(np.unique(missed.origin))
-    return Discrepancy(Support.of(columns), shift, scale, spread, origins, problem.objective.log)
+    entries = zip(missed.origin.tolist(), missed.distance.tolist(), missed.miss.tolist(), strict=True)
+    return Discrepancy(
+        Support.of(columns), shift, scale, spread, origins, problem.objective.log, missed=tuple(entries)
+    )
 
 
 def expected(missed: Misses, noise: float) -> tuple[float, float, float]:

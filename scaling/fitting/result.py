@@ -18,7 +18,9 @@ from scaling.errors import BadOption, FitError, LawError, MissingColumns
 from scaling.files import written_whole
 from scaling.fitting.data import Array
 from scaling.fitting.discrepancy import Discrepancy
+from scaling.fitting.distance import distance_of
 from scaling.fitting.options import Options, share
+from scaling.fitting.prediction import Prediction
 from scaling.fitting.words import (
     ENOUGH,
     ParameterTable,
@@ -93,32 +95,6 @@ class Starts:
         return words
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Prediction(show.Shown, show.Interval):
-    """Losses that a fit expects, with an interval: nats/token, in the broadcast shape of the columns asked for."""
-
-    kind: str
-    """"mean": where the law runs. "new run": where another run of its own would end, its scatter included."""
-    discrepancy: bool = False
-    """Whether some of it lies beyond the runs, and model discrepancy is in its interval."""
-    notes: tuple[str, ...] = ()
-    """What else a reader should know of it."""
-
-    def shown(self) -> Iterator[str]:
-        what = "for the mean" if self.kind == "mean" else "for a new run"
-        if self.discrepancy:
-            what += ", model discrepancy included"
-        low, middle, high = (np.atleast_1d(a).ravel() for a in (self.low, self.median, self.high))
-        for a, center, b in zip(low[:_LINES], middle[:_LINES], high[:_LINES], strict=True):
-            yield f"{show.rounded(center, (b - a) / 2)}, {show.interval(a, b, self.level)} {what}"
-        if len(middle) > _LINES:
-            yield f"… and {len(middle) - _LINES} more"
-        if not len(middle):
-            yield f"no predictions {what}: none were asked for"
-        yield from self.notes
-
-
-_LINES = 8
 _SCATTERED = 2000  # draws of a new run's scatter where there is no bootstrap
 _LINEAR = ("squares", "gaussian")  # objectives whose misses are differences; those of the others are ratios
 
@@ -319,7 +295,9 @@ class Fit(show.Shown):
         low, median, high = (np.asarray(row) for row in out.reshape((3, *shape)))
         if not self.drawn and not new_run:
             low, high = np.full(shape, np.nan), np.full(shape, np.nan)
-        return Prediction(median, low, high, level, "new run" if new_run else "mean", beyond)
+        known = self.discrepancy if self.drawn else None
+        far = distance_of(known, points, shape) if known and known.support.center else None
+        return Prediction(median, low, high, level, "new run" if new_run else "mean", beyond, distance=far)
 
     def save(self, path: str | Path) -> None:
         """Write the fit as JSON; numbers come back to the last digit. The runs are not in it, their hash is."""
