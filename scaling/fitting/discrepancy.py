@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from scaling import show
 from scaling.fitting.data import Array, Data, scales
 from scaling.fitting.minimum import descend
+from scaling.fitting.parallel import in_parts, processes_for
 from scaling.fitting.problem import Problem
+from scaling.fitting.progress import progress
 from scaling.fitting.resample import Clusters, bootstrap_weights
 
 # Prior of the miss a decade beyond the runs: median and spread of its standard deviation, in units of the scatter of
@@ -242,8 +244,7 @@ def _missed(
     entries: list[Array] = []
     if windows:
         weights = np.concatenate([_weights(problem, groups, seen, seed) for seen in windows])
-        refits = descend(problem, np.tile(best, (len(weights), 1)), weights, steps=_STEPS)
-        predicted = problem.objective.prepare(problem.call(refits.parameters))
+        predicted = problem.objective.prepare(problem.call(_refits(problem, best, weights)))
         misses = (problem.prepared - predicted).reshape(len(windows), 1 + _DRAWS, problem.rows)
     for origin, seen in enumerate(windows):
         distance = Support.of({c: v[seen] for c, v in columns.items()}).distance(columns)
@@ -259,6 +260,28 @@ def _missed(
     table = np.concatenate([np.zeros((0, 4)), *entries])
     table = table[np.isfinite(table).all(1)]
     return Misses(table[:, 0].astype(np.int64), *table[:, 1:].T)
+
+
+def _refits(problem: Problem, best: Array, weights: Array) -> Array:
+    """Parameters under each weighting, shape (weightings, free), on all cores where that is worth it."""
+    processes = processes_for(len(weights), problem.rows)
+    rounds = max(1, len(weights) // (4 * processes)) if processes > 1 else 1
+    parameters = np.empty((len(weights), len(best)))
+
+    def refit(part: int) -> list[Array]:
+        parts = []
+        for turn in range(rounds):
+            own = weights[part * rounds + turn :: processes * rounds]
+            parts.append(descend(problem, np.tile(best, (len(own), 1)), own, steps=_STEPS).parameters)
+            if part == 0:
+                done(processes * len(own))
+        return parts
+
+    with progress("backtests", len(weights)) as done:
+        for part, several in enumerate(in_parts(refit, processes)):
+            for turn, each in enumerate(several):
+                parameters[part * rounds + turn :: processes * rounds] = each
+    return parameters
 
 
 def _windows(problem: Problem, columns: dict[str, Array]) -> list[NDArray[np.bool_]]:

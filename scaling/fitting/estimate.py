@@ -15,11 +15,12 @@ from scaling.fitting.fewclusters import FEW, directions, few_targets
 from scaling.fitting.identifiability import caveats, condition, spare_runs, undetermined
 from scaling.fitting.minimum import Minimum, descend, minimise, pose
 from scaling.fitting.options import Options, whole
-from scaling.fitting.parallel import cores, in_parts
+from scaling.fitting.parallel import in_parts, processes_for
 from scaling.fitting.problem import Problem
+from scaling.fitting.progress import progress
 from scaling.fitting.resample import Clusters, bootstrap_weights, clusters, thin_draws, wild_targets
 from scaling.fitting.result import Fit, Starts
-from scaling.fitting.solve import Solution, block_size, solve
+from scaling.fitting.solve import Solution, block_size, chunk_size, solve
 from scaling.laws.base import describe
 from scaling.show import weighted_rms
 
@@ -28,7 +29,7 @@ _SPARE = 3  # runs more than free parameters, below which a fit says that it is 
 _MOST = 3  # runs named as missed most
 _THIN = 0.01  # share of draws on too few clusters that is worth a word
 _NEARBY = 24  # steps within which all but one in a thousand refits near the best solution end
-_WORTH_A_PROCESS = 1 << 17  # draws × rows: a tenth of a second, where starting a process takes a fiftieth
+_BLOCKS = 16  # of long work each process goes through, so that its progress shows and all end together
 
 
 def fit(
@@ -114,13 +115,10 @@ def bootstrap_refits(
         processes: that share the blocks; by default a core each, where that is worth starting them.
     """
     problem, best = minimum.problem, minimum.best
-    worth = min(cores(), draws * problem.rows // _WORTH_A_PROCESS)
-    processes = max(1, min(processes or worth, draws))
-    how = {
-        "draws": draws,
-        "seed": options.seed,
-        "chunk": max(1, min(block_size(problem.rows), -(-draws // processes))),
-    }
+    processes = max(1, min(processes or processes_for(draws, problem.rows), draws))
+    chunk = max(4 * chunk_size(problem.rows), -(-draws // (_BLOCKS * processes)))
+    chunk = max(1, min(chunk, block_size(problem.rows), -(-draws // processes)))
+    how = {"draws": draws, "seed": options.seed, "chunk": chunk}
     fitted = problem.objective.prepare(problem.call(best[None])[0])
     miss = (fitted - problem.prepared) * np.sqrt(problem.rows / max(1, problem.rows - len(best)))
     few = directions(problem, best, groups) if draws and groups.count < FEW else None
@@ -133,9 +131,17 @@ def bootstrap_refits(
             blocks = ((None, y) for y in few_targets(problem, best, few, **how))
         else:
             blocks = ((w, None) for w in bootstrap_weights(groups, problem.weights, **how))
-        return [_refit(problem, best, w, y) for w, y in itertools.islice(blocks, part, None, processes)]
+        own = itertools.islice(blocks, part, None, processes)
+        return [counted(_refit(problem, best, w, y), part) for w, y in own]
 
-    parts = in_parts(refits, processes)
+    def counted(refitted: Solution, part: int) -> Solution:
+        """The part that is done here stands for all: blocks are dealt evenly."""
+        if part == 0:
+            done(min(processes * len(refitted.value), draws))
+        return refitted
+
+    with progress("bootstrap refits", draws) as done:
+        parts = in_parts(refits, processes)
     return [one for blocks in itertools.zip_longest(*parts) for one in blocks if one is not None]
 
 
