@@ -16,3 +16,4 @@ from scaling.fitting.leftout import Influence, influence
 from scaling.fitting.prediction import Prediction
 from scaling.fitting.profiles import Profile, profile
 from scaling.fitting.result import Fit, Starts
+from scaling.fitting.twosteps import Downstream, downstream
