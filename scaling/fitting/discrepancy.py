@@ -246,6 +246,12 @@ def _missed(
         weights = np.concatenate([_weights(problem, groups, seen, seed) for seen in windows])
         predicted = problem.objective.prepare(problem.call(_refits(problem, best, weights)))
         misses = (problem.prepared - predicted).reshape(len(windows), 1 + _DRAWS, problem.rows)
+        if problem.objective.quantile != 0.5:  # a curve that is meant to lie to one side of its runs
+            usual = [
+                np.average(misses[i], axis=1, weights=problem.weights * seen)
+                for i, seen in enumerate(windows)
+            ]
+            misses = misses - np.stack(usual)[:, :, None]
     for origin, seen in enumerate(windows):
         distance = Support.of({c: v[seen] for c, v in columns.items()}).distance(columns)
         ahead = ~seen & (problem.weights > 0) & np.isfinite(misses[origin]).all(0)

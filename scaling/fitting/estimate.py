@@ -39,6 +39,7 @@ def fit(
     objective: str = "huber_log",
     delta: float = 1e-3,
     quantile: float = 0.5,
+    ratio: float = 1.0,
     seed: int = 0,
     bootstrap: int = 1000,
     cluster: str = "auto",
@@ -57,10 +58,13 @@ def fit(
             one of `scaling.laws`, or your own (annotations and derivatives are not needed).
         runs: one row per run, a frame (polars, pandas, pyarrow) or a dictionary of arrays, with the law's columns and
             `target`.
-        objective: "huber_log" (Huber on log loss), "huber_likelihood" (its scale free), "quantile_log", "squares_log",
-            "squares", or "gaussian" with the column `stderr`.
+        objective: "huber_log" (Huber on log loss), "huber_likelihood" (its scale free), "quantile_log",
+            "asymmetric_log" (squares, either side at its own cost), "squares_log", "squares", or "gaussian" with the
+            column `stderr`.
         delta: where the Huber penalty turns from square to linear, in log loss; 1e-3 is 0.1 %.
         quantile: share of the runs below the curve, for "quantile_log": 0.1 traces the better runs.
+        ratio: what an overestimate of the loss costs in underestimates of its size, for "asymmetric_log": 10 for those
+            who must not overestimate, 0.1 for those who must not underestimate.
         seed: of starts and bootstrap.
         bootstrap: number of refits to resampled runs; 0 skips them, and the backtests from smaller runs on that
             `Fit.discrepancy` rests on.
@@ -86,7 +90,8 @@ def fit(
     """
     bootstrap = whole("bootstrap", bootstrap, "a whole number, 0 to skip it")
     options = Options(
-        objective=objective, delta=delta, quantile=quantile, seed=seed, resample=resample, target=target, stderr=stderr,
+        objective=objective, delta=delta, quantile=quantile, ratio=ratio, seed=seed, resample=resample,
+        target=target, stderr=stderr,
         fixed={} if fixed is None else fixed, bounds={} if bounds is None else bounds,
         priors={} if priors is None else priors,
     )  # fmt: skip
