@@ -26,6 +26,7 @@ def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:
         Prediction                    each predicted loss with its interval
         Profile                       how the likelihood falls beside the best value of a parameter
         IsoFlop                       the best size at each budget, and the power law through them
+        Influence                     how a prediction moves without each run, size or cluster
         Verdict                       what it judges, by its topic
 
     It draws offline, in a notebook too; after `live.enable()` the charts of a page share one Vega bundle instead of

@@ -38,6 +38,7 @@ RESULTS = {
     "Profile": "results.profile",
     "Contour": "results.contour",
     "IsoFlop": "results.isoflop",
+    "Influence": "leftout.moves",
 }
 """Functions of this room by the type of their result, which need not be imported to be known."""
 

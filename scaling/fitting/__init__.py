@@ -14,6 +14,9 @@ from scaling.fitting.evidence import Comparison, compare
 from scaling.fitting.extrapolation import extrapolate
 from scaling.fitting.forecasting import ComputePath, Forecast, forecast
 from scaling.fitting.isoflops import IsoFlop, isoflop
+from scaling.fitting.leftout import Influence, influence
 from scaling.fitting.lowestcurves import Envelope, envelope
+from scaling.fitting.prediction import Prediction
 from scaling.fitting.profiles import Contour, Profile, profile
-from scaling.fitting.result import Fit, Prediction, Starts
+from scaling.fitting.result import Fit, Starts
+from scaling.fitting.twosteps import Downstream, downstream

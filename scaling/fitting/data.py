@@ -131,7 +131,8 @@ _WEIGHT = "weight of the row"  # name of the column that `with_weights` adds
 
 # Which column says how a predictor, or the loss, was counted.
 _CONVENTIONS = {"N": "n_convention", "C": "flops_convention", "loss": "loss_unit"}
-_COUNTS = ("N", "D", "C")  # columns that are counts whatever the law's signature says
+COUNTS = ("N", "D", "C")  # columns that are counts whatever the law's signature says
+_NAMES = ("name", "run", "run_id", "Model")  # columns that name a run, for people first
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +244,7 @@ def read(
     if weights is None:
         _check_duplicates(frame, [*wanted, target])
         for c in present:
-            if c.quantity.count or c.name in _COUNTS:
+            if c.quantity.count or c.name in COUNTS:
                 _check_units(c.name, values[c.name])
     counted = np.ones(len(frame)) if weights is None else _weights(frame, weights)
     spread = _checked(frame, stderr, above_zero=True) if stderr else None
@@ -267,6 +268,15 @@ def scales(law: Law, data: Data) -> tuple[str, ...]:
         for c in law.columns
         if c.quantity.count or (not c.annotated and _looks_like_a_count(data.columns[c.name]))
     )
+
+
+def row_names(data: Data) -> list[str]:
+    """What each run is called, in this order: the first column of names that differ, else its row in the table."""
+    for column in (c for c in _NAMES if c in data.frame.columns):
+        names = data.frame[column].cast(pl.String, strict=False)
+        if not names.null_count() and names.n_unique() == data.rows:
+            return names.to_list()
+    return [f"row {i}" for i in data.order]
 
 
 def compute(frame: pl.DataFrame) -> tuple[Array, str] | None:

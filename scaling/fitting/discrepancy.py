@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from scaling import laws, show
 from scaling.fitting.data import Array, Data, scales
 from scaling.fitting.minimum import descend
+from scaling.fitting.parallel import in_parts, processes_for
 from scaling.fitting.problem import Problem
+from scaling.fitting.progress import progress
 from scaling.fitting.resample import Clusters, bootstrap_weights
 from scaling.fitting.support import Areas, Support, ends_of, product_of
 
@@ -86,6 +88,8 @@ class Discrepancy:
     """In log loss; False: in the unit of the loss."""
     forms: tuple[Form, ...] = ()
     """Rival forms; the law itself has what is left of the draws."""
+    missed: tuple[tuple[int, float, float], ...] = ()
+    """What the backtests missed: origin, decades beyond its runs, and the mean miss there."""
 
     @staticmethod
     def restored(saved: dict[str, Any] | None) -> Discrepancy | None:
@@ -95,7 +99,8 @@ class Discrepancy:
         kept = saved["support"]
         support = Support.restored(kept) if "ranges" in kept else Areas.restored(kept)
         forms = tuple(_restored_form(form) for form in saved.get("forms", ()))
-        named: dict[str, Any] = saved | {"support": support, "forms": forms}
+        missed = tuple((origin, far, miss) for origin, far, miss in saved.get("missed", ()))
+        named: dict[str, Any] = saved | {"support": support, "forms": forms, "missed": missed}
         return Discrepancy(**named)
 
     def draws(self, count: int, seed: int) -> Array:
@@ -185,7 +190,10 @@ def backtest(problem: Problem, data: Data, best: Array, groups: Clusters, seed: 
     missed = _missed(problem, columns, best, groups, noise, seed)
     shift, scale, spread = expected(missed, noise)
     origins = len(np.unique(missed.origin))
-    return Discrepancy(Support.of(columns), shift, scale, spread, origins, problem.objective.log)
+    entries = zip(missed.origin.tolist(), missed.distance.tolist(), missed.miss.tolist(), strict=True)
+    return Discrepancy(
+        Support.of(columns), shift, scale, spread, origins, problem.objective.log, missed=tuple(entries)
+    )
 
 
 def expected(missed: Misses, noise: float) -> tuple[float, float, float]:
@@ -235,9 +243,14 @@ def _missed(
     entries: list[Array] = []
     if windows:
         weights = np.concatenate([_weights(problem, groups, seen, seed) for seen in windows])
-        refits = descend(problem, np.tile(best, (len(weights), 1)), weights, steps=_STEPS)
-        predicted = problem.objective.prepare(problem.call(refits.parameters))
+        predicted = problem.objective.prepare(problem.call(_refits(problem, best, weights)))
         misses = (problem.prepared - predicted).reshape(len(windows), 1 + _DRAWS, problem.rows)
+        if problem.objective.quantile != 0.5:  # a curve that is meant to lie to one side of its runs
+            usual = [
+                np.average(misses[i], axis=1, weights=problem.weights * seen)
+                for i, seen in enumerate(windows)
+            ]
+            misses = misses - np.stack(usual)[:, :, None]
     for origin, seen in enumerate(windows):
         distance = Support.of({c: v[seen] for c, v in columns.items()}).distance(columns)
         ahead = ~seen & (problem.weights > 0) & np.isfinite(misses[origin]).all(0)
@@ -252,6 +265,28 @@ def _missed(
     table = np.concatenate([np.zeros((0, 4)), *entries])
     table = table[np.isfinite(table).all(1)]
     return Misses(table[:, 0].astype(np.int64), *table[:, 1:].T)
+
+
+def _refits(problem: Problem, best: Array, weights: Array) -> Array:
+    """Parameters under each weighting, shape (weightings, free), on all cores where that is worth it."""
+    processes = processes_for(len(weights), problem.rows)
+    rounds = max(1, len(weights) // (4 * processes)) if processes > 1 else 1
+    parameters = np.empty((len(weights), len(best)))
+
+    def refit(part: int) -> list[Array]:
+        parts = []
+        for turn in range(rounds):
+            own = weights[part * rounds + turn :: processes * rounds]
+            parts.append(descend(problem, np.tile(best, (len(own), 1)), own, steps=_STEPS).parameters)
+            if part == 0:
+                done(processes * len(own))
+        return parts
+
+    with progress("backtests", len(weights)) as done:
+        for part, several in enumerate(in_parts(refit, processes)):
+            for turn, each in enumerate(several):
+                parameters[part * rounds + turn :: processes * rounds] = each
+    return parameters
 
 
 def _windows(problem: Problem, columns: dict[str, Array]) -> list[NDArray[np.bool_]]:

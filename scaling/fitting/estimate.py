@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from scaling.fitting.data import Array, Data, Table, Weights
+from scaling.fitting.data import Array, Data, Table, Weights, row_names
 from scaling.fitting.discrepancy import backtest
 from scaling.fitting.fewclusters import FEW, directions, few_targets
 from scaling.fitting.identifiability import caveats, condition, slopes, spare_runs, undetermined
 from scaling.fitting.minimum import Minimum, descend, minimise, pose
 from scaling.fitting.noise import scatter
 from scaling.fitting.options import Options, whole
-from scaling.fitting.parallel import cores, in_parts
+from scaling.fitting.parallel import in_parts, processes_for
 from scaling.fitting.problem import Problem
+from scaling.fitting.progress import progress
 from scaling.fitting.resample import (
     Clusters,
     bootstrap_weights,
@@ -28,18 +29,19 @@ from scaling.fitting.resample import (
 )
 from scaling.fitting.result import Fit, Starts
 from scaling.fitting.rivals import rival_forms
-from scaling.fitting.solve import Solution, block_size, solve
+from scaling.fitting.solve import Solution, block_size, chunk_size, solve
 from scaling.fitting.unseen import unseen_schedules
 from scaling.laws.base import describe
 from scaling.show import weighted_rms
 
 _AGREE = 1e-6  # relative difference of objectives at which two starts ended at the same minimum
 _SPARE = 3  # runs more than free parameters, below which a fit says that it is too sure of itself
+_MOST = 3  # runs named as missed most
 _THIN = (
     0.05  # share of draws that hardly determine a parameter, from which they take the ends of a 95 % interval
 )
 _NEARBY = 24  # steps within which all but one in a thousand refits near the best solution end
-_WORTH_A_PROCESS = 1 << 17  # draws × rows: a tenth of a second, where starting a process takes a fiftieth
+_BLOCKS = 16  # of long work each process goes through, so that its progress shows and all end together
 
 
 def fit(
@@ -49,6 +51,7 @@ def fit(
     objective: str = "huber_log",
     delta: float = 1e-3,
     quantile: float = 0.5,
+    ratio: float = 1.0,
     seed: int = 0,
     bootstrap: int = 1000,
     cluster: str = "auto",
@@ -67,10 +70,13 @@ def fit(
             one of `scaling.laws`, or your own (annotations and derivatives are not needed).
         runs: one row per run, a frame (polars, pandas, pyarrow) or a dictionary of arrays, with the law's columns and
             `target`.
-        objective: "huber_log" (Huber on log loss), "huber_likelihood" (its scale free), "quantile_log", "squares_log",
-            "squares", or "gaussian" with the column `stderr`.
+        objective: "huber_log" (Huber on log loss), "huber_likelihood" (its scale free), "quantile_log",
+            "asymmetric_log" (squares, either side at its own cost), "squares_log", "squares", or "gaussian" with the
+            column `stderr`.
         delta: where the Huber penalty turns from square to linear, in log loss; 1e-3 is 0.1 %.
         quantile: share of the runs below the curve, for "quantile_log": 0.1 traces the better runs.
+        ratio: what an overestimate of the loss costs in underestimates of its size, for "asymmetric_log": 10 for those
+            who must not overestimate, 0.1 for those who must not underestimate.
         seed: of starts and bootstrap.
         bootstrap: number of refits to resampled runs; 0 skips them, and the backtests from smaller runs on that
             `Fit.discrepancy` rests on.
@@ -98,7 +104,8 @@ def fit(
     """
     bootstrap = whole("bootstrap", bootstrap, "a whole number, 0 to skip it")
     options = Options(
-        objective=objective, delta=delta, quantile=quantile, seed=seed, resample=resample, target=target, stderr=stderr,
+        objective=objective, delta=delta, quantile=quantile, ratio=ratio, seed=seed, resample=resample,
+        target=target, stderr=stderr,
         fixed={} if fixed is None else fixed, bounds={} if bounds is None else bounds,
         priors={} if priors is None else priors,
     )  # fmt: skip
@@ -132,9 +139,9 @@ def bootstrap_refits(
         processes: that share the blocks; by default a core each, where that is worth starting them.
     """
     problem, best = minimum.problem, minimum.best
-    worth = min(cores(), draws * problem.rows // _WORTH_A_PROCESS)
-    processes = max(1, min(processes or worth, draws))
-    chunk = max(1, min(block_size(problem.rows), -(-draws // processes)))
+    processes = max(1, min(processes or processes_for(draws, problem.rows), draws))
+    chunk = max(4 * chunk_size(problem.rows), -(-draws // (_BLOCKS * processes)))
+    chunk = max(1, min(chunk, block_size(problem.rows), -(-draws // processes)))
     how = {"draws": draws, "seed": options.seed, "chunk": chunk}
     fitted = problem.objective.prepare(problem.call(best[None])[0])
     miss = (fitted - problem.prepared) * np.sqrt(problem.rows / max(1, problem.rows - len(best)))
@@ -150,12 +157,23 @@ def bootstrap_refits(
             blocks = ((None, y) for y in few_targets(problem, best, few, **how))
         else:
             blocks = ((w, None) for w in bootstrap_weights(groups, problem.weights, **how))
+        own = itertools.islice(enumerate(blocks), part, None, processes)
         return [
-            _refit(problem, best, w, y, None if means is None else means[i * chunk : (i + 1) * chunk])
-            for i, (w, y) in itertools.islice(enumerate(blocks), part, None, processes)
+            counted(
+                _refit(problem, best, w, y, None if means is None else means[i * chunk : (i + 1) * chunk]),
+                part,
+            )
+            for i, (w, y) in own
         ]
 
-    parts = in_parts(refits, processes)
+    def counted(refitted: Solution, part: int) -> Solution:
+        """The part that is done here stands for all: blocks are dealt evenly."""
+        if part == 0:
+            done(min(processes * len(refitted.value), draws))
+        return refitted
+
+    with progress("bootstrap refits", draws) as done:
+        parts = in_parts(refits, processes)
     return [one for blocks in itertools.zip_longest(*parts) for one in blocks if one is not None]
 
 
@@ -237,6 +255,12 @@ def _starts(problem: Problem, solution: Solution) -> Starts:
     return Starts(len(excess) - len(apart), len(excess), apart)
 
 
+def _missed_most(data: Data, residuals: Array) -> dict[str, float]:
+    """The runs with the largest residuals, of those that count, by name; residuals in the order of `data`."""
+    names, size = row_names(data), np.abs(residuals) * (data.weights > 0)
+    return {names[i]: float(residuals[i]) for i in np.argsort(-size, kind="stable")[:_MOST] if size[i] > 0}
+
+
 @np.errstate(all="ignore")
 def _result(
     law: Callable[..., Any], minimum: Minimum, data: Data, groups: Clusters, refits: list[Solution],
@@ -275,6 +299,7 @@ def _result(
         residuals=residuals,
         residual_weights=own,
         noise=scatter(problem, data, missed, groups),
+        missed_most=_missed_most(data, residuals[data.order]),
         rms_percent=100.0 * weighted_rms(data.target / value - 1.0, data.weights),
         condition=flatness,
         undetermined=undetermined(problem, best, drawn, flatness, loose),

@@ -16,7 +16,7 @@ from scaling.fitting.data import Array, Table, TooFewScales, as_frame, read
 from scaling.fitting.minimum import minimise, pose
 from scaling.fitting.onecurve import one_curve, turned_up
 from scaling.fitting.options import Options, share, whole
-from scaling.fitting.result import Prediction
+from scaling.fitting.prediction import Prediction
 from scaling.fitting.seeds import LawReturnsNaN
 from scaling.laws.base import Argument, Quantity, describe
 from scaling.laws.breaks import bnsl, m3, m4

@@ -34,7 +34,8 @@ class Objective:
     likelihood: bool = False
     """Minus the logarithm of a density of the data, so that information criteria mean something."""
     quantile: float = 0.5
-    """Share of the runs that shall lie below the curve; other than 0.5 it tilts the penalty."""
+    """Share of the runs that shall lie below the curve; other than 0.5 it tilts the penalty. Of squares it is the
+    expectile's share, 1 / (1 + ratio)."""
     words: str = ""
     """The objective in the words of a printed fit."""
 
@@ -51,7 +52,7 @@ class Objective:
         """ρ(r)."""
         size = np.abs(r)
         if self.delta is None:
-            return 0.5 * size * size
+            return self._tilted(0.5 * size * size, r)
         inner = np.minimum(size, self.delta)
         return self._tilted(inner * (size - 0.5 * inner), r)
 
@@ -61,7 +62,8 @@ class Objective:
         None stands for everywhere. One function, as each pass over the misses of a batch counts.
         """
         if self.delta is None:
-            return 0.5 * r * r, r, None
+            square = None if self.quantile == 0.5 else np.ones(np.shape(r), bool)
+            return self._tilted(0.5 * r * r, r), self._tilted(r, r), square
         size = np.abs(r)
         inner = np.minimum(size, self.delta)
         pull = np.copysign(inner, r)
@@ -134,15 +136,21 @@ def likelihood_value(r: Array, weights: Array, scale: float, delta: float) -> fl
     return float(weights @ (inner * (z - 0.5 * inner)) + weights.sum() * constant)
 
 
-def objective(name: str, delta: float, quantile: float = 0.5) -> Objective:
+def objective(name: str, delta: float, quantile: float = 0.5, ratio: float = 1.0) -> Objective:
     """The objective of that name.
 
     Args:
         name: "huber_log"; "huber_likelihood" (the same penalty on r/s with s free, a likelihood); "quantile_log"
-            (asymmetric absolute error of log loss, smooth within delta); "squares_log"; "squares"; or "gaussian" (which
-            needs a column with the standard error).
+            (asymmetric absolute error of log loss, smooth within delta); "asymmetric_log" (asymmetric squares of log
+            loss); "squares_log"; "squares"; or "gaussian" (which needs a column with the standard error).
         delta: where the Huber penalty turns linear, in units of log loss: 1e-3 is 0.1 %.
         quantile: share of the runs that shall lie below the curve, for "quantile_log".
+        ratio: what an overestimate costs in underestimates of its size, for "asymmetric_log":
+
+                Σ w_i c(r_i) r_i²,   c = ratio where the law lies above the run (r > 0), 1 where it lies below
+
+            up to a factor. Its curve is the expectile 1 / (1 + ratio) of ln y (Newey and Powell 1987, Econometrica
+            55(4)): it weighs how far runs lie on either side, where "quantile_log" counts how many.
 
     Raises:
         BadOption: no such objective, or a number out of range.
@@ -157,6 +165,10 @@ def objective(name: str, delta: float, quantile: float = 0.5) -> Objective:
         "quantile_log": (
             f"{quantile:g} quantile of log loss (smooth within {delta:g})",
             huber | {"quantile": quantile},
+        ),
+        "asymmetric_log": (
+            f"squares on log loss, overestimates {ratio:g} times as costly",
+            {"log": True, "quantile": 1.0 / (1.0 + ratio) if ratio > 0 else 0.5},
         ),
         "squares_log": ("least squares on log loss", {"log": True}),
         "squares": ("least squares on loss", {"log": False}),
@@ -173,5 +185,9 @@ def objective(name: str, delta: float, quantile: float = 0.5) -> Objective:
         raise BadOption("quantile", quantile, "between 0 and 1, e.g. 0.1")
     if quantile != 0.5 and name != "quantile_log":
         raise BadOption("quantile", quantile, "left out, except with objective='quantile_log'")
+    if not (ratio > 0 and math.isfinite(ratio)):
+        raise BadOption("ratio", ratio, "a finite number above zero, e.g. 10")
+    if ratio != 1.0 and name != "asymmetric_log":
+        raise BadOption("ratio", ratio, "left out, except with objective='asymmetric_log'")
     words, traits = kinds[name]
     return Objective(name, words=words, **traits)

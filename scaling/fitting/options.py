@@ -93,6 +93,7 @@ class Options:
     objective: str = "huber_log"
     delta: float = 1e-3
     quantile: float = 0.5
+    ratio: float = 1.0
     seed: int = 0
     resample: str = "pairs"
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -108,6 +109,7 @@ class Options:
             "seed": whole("seed", self.seed, "a whole number from zero"),
             "delta": number("delta", self.delta),
             "quantile": number("quantile", self.quantile),
+            "ratio": number("ratio", self.ratio),
             "fixed": {
                 p: number(f"fixed[{p!r}]", value, "a finite number")
                 for p, value in _by_parameter("fixed", self.fixed).items()
@@ -125,7 +127,7 @@ class Options:
         Raises:
             BadOption: no such objective, or a number out of range.
         """
-        return objective(self.objective, self.delta, self.quantile)
+        return objective(self.objective, self.delta, self.quantile, self.ratio)
 
     def free(self, law: Law) -> tuple[str, ...]:
         """The parameters of a law that are fitted.

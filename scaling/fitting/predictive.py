@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from scaling.fitting.contest import Contest, Fold
 from scaling.fitting.data import Array, scales
-from scaling.fitting.discrepancy import Support
 from scaling.fitting.minimum import descend, minimise, pose
 from scaling.fitting.problem import Problem
 from scaling.fitting.resample import Clusters
 from scaling.fitting.result import Fit
+from scaling.fitting.support import Support
 from scaling.laws.base import describe
 from scaling.show import weighted_rms
 

@@ -6,7 +6,7 @@ import functools
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from scaling.errors import BadOption, FitError, LawError, MissingColumns
 from scaling.files import written_whole
 from scaling.fitting.data import Array
 from scaling.fitting.discrepancy import Discrepancy
+from scaling.fitting.distance import distance_of
 from scaling.fitting.noise import Noise
 from scaling.fitting.options import Options, share
+from scaling.fitting.prediction import Prediction
 from scaling.fitting.words import (
     ENOUGH,
     ParameterTable,
@@ -27,6 +29,7 @@ from scaling.fitting.words import (
     chi_squared_words,
     heading,
     in_words,
+    missed_words,
 )
 from scaling.laws.base import Argument, Law, describe
 
@@ -93,32 +96,6 @@ class Starts:
         return words
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Prediction(show.Shown, show.Interval):
-    """Losses that a fit expects, with an interval: nats/token, in the broadcast shape of the columns asked for."""
-
-    kind: str
-    """"mean": where the law runs. "new run": where another run of its own would end, its scatter included."""
-    discrepancy: bool = False
-    """Whether some of it lies beyond the runs, and model discrepancy is in its interval."""
-    notes: tuple[str, ...] = ()
-    """What else a reader should know of it."""
-
-    def shown(self) -> Iterator[str]:
-        what = "for the mean" if self.kind == "mean" else "for a new run"
-        if self.discrepancy:
-            what += ", model discrepancy included"
-        low, middle, high = (np.atleast_1d(a).ravel() for a in (self.low, self.median, self.high))
-        for a, center, b in zip(low[:_LINES], middle[:_LINES], high[:_LINES], strict=True):
-            yield f"{show.rounded(center, (b - a) / 2)}, {show.interval(a, b, self.level)} {what}"
-        if len(middle) > _LINES:
-            yield f"… and {len(middle) - _LINES} more"
-        if not len(middle):
-            yield f"no predictions {what}: none were asked for"
-        yield from self.notes
-
-
-_LINES = 8
 _SCATTERED = 2000  # draws of a new run's scatter where there is no bootstrap
 _LINEAR = ("squares", "gaussian")  # objectives whose misses are differences; those of the others are ratios
 
@@ -172,6 +149,8 @@ class Fit(show.Shown):
     """Model discrepancy beyond the runs; None without a bootstrap, or where the law reads nothing to go beyond."""
     noise: Noise | None = None
     """How the scatter of runs changes with scale; None where the law reads none."""
+    missed_most: dict[str, float] = field(default_factory=dict)
+    """The runs that the law misses most, by name or row, largest first, and their `residuals`."""
 
     @property
     def options(self) -> Options:
@@ -322,7 +301,8 @@ class Fit(show.Shown):
         low, median, high = (np.asarray(row) for row in out.reshape((3, *shape)))
         if not self.drawn and not new_run:
             low, high = np.full(shape, np.nan), np.full(shape, np.nan)
-        return Prediction(median, low, high, level, "new run" if new_run else "mean", beyond)
+        far = distance_of(self.discrepancy, points, shape) if self.discrepancy and self.drawn else None
+        return Prediction(median, low, high, level, "new run" if new_run else "mean", beyond, distance=far)
 
     def save(self, path: str | Path) -> None:
         """Write the fit as JSON; numbers come back to the last digit. The runs are not in it, their hash is."""
@@ -337,6 +317,7 @@ class Fit(show.Shown):
             "residual_weights": self.residual_weights.tolist(),
             "chi_squared": self.chi_squared,
             "clusters": self.clusters,
+            "missed_most": self.missed_most,
             "discrepancy": asdict(self.discrepancy) if self.discrepancy else None,
             "noise": asdict(self.noise) | {"standard": self.noise.standard.tolist()} if self.noise else None,
         } | {name: getattr(self, name) for name in _PLAIN}
@@ -380,6 +361,7 @@ class Fit(show.Shown):
                 residual_weights=np.array(saved["residual_weights"], float),
                 chi_squared=saved.get("chi_squared"),
                 clusters=saved.get("clusters", 0),
+                missed_most=saved.get("missed_most", {}),
                 discrepancy=Discrepancy.restored(saved.get("discrepancy")),
                 noise=Noise.restored(saved.get("noise")),
                 **plain,
@@ -401,6 +383,8 @@ class Fit(show.Shown):
         yield f"residual {self.rms_percent:.2g} % rms{chi_squared_words(self)}"
         if self.noise and (words := self.noise.words(self._spread(), self._relative)):
             yield words
+        if most := missed_words(self):
+            yield most
         for p, how in self.undetermined.items():
             yield f"not determined by these runs: {p} ({how})"
         if self.discrepancy and self.drawn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from scaling.fitting.data import Array
 from scaling.laws.schedule import schedule_place
 
 _FARTHEST = 10.0  # decades; an infinite model is no farther
+_RIGID = 0.01  # decades; runs that vary by less along a direction are taken to vary so much
 _KEPT = 300  # points of fitted curves that are kept to measure distances from
 
 
@@ -25,21 +26,32 @@ class Support:
     """Columns whose product it is extrapolated along: C, else N and D, else its first scale."""
     along: tuple[float, float]
     """Smallest and largest log10 of that product."""
+    center: tuple[float, ...] = ()
+    """Mean log10 of each scale over the runs."""
+    covariance: tuple[tuple[float, ...], ...] = ()
+    """Of the log10 of the scales over the runs."""
+    widest: float = float("nan")
+    """Largest Mahalanobis distance of a run."""
 
     @staticmethod
     def restored(saved: dict[str, Any]) -> Support:
         """From the dictionary that `dataclasses.asdict` made and JSON kept."""
         ranges = {name: (low, high) for name, (low, high) in saved["ranges"].items()}
-        return Support(ranges, tuple(saved["axis"]), (saved["along"][0], saved["along"][1]))
+        center, covariance = tuple(saved["center"]), tuple(map(tuple, saved["covariance"]))
+        along = (saved["along"][0], saved["along"][1])
+        return Support(ranges, tuple(saved["axis"]), along, center, covariance, saved["widest"])
 
     @staticmethod
     def of(columns: Mapping[str, Array]) -> Support:
         """Of runs with these scales, one array each."""
-        names = tuple(columns)
-        axis = ("C",) if "C" in names else ("N", "D") if {"N", "D"} <= set(names) else names[:1]
-        return Support(
-            {c: ends_of(np.log10(v)) for c, v in columns.items()}, axis, ends_of(product_of(axis, columns))
-        )
+        axis = axis_of(tuple(columns))
+        logs = {c: np.log10(v) for c, v in columns.items()}
+        ranges = {c: ends_of(v) for c, v in logs.items()}
+        center = tuple(float(v.mean()) for v in logs.values())
+        spread = np.atleast_2d(np.cov(np.stack(list(logs.values())), bias=True))
+        along = ends_of(product_of(axis, columns))
+        support = Support(ranges, axis, along, center, tuple(map(tuple, spread.tolist())))
+        return replace(support, widest=float(support.mahalanobis(logs).max()))
 
     def distance(self, columns: Mapping[str, Array]) -> Array:
         """Decades by which each point lies beyond the runs, in the scale where that is most; zero among them."""
@@ -47,6 +59,15 @@ class Support:
             beyond = [_outside(np.log10(columns[c]), ends) for c, ends in self.ranges.items()]
             beyond.append(_outside(product_of(self.axis, columns), self.along))
         return np.minimum(np.maximum.reduce(beyond), _FARTHEST)
+
+    def mahalanobis(self, logs: Mapping[str, Array]) -> Array:
+        """Distance of points from the middle of the runs, in standard deviations of their log10 along each direction.
+
+        A direction in which the runs do not vary counts as one of a hundredth of a decade.
+        """
+        off = np.stack([logs[c] - m for c, m in zip(self.ranges, self.center, strict=True)])
+        spread = np.array(self.covariance) + _RIGID**2 * np.eye(len(off))
+        return np.sqrt((off * np.linalg.solve(spread, off)).sum(0))
 
 
 @dataclass(frozen=True)
@@ -79,6 +100,11 @@ class Areas:
             np.sqrt(((one - fitted) ** 2).sum(axis=1)).min() for one in schedule_place(columns) / units
         ]
         return np.sqrt(np.minimum(nearest, _FARTHEST))
+
+
+def axis_of(scales: tuple[str, ...]) -> tuple[str, ...]:
+    """Columns whose product a law of these scales is extrapolated along."""
+    return ("C",) if "C" in scales else ("N", "D") if {"N", "D"} <= set(scales) else scales[:1]
 
 
 def ends_of(values: Array) -> tuple[float, float]:

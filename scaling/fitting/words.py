@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ _SPREAD = 100.0  # a factor so large is no error; the interval alone is printed
 _MANY_TIMES = 10.0  # the value: so large a half width is no error either
 _ENDLESS = 1e6  # times the value: a draw there has run away
 _MORE_THAN_CHANCE = 3.0  # standard deviations of chi² that its runs must stray to be worth a word
+_EXACT = 1e-6  # percent; a law that misses by less made the runs
 _ENDS = (0.025, 0.16, 0.84, 0.975)  # of the 95 % and the 68 % interval
 _NEAR = 1e-9  # of a bound, relative: at it
 
@@ -92,6 +94,17 @@ def bootstrap_words(fitted: Fit) -> str:
     if fitted.draws_unfinished:
         words += f" ({fitted.draws_unfinished} of them did not converge)"
     return words
+
+
+def missed_words(fitted: Fit) -> str:
+    """The runs that the law misses most: in percent of what is fitted, or in the unit of the target."""
+    if fitted.rms_percent < _EXACT or not fitted.missed_most:
+        return ""
+    if fitted.options.goal.log:
+        missed = {name: f"{100 * math.expm1(miss):+.2g} %" for name, miss in fitted.missed_most.items()}
+    else:
+        missed = {name: f"{miss:+.2g}" for name, miss in fitted.missed_most.items()}
+    return "misses most: " + ", ".join(f"{name} ({miss})" for name, miss in missed.items())
 
 
 def chi_squared_words(fitted: Fit) -> str:

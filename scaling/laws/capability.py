@@ -11,9 +11,11 @@ from scaling.laws.base import Count, Exponent, Nats, Quantity, Scale, Share, Sig
 
 Loss = Annotated[type_of_value, Quantity("nats/token", low=0.0)]
 """A column of losses."""
+Steepness = Annotated[type_of_value, Quantity("1/nats", low=0.0, log=True, start=(0.3, 30.0))]
+"""How fast a score follows a loss; beyond ten where the loss is in bits per byte."""
 
 
-def score_from_loss(loss: Loss, *, a: Signed, b: Share, k: Exponent, L_mid: Nats) -> NDArray:
+def score_from_loss(loss: Loss, *, a: Signed, b: Share, k: Steepness, L_mid: Nats) -> NDArray:
     """Score as a sigmoid of the loss, the second step of two.
 
         score(L) = b + a / (1 + exp(k (L - L_mid)))

@@ -14,7 +14,7 @@ from real_vega import UNITS, drawn_titles
 from scaling.charts import UnknownResult, plot
 from scaling.charts.registry import RESULTS
 from scaling.design.allocation import allocate
-from scaling.fitting import ComputePath, compare, cross_validate, fit, forecast, isoflop, profile
+from scaling.fitting import ComputePath, compare, cross_validate, fit, forecast, influence, isoflop, profile
 from scaling.laws import BESIROGLU_2024, chinchilla, kaplan
 
 
@@ -55,6 +55,7 @@ def results(runs: pl.DataFrame) -> dict[str, tuple[Any, ...]]:
         "Prediction": (fitted.predict(N=np.array([1e4, 1e5]), D=1e7),),
         "Profile": (profile(fitted, runs, "alpha"),),
         "Contour": (profile(fitted, runs, ("alpha", "beta")),),
+        "Influence": (influence(fitted, runs, by="N"),),
         "IsoFlop": (isoflop(curves.with_columns(loss=BESIROGLU_2024(curves["N"], curves["D"]))),),
     }
 
