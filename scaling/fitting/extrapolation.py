@@ -30,12 +30,13 @@ _ENOUGH = 400.0  # curves that the posterior should rest on, effectively
 _ROUGH = 60.0  # those that a round is steered by
 _CENTRES, _NARROW, _TAIL = 64, 0.5, 5.0  # kernels of a round: how many, how narrow, degrees of freedom
 _ODDS = 0.2  # before the data, of a plain power law to all that the broken curves may be
+_STRETCH = 1.2  # of the interval about the median, in log loss
 _DRAWS = 2000  # predictive draws
 _LAWS = (m3, m4, bnsl(1))
 _STARTS, _STEPS = 6, 60  # of their fits
 _LAST = 1e9  # units of the last point in them, so that others of the curve lie where laws of counts start
 _OPTIONS = Options(delta=0.01)
-_FARTHEST = 1.0  # of a single law from the posterior's median, in half widths of its 80 % interval
+_FARTHEST = 2.0  # of a single law from the posterior's median, in half widths of its 80 % interval
 _CELLS = 1 << 21  # draws × points of one chunk of predictions
 
 
@@ -44,9 +45,9 @@ def extrapolate(
 ) -> Prediction:
     """Losses at values of one predictor, from the curve of losses so far.
 
-        ln y = p + [ 0 in half of the draws, else t_k - median(p) held within ±h ],    k over M3, M4, one-break BNSL
+        ln y = p + [ 0, or t_k - median(p) held within ±2h ], each as likely, k over M3, M4 and one-break BNSL
 
-    No single form of curve is best on all: five forecasts share the draws. p is the posterior of
+    No single form of curve is best on all: four forecasts share the draws evenly. p is the posterior of
 
         ln y_i = m + ln f(x_i) + u(ln x_i) + ε_i
 
@@ -59,6 +60,10 @@ def extrapolate(
     prior, which scales with the data, so that units of predictor and loss do not matter. t_k is a Huber fit of one law;
     h is half the width of the posterior's 80 % interval, so that a fit which runs away moves the median little and the
     interval some. A law with as many parameters as the curve has points takes no part.
+
+    As no family is true, the interval is stretched 1.2-fold about its median. Of simulated power laws with and without
+    a floor 80 % then holds 92 to 100 %, of other shapes 80 to 92 %, of the published ends of training curves 88 %
+    (image errors) and 71 % (nine curves of language losses).
 
     Meant for one curve that falls or stands still; on one that rises the prediction stays near the last losses. Where
     the last losses lie above the lowest by more than the noise, a note of the prediction says so.
@@ -104,6 +109,7 @@ def extrapolate(
         draws = np.concatenate([part.losses(points[i : i + width]) for part in posterior])
         draws = _shared(draws, forecasts[:, i : i + width])
         out[:, i : i + width] = np.quantile(draws, [0.5 - level / 2, 0.5, 0.5 + level / 2], axis=0)
+    out = out[1] + _STRETCH * (out - out[1])
     low, median, high = (row.reshape(asked.shape) for row in np.exp(out))
     return Prediction(median, low, high, level, "new run", notes=turned_up(x, y, name))
 
@@ -135,15 +141,12 @@ class _Posterior:
 
 
 def _shared(draws: Array, forecasts: Array) -> Array:
-    """Draws of the posterior, every other one moved to where a single law, each in its turn, has their median."""
-    if not len(forecasts):
-        return draws
+    """Draws of the posterior, shared out evenly: some stay, the others move to where a single law has their median."""
     low, median, high = np.quantile(draws, [0.1, 0.5, 0.9], axis=0)
     farthest = _FARTHEST * (high - low) / 2.0
     shifts = np.clip(np.nan_to_num(forecasts - median), -farthest, farthest)
-    moved = draws.copy()
-    moved[1::2] += shifts[np.arange(len(draws) // 2) % len(shifts)]
-    return moved
+    shifts = np.concatenate([np.zeros_like(draws[:1]), shifts])
+    return draws + shifts[np.arange(len(draws)) % len(shifts)]
 
 
 def _single_laws(model: Model, ahead: Array) -> Array:
