@@ -262,6 +262,7 @@ _TOP: dict[str, Reader] = {
     "grid": _tables,
 }
 _BY_TYPE: dict[Any, Reader] = {
+    bool: partial(_instance, kind=bool, wanted="true or false"),
     int: _whole,
     float: _number,
     Tokens: _count,
