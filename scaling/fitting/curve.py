@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -14,6 +15,7 @@ SHAPES = 5
 """Shape parameters of a curve: two exponents, place and width of the break, floor."""
 
 _EARLY, _LATE = (np.log(0.07), 1.5), (np.log(0.4), 0.8)  # exponents: median and spread of their logarithm
+_ONLY = (np.log(0.2), 1.2)  # exponent of a power law without a break
 _WIDTH = (np.log(0.3), 0.8)  # of the break, in ln x
 _EXCESS = (np.log(0.3), 1.3)  # last loss above the floor, in units of the fall seen
 _BEFORE, _BEYOND = 0.3, 0.5  # how far outside the data the break may lie, in ln x
@@ -23,7 +25,7 @@ _RATIOS = (0.0, 4.0, 16.0, 64.0)  # variance of the correlated miss over that of
 _LENGTHS = (1.0, 4.0)  # over which it is forgotten, in ln x
 _FADES = (np.inf, 1.0)  # ln x over which the noise variance grows e-fold towards the early points
 _OLDEST = 6.0  # at most e^6-fold
-_SHAPE, _SCALE = 1.0, 1e-5  # inverse gamma of the noise variance of log loss; sqrt(1e-5) = 0.3 %
+_SHAPE, _SCALE = 0.5, 1e-6  # inverse gamma of the noise variance of log loss; sqrt(1e-6) = 0.1 %
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +56,13 @@ class Curves:
             ln[(1 - φ) / fall] ~ normal, cut where φ would be below 0
 
         Args:
-            normals: a row for each curve.
+            normals: a row for each curve; of one column for power laws without break or floor, c their only exponent.
             reach: ln x_last - ln x_first of the data.
             fall: (first - last) / last loss; the floor is sought at about that distance below the last loss.
         """
+        if normals.shape[1] == 1:
+            only, none = np.exp(_ONLY[0] + _ONLY[1] * normals), np.zeros_like(normals)
+            return Curves(only, only, none, none + 1.0, none)
         early, late = (np.exp(m + s * normals[:, i]) for i, (m, s) in enumerate((_EARLY, _LATE)))
         place = -reach - _BEFORE + (reach + _BEFORE + _BEYOND) * ndtr(normals[:, 2])
         width = np.exp(_WIDTH[0] + _WIDTH[1] * normals[:, 3])
@@ -91,20 +96,25 @@ class Scatter:
     """ρ; 0 for white noise alone."""
     length: float
     """ℓ, in ln x."""
+    fade: float
+    """τ, in ln x."""
     z: Array
+    noise: Array
+    """Of the first part, variances at σ = 1."""
+    link: Array
+    """Of the second, correlations, shape (points, points)."""
     whiten: Array
     """Inverse of the lower Cholesky factor, shape (points, points)."""
     constant: Array
     """A whitened column of ones."""
-    log_det: float
 
     @staticmethod
     def around(z: Array, counts: Array, ratio: float, length: float, fade: float) -> Scatter:
         noise = np.exp(np.minimum(-z / fade, _OLDEST)) / counts
-        covariance = np.diag(noise) + ratio * np.exp(-np.abs(z[:, None] - z) / length)
-        factor = np.linalg.cholesky(covariance)
+        link = np.exp(-np.abs(z[:, None] - z) / length)
+        factor = np.linalg.cholesky(np.diag(noise) + ratio * link)
         whiten = solve_triangular(factor, np.eye(len(z)), lower=True)
-        return Scatter(ratio, length, z, whiten, whiten.sum(axis=1), 2.0 * np.log(np.diag(factor)).sum())
+        return Scatter(ratio, length, fade, z, noise, link, whiten, whiten.sum(axis=1))
 
     @property
     def information(self) -> float:
@@ -125,6 +135,34 @@ class Scatter:
 
 
 @dataclass(frozen=True, eq=False)
+class Axes:
+    """Where all scatters of one length and fade are diagonal: D^½ (1 + ρ U Λ Uᵀ) D^½, so that one turn serves them."""
+
+    columns: list[int]
+    """Which of the model's scatters these are."""
+    turn: Array
+    """D^-½ U, shape (points, points)."""
+    shrink: Array
+    """1 / (1 + ρ Λ), shape (points, scatters)."""
+    log_det: Array
+
+    @staticmethod
+    def of(scatters: tuple[Scatter, ...]) -> list[Axes]:
+        kinds: dict[tuple[float, float], list[int]] = {}
+        for i, one in enumerate(scatters):
+            kinds.setdefault((one.length, one.fade), []).append(i)
+        axes = []
+        for columns in kinds.values():
+            one = scatters[columns[0]]
+            scale = 1.0 / np.sqrt(one.noise)
+            eigenvalues, vectors = np.linalg.eigh(scale[:, None] * one.link * scale)
+            growth = 1.0 + np.maximum(eigenvalues, 0.0)[:, None] * [scatters[i].ratio for i in columns]
+            log_det = np.log(growth).sum(axis=0) + np.log(one.noise).sum()
+            axes.append(Axes(columns, scale[:, None] * vectors, 1.0 / growth, log_det))
+        return axes
+
+
+@dataclass(frozen=True, eq=False)
 class Model:
     """Log losses of one curve, and how likely each member of the family makes them."""
 
@@ -135,6 +173,8 @@ class Model:
     within: float
     """Sum of squares inside the points that are means."""
     scatters: tuple[Scatter, ...]
+    shapes: int = SHAPES
+    """How many numbers make a curve: all of them, or 1 for a power law without break or floor."""
 
     @staticmethod
     def of(z: Array, log_loss: Array, counts: Array, within: float) -> Model:
@@ -142,6 +182,14 @@ class Model:
         kinds += [(r, length, fade) for r in _RATIOS if r > 0 for length in _LENGTHS for fade in _FADES]
         scatters = tuple(Scatter.around(z, counts, *kind) for kind in kinds)
         return Model(z, log_loss, counts, within, scatters)
+
+    def power_law(self) -> Model:
+        """The sharpest hypothesis: a power law from first point to last, and nothing but noise around it."""
+        return replace(self, scatters=tuple(s for s in self.scatters if s.ratio == 0.0), shapes=1)
+
+    @cached_property
+    def axes(self) -> list[Axes]:
+        return Axes.of(self.scatters)
 
     @property
     def reach(self) -> float:
@@ -174,7 +222,10 @@ class Model:
         """
         residuals = self.log_loss - self.curves(normals).at(self.z)
         logs = np.empty((len(normals), len(self.scatters)))
-        for column, scatter in zip(logs.T, self.scatters, strict=True):
-            column[:] = -0.5 * (scatter.log_det + np.log(scatter.information))
-            column -= 0.5 * self.freedom * np.log(self.rate(scatter.miss(residuals)[1]))
+        for axes in self.axes:
+            turned, ones = residuals @ axes.turn, axes.turn.sum(axis=0)
+            information = ones**2 @ axes.shrink
+            misses = turned**2 @ axes.shrink - (turned @ (ones[:, None] * axes.shrink)) ** 2 / information
+            rate = _SCALE + 0.5 * (self.within + np.maximum(misses, 0.0))
+            logs[:, axes.columns] = -0.5 * (axes.log_det + np.log(information) + self.freedom * np.log(rate))
         return logs
