@@ -33,7 +33,7 @@ FIRST = 60_000
 LEVELS, TIMES, DRAWS = (0.8, 0.95), (10.0, 100.0), 300
 
 
-def terms(rng: np.random.Generator) -> dict[str, float]:
+def terms(rng: np.random.Generator) -> dict[str, Any]:
     """Constants of an additive law whose terms are a third of a nat to a nat in the middle of the grid."""
     alpha, beta = rng.uniform(0.25, 0.45, 2)
     return {
