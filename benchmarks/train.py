@@ -34,12 +34,11 @@ from torch import Tensor, nn
 from scaling.corpora.corpus import Corpus
 from scaling.corpora.sampler import held_out_windows
 from scaling.corpora.text import build_corpus
-from scaling.flops import MLP_RATIO, Shape, count_flops, count_parameters, ladder
+from scaling.flops import MLP_RATIO, Shape, count_flops
 from scaling.study import Trunk, read_study
-from scaling.sweeps.cost import models_at_once, passes_and_bytes, tokens_to_train
+from scaling.sweeps.cost import models_at_once, tokens_to_train
 from scaling.sweeps.curve import FINAL_WINDOWS, cooldown_steps, curve_steps, curve_windows
 from scaling.sweeps.engines.base import Capacity
-from scaling.sweeps.job import Mode
 from scaling.sweeps.launch import sweep
 from scaling.sweeps.stacks import stack_trunks
 from scaling.train.carry_out import keep_pages
@@ -332,87 +331,6 @@ def speeds(turns: int) -> list[tuple[str, str, str]]:
     return rows
 
 
-# --- on a GPU -----------------------------------------------------------------------------------------
-
-
-def gpu_rows(
-    device: torch.device,
-    turns: int,
-    *,
-    stacked: tuple[float, ...] = (1e6, 3e6, 10e6),
-    models: int = 16,
-    large: float = 124e6,
-    large_tokens: int = 2**16,
-) -> list[tuple[str, str, str]]:
-    """Models of 1M to 10M weights in one stack and one after another; how well 124M fills the chip, and its memory."""
-    corpus = build_corpus(read_study(STUDY).source, progress=False)
-    rows, graph = [], device.type == "cuda"
-    mode = Mode(precision="bf16", graph=graph)
-    for N in stacked:
-        shape = ladder(N)
-        tokens = 8192
-
-        def trunk(seed: int, shape: Shape = shape, tokens: int = tokens) -> Trunk:
-            return Trunk.of(
-                width=shape.width, depth=shape.depth, seed=seed, budgets=(2**24,), tokens_per_step=tokens
-            )
-
-        alone = Stack([trunk(0)], corpus, device, mode)
-        together = Stack([trunk(seed) for seed in range(models)], corpus, device, mode)
-        seconds = {
-            k: median(synchronised_step(s) for _ in range(turns)) for k, s in ((1, alone), (models, together))
-        }
-        ratio = models * seconds[1] / seconds[models]
-        count = count_parameters(shape).matrices
-        words = f"{models} models of {count / 1e6:.3g}M: one after another, stacked"
-        rows.append(
-            (
-                words,
-                f"{models * seconds[1] * 1e3:.1f} ms, {seconds[models] * 1e3:.1f} ms",
-                f"{ratio:.1f}× (asked: ≥ 5×)",
-            )
-        )
-        del alone, together
-    shape = ladder(large, context=1024)
-    trunk_large = Trunk.of(
-        width=shape.width,
-        depth=shape.depth,
-        budgets=(2**30,),
-        tokens_per_step=large_tokens,
-        context=1024,
-        head_dim=64,
-    )
-    room = 0.8 * torch.cuda.get_device_properties(device).total_memory if graph else 8e9
-    passes, planned = passes_and_bytes(trunk_large, 1, room, gpu=True)
-    stack = Stack([trunk_large], corpus, device, replace(mode, passes=passes))
-    step = median(synchronised_step(stack) for _ in range(turns))
-    flops, top = count_flops(trunk_large.model, large_tokens).total, product_ceiling(device, "bf16")
-    count = count_parameters(trunk_large.model).matrices / 1e6
-    share = f"{100 * flops / step / top:.0f} % of {top / 1e12:.3g} TFLOP/s"
-    peak = torch.cuda.max_memory_allocated(device) if graph else float("nan")
-    return [
-        *rows,
-        (f"share of the bf16 product ceiling, {count:.3g}M, {passes} passes", share, "(asked: ≥ 45 %)"),
-        (
-            f"memory, {count:.3g}M, {large_tokens:,} tokens a step: peak, planned",
-            f"{peak / 1e9:.1f} GB, {planned / 1e9:.1f} GB",
-            "",
-        ),
-    ]
-
-
-def synchronised_step(stack: Stack) -> float:
-    """Seconds of a step, over a few after two that warm up and record."""
-    stack.advance(stack.step + 2, lambda _: 0.1)
-    if stack.device.type == "cuda":
-        torch.cuda.synchronize(stack.device)
-    started, steps = time.perf_counter(), 5
-    stack.advance(stack.step + steps, lambda _: 0.1)
-    if stack.device.type == "cuda":
-        torch.cuda.synchronize(stack.device)
-    return (time.perf_counter() - started) / steps
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -434,8 +352,6 @@ def main() -> None:
     print(f"Python {platform.python_version()}, torch {torch.__version__}\n")
     print("| what | measured | against |\n|---|---|---|")
     parts = [lambda: speeds(turns), lambda: grid_hours(turns), *([] if options.quick else [whole_sweep])]
-    if torch.cuda.is_available():
-        parts.append(lambda: gpu_rows(torch.device("cuda"), turns))
     for row in (row for part in parts for row in part()):
         print("| " + " | ".join(row) + " |", flush=True)
 

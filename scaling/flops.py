@@ -42,6 +42,8 @@ class Shape:
     vocabulary: int = 256
     activation: str = "relu2"
     """"relu2", the squared ReLU between two matrices, or "swiglu", a gate in a third; about as many weights."""
+    score_head: bool = False
+    """A second head beside the vocabulary's: one number at every place, as a reward model gives."""
 
     def __post_init__(self) -> None:
         sizes = {"head_dim": 2, "width": 1, "depth": MINIMUM_DEPTH, "context": 1, "vocabulary": 1}
@@ -130,7 +132,8 @@ def count_parameters(shape: Shape) -> Parameters:
     """Weights of a model of this shape; norms have none."""
     per_block = 4 * shape.width**2 + shape.mlp_matrices * shape.width * shape.mlp_width
     table = shape.vocabulary * shape.width
-    return Parameters(matrices=shape.depth * per_block, embedding=table, head=table)
+    score = shape.width if shape.score_head else 0
+    return Parameters(matrices=shape.depth * per_block, embedding=table, head=table + score)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -179,7 +179,7 @@ class Outcome:
     excess_stderr: float | None = None
     """Standard error of `loss` - `entropy`, nats/token; far below `loss_stderr`, for both are of the same windows."""
     note: str = ""
-    """Why a run diverged or was cut short."""
+    """Why a run diverged or was cut short, or how it had to be trained."""
 
 
 @dataclass(frozen=True, kw_only=True)

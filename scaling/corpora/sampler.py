@@ -113,15 +113,25 @@ class Sampler:
 
     def batch(self, step: int) -> NDArray[np.int64]:
         """Tokens of one step, `[windows_per_step, context + 1]`; the last column is only a target."""
-        deal = self._deal((step + 1) * self.windows_per_step)
-        first = step * self.windows_per_step
+        sources, starts = self.places(step, 1)
         rows = np.empty((self.windows_per_step, self.context + 1), np.int64)
-        for row in range(self.windows_per_step):
-            source, drawn = deal[first + row]
-            domain = self.domains[source]
-            start = self._window(domain, int(drawn)) * self.context
-            rows[row] = self._tokens[domain][start : start + self.context + 1]
+        for source, domain in enumerate(self.domains):
+            mine = sources[0] == source
+            rows[mine] = self._tokens[domain][starts[0, mine, None] + np.arange(self.context + 1)]
         return rows
+
+    def places(self, step: int, steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """From where the windows of some steps are read: the number of each one's domain, and its first token there.
+
+        Both are `[steps, windows_per_step]`; domains are numbered as in `domains`.
+        """
+        first, last = step * self.windows_per_step, (step + steps) * self.windows_per_step
+        sources, draws = self._deal(last)[first:last].T
+        starts = np.empty(last - first, np.int64)
+        for source, domain in enumerate(self.domains):
+            mine = np.flatnonzero(sources == source)
+            starts[mine] = self._windows(domain, draws[mine]) * self.context
+        return sources.reshape(steps, -1), starts.reshape(steps, -1)
 
     def unique_tokens(self, steps: int) -> int:
         """Distinct tokens seen in that many steps."""
@@ -154,11 +164,14 @@ class Sampler:
     def _windows_on_disk(self, domain: str) -> int:
         return max(0, (len(self._tokens[domain]) - 1) // self.context)
 
-    def _window(self, domain: str, drawn: int) -> int:
-        """The window that a domain's draw number `drawn` gives."""
+    def _windows(self, domain: str, draws: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The window that each of a domain's draws gives, by the number of the draw; draws come in rising order."""
         count, on_disk = self.windows(domain), self._windows_on_disk(domain)
-        position = self._order(domain, drawn // count, count, self.member)[drawn % count]
-        return int(position if count == on_disk else self._order(domain, _SUBSET_STREAM, on_disk)[position])
+        windows = np.empty(len(draws), np.int64)
+        for epoch in np.unique(draws // count).tolist():
+            mine = draws // count == epoch
+            windows[mine] = self._order(domain, epoch, count, self.member)[draws[mine] % count]
+        return windows if count == on_disk else self._order(domain, _SUBSET_STREAM, on_disk)[windows]
 
     def _order(self, domain: str, epoch: int, count: int, member: int = 0) -> NDArray[np.int64]:
         key = (domain, epoch == _SUBSET_STREAM)

@@ -236,6 +236,7 @@ _TOP: dict[str, Reader] = {
 }
 _SHARES = "a table of shares, e.g. { code = 0.5, prose = 0.5 }"
 _BY_TYPE: dict[Any, Reader] = {
+    bool: _reader("true or false", lambda value: isinstance(value, bool)),
     int: _whole,
     float: _number,
     Tokens: _count,

@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.distributed as dist
@@ -47,28 +48,45 @@ def keep_pages() -> None:
 def carry_out(job: Job, stopping: Callable[[], bool], say: Callable[[Message], None]) -> int:
     """Train a job's stack to its last row, as `Worker` is told; its exit status comes back, 1 on an error in words."""
     _make_ready(job)
-    try:
-        worker = Worker(job, Corpus.load(job.corpus), stopping=stopping, say=say)
+    note = ""
+    while True:
         try:
-            worker.train()
-        finally:
-            worker.stack.gradient.end()
-    except Stopped:
-        return EXIT_STOPPED
-    except DiskFull as problem:
-        say(Message(problem=str(problem)))  # not into the log: there may be no room for that either
-        return EXIT_NO_ROOM
-    except torch.OutOfMemoryError as problem:
-        trunks, passes = job.stack.trunks, job.mode.passes
-        full = OutOfDeviceMemory(trunks[0].name, len(trunks), passes, str(problem))
-        say(Message(problem=str(full)))
-        return EXIT_NO_ROOM
-    except ScalingError as problem:
-        print(problem, file=sys.stderr)
-        return 1
-    del worker
-    _forget(job)
-    return 0
+            worker = Worker(job, Corpus.load(job.corpus), stopping=stopping, say=say, note=note)
+            try:
+                worker.train()
+            finally:
+                worker.stack.gradient.end()
+        except Stopped:
+            return EXIT_STOPPED
+        except DiskFull as problem:
+            say(Message(problem=str(problem)))  # not into the log: there may be no room for that either
+            return EXIT_NO_ROOM
+        except torch.OutOfMemoryError as problem:
+            trunks, passes = job.stack.trunks, job.mode.passes
+            if (more := _more_passes(job)) is None:
+                full = OutOfDeviceMemory(trunks[0].name, len(trunks), passes, str(problem))
+                say(Message(problem=str(full)))
+                return EXIT_NO_ROOM
+            note = f"trained in {more.mode.passes} passes a step, as {passes} did not fit into the memory"
+            print(note, file=sys.stderr)
+            job = more
+        except ScalingError as problem:
+            print(problem, file=sys.stderr)
+            return 1
+        else:
+            del worker
+            _forget(job)
+            return 0
+        _forget(job)  # outside the handler, whose traceback holds on to the tensors
+
+
+def _more_passes(job: Job) -> Job | None:
+    """The same in twice as many parts of a batch or more; None where a part is one window, or ranks share it."""
+    trunk, ranks = job.stack.trunks[0], int(os.environ.get("WORLD_SIZE", "1"))
+    windows = trunk.schedule.tokens_per_step // trunk.model.context
+    more = (p for p in range(2 * job.mode.passes, windows + 1) if windows % p == 0)
+    passes = next(more, None) if ranks == 1 else None
+    return None if passes is None else replace(job, mode=replace(job.mode, passes=passes))
 
 
 def follow(job: Job) -> int:

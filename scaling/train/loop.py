@@ -14,6 +14,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +71,13 @@ class Worker:
         *,
         stopping: Callable[[], bool] = lambda: False,
         say: Callable[[Message], None] = lambda _: None,
+        note: str = "",
     ):
-        """On a job and its corpus; `stopping` is asked after every step whether to save the state and stop."""
-        self.job, self.corpus, self.stopping, self.say = job, corpus, stopping, say
+        """On a job and its corpus; `stopping` is asked after every step whether to save the state and stop.
+
+        A `note` of how it is trained stands in the row of every run that ends well.
+        """
+        self.job, self.corpus, self.stopping, self.say, self.note = job, corpus, stopping, say, note
         self.trunks = trunks = list(job.stack.trunks)
         self.first = together(trunks)
         self.schedule = self.first.schedule
@@ -279,6 +284,7 @@ class Worker:
         device = device_name(self.device)
         spent = self.rows.cost(k, members, self.seconds, self.ceiling, device, versions())
         came = outcome(losses, self.optimal[trunk.data.blend], trunk, self.corpus, self.diverged.get(k, ""))
+        came = replace(came, note=came.note or self.note)
         run = Run.of(self.rows.asked(k, budget, kind, members), spent, came)
         self.rows.add(k, run.run_id, run.domains, measured, run)
         if kind == "annealed":

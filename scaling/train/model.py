@@ -14,15 +14,15 @@ zero, so the first prediction is uniform. With s = 2 / depth the update of a blo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from scaling.errors import TrainError
 from scaling.flops import Shape, count_parameters
-from scaling.train.attention import at_once, at_once_back, few_scores, in_blocks, in_blocks_back
 
 BASE_WIDTH = 64
 """Width at which every rate multiplier is one."""
@@ -59,8 +59,8 @@ class Matrix:
 
     @property
     def hidden(self) -> bool:
-        """Whether it lies inside a block: neither embedding nor head."""
-        return self.name not in ("embedding", "head")
+        """Whether it lies inside a block: neither embedding nor a head."""
+        return self.name not in ("embedding", "head", "score")
 
     @property
     def part(self) -> int:
@@ -81,6 +81,8 @@ def layout(shape: Shape) -> list[Matrix]:
             (f"{block}.down", hidden, w, 0.0, slower),
         ]
     asked.append(("head", w, shape.vocabulary, 0.0, TABLE_RATE * slower))
+    if shape.score_head:
+        asked.append(("score", w, 1, 0.0, TABLE_RATE * slower))
     matrices, offset = [], 0
     for name, rows, columns, std, rate in asked:
         matrices.append(Matrix(name, rows, columns, std, rate, offset))
@@ -121,158 +123,134 @@ def matrix_views(buffer: Tensor, shape: Shape) -> dict[str, Tensor]:
     }
 
 
-class Transformer:
-    """K models of one shape on a buffer of their weights: losses forward, gradients back, no graph in between.
+def rotary_angles(shape: Shape) -> tuple[float, Tensor]:
+    """Length of queries and keys, and the angle by which each pair of their entries is turned, `[context, size / 2]`.
 
-    The backward pass is written out below each forward one: on a CPU, models this small spend more time on autograd's
-    bookkeeping and its many small passes than on products. It is held to autograd's own answer by a test.
+    Their product is then bounded by `ATTENTION_LOGIT_BOUND`, since a normed head has length √size.
+    """
+    pairs = torch.arange(0, shape.head_dim, 2, dtype=torch.float64)
+    places = torch.arange(shape.context, dtype=torch.float64)
+    return (ATTENTION_LOGIT_BOUND / shape.head_dim) ** 0.5, torch.outer(
+        places, ROTARY_BASE ** (-pairs / shape.head_dim)
+    )
+
+
+class NoSuchHead(TrainError):
+    """A loss that reads a head which the models do not have."""
+
+    head: str
+    heads: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"asked for the {self.head!r} head, but these models have {', '.join(self.heads)} alone. "
+            "Give their shape score_head = true, or choose a loss of the logits."
+        )
+
+
+Weights = Mapping[str, Tensor]
+"""`matrix_views` of K models."""
+
+
+class Forward:
+    """K models of one shape in plain torch, for autograd, `torch.compile` and generation.
+
+    Every method takes `matrix_views` of the K models, and activations `[K, tokens, width]`, where the tokens of all
+    windows lie one after another.
     """
 
-    def __init__(self, shape: Shape, device: torch.device):
-        self.shape = shape
-        self.scale = BASE_DEPTH / shape.depth
-        angles = torch.outer(
-            torch.arange(shape.context, dtype=torch.float64),
-            ROTARY_BASE ** (-torch.arange(0, shape.head_dim, 2, dtype=torch.float64) / shape.head_dim),
-        )
-        length = torch.full_like(angles, (ATTENTION_LOGIT_BOUND / shape.head_dim) ** 0.5)
-        self.turn = torch.polar(length, angles).to(torch.complex64).to(device)
-        self.earlier = torch.ones(shape.context, shape.context, device=device).tril()
+    def __init__(self, shape: Shape, device: torch.device, dtype: torch.dtype = torch.float32):
+        self.shape, self.scale = shape, BASE_DEPTH / shape.depth
+        length, angles = rotary_angles(shape)
+        self.cosine = (length * angles.cos()).to(device, dtype)
+        self.sine = (length * angles.sin()).to(device, dtype)
 
-    def token_losses(self, weights: dict[str, Tensor], tokens: Tensor) -> Tensor:
-        """Cross-entropy of every next token.
+    def hidden(self, weights: Weights, inputs: Tensor) -> Tensor:
+        """The residual stream after the last block, normed, `[K, windows, places, width]`.
 
         Args:
-            weights: `matrix_views` of the K models.
-            tokens: `[K, windows, context + 1]`, int64.
-
-        Returns:
-            `[K, windows, context]`, nats.
+            weights: of the K models.
+            inputs: tokens `[K, windows, places]`, int64, no more places than the context.
         """
-        x = _norm(self._embed(weights, tokens))[0]
+        models, _, places = inputs.shape
+        x = self.embed(weights, inputs.flatten(1))
         for block in range(self.shape.depth):
-            x = self._block(x, weights, block, keep=False)[0]
-        logits = torch.bmm(_norm(x)[0], weights["head"])
-        losses = F.cross_entropy(
-            logits.view(-1, self.shape.vocabulary).float(), tokens[:, :, 1:].reshape(-1), reduction="none"
-        )
-        return losses.view(len(tokens), -1, self.shape.context)
+            q, k, v = (self._apart(t, places) for t in self.heads(weights, block, x, self.angles(places)))
+            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
+            x = self.after_attention(
+                weights, block, x, mixed.transpose(1, 2).reshape(models, -1, self.shape.width)
+            )
+        return norm(x).view(*inputs.shape, -1)
 
-    def gradient(self, weights: dict[str, Tensor], tokens: Tensor, into: dict[str, Tensor]) -> None:
-        """Gradient of each model's mean loss, written over what `into` holds: `matrix_views` of a second buffer."""
-        kept = []
-        first, first_size = _norm(self._embed(weights, tokens))
-        x = first
-        for block in range(self.shape.depth):
-            x, saved = self._block(x, weights, block, keep=True)
-            kept.append(saved)
-        last, last_size = _norm(x)
-        targets = tokens[:, :, 1:].reshape(len(tokens), -1, 1)
-        error = torch.bmm(last, weights["head"]).float().softmax(-1)
-        error.scatter_add_(2, targets, error.new_full((), -1.0).expand(targets.shape))
-        error = error.to(last.dtype)
-        mean = 1.0 / targets.shape[1]
-        _product(last, error, into["head"]).mul_(mean)
-        d = _norm_back(torch.bmm(error, weights["head"].mT), last, last_size).mul_(mean)
-        for block in reversed(range(self.shape.depth)):
-            d = self._block_back(d, kept.pop(), weights, into, block)
-        index = tokens[:, :, :-1].reshape(len(tokens), -1, 1).expand(d.shape)
-        into["embedding"].zero_().scatter_add_(1, index, _norm_back(d, first, first_size))
+    def logits(self, weights: Weights, inputs: Tensor) -> Tensor:
+        """Of every next token, `[K, windows, places, vocabulary]`; arguments as for `hidden`."""
+        return self.head(weights, self.hidden(weights, inputs))
 
-    def _embed(self, weights: dict[str, Tensor], tokens: Tensor) -> Tensor:
-        inputs = tokens[:, :, :-1].reshape(len(tokens), -1, 1)
-        return torch.gather(weights["embedding"], 1, inputs.expand(-1, -1, self.shape.width))
+    def token_losses(self, weights: Weights, tokens: Tensor) -> Tensor:
+        """Cross-entropy of every next token, nats, `[K, windows, places]` for tokens `[K, windows, places + 1]`."""
+        logits = self.logits(weights, tokens[:, :, :-1])
+        losses = F.cross_entropy(wide(logits.flatten(0, 2)), tokens[:, :, 1:].flatten(), reduction="none")
+        return losses.view(logits.shape[:3])
 
-    def _block(
-        self, x: Tensor, weights: dict[str, Tensor], block: int, *, keep: bool
-    ) -> tuple[Tensor, tuple[Any, ...]]:
-        """The residual stream past one block, and what the way back needs."""
-        y, y_size = _norm(x)
-        mixed, attention = self._attention(torch.bmm(y, weights[f"{block}.qkv"]), keep=keep)
+    def scores(self, weights: Weights, inputs: Tensor, last: Tensor) -> Tensor:
+        """What the score head says at one place of each window, `[K, windows]`; `last` are the places.
+
+        Raises:
+            NoSuchHead: the shape has no score head.
+        """
+        if "score" not in weights:
+            raise NoSuchHead("score", ("head",))
+        at = last[:, :, None, None].expand(-1, -1, 1, self.shape.width)
+        hidden = self.hidden(weights, inputs).gather(2, at)
+        return wide(torch.bmm(hidden.squeeze(2), weights["score"])).squeeze(2)
+
+    def embed(self, weights: Weights, inputs: Tensor) -> Tensor:
+        """The residual stream before the first block, of tokens `[K, tokens]`."""
+        table = weights["embedding"]
+        first = torch.arange(len(table), device=inputs.device)[:, None] * table.shape[1]
+        return norm(F.embedding(inputs + first, table.reshape(-1, table.shape[2])))
+
+    def angles(self, places: int, first: int = 0) -> tuple[Tensor, Tensor]:
+        """Cosine and sine by which so many places turn, from the first one on, `[places, size / 2]`."""
+        return self.cosine[first : first + places], self.sine[first : first + places]
+
+    def heads(
+        self, weights: Weights, block: int, x: Tensor, angles: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys, normed, scaled and turned by their places, and values, each `[K, windows, places, heads,
+        size]`."""
+        qkv = torch.bmm(norm(x), weights[f"{block}.qkv"])
+        cosine, sine = (part[:, None, None] for part in angles)
+        qkv = qkv.unflatten(1, (-1, len(cosine))).unflatten(3, (3, self.shape.heads, self.shape.head_dim))
+        a, b = wide(norm(qkv[:, :, :, :2])).unflatten(-1, (-1, 2)).unbind(-1)
+        turned = torch.stack((a * cosine - b * sine, a * sine + b * cosine), -1).flatten(-2).to(x.dtype)
+        return turned[:, :, :, 0], turned[:, :, :, 1], qkv[:, :, :, 2]
+
+    def after_attention(self, weights: Weights, block: int, x: Tensor, mixed: Tensor) -> Tensor:
+        """The residual stream past a block, from what attention mixed, `[K, tokens, width]`."""
         x = torch.baddbmm(x, mixed, weights[f"{block}.out"], alpha=self.scale)
-        z, z_size = _norm(x)
-        hidden, gates = self._activation(torch.bmm(z, weights[f"{block}.up"]))
-        x = torch.baddbmm(x, hidden, weights[f"{block}.down"], alpha=self.scale)
-        return x, (y, y_size, attention, mixed, z, z_size, gates, hidden)
-
-    def _block_back(
-        self,
-        d: Tensor,
-        kept: tuple[Any, ...],
-        weights: dict[str, Tensor],
-        into: dict[str, Tensor],
-        block: int,
-    ) -> Tensor:
-        y, y_size, attention, mixed, z, z_size, gates, hidden = kept
-        part = d * self.scale
-        _product(hidden, part, into[f"{block}.down"])
-        part = self._activation_back(torch.bmm(part, weights[f"{block}.down"].mT), gates)
-        _product(z, part, into[f"{block}.up"])
-        d = d + _norm_back(torch.bmm(part, weights[f"{block}.up"].mT), z, z_size)
-        part = d * self.scale
-        _product(mixed, part, into[f"{block}.out"])
-        part = self._attention_back(torch.bmm(part, weights[f"{block}.out"].mT), attention)
-        _product(y, part, into[f"{block}.qkv"])
-        return d + _norm_back(torch.bmm(part, weights[f"{block}.qkv"].mT), y, y_size)
-
-    def _activation(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        up = torch.bmm(norm(x), weights[f"{block}.up"])
         if self.shape.activation == "relu2":
-            positive = F.relu(x)
-            return positive * positive, (positive,)
-        gate, value = x.chunk(2, dim=-1)
-        share = torch.sigmoid(gate)
-        return gate * share * value, (gate, share, value)
-
-    def _activation_back(self, d: Tensor, gates: tuple[Tensor, ...]) -> Tensor:
-        if self.shape.activation == "relu2":
-            return d.mul_(gates[0]).mul_(2.0)
-        gate, share, value = gates
-        swish = gate * share
-        return torch.cat((d * value * (share + swish * (1.0 - share)), d * swish), dim=-1)
-
-    def _attention(self, qkv: Tensor, *, keep: bool) -> tuple[Tensor, tuple[Any, ...]]:
-        """Causal attention `[K, tokens, width]`; queries and keys are normed, turned by their place and scaled."""
-        stack, tokens, _ = qkv.shape
-        heads, size, context = self.shape.heads, self.shape.head_dim, self.shape.context
-        apart = qkv.view(-1, context, 3, heads, size).permute(2, 0, 3, 1, 4).contiguous()
-        straight, length = _norm(apart[:2])
-        q, k = _turned(straight, self.turn)
-        if keep and few_scores(tokens, heads, context, qkv.device):
-            out, kept = at_once(q, k, apart[2], self.earlier)
+            hidden = F.relu(up).square()
         else:
-            out, kept = in_blocks(q, k, apart[2], keep=keep)
-        return out.transpose(1, 2).reshape(stack, tokens, -1), (straight, length, kept)
+            gate, value = up.chunk(2, dim=-1)
+            hidden = F.silu(gate) * value
+        return torch.baddbmm(x, hidden, weights[f"{block}.down"], alpha=self.scale)
 
-    def _attention_back(self, d: Tensor, saved: tuple[Any, ...]) -> Tensor:
-        stack, tokens, width = d.shape
-        heads, size, context = self.shape.heads, self.shape.head_dim, self.shape.context
-        straight, length, kept = saved
-        d = d.view(-1, context, heads, size).transpose(1, 2)
-        back = at_once_back if few_scores(tokens, heads, context, d.device) else in_blocks_back
-        q, k, v = back(d, kept)
-        bent = _turned(torch.stack((q, k)), self.turn.conj())
-        apart = torch.stack((*_norm_back(bent, straight, length), v))
-        return apart.permute(1, 3, 0, 2, 4).reshape(stack, tokens, 3 * width)
+    def head(self, weights: Weights, hidden: Tensor) -> Tensor:
+        """Logits of what `hidden` made, in its shape but for the vocabulary in place of the width."""
+        return torch.bmm(hidden.flatten(1, -2), weights["head"]).view(*hidden.shape[:-1], -1)
+
+    def _apart(self, x: Tensor, places: int) -> Tensor:
+        """Windows of all models together, as attention wants them, `[windows, heads, places, size]`."""
+        return x.reshape(-1, places, self.shape.heads, self.shape.head_dim).transpose(1, 2)
 
 
-def _norm(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Vectors of mean square one, and what each was multiplied by."""
-    size = x.float().square().mean(-1, keepdim=True).add_(NORM_EPSILON).rsqrt_()
-    return (x * size).to(x.dtype), size
+def norm(x: Tensor) -> Tensor:
+    """Vectors of mean square one."""
+    return F.rms_norm(x, x.shape[-1:], eps=NORM_EPSILON)
 
 
-def _norm_back(d: Tensor, y: Tensor, size: Tensor) -> Tensor:
-    """(d - y mean(d y)) size, with y and size from `_norm`."""
-    along = (d * y).sum(-1, keepdim=True)
-    return torch.addcmul(d, y, along, value=-1.0 / y.shape[-1]).mul_(size)
-
-
-def _turned(x: Tensor, turn: Tensor) -> Tensor:
-    """Neighbouring entries as complex numbers, multiplied by `[context, size / 2]` of them."""
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * turn).flatten(-2).to(x.dtype)
-
-
-def _product(a: Tensor, b: Tensor, into: Tensor) -> Tensor:
-    """The gradient of a matrix from its inputs and the gradient of its outputs, `[K, rows, columns]`."""
-    return torch.bmm(a.mT, b, out=into)
+def wide(x: Tensor) -> Tensor:
+    """At least single precision."""
+    return x if x.dtype == torch.float64 else x.float()

@@ -14,8 +14,11 @@ from scaling.corpora.corpus import Corpus
 from scaling.study import Trunk
 from scaling.sweeps.cost import evaluation_tokens
 from scaling.sweeps.job import Mode
+from scaling.train.fastpath import FastPath
+from scaling.train.feed import Feed
 from scaling.train.gradient import Gradient
-from scaling.train.model import Transformer, initial_weights, matrix_views, rate_multipliers
+from scaling.train.losses import NEXT_TOKEN, Batch, Loss, check
+from scaling.train.model import Forward, initial_weights, matrix_views, rate_multipliers
 from scaling.train.optim import AdamW, Muon
 
 DEFAULT_MODE = Mode()
@@ -25,14 +28,35 @@ class Stack:
     """Weights, moments and step of K trunks; `fork` starts a branch from here without touching them."""
 
     def __init__(
-        self, trunks: Sequence[Trunk], corpus: Corpus, device: torch.device, mode: Mode = DEFAULT_MODE
+        self,
+        trunks: Sequence[Trunk],
+        corpus: Corpus,
+        device: torch.device,
+        mode: Mode = DEFAULT_MODE,
+        *,
+        loss: Loss = NEXT_TOKEN,
+        batches: Callable[[int], Batch] | None = None,
     ):
+        """On a device; by default to lower the loss of the next token of what the trunks' own samplers draw.
+
+        Args:
+            trunks: of one shape.
+            corpus: whose text they read.
+            device: where they live.
+            mode: how steps are computed.
+            loss: what is lowered.
+            batches: what the loss reads at each step, for models that learn from something else.
+
+        Raises:
+            BadBatch, NoSuchHead, NothingToLearn, LossNotFinite: the loss cannot be trained on these batches.
+        """
         self.trunks, self.corpus, self.device, self.mode = trunks, corpus, device, mode
         first = trunks[0]
         tokens_per_step = first.schedule.tokens_per_step
         self.shape = first.model
         self.samplers = [t.sampler(corpus) for t in trunks]
-        self.net = Transformer(self.shape, device)
+        self.forward = Forward(self.shape, device)
+        self.net = FastPath(self.shape, device) if device.type == "cpu" else self.forward
         self.peak = torch.tensor([[t.optim.peak_lr] for t in trunks], device=device)
         self.weights = initial_weights(self.shape, [t.weight_seed for t in trunks]).to(device)
         rates = rate_multipliers(self.shape, first.optim.optimizer).to(device)
@@ -51,8 +75,11 @@ class Stack:
         self.average = self.weights.clone() if first.schedule.average_gamma else None
         self.step = 0
         self.views = matrix_views(self.weights, self.shape)
-        self.gradient = Gradient(self.net, self.weights, first, mode)
-        self.tokens = self._batch(0)
+        self.gradient = Gradient(self.weights, first, mode, loss)
+        self.batches = batches or Feed(self.samplers, device)
+        self.batch = {name: part.clone() for name, part in self.batches(0).items()}
+        if batches or loss is not NEXT_TOKEN:
+            check(loss, self.forward, self.views, self.batch)
         self.rate = torch.zeros_like(self.peak)
         self.fresh = torch.zeros((), device=device)
         self.recorded: torch.cuda.CUDAGraph | None = None
@@ -73,7 +100,8 @@ class Stack:
     ) -> None:
         """Train up to step `to`; `share` gives the rate as a part of its peak, `each` is called after every step."""
         while self.step < to:
-            self.tokens.copy_(self._batch(self.step))
+            for name, part in self.batches(self.step).items():
+                self.batch[name].copy_(part)
             torch.mul(self.peak, share(self.step), out=self.rate)
             self.optimizer.count(self.step + 1)
             if self.average is not None:
@@ -87,14 +115,11 @@ class Stack:
 
     def follow(self) -> None:
         """Compute a rank's share of every gradient until the process that trains has ended."""
-        self.gradient.follow(self._batch)
-
-    def _batch(self, step: int) -> Tensor:
-        return torch.from_numpy(np.stack([s.batch(step) for s in self.samplers])).to(self.device)
+        self.gradient.follow(self.batches)
 
     def _move(self) -> None:
         """One step from what lies in fixed places on the device, so that a graph can hold it."""
-        gradient = self.gradient.fill(self.tokens, self.step)
+        gradient = self.gradient.fill(self.batch, self.step)
         self.optimizer.step(self.weights, gradient, self.rate)
         if self.average is not None:
             self.average.lerp_(self.weights, self.fresh)

@@ -441,18 +441,36 @@ def test_sweep_names_a_precision_that_there_is_not(study):
         scaling.sweep(study, precision="fp8", progress=False)
 
 
+def test_a_worker_without_room_takes_more_passes_and_notes_it_in_the_rows(study, monkeypatch):
+    advance = Stack.advance
+
+    def full_in_one_pass(stack, *arguments):
+        if stack.mode.passes == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+        advance(stack, *arguments)
+
+    plan = planned(study)
+    monkeypatch.setattr("scaling.train.stack.Stack.advance", full_in_one_pass)
+    assert carry_out(plan.job(plan.stacks[0]), lambda: False, lambda _: None) == 0
+    texts = [path.read_text() for path in plan.job(plan.stacks[0]).folder.glob("rows/*.jsonl")]
+    written = [json.loads(line) for text in texts for line in text.splitlines()]
+    notes = {row["run"]["note"] for row in written if "run" in row}
+    assert notes == {"trained in 2 passes a step, as 1 did not fit into the memory"}
+
+
 def test_a_worker_names_a_gpu_without_room_and_is_not_started_again(study, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore.")
 
     plan, said = planned(study), []
-    job = replace(plan.job(plan.stacks[0]), mode=Mode(passes=2))
+    job = plan.job(plan.stacks[0])
+    trunk = job.stack.trunks[0]
+    windows = trunk.schedule.tokens_per_step // trunk.model.context
+    job = replace(job, mode=Mode(passes=windows))
     monkeypatch.setattr("scaling.train.stack.Stack.advance", full)
     assert carry_out(job, lambda: False, said.append) == EXIT_NO_ROOM
-    assert (
-        "in 2 passes a step, but the GPU has no room for them: CUDA out of memory. Tried to allocate 2 GiB. Lower"
-        in said[-1].problem
-    )
+    words = "but the GPU has no room for them: CUDA out of memory. Tried to allocate 2 GiB. Lower"
+    assert f"in {windows} passes a step, {words}" in said[-1].problem
 
 
 def test_sweep_names_a_gpu_that_is_not_there(study, monkeypatch):

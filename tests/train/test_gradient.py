@@ -1,17 +1,18 @@
 """A stack's gradient is the same, however it is computed."""
 
 import shutil
+from functools import partial
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from scaling.flops import count_parameters
 from scaling.study import Trunk
 from scaling.sweeps.job import Mode
 from scaling.train.gradient import Gradient
-from scaling.train.model import Transformer
+from scaling.train.stack import Stack
 
-CPU = torch.device("cpu")
 TRUNK = Trunk.of(width=32, budgets=(4096,), context=32, tokens_per_step=128)
 
 
@@ -20,7 +21,7 @@ def gradient(mode: Mode, *, models: slice = slice(None)) -> torch.Tensor:
     torch.manual_seed(0)
     weights = 0.2 * torch.randn(3, count_parameters(TRUNK.model).total)
     tokens = torch.randint(TRUNK.model.vocabulary, (3, 4, 33))
-    return Gradient(Transformer(TRUNK.model, CPU), weights[models], TRUNK, mode).fill(tokens[models], 0)
+    return Gradient(weights[models], TRUNK, mode).fill({"tokens": tokens[models]}, 0)
 
 
 def miss(got: torch.Tensor, expected: torch.Tensor) -> float:
@@ -52,3 +53,17 @@ def test_gradient_in_bf16_matches_fp32_as_well_as_autocast_would():
 @pytest.mark.filterwarnings("ignore")  # of torch about itself
 def test_gradient_is_invariant_to_compilation():
     assert miss(gradient(Mode(compile=True)), gradient(Mode())) < 1e-6
+
+
+def test_one_graph_is_compiled_for_a_trunk_with_its_branches(corpus, monkeypatch):
+    """However many blocks, steps and branches; torch's own counter stands in for the compiler."""
+    counter = CompileCounter()
+    monkeypatch.setattr("torch.compile", partial(torch.compile, backend=counter))
+    trunk = TRUNK.but(depth=3, vocabulary=256)
+    stack = Stack([trunk, trunk.but(seed=1)], corpus, torch.device("cpu"), Mode(compile=True))
+    for branch in range(3):
+        stack.advance(4 * branch + 4, lambda _: 1.0)
+        trunk_state = stack.fork()
+        stack.advance(4 * branch + 6, lambda step: 1 / (1 + step))
+        stack.restore(trunk_state, 4 * branch + 4)
+    assert counter.frame_count == 1

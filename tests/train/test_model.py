@@ -1,21 +1,35 @@
-"""The model beside a plain one written with torch's own layers: the same losses, and autograd's gradient."""
+"""The plain model beside one written with torch's own layers, and the fast path beside the plain model."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from scaling.flops import ACTIVATIONS, Shape, count_parameters
+from scaling.train.fastpath import FastPath
+from scaling.train.gradient import Autograd
+from scaling.train.losses import NEXT_TOKEN
 from scaling.train.model import (
     ATTENTION_LOGIT_BOUND,
     BASE_DEPTH,
     NORM_EPSILON,
     ROTARY_BASE,
-    Transformer,
+    Forward,
     initial_weights,
     matrix_views,
 )
 
 CPU = torch.device("cpu")
+SHAPE = Shape(width=32, depth=2, context=24, vocabulary=50)
+SHAPES = [
+    replace(SHAPE, **changed)
+    for changed in (
+        *({"activation": name} for name in ACTIVATIONS),
+        {"depth": 3, "head_dim": 8},
+        {"score_head": True},
+    )
+]
 
 
 def plain_losses(weights, shape, tokens):
@@ -26,8 +40,9 @@ def plain_losses(weights, shape, tokens):
 
     def turn(x):
         a, b = x[..., ::2], x[..., 1::2]
-        places = torch.arange(shape.context)[:, None]
-        angles = places * ROTARY_BASE ** (-torch.arange(0, shape.head_dim, 2) / shape.head_dim)
+        places = torch.arange(shape.context, dtype=x.dtype)[:, None]
+        turns = torch.arange(0, shape.head_dim, 2, dtype=x.dtype) / shape.head_dim
+        angles = places * ROTARY_BASE**-turns
         return torch.stack(
             (a * angles.cos() - b * angles.sin(), a * angles.sin() + b * angles.cos()), -1
         ).flatten(-2)
@@ -49,39 +64,51 @@ def plain_losses(weights, shape, tokens):
             hidden = F.silu(gate) * value
         x = x + BASE_DEPTH / shape.depth * hidden @ weights[f"{block}.down"]
     logits = norm(x) @ weights["head"]
-    return F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none").view(
-        len(tokens), -1
-    )
+    losses = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+    return losses.view(len(tokens), -1)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("depth", [2, 3])
-@pytest.mark.parametrize("few_scores", [0, 2**30])
-def test_losses_and_gradient_match_a_plain_model(monkeypatch, activation, depth, few_scores):
-    """Sums in another order alone: 1e-5 of the largest entry of each matrix's gradient, measured 2e-7 to 1.3e-6."""
-    monkeypatch.setattr("scaling.train.attention.FEW_SCORES", few_scores)
-    shape = Shape(width=32, depth=depth, context=24, vocabulary=50, activation=activation)
+@pytest.fixture(params=SHAPES, ids=str)
+def models(request):
+    """A shape, weights of two models in double precision, none of them zero, and tokens for them."""
+    shape = request.param
     torch.manual_seed(0)
-    weights = torch.randn(2, count_parameters(shape).total) * 0.1  # nothing starts at zero, every term counts
-    tokens = torch.randint(50, (2, 3, 25))
-    net, gradient = Transformer(shape, CPU), torch.full_like(weights, torch.nan)
-    views, written = matrix_views(weights, shape), matrix_views(gradient, shape)
-    losses = net.token_losses(views, tokens)
-    net.gradient(views, tokens, written)
+    weights = torch.randn(2, count_parameters(shape).total, dtype=torch.float64) * 0.1
+    return shape, weights, torch.randint(shape.vocabulary, (2, 3, shape.context + 1))
+
+
+def gradient(of, models):
+    shape, weights, tokens = models
+    into = torch.full_like(weights, torch.nan)
+    total = NEXT_TOKEN.total({"tokens": tokens})
+    of(matrix_views(weights, shape), {"tokens": tokens}, total, matrix_views(into, shape))
+    return into
+
+
+def test_forward_matches_torchs_own_layers(models):
+    shape, weights, tokens = models
+    views = matrix_views(weights, shape)
+    losses = Forward(shape, CPU, torch.float64).token_losses(views, tokens)
     for k in range(2):
-        leaves = {name: view[k].clone().requires_grad_() for name, view in views.items()}
-        expected = plain_losses(leaves, shape, tokens[k])
-        assert torch.allclose(losses[k], expected, rtol=1e-5)
-        expected.mean().backward()
-        for name, leaf in leaves.items():
-            assert torch.allclose(
-                written[name][k], leaf.grad, rtol=0, atol=1e-5 * float(leaf.grad.abs().max())
-            )
+        mine = {name: view[k] for name, view in views.items()}
+        assert torch.allclose(losses[k], plain_losses(mine, shape, tokens[k]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("few_scores", [0, 2**30])
+def test_fast_path_matches_the_plain_model_and_autograd(monkeypatch, models, few_scores):
+    """In double precision, so that nothing but the order of sums differs."""
+    monkeypatch.setattr("scaling.train.attention.FEW_SCORES", few_scores)
+    shape, weights, tokens = models
+    plain, fast = Forward(shape, CPU, torch.float64), FastPath(shape, CPU, torch.float64)
+    views = matrix_views(weights, shape)
+    assert torch.allclose(fast.token_losses(views, tokens), plain.token_losses(views, tokens), rtol=1e-12)
+    expected = gradient(Autograd(plain, NEXT_TOKEN, compiled=False), models)
+    assert torch.allclose(gradient(fast.gradient, models), expected, rtol=1e-10, atol=1e-14)
 
 
 def test_untrained_model_guesses_uniformly():
     shape = Shape(width=16, vocabulary=50)
-    losses = Transformer(shape, CPU).token_losses(
+    losses = FastPath(shape, CPU).token_losses(
         matrix_views(initial_weights(shape, [0]), shape), torch.randint(50, (1, 2, 129))
     )
     assert losses.numpy() == pytest.approx(torch.log(torch.tensor(50.0)).item(), rel=1e-6)

@@ -10,7 +10,9 @@ from scaling.flops import ACTIVATIONS, count_parameters
 from scaling.study import Trunk
 from scaling.study.spec import COOLDOWNS, OPTIMIZERS
 from scaling.train import checkpoint
-from scaling.train.model import _norm, initial_weights, layout, matrix_views
+from scaling.train.fastpath import _norm
+from scaling.train.feed import AHEAD, Feed
+from scaling.train.model import initial_weights, layout, matrix_views
 from scaling.train.optim import BETA1, EPSILON, AdamW, orthogonal
 from scaling.train.schedule import cooldown_share, trunk_share
 from scaling.train.stack import Stack
@@ -221,7 +223,7 @@ def residual_size(corpus, monkeypatch, depth):
     stack.advance(5, constant)
     seen = []
     with monkeypatch.context() as patched:
-        patched.setattr("scaling.train.model._norm", lambda x: seen.append(x) or _norm(x))
+        patched.setattr("scaling.train.fastpath._norm", lambda x: seen.append(x) or _norm(x))
         stack.evaluate(held_out_windows(corpus, "code", 32, 32))
     streams = [x for x in seen if x.shape[-1] == 32]
     return float((streams[-1] - streams[1]).square().mean().sqrt())
@@ -233,10 +235,18 @@ def test_residual_stream_is_invariant_to_depth_under_one_rate(corpus, monkeypatc
     scaled = [residual_size(corpus, monkeypatch, d) for d in depths]
     unscaled = []
     for depth in depths:
-        monkeypatch.setattr("scaling.train.model.BASE_DEPTH", depth)
+        monkeypatch.setattr("scaling.train.fastpath.BASE_DEPTH", depth)
         unscaled.append(residual_size(corpus, monkeypatch, depth))
     assert max(scaled) / min(scaled) < 1.5
     assert max(unscaled) / min(unscaled) > 4
+
+
+def test_resident_batches_match_the_samplers(corpus):
+    """Bit for bit over epochs, blends and unique budgets, also from the middle and across what is dealt at once."""
+    samplers = [t.sampler(corpus) for t in TRUNKS]
+    resident, read = Feed(samplers, CPU, resident=True), Feed(samplers, CPU)
+    for step in (0, 1, 7, AHEAD - 1, AHEAD, 3 * AHEAD + 5, 2):
+        assert torch.equal(resident(step)["tokens"], read(step)["tokens"])
 
 
 def test_initial_weights_depend_on_their_own_seed_alone():

@@ -1,0 +1,173 @@
+"""Next-token loss and its gradient written out by hand: the fast path of a CPU.
+
+On a CPU, models this small spend more time on autograd's bookkeeping and its many small passes than on products; the
+hand-written way takes two thirds to three quarters of the time. It is held to `Forward` and autograd by a test.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scaling.flops import Shape
+from scaling.train.attention import at_once, at_once_back, few_scores, in_blocks, in_blocks_back
+from scaling.train.losses import Batch
+from scaling.train.model import BASE_DEPTH, NORM_EPSILON, Weights, rotary_angles, wide
+
+
+class FastPath:
+    """K models of one shape on a buffer of their weights: losses forward, gradients back, no graph in between.
+
+    The backward pass is written out below each forward one.
+    """
+
+    def __init__(self, shape: Shape, device: torch.device, dtype: torch.dtype = torch.float32):
+        self.shape = shape
+        self.scale = BASE_DEPTH / shape.depth
+        length, angles = rotary_angles(shape)
+        self.turn = torch.polar(torch.full_like(angles, length), angles).to(device, dtype.to_complex())
+        self.earlier = torch.ones(shape.context, shape.context, dtype=dtype, device=device).tril()
+
+    def token_losses(self, weights: Weights, tokens: Tensor) -> Tensor:
+        """Cross-entropy of every next token.
+
+        Args:
+            weights: `matrix_views` of the K models.
+            tokens: `[K, windows, context + 1]`, int64.
+
+        Returns:
+            `[K, windows, context]`, nats.
+        """
+        x = _norm(self._embed(weights, tokens))[0]
+        for block in range(self.shape.depth):
+            x = self._block(x, weights, block, keep=False)[0]
+        logits = torch.bmm(_norm(x)[0], weights["head"])
+        losses = F.cross_entropy(
+            wide(logits.view(-1, self.shape.vocabulary)), tokens[:, :, 1:].reshape(-1), reduction="none"
+        )
+        return losses.view(len(tokens), -1, self.shape.context)
+
+    def gradient(self, weights: Weights, batch: Batch, total: Tensor, into: dict[str, Tensor]) -> None:
+        """Gradient of each model's summed loss over `total` `[K]`, which is the same for all, written over what `into`
+        holds: `matrix_views` of a second buffer."""
+        tokens, mean = batch["tokens"], 1.0 / float(total[0])
+        kept = []
+        first, first_size = _norm(self._embed(weights, tokens))
+        x = first
+        for block in range(self.shape.depth):
+            x, saved = self._block(x, weights, block, keep=True)
+            kept.append(saved)
+        last, last_size = _norm(x)
+        targets = tokens[:, :, 1:].reshape(len(tokens), -1, 1)
+        error = wide(torch.bmm(last, weights["head"])).softmax(-1)
+        error.scatter_add_(2, targets, error.new_full((), -1.0).expand(targets.shape))
+        error = error.to(last.dtype)
+        _product(last, error, into["head"]).mul_(mean)
+        d = _norm_back(torch.bmm(error, weights["head"].mT), last, last_size).mul_(mean)
+        for block in reversed(range(self.shape.depth)):
+            d = self._block_back(d, kept.pop(), weights, into, block)
+        index = tokens[:, :, :-1].reshape(len(tokens), -1, 1).expand(d.shape)
+        if "score" in into:
+            into["score"].zero_()
+        into["embedding"].zero_().scatter_add_(1, index, _norm_back(d, first, first_size))
+
+    def _embed(self, weights: Weights, tokens: Tensor) -> Tensor:
+        inputs = tokens[:, :, :-1].reshape(len(tokens), -1, 1)
+        return torch.gather(weights["embedding"], 1, inputs.expand(-1, -1, self.shape.width))
+
+    def _block(
+        self, x: Tensor, weights: Weights, block: int, *, keep: bool
+    ) -> tuple[Tensor, tuple[Any, ...]]:
+        """The residual stream past one block, and what the way back needs."""
+        y, y_size = _norm(x)
+        mixed, attention = self._attention(torch.bmm(y, weights[f"{block}.qkv"]), keep=keep)
+        x = torch.baddbmm(x, mixed, weights[f"{block}.out"], alpha=self.scale)
+        z, z_size = _norm(x)
+        hidden, gates = self._activation(torch.bmm(z, weights[f"{block}.up"]))
+        x = torch.baddbmm(x, hidden, weights[f"{block}.down"], alpha=self.scale)
+        return x, (y, y_size, attention, mixed, z, z_size, gates, hidden)
+
+    def _block_back(
+        self,
+        d: Tensor,
+        kept: tuple[Any, ...],
+        weights: Weights,
+        into: dict[str, Tensor],
+        block: int,
+    ) -> Tensor:
+        y, y_size, attention, mixed, z, z_size, gates, hidden = kept
+        part = d * self.scale
+        _product(hidden, part, into[f"{block}.down"])
+        part = self._activation_back(torch.bmm(part, weights[f"{block}.down"].mT), gates)
+        _product(z, part, into[f"{block}.up"])
+        d = d + _norm_back(torch.bmm(part, weights[f"{block}.up"].mT), z, z_size)
+        part = d * self.scale
+        _product(mixed, part, into[f"{block}.out"])
+        part = self._attention_back(torch.bmm(part, weights[f"{block}.out"].mT), attention)
+        _product(y, part, into[f"{block}.qkv"])
+        return d + _norm_back(torch.bmm(part, weights[f"{block}.qkv"].mT), y, y_size)
+
+    def _activation(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        if self.shape.activation == "relu2":
+            positive = F.relu(x)
+            return positive * positive, (positive,)
+        gate, value = x.chunk(2, dim=-1)
+        share = torch.sigmoid(gate)
+        return gate * share * value, (gate, share, value)
+
+    def _activation_back(self, d: Tensor, gates: tuple[Tensor, ...]) -> Tensor:
+        if self.shape.activation == "relu2":
+            return d.mul_(gates[0]).mul_(2.0)
+        gate, share, value = gates
+        swish = gate * share
+        return torch.cat((d * value * (share + swish * (1.0 - share)), d * swish), dim=-1)
+
+    def _attention(self, qkv: Tensor, *, keep: bool) -> tuple[Tensor, tuple[Any, ...]]:
+        """Causal attention `[K, tokens, width]`; queries and keys are normed, turned by their place and scaled."""
+        stack, tokens, _ = qkv.shape
+        heads, size, context = self.shape.heads, self.shape.head_dim, self.shape.context
+        apart = qkv.view(-1, context, 3, heads, size).permute(2, 0, 3, 1, 4).contiguous()
+        straight, length = _norm(apart[:2])
+        q, k = _turned(straight, self.turn)
+        if keep and few_scores(tokens, heads, context, qkv.device):
+            out, kept = at_once(q, k, apart[2], self.earlier)
+        else:
+            out, kept = in_blocks(q, k, apart[2], keep=keep)
+        return out.transpose(1, 2).reshape(stack, tokens, -1), (straight, length, kept)
+
+    def _attention_back(self, d: Tensor, saved: tuple[Any, ...]) -> Tensor:
+        stack, tokens, width = d.shape
+        heads, size, context = self.shape.heads, self.shape.head_dim, self.shape.context
+        straight, length, kept = saved
+        d = d.view(-1, context, heads, size).transpose(1, 2)
+        back = at_once_back if few_scores(tokens, heads, context, d.device) else in_blocks_back
+        q, k, v = back(d, kept)
+        bent = _turned(torch.stack((q, k)), self.turn.conj())
+        apart = torch.stack((*_norm_back(bent, straight, length), v))
+        return apart.permute(1, 3, 0, 2, 4).reshape(stack, tokens, 3 * width)
+
+
+def _norm(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors of mean square one, and what each was multiplied by."""
+    size = wide(x).square().mean(-1, keepdim=True).add_(NORM_EPSILON).rsqrt_()
+    return (x * size).to(x.dtype), size
+
+
+def _norm_back(d: Tensor, y: Tensor, size: Tensor) -> Tensor:
+    """(d - y mean(d y)) size, with y and size from `_norm`."""
+    along = (d * y).sum(-1, keepdim=True)
+    return torch.addcmul(d, y, along, value=-1.0 / y.shape[-1]).mul_(size)
+
+
+def _turned(x: Tensor, turn: Tensor) -> Tensor:
+    """Neighbouring entries as complex numbers, multiplied by `[context, size / 2]` of them."""
+    pairs = torch.view_as_complex(wide(x).unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turn).flatten(-2).to(x.dtype)
+
+
+def _product(a: Tensor, b: Tensor, into: Tensor) -> Tensor:
+    """The gradient of a matrix from its inputs and the gradient of its outputs, `[K, rows, columns]`."""
+    return torch.bmm(a.mT, b, out=into)
