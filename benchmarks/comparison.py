@@ -32,7 +32,7 @@ from coverage import (  # noqa: E402
     _learns_faster_when_larger,
     _scarcer,
     _terms,
-    _trunks,
+    trunks,
 )
 
 from scaling.fitting import Fit, average, compare, fit  # noqa: E402
@@ -217,7 +217,7 @@ def rival(number: int, factor: float) -> Held:
     rng = np.random.default_rng([555, number])
     truth = RIVALS[number % len(RIVALS)](rng)
     shared, own = rng.uniform(0.002, 0.010), rng.uniform(0.002, 0.008)
-    grid = _trunks(rng)
+    grid = trunks(rng)
     trunk = shared * rng.normal(size=grid["trunk_id"].n_unique())[grid["trunk_id"].to_numpy()]
     exact = truth(grid["N"].to_numpy(), grid["D"].to_numpy())
     runs = grid.with_columns(loss=exact * np.exp(trunk + own * rng.normal(size=len(grid))))

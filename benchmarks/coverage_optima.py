@@ -12,6 +12,8 @@ import os
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
 
+from typing import Any
+
 import numpy as np  # noqa: E402
 import polars as pl  # noqa: E402
 from coverage_allocation import terms  # noqa: E402
@@ -30,7 +32,8 @@ def isoflops(rng: np.random.Generator, budgets: int, sizes: int, noise: float) -
     """Curves over three decades, sizes up to six times from a middle that is a fifth off; and the true exponent."""
     truth, rows = terms(rng), []
     for C in np.geomspace(1e16, 1e19, budgets):
-        middle = float(optimum(chinchilla, C, **truth).N) * np.exp(0.2 * rng.normal())
+        best: Any = optimum(chinchilla, C, **dict[str, Any](truth)).N
+        middle = float(best) * np.exp(0.2 * rng.normal())
         N = middle * np.geomspace(1 / 6, 6, sizes)
         loss = chinchilla(N, C / 6 / N, **truth) * np.exp(noise * rng.normal(size=sizes))
         rows.append(pl.DataFrame({"N": N, "D": C / 6 / N, "C": np.full(sizes, C), "loss": loss}))
