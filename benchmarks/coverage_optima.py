@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import Any
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
-
-from typing import Any
 
 import numpy as np  # noqa: E402
 import polars as pl  # noqa: E402
