@@ -139,7 +139,7 @@ def test_runs_lists_every_study(tmp_path):
 
 def test_runs_say_what_share_of_the_ceiling_they_reached():
     result = invoke("runs", "--root", RUNS)
-    (line,) = (line for line in result.output.splitlines() if line.startswith("ladder"))
+    (line,) = (line for line in result.output.splitlines() if line.split()[:1] == ["ladder"])
     rows = scaling.store.Store(scaling.study.read_study(RUNS / "ladder")).rows("run", "committed")
     share = (rows["flops_per_second"] / rows["ceiling"]).drop_nulls().median()
     assert line.split()[-1] == f"{share:.0%}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,18 @@ from scaling.fitting.data import Array, Table
 from scaling.fitting.options import number
 from scaling.fitting.predictive import unseen
 from scaling.fitting.result import Fit, Prediction
+from scaling.fitting.rivals import shares_by_nearness
 from scaling.laws.base import describe
 
 _HALF = np.array([0.001, 0.005, 0.01, 0.025, 0.05, *np.arange(0.1, 0.5, 0.05), 0.5])
 _QUANTILES = np.concatenate([_HALF, 1.0 - _HALF[-2::-1]])
 """Where the distribution of each law's prediction is read off."""
-_EVEN = 0.3
-"""Share of the weights that is even: how laws rank up to the last origin says less about decades beyond. In 60 worlds
-made by rival laws (numbers 0 to 59 of benchmarks/comparison.py) 80 % intervals for new runs at 10 and 100 times the
-compute held 68 and 70 % without it, 72 and 75 with a tenth, 78 and 82 with three tenths; 85 and 83, twice as wide,
-with all of it. The median miss was 1.3, 1.2, 1.1 and 1.3 % at 10 times."""
+_NEAR = 0.3
+"""Share of the weights that goes by how near each law fits the runs, as rival forms share the draws of a single fit:
+how laws rank up to the last origin says less about decades beyond. In 60 worlds made by rival laws (numbers 0 to 59 of
+benchmarks/comparison.py) 80 % intervals for new runs at 10 and 100 times the compute held 68 and 70 % with stacked
+weights alone, and 78 and 82 with three tenths shared evenly; even shares let a law that misses its own runs by 5 %
+widen what another knows to .3 %, among the runs too."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -135,7 +137,8 @@ def average(
         max over w of  Σ_i ln Σ_k w_k p_k(y_i)
 
     averaged over Bayesian bootstrap draws of the clusters of runs, so that laws that chance set apart share the weight;
-    three tenths of the weight are even, as no run was seen in the decades to come.
+    three tenths of the weight go by how near each fits the runs (`fitting.rivals`), as no run was seen in the decades
+    to come. Within an average no fit asks rival forms of its own.
 
     Args:
         laws: functions, as for `fit`.
@@ -161,18 +164,35 @@ def average(
     data = contest.data()
     folds = expanding(contest.frame, origins)[0] + largest_sizes(contest.frame)
     groups = contest.groups(data, options.get("cluster", "auto"))
-    fits = contest.fits()
+    fits = {name: _by_itself(fitted) for name, fitted in contest.fits().items()}
     scores = unseen(contest, fits, folds, groups)
     if scores is None:
         weights = dict.fromkeys(fits, 1.0 / len(fits))
         words = "equal weights, as no part of the runs determines every law"
     else:
         stacked = scores.weights(seed)
-        weights = {name: _EVEN / len(fits) + (1 - _EVEN) * w for name, w in stacked.items()}
+        near = shares_by_nearness([_nearness(fitted) for fitted in fits.values()])
+        weights = {
+            name: _NEAR * n + (1 - _NEAR) * w for n, (name, w) in zip(near, stacked.items(), strict=True)
+        }
         words = f"weights by {scores.runs} runs predicted unseen in {scores.folds} parts"
     rows = [(name, len(one.free), one.rms_percent, weights[name]) for name, one in fits.items()]
     table = pl.DataFrame(rows, schema=["law", "free", "rms_percent", "weight"], orient="row")
     return Average(weights, fits, table.sort("weight", descending=True), words)
+
+
+def _by_itself(fitted: Fit) -> Fit:
+    """A fit that leaves rival forms to the average."""
+    alone = fitted.discrepancy and replace(fitted.discrepancy, forms=())
+    return replace(fitted, discrepancy=alone)
+
+
+def _nearness(fitted: Fit) -> float:
+    """Mean size of its misses, for the freedom that it has."""
+    weights = fitted.residual_weights
+    counted = int((weights > 0).sum())
+    freedom = np.sqrt(counted / max(1, counted - len(fitted.free)))
+    return max(float(np.average(np.abs(fitted.residuals), weights=weights) * freedom), 1e-12)
 
 
 def _quantiles(fitted: Fit, given: dict[str, Any], how: dict[str, Any]) -> list[Array]:

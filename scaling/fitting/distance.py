@@ -79,7 +79,7 @@ class Distance(show.Shown):
 
 
 def distance_of(miss: Discrepancy, points: Mapping[str, Array], shape: tuple[int, ...]) -> Distance | None:
-    """Where points stand outside the runs of a fit; None for a law of areas under the rate, which has no decades.
+    """Where points stand outside the runs of a fit; None for a law of areas under the rate, and of older saved fits.
 
     Args:
         miss: of the fit.
@@ -87,7 +87,7 @@ def distance_of(miss: Discrepancy, points: Mapping[str, Array], shape: tuple[int
         shape: in which they were asked for.
     """
     support = miss.support
-    if not isinstance(support, Support):
+    if not isinstance(support, Support) or not support.center:
         return None
     axis = "·".join(support.axis)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -217,7 +217,8 @@ def _excess(problem: Problem, best: Array, at: list[int], values: Array, scale: 
     """
     starts = np.tile(best, (len(values), 1))
     starts[:, at] = values
-    firm = np.maximum(problem.slice(best[None]).scale[0, at], scale.scale / np.ptp(values, axis=0) ** 2)
+    apart = np.ptp(values, axis=0) + 1e-9 * np.abs(values[0])  # runs without noise leave a single point
+    firm = np.maximum(problem.slice(best[None]).scale[0, at], scale.scale / np.maximum(apart, 1e-100) ** 2)
     none = np.zeros(len(best)) if problem.prior_precision is None else problem.prior_precision
     mean = np.full(len(best), np.nan) if problem.prior_mean is None else problem.prior_mean
     precision, means = none.copy(), np.tile(mean, (len(values), 1))

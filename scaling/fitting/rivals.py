@@ -51,14 +51,19 @@ def rival_forms(
     asked = (_fitted(kind, data, options) for kind in _kinds(minimum.problem.law, data, options))
     rivals = [(*one, _nearness(one[0])) for one in asked if one]
     rivals = [one for one in rivals if abs(one[2] - own) > _SAME * own]
-    total = own**-_POWER + sum(near**-_POWER for *_, near in rivals)
+    shares = shares_by_nearness([own, *(near for *_, near in rivals)])[1:]
     forms = []
-    for fitted, its_data, near in rivals:
-        share = near**-_POWER / total
+    for (fitted, its_data, _), share in zip(rivals, shares, strict=True):
         if share >= _LEAST:
             ordered = replace(groups, labels=groups.labels[its_data.order])
             forms.append(_form(share, fitted, its_data, ordered, options, refits))
     return tuple(form for form in forms if form)
+
+
+def shares_by_nearness(near: list[float]) -> list[float]:
+    """What each law has a share of, from the mean size of its misses; the shares add up to one."""
+    odds = (np.array(near) / min(near)) ** -_POWER
+    return (odds / odds.sum()).tolist()
 
 
 def _kinds(law: Law, data: Data, options: Options) -> list[Law]:

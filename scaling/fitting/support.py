@@ -37,9 +37,13 @@ class Support:
     def restored(saved: dict[str, Any]) -> Support:
         """From the dictionary that `dataclasses.asdict` made and JSON kept."""
         ranges = {name: (low, high) for name, (low, high) in saved["ranges"].items()}
-        center, covariance = tuple(saved["center"]), tuple(map(tuple, saved["covariance"]))
         along = (saved["along"][0], saved["along"][1])
-        return Support(ranges, tuple(saved["axis"]), along, center, covariance, saved["widest"])
+        own = {  # which older fits were saved without
+            "center": tuple(saved.get("center", ())),
+            "covariance": tuple(map(tuple, saved.get("covariance", ()))),
+            "widest": saved.get("widest", float("nan")),
+        }
+        return Support(ranges, tuple(saved["axis"]), along, **own)
 
     @staticmethod
     def of(columns: Mapping[str, Array]) -> Support:

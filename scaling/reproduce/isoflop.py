@@ -139,7 +139,9 @@ def isoflop_sweeps(*, draws: int = 1000, seed: int = 0) -> pl.DataFrame:
     rows = []
     for name, runs in points.group_by(SWEEP, maintain_order=True):
         estimate = isoflop_exponent(runs, seed_noise=SEED_NOISE[str(name[0])], draws=draws, seed=seed)
-        forms = (isoflop(runs, form=form).exponent for form in ("parabola", "cubic"))
+        forms = (
+            isoflop(runs, form=form, bootstrap=0, robust=False).exponent for form in ("parabola", "cubic")
+        )
         rows.append((*name, len(estimate.optima), estimate.a, estimate.a_stderr, *forms))
     columns: Sequence[str] = (*SWEEP, "budgets", "a", "a_stderr", "a_parabola", "a_cubic")
     ours = pl.DataFrame(rows, schema=columns, orient="row")

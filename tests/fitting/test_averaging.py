@@ -23,16 +23,19 @@ def averaged():
 def test_average_recovers_the_law_that_made_the_runs(averaged):
     assert sum(averaged.weights.values()) == approx(1.0)
     assert averaged.weights["power_mean"] > 0.6
-    assert min(averaged.weights.values()) == approx(0.1, abs=0.01)  # a third of what is even
+    assert max(w for law, w in averaged.weights.items() if law != "power_mean") < 0.01
     predicted = averaged.predict(N=1e10, D=3e11)
     truth = laws.power_mean(1e10, 3e11, q=3.0, **CHINCHILLA)
     assert predicted.median == approx(truth, rel=0.01)
     assert predicted.low < truth < predicted.high
 
 
-def test_average_is_wide_where_laws_disagree(averaged):
-    near, far = (averaged.predict(level=0.95, N=N, D=30 * N) for N in (1e8, 1e12))
-    apart = [one.median for one in far.by_law.values()]
+def test_average_is_wide_where_laws_disagree():
+    runs = square(laws.chinchilla, noise=0.02, sizes=4, budgets=4, **CHINCHILLA)
+    noisy = average(FORMS, runs, bootstrap=100)
+    near, far = (noisy.predict(level=0.95, N=N, D=30 * N) for N in (1e8, 1e12))
+    apart = [one.median for name, one in far.by_law.items() if noisy.weights[name] > 0.1]
+    assert len(apart) == 2
     assert far.low < min(apart) < max(apart) < far.high
     assert (far.high - far.low) / far.median > 5 * (near.high - near.low) / near.median
 

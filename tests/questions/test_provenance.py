@@ -45,7 +45,7 @@ def test_one_corpus_is_silent_where_there_is_one(committed, capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("study", sorted(path.parent.name for path in STUDIES.glob("*/study.toml")))
+@pytest.mark.parametrize("study", sorted(path.parent.name for path in STUDIES.glob("*/runs.parquet")))
 def test_what_was_trained_names_the_sizes_and_the_text_of_every_study(study):
     runs = scaling.open_runs(STUDIES / study, origin="committed")
     said = what_was_trained(runs)
