@@ -23,12 +23,13 @@ from scaling.laws.base import describe
 _HALF = np.array([0.001, 0.005, 0.01, 0.025, 0.05, *np.arange(0.1, 0.5, 0.05), 0.5])
 _QUANTILES = np.concatenate([_HALF, 1.0 - _HALF[-2::-1]])
 """Where the distribution of each law's prediction is read off."""
-_NEAR = 0.3
-"""Share of the weights that goes by how near each law fits the runs, as rival forms share the draws of a single fit:
-how laws rank up to the last origin says less about decades beyond. In 60 worlds made by rival laws (numbers 0 to 59 of
-benchmarks/comparison.py) 80 % intervals for new runs at 10 and 100 times the compute held 68 and 70 % with stacked
-weights alone, and 78 and 82 with three tenths shared evenly; even shares let a law that misses its own runs by 5 %
-widen what another knows to .3 %, among the runs too."""
+_EVEN = 0.3
+"""Share of the weights that is even among the laws that come near the runs: how laws rank up to the last origin says
+less about decades beyond. In 60 worlds made by rival laws (numbers 0 to 59 of benchmarks/comparison.py) 80 % intervals
+for new runs at 10 and 100 times the compute held 68 and 70 % with stacked weights alone, and 78 and 82 with three
+tenths shared evenly by all; a law that misses its own runs by 5 % would then widen what another knows to .3 %."""
+_LEAST = 0.02
+"""Share by nearness (`fitting.rivals`) below which a law has no part in that."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -137,8 +138,8 @@ def average(
         max over w of  Σ_i ln Σ_k w_k p_k(y_i)
 
     averaged over Bayesian bootstrap draws of the clusters of runs, so that laws that chance set apart share the weight;
-    three tenths of the weight go by how near each fits the runs (`fitting.rivals`), as no run was seen in the decades
-    to come. Within an average no fit asks rival forms of its own.
+    three tenths of the weight are even among the laws that come near the runs (`fitting.rivals`), as no run was seen in
+    the decades to come. Within an average no fit asks rival forms of its own.
 
     Args:
         laws: functions, as for `fit`.
@@ -171,9 +172,11 @@ def average(
         words = "equal weights, as no part of the runs determines every law"
     else:
         stacked = scores.weights(seed)
-        near = shares_by_nearness([_nearness(fitted) for fitted in fits.values()])
+        near = np.array(shares_by_nearness([_nearness(fitted) for fitted in fits.values()])) >= _LEAST
+        even = near / near.sum()
         weights = {
-            name: _NEAR * n + (1 - _NEAR) * w for n, (name, w) in zip(near, stacked.items(), strict=True)
+            name: float(_EVEN * e + (1 - _EVEN) * w)
+            for e, (name, w) in zip(even, stacked.items(), strict=True)
         }
         words = f"weights by {scores.runs} runs predicted unseen in {scores.folds} parts"
     rows = [(name, len(one.free), one.rms_percent, weights[name]) for name, one in fits.items()]
