@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROUNDING = 1e-12  # of a value; an error below is that of the arithmetic
+_COARSE = 1000.0  # an error from which the last digits before the point say nothing
 
 
 def decimals_for(error: float) -> int:
@@ -27,6 +28,8 @@ def rounded(value: float, error: float) -> str:
     if not (math.isfinite(error) and error > _ROUNDING * abs(value)):
         return f"{value:.6g}"
     if _plain(value, error):
+        if error >= _COARSE:
+            value = round(value, 1 - math.floor(math.log10(error)))
         return f"{value:.{decimals_for(error)}f}"
     digits = max(0, math.floor(math.log10(max(abs(value), error))) - math.floor(math.log10(error)) + 1)
     return _short(f"{value:.{min(digits, 6)}e}")

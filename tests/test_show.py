@@ -90,3 +90,10 @@ def test_a_result_prints_its_parts_and_has_their_html():
     assert str(Result(2.0)) == repr(Result(2.0)) == "a result\nvalue\n2\nsaid of < it"
     html = Result(2.0)._repr_html_()
     assert "<td>2</td>" in html and html.endswith("<div>said of &lt; it</div>")
+
+
+def test_large_values_end_in_zeros_where_their_error_says_nothing_of_the_digits():
+    assert show.rounded(372815, 2e5) == "370000"
+    assert show.rounded(123456, 1234) == "123500"
+    assert show.rounded(2143, 420) == "2143"
+    assert show.interval(372815, 1.17e6, 0.95) == "95 % [370000, 1.17e6]"
