@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,15 +99,15 @@ class Table:
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-class Shown:
+class Shown(ABC):
     """What knows its parts, lines of text and tables, prints them and has their HTML.
 
     A dataclass that is shown so is made with `repr=False`.
     """
 
+    @abstractmethod
     def shown(self) -> Iterable[str | Table]:
         """The parts from top to bottom."""
-        raise NotImplementedError
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.shown()))

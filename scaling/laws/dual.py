@@ -10,6 +10,7 @@ E in E + A/N^alpha costs nothing. A dense array of all derivatives was 3 times s
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -32,7 +33,7 @@ class NotTraceable(LawError):
         )
 
 
-class Traced(NDArrayOperatorsMixin):
+class Traced(NDArrayOperatorsMixin, ABC):
     """What a law is called on instead of a number: ufuncs pass through it, and `applied` says what they leave behind.
 
     Whatever asks for a value (`if`, `float`, `np.where`, `np.asarray`) raises `NotTraceable`, so that no branch of
@@ -52,9 +53,9 @@ class Traced(NDArrayOperatorsMixin):
         return result
 
     @staticmethod
+    @abstractmethod
     def applied(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
         """The result of a ufunc; None where it has none."""
-        raise NotImplementedError
 
     def __array_function__(self, function: Callable, *_: Any) -> NoReturn:
         raise NotTraceable(f"np.{function.__name__}")
