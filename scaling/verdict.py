@@ -193,9 +193,15 @@ class Verdict:
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
-        rows = "\n".join(f"| {name} | {number} |" for name, number in self.numbers.items())
-        details = [part if isinstance(part, str) else part._repr_html_() for part in self.details]
-        return "\n\n".join([self.lead, f"| | |\n|---|---|\n{rows}", *details, self.doubts])
+        return "\n\n".join([self.lead, self.grounds])
+
+    @property
+    def grounds(self) -> Prose:
+        """All but the sentence: its numbers, what the question adds to them, and what would change it."""
+        rows = [(name, str(number)) for name, number in self.numbers.items()]
+        numbers = [show.Table(("of this answer", ""), rows)] if rows else []
+        tables = [part if isinstance(part, str) else part._repr_html_() for part in (*numbers, *self.details)]
+        return Prose("\n\n".join([*tables, self.doubts]))
 
 
 def hash_of(*parts: Any) -> str:

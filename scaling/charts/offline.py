@@ -14,6 +14,8 @@ from typing import Any
 import altair
 import vl_convert
 
+from scaling.charts import tables
+
 _CHART = """\
 <div class="scaling-chart"><p>Run <code>from scaling.charts import live; live.enable()</code> in a cell of this page \
 to draw this chart.</p></div>
@@ -105,12 +107,15 @@ def embed(spec: dict[str, Any]) -> str:
 
 
 def enable() -> Bundle:
-    """Draw altair charts without a network from here on; show what this returns in the same cell.
+    """Draw altair charts without a network, and show polars tables in words, from here on.
+
+    Show what this returns in the same cell.
 
     from scaling.charts import live
     live.enable()
     """
     _use(alone=False)
+    tables.enable()
     return Bundle()
 
 
