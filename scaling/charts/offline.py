@@ -45,6 +45,8 @@ to draw this chart.</p></div>
 })()</script>
 """
 
+_PICTURE = 480
+"""Points across of a chart that would fill its page."""
 _AXIS = 72
 """Points that the labels and the title of an axis take beside charts that stand above one another."""
 
@@ -104,6 +106,16 @@ def embed(spec: dict[str, Any]) -> str:
         .replace("%(axis)d", str(_AXIS))
         .replace("%(spec)s", text)
     )
+
+
+def picture(html: str) -> str | None:
+    """The first chart of what `embed` made, as it stands before a slider is moved, in SVG; None without a chart."""
+    _, marked, rest = html.partition(_CHART.partition("%(spec)s")[0].rpartition("\n")[2])
+    if not marked:
+        return None
+    spec, _ = json.JSONDecoder().raw_decode(rest)
+    drawn = spec | {"width": _PICTURE if spec.get("width") == "container" else spec.get("width", _PICTURE)}
+    return vl_convert.vegalite_to_svg(json.dumps(drawn))
 
 
 def enable() -> Bundle:
