@@ -18,7 +18,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from scaling.charts.offline import picture
 from scaling.errors import ReportError, check_installed
 from scaling.files import written_whole
 from scaling.reports.paper import find_browser, print_page
@@ -126,6 +125,8 @@ def render(source: Path, parameters: Mapping[str, Any] | None = None) -> Page:
     check_installed(
         "notebooks", "nbformat", "nbclient", "nbconvert", "ipykernel", "latex2mathml", "bs4", "traitlets"
     )
+    from scaling.charts.offline import picture  # here, because altair is slow to import
+
     notebook = _read(source)
     if parameters:
         notebook = with_parameters(notebook, source, parameters)
