@@ -69,11 +69,13 @@ def test_bivariate_mixing_is_a_power_of_the_own_share():
 
 
 ADDITIVE = TERMS | {"E": 1.5, "C_math": 0.2, "gamma_math": 0.8}
+RATES = {"E": 1.5, "B": 0.8, "beta": 0.4, "tau_prose": 0.3, "tau_math": 0.05}
+GROWING = {"E": 1.5, "k": 1.0, "t_code": -1.0, "t_prose": 0.5, "B": 50.0, "beta": 0.3}
 RECOVERED = [
     (laws.additive_mixing("code", "prose", "math"), ADDITIVE, False),
-    (laws.exchange("code", "prose", "math"), {"E": 1.5, "B": 0.8, "beta": 0.4, "tau_prose": 0.3, "tau_math": 0.05}, False),
-    (laws.with_scale(laws.mixing("code", "prose"), "D"), {"E": 1.5, "k": 1.0, "t_code": -1.0, "t_prose": 0.5, "B": 50.0, "beta": 0.3}, True),
-]  # fmt: skip
+    (laws.exchange("code", "prose", "math"), RATES, False),
+    (laws.with_scale(laws.mixing("code", "prose"), "D"), GROWING, True),
+]
 
 
 @pytest.mark.parametrize(("law", "truth", "scaled"), RECOVERED, ids=lambda v: getattr(v, "__name__", ""))
