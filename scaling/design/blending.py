@@ -212,7 +212,7 @@ def blend(
     Raises:
         MissingColumns, BadShares: no blend, or none that adds up to 1.
         NotMeasured: a target whose loss not all runs have.
-        TooFewBlends: fewer different blends than the smallest law needs.
+        OneDomain, TooFewBlends: nothing to blend, or fewer different blends than the smallest law needs.
         UnknownShare: a limit on a domain that no run has.
         BadOption: a weight, a size, a limit or a level that has no answer.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.design.domains import Blends, TooFewBlends
+from scaling.design.domains import Blends, OneDomain, TooFewBlends
 from scaling.fitting import Fit, fit, influence
 from scaling.fitting.data import Array
 from scaling.laws.base import describe
@@ -20,6 +20,7 @@ from scaling.laws.mixture import additive_mixing, exchange, mixing, with_scale
 LAWS = ("additive_mixing", "exchange", "mixing")
 """What the loss on a target may follow, by the name of the law's maker."""
 _FOLDS = 5
+_BUDGETS = 3  # the fewest that a term of tokens is fitted to; an exchange rate needs no term of its own
 _SPARE = 2  # blends more than parameters, the least that a law is fitted to
 
 
@@ -114,8 +115,13 @@ def affordable(blends: Blends, names: tuple[str, ...]) -> tuple[str, ...]:
     """Laws with fewer parameters than there are blends to fit them to when a fold is left out.
 
     Raises:
-        TooFewBlends: none has.
+        OneDomain: there is nothing to blend.
+        TooFewBlends: no law has.
     """
+    if len(blends.domains) < 2:
+        raise OneDomain(*blends.domains)
+    if blends.budgets is not None and len(np.unique(blends.budgets)) < _BUDGETS:
+        names = tuple(name for name in names if name == "exchange") or names
     free = {name: len(describe(_law(name, blends, blends.domains[0])).parameters) for name in names}
     different = int(blends.different.max()) + 1
     if few := tuple(name for name in names if free[name] + _SPARE <= _fitted(different)):

@@ -38,17 +38,20 @@ class BadShares(RecordError):
 
 
 class NotMeasured(FitError):
-    """A target whose loss the runs do not have."""
+    """A target whose loss some runs do not have."""
 
     target: str
+    missing: int
     measured: tuple[str, ...]
     domains: tuple[str, ...]
 
     def __str__(self) -> str:
-        trained = " It is trained on, but its loss is in no column." if self.target in self.domains else ""
+        unseen = self.target in self.domains and self.target not in self.measured
+        trained = " They are trained on it, but its loss is not in the table." if unseen else ""
         return (
-            f"the loss on {self.target!r} was asked for, but not all runs have it.{trained} "
-            f"{did_you_mean(self.target, self.measured)}Measured in all: {', '.join(self.measured) or 'nothing'}."
+            f"the loss on {self.target!r} was asked for, but {self.missing} of the runs do not have it.{trained} "
+            f"{did_you_mean(self.target, self.measured)}Measured in all of them: "
+            f"{', '.join(self.measured) or 'nothing; leave out runs that diverged'}."
         )
 
 
@@ -63,6 +66,18 @@ class UnknownShare(FitError):
         return (
             f"{self.option} names the domain {self.domain!r}, which no run was trained on. "
             f"{did_you_mean(self.domain, self.known)}Trained on: {', '.join(self.known)}."
+        )
+
+
+class OneDomain(FitError):
+    """Runs that were all trained on the same single domain."""
+
+    domain: str
+
+    def __str__(self) -> str:
+        return (
+            f"a blend was asked for, but all runs were trained on {self.domain} alone. Add runs on a second domain, or "
+            "name its share in the blend."
         )
 
 
@@ -94,7 +109,7 @@ class Blends:
     shares: Array
     """Of the training tokens, shape (runs, domains)."""
     losses: dict[str, Array]
-    """On each domain that all runs were measured on, nats/token, shape (runs,)."""
+    """On each domain that some run was measured on, nats/token, shape (runs,); NaN where a run was not."""
     N: Array | None
     """Parameters of each run, where they are known."""
     D: Array | None
@@ -149,8 +164,12 @@ class Blends:
         Raises:
             NotMeasured: not all runs have it.
         """
-        if target not in self.losses:
-            raise NotMeasured(target, tuple(self.losses), self.domains)
+        whole = [one for one, loss in self.losses.items() if np.isfinite(loss).all()]
+        if target not in whole:
+            missing = (
+                int((~np.isfinite(self.losses[target])).sum()) if target in self.losses else len(self.shares)
+            )
+            raise NotMeasured(target, missing, tuple(whole), self.domains)
         return self.losses[target]
 
     def of_size(self, N: float | None) -> Blends:
@@ -238,4 +257,4 @@ def _losses(frame: pl.DataFrame) -> dict[str, Array]:
         hint = "The loss on each domain stands in a column loss_<domain>, or in the list domains of a store's rows."
         raise MissingColumns(["loss_<domain>"], frame.columns, hint)
     numbers = {d: loss.cast(pl.Float64) for d, loss in losses.items() if loss.dtype.is_numeric()}
-    return {d: loss.to_numpy() for d, loss in numbers.items() if loss.is_finite().fill_null(False).all()}
+    return {d: loss.fill_null(float("nan")).to_numpy() for d, loss in numbers.items()}

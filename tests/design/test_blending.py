@@ -150,6 +150,20 @@ def test_blend_takes_the_law_that_predicts_blends_left_out():
     assert best.laws["held_out_percent"].to_list() == sorted(best.laws["held_out_percent"])
 
 
+def test_blend_of_two_budgets_is_by_exchange():
+    """A term of tokens needs three."""
+    D = np.tile([1e6, 4e6], 10)
+    assert scaling.blend(rows(D=D), "prose", bootstrap=20).laws["law"].to_list() == ["exchange"]
+
+
+def test_blend_needs_a_target_only_at_the_size_asked_for():
+    unmeasured = rows(10, N=1e6).with_columns(loss_prose=pl.lit(None, pl.Float64))
+    both = pl.concat([unmeasured, rows(16, N=1e7)])
+    assert scaling.blend(both, "prose", law="exchange", bootstrap=20).runs == 16
+    with pytest.raises(scaling.ScalingError, match="10 of the runs do not have it"):
+        scaling.blend(both, "prose", N=1e6)
+
+
 def test_blend_of_the_largest_size_or_the_one_asked_for():
     small, large = rows(16, seed=1, N=1e6), rows(18, seed=2, N=1e7)
     both = pl.concat([small, large])
@@ -172,12 +186,17 @@ def _percent(runs):
     return as_columns(runs).with_columns(pl.col("^w_.*$") * 100)
 
 
+def _one_domain(runs):
+    return runs.select(pl.lit(1.0).alias("w_prose"), "loss_prose")
+
+
 @pytest.mark.parametrize(
     ("change", "options", "words"),
     [
         (_percent, {}, "add up to 1, but those of 20 of the runs do not .*together 100.*percent are divided by 100"),
         (lambda r: r, {"target": "proze"}, "the loss on 'proze' was asked for.*Did you mean 'prose'"),
-        (lambda r: r, {"target": "math"}, "It is trained on, but its loss is in no column"),
+        (lambda r: r, {"target": "math"}, "20 of the runs do not have it. They are trained on it, but its loss is not"),
+        (_one_domain, {}, "all runs were trained on prose alone"),
         (lambda r: r.head(4), {}, "4 different blends, and 7 are the least"),
         (lambda r: r, {"target": {"prose": -1}}, "weights above zero"),
         (lambda r: r, {"target": {}}, "weights above zero"),
