@@ -118,7 +118,7 @@ def published(splits: int) -> None:
         "above 1 %, %",
         "mean of all",
         "of all held out",
-        "miss, %",
+        "median miss, %",
     ]
     for N, counts in ((1e6, (48, 96)), (6e7, (48, 96))):
         read = read_blends(runs).of_size(N)
