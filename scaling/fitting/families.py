@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike
 from scaling import show
 from scaling.errors import BadOption, FitError, did_you_mean
 from scaling.fitting.data import Array
+from scaling.fitting.discrepancy import Discrepancy
+from scaling.fitting.distance import distance_of
 from scaling.fitting.options import share
 from scaling.fitting.prediction import Prediction
 from scaling.fitting.result import points_of
@@ -65,6 +67,9 @@ class Pooled(show.Shown):
     """Scatter of single runs in each family and, last, in a new one, shape (draws, families + 1): of ln y, or of y."""
     freedom: Array
     """Degrees of freedom of its t distribution, shape (draws,)."""
+    discrepancy: dict[str, Discrepancy]
+    """Of each family the model discrepancy beyond its runs, from backtests with the parameters of the others as priors;
+    of no family for a law that reads no scale."""
     ranges: dict[str, dict[str, tuple[float, float]]]
     """Smallest and largest value of each column in each family."""
     log: bool
@@ -97,18 +102,20 @@ class Pooled(show.Shown):
         return {p: float(np.median(values[:, at])) for p, values in self.draws.items()}
 
     def predict(
-        self, family: str | None = None, *, level: float = 0.8, new_run: bool = False, **columns: ArrayLike
-    ) -> Prediction:
+        self, family: str | None = None, *, level: float = 0.8, new_run: bool = False, discrepancy: bool = True,
+        **columns: ArrayLike,
+    ) -> Prediction:  # fmt: skip
         """Losses of one family, or of a family that was not seen, at columns of your choice.
 
         A family that was not seen has its pooled parameters from the distribution of families; its others are drawn
-        as the families differ in them, by a t distribution with a degree of freedom less than there are families. The
-        law is taken for true: nothing is allowed for model discrepancy beyond the runs.
+        as the families differ in them, by a t distribution with a degree of freedom less than there are families. How
+        far the law itself may miss there is not known, and left out.
 
         Args:
             family: as the table names it; None for one that was not seen.
             level: share of the two-sided interval.
             new_run: add the scatter of single runs.
+            discrepancy: allow for model discrepancy beyond the runs of the family, as `Fit.predict`.
             **columns: what the law reads, e.g. N=70e9, D=1.4e12.
 
         Raises:
@@ -121,17 +128,24 @@ class Pooled(show.Shown):
         if family is None and not self.new:
             raise NoOtherFamily(self.families)
         draws = self.new if family is None else {p: values[:, at] for p, values in self.draws.items()}
+        count = len(self.freedom)
         with np.errstate(all="ignore"):
             values = self.law(*points.values(), **{p: v[:, None] for p, v in draws.items()})
-        values = np.broadcast_to(values, (len(self.freedom), int(np.prod(shape))))
+        values = np.broadcast_to(values, (count, int(np.prod(shape))))
+        known = self.discrepancy.get(family) if family is not None else None
+        beyond = bool(discrepancy and known and np.any(known.support.distance(points) > 0))
+        if known and beyond:
+            values = known.move(values, known.draws(count, self.seed), points)
         if new_run:
             rng = np.random.default_rng([self.seed, 1])
             off = self.noise[:, at, None] * rng.standard_t(self.freedom[:, None], values.shape)
             values = values * np.exp(off) if self.log else values + off
         low, median, high = np.quantile(values, tails, axis=0).reshape(3, *shape)
-        beyond = self._beyond(family, points)
-        kind = "new run" if new_run else "mean"
-        return Prediction(median, low, high, level, kind, notes=beyond)
+        return Prediction(
+            median, low, high, level, "new run" if new_run else "mean", beyond,
+            notes=() if beyond else self._beyond(family, points),
+            distance=distance_of(known, points, shape) if known else None,
+        )  # fmt: skip
 
     def _place(self, family: str) -> int:
         if family not in self.families:

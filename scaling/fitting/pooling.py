@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scaling import show
 from scaling.errors import BadOption, FitError, MissingColumns
 from scaling.fitting import seeds
-from scaling.fitting.data import Array, Table, as_frame
+from scaling.fitting.data import Array, Data, Table, as_frame
+from scaling.fitting.discrepancy import Discrepancy, backtest
 from scaling.fitting.families import FEWEST, Pooled
 from scaling.fitting.hierarchy import SETTLED, Hierarchy, Posterior, draw
 from scaling.fitting.identifiability import slopes
@@ -135,7 +136,7 @@ def pool(
     scale = {p: float((spread or {}).get(p, _prior_spread(base[p], logs[p]))) for p in names}
     common = {p: base[p] for p in (*names, *shared)}
     starts = [
-        _start(described, part, options, common, scale, family)
+        _start(described, part, options, common, scale, cluster, family)
         for part, family in zip(parts, families, strict=True)
     ]
     sigma = max(float(np.sqrt(np.median([s.miss / s.freedom for s in starts]))), _EXACT)
@@ -174,6 +175,14 @@ def _families(
         if count <= len(own):
             raise TooFewOfAFamily(family, int(count), own)
     return families, of
+
+
+def _clusters(data: Data, choice: str) -> Clusters:
+    """As `clusters`; each run its own where all of a family would be of one."""
+    try:
+        return clusters(data, choice)
+    except BadOption:
+        return clusters(data, "rows")
 
 
 def _at(problem: Problem, some: Sequence[str]) -> NDArray[np.int64]:
@@ -261,6 +270,7 @@ class _Start:
     freedom: int
     ranges: dict[str, tuple[float, float]]
     runs: int
+    discrepancy: Discrepancy | None
 
     def covariance(self, sigma: float) -> Array:
         """Of its parameters and its ln σ."""
@@ -281,29 +291,32 @@ def _start(
     options: Options,
     common: Mapping[str, float],
     scale: Mapping[str, float],
+    cluster: str,
     family: str,
 ) -> _Start:
-    """A family's best parameters near what families have in common, and the curvature there."""
+    """A family's best parameters near what families have in common, the curvature there, and its backtests."""
     is_log = {p.name: p.quantity.log for p in law.parameters}
     width = {p: scale.get(p, _prior_spread(v, is_log[p])) for p, v in common.items()}
     priors = {p: (v, width[p] * abs(v) if is_log[p] else width[p]) for p, v in common.items()}
     how = replace(options, priors=priors)
     try:
         problem, data = pose(law, runs, how)
-        best = minimise(problem, how).best
+        minimum = minimise(problem, how)
     except FitError as reason:
         raise FamilyRefused(family, str(reason)) from reason
+    best = minimum.best
+    miss = problem.misses(best[None])[0]
+    missed = backtest(minimum.problem, data, best, _clusters(data, cluster), options.seed)
     log = problem.log
     step = 1e-6 * np.maximum(np.abs(best), 1e-3)  # off a bound, where logarithms and slopes end
     best = np.clip(best, problem.low + step, problem.high - step)
     J = slopes(problem, best) * np.where(log, best, 1.0)
-    miss = problem.misses(best[None])[0]
     loose = np.where(log, _LOOSE, _LOOSE * np.maximum(np.abs(best), 0.1))
     near = np.minimum(loose, [width.get(p, np.inf) for p in problem.names])
     return _Start(
         np.where(log, np.log(np.where(log, best, 1.0)), best), J.T @ J, loose**-2.0, near**-2.0, float(miss @ miss),
         max(1, problem.rows - sum(p not in common for p in problem.names)),
-        {c: (float(v.min()), float(v.max())) for c, v in data.columns.items()}, problem.rows,
+        {c: (float(v.min()), float(v.max())) for c, v in data.columns.items()}, problem.rows, missed,
     )  # fmt: skip
 
 
@@ -343,7 +356,9 @@ def _result(
         spread_draws=dict(zip(pooled, posterior.spread.T, strict=False)), draws=draws,
         new=_unseen(model, posterior, rng) if len(names) >= FEWEST else {},
         noise=np.exp(np.column_stack([x[..., -1], log_sigma])), freedom=np.exp(posterior.noise[:, 1]),
-        ranges=dict(zip(names, (s.ranges for s in starts), strict=True)), log=problem.objective.log,
+        ranges=dict(zip(names, (s.ranges for s in starts), strict=True)),
+        discrepancy={name: s.discrepancy for name, s in zip(names, starts, strict=True) if s.discrepancy},
+        log=problem.objective.log,
         drift=posterior.drift, notes=_notes(model, posterior, groups),
     )  # fmt: skip
 

@@ -126,7 +126,11 @@ def test_pooled_prints_families_beside_their_own_fits(few):
         "–",
     ]
     assert "<table>" in few._repr_html_()
-    assert "beyond corpus 2's runs in N" in str(few.predict("corpus 2", N=3e9, D=1e9))
+    ahead = few.predict("corpus 2", N=3e9, D=1e9)
+    assert ahead.discrepancy and "beyond the runs (N by 1 decades)" in str(ahead)
+    assert "beyond all families' runs in N: the form of chinchilla is taken for true" in str(
+        few.predict(N=3e9, D=1e9)
+    )
 
 
 def test_pool_names_what_it_cannot_do(together):
