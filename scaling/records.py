@@ -137,6 +137,8 @@ class Cost:
     """D / unique_tokens, ≥ 1; 1.0 when no token repeats."""
     domain_epochs: dict[str, float] | None = None
     """The same for each domain of the blend; older rows leave it out."""
+    domain_unique: dict[str, int] | None = None
+    """Distinct tokens of each domain of the blend actually seen; older rows leave it out."""
 
     C: float
     """Training FLOPs: the sum of the three below, attention counted causally; 6ND only by name."""
@@ -239,7 +241,7 @@ ROW_KEYS = {
 }
 """The kinds of rows, and what a row of each is known by: of rows with one key, the last one written holds."""
 
-PROBES = ("heldout", "position")
+PROBES = ("heldout", "position", "answer_loss", "answer_exact")
 """What a study may ask to have measured: each is a file of `train.probes`. "heldout" is measured in any case."""
 ON_CURVES = ":curve"
 """Behind a probe's name: not only at the end of each branch, but at every point of the learning curve."""

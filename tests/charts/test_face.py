@@ -23,7 +23,7 @@ def test_plot_names_what_it_can_draw() -> None:
         UnknownResult, match="asked to draw a dict, but figures are made for Fit, Fit with runs, Comp"
     ):
         plot({"loss": 2.0})
-    with pytest.raises(UnknownResult, match="Verdict on audit, decade, index, plateau"):
+    with pytest.raises(UnknownResult, match="Verdict on audit, decade, index, law"):
         plot(3)
 
 
