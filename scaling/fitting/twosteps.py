@@ -167,7 +167,9 @@ def downstream(
     if scores is None and score not in frame.columns:
         raise MissingColumns([score], frame.columns, "Or pass scores=, a table with the loss and the score.")
     how: dict[str, Any] = {"bootstrap": bootstrap, "seed": seed}
-    later = {"objective": "squares"} | dict(score_options or {}) | {"target": score, "weights": _COUNTED}
+    later: dict[str, Any] = (
+        {"objective": "squares"} | dict(score_options or {}) | {"target": score, "weights": _COUNTED}
+    )
     data = read(describe(loss_law).columns, frame, target=loss, weights=options.get("weights"))
     groups = clusters(data, cluster)
     labels = np.empty(data.rows, np.int64)
