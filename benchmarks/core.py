@@ -44,7 +44,7 @@ def gradients(width: int) -> tuple[int, float, float]:
         for way, seconds in zip((by_hand, by_autograd), heard, strict=True):
             started = time.perf_counter()
             for _ in range(10):
-                way.fill(batch, 0)
+                way.fill(batch)
             if turn:  # the first warms up
                 seconds.append((time.perf_counter() - started) / 10)
     return models, median(heard[0]), median(heard[1])

@@ -91,6 +91,7 @@ def sweep(
         BudgetBeyondCorpus, EmptyDomain, MissingFolder, PackageNotInstalled: the corpus cannot give what is asked.
         DeviceNotFound: CUDA was asked for and is absent.
         BadOption: a precision that there is not, or no rank.
+        TooManyRanks: a step has fewer windows than there are ranks to share them.
         ModelTooLarge: a model does not fit into a worker's share of the memory.
         WorkersFailed: a stack failed `ATTEMPTS` times, or once for want of room on the disk; the others were finished
             first.

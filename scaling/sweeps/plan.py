@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from scaling.corpora.corpus import Corpus
+from scaling.errors import TrainError
 from scaling.show import Table
 from scaling.store import Store, ceiling_share
 from scaling.study import Study, Trunk
@@ -27,6 +28,20 @@ CEILING_SHARE = 0.75
 studies (medians of `runs/ladder`, `known-entropy` and `depth`)."""
 JOB_SECONDS = 0.2
 """Of each stack beside its steps and evaluations: models and held-out windows made ready, rows and checkpoints."""
+
+
+class TooManyRanks(TrainError):
+    """More processes for one stack than its steps have windows to share among them."""
+
+    ranks: int
+    name: str
+    windows: int
+
+    def __str__(self) -> str:
+        return (
+            f"asked {self.ranks} ranks to share a step of {self.name} of {counted(self.windows, 'window')}. "
+            f"Ask for at most --ranks {self.windows}, or raise tokens_per_step."
+        )
 
 
 @dataclass(frozen=True)
@@ -217,6 +232,9 @@ def plan_sweep(
     store.check_unchanged()
     corpus = study.build_corpus(progress=progress)
     for trunk in study.trunks:
+        windows = trunk.schedule.tokens_per_step // trunk.model.context
+        if windows < asked.ranks:
+            raise TooManyRanks(asked.ranks, trunk.name, windows)
         longest = trunk.schedule.steps(max(trunk.schedule.budgets))
         trunk.sampler(corpus).check_budget(longest, trunk.data.max_epochs)
     wanted = frozenset(run_ids(study.trunks, corpus.corpus_hash))

@@ -55,7 +55,7 @@ def carry_out(job: Job, stopping: Callable[[], bool], say: Callable[[Message], N
             try:
                 worker.train()
             finally:
-                worker.stack.gradient.end()
+                worker.stack.release()
         except Stopped:
             return EXIT_STOPPED
         except DiskFull as problem:
@@ -90,7 +90,7 @@ def _more_passes(job: Job) -> Job | None:
 
 
 def follow(job: Job) -> int:
-    """Compute a rank's share of a job's gradients, until rank 0 has done with it; 0 comes back."""
+    """Take a rank's share in a job, until rank 0 has done with it; 0 comes back."""
     _make_ready(job)
     device = torch.device(job.device)
     Stack(job.stack.trunks, Corpus.load(job.corpus), device, job.mode).follow()
@@ -106,7 +106,7 @@ def _make_ready(job: Job) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         if job.device == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl" if job.device == "cuda" else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if job.device == "cuda" else "gloo")
 
 
 def _forget(job: Job) -> None:

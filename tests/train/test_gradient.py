@@ -21,7 +21,7 @@ def gradient(mode: Mode, *, models: slice = slice(None)) -> torch.Tensor:
     torch.manual_seed(0)
     weights = 0.2 * torch.randn(3, count_parameters(TRUNK.model).total)
     tokens = torch.randint(TRUNK.model.vocabulary, (3, 4, 33))
-    return Gradient(weights[models], TRUNK, mode).fill({"tokens": tokens[models]}, 0)
+    return Gradient(weights[models], TRUNK, mode).fill({"tokens": tokens[models]})
 
 
 def miss(got: torch.Tensor, expected: torch.Tensor) -> float:
