@@ -129,6 +129,8 @@ class Job:
     """Of each finished run beside its rows: "none", or its "weights"."""
     probes: tuple[str, ...] = ()
     """What is measured beside held-out loss, as `records.check_probes` reads it."""
+    items: Path | None = None
+    """The file of what some probes ask, as `Items.load` reads it."""
 
     @property
     def path(self) -> Path:
@@ -154,7 +156,9 @@ class Job:
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `json.dumps` takes."""
         stack = {"trunks": [t.flat for t in self.stack.trunks], "corpus_hash": self.stack.corpus_hash}
-        return asdict(self) | {"folder": str(self.folder), "corpus": str(self.corpus), "stack": stack}
+        items = None if self.items is None else str(self.items)
+        paths = {"folder": str(self.folder), "corpus": str(self.corpus), "items": items}
+        return asdict(self) | paths | {"stack": stack}
 
     @staticmethod
     def from_json(said: dict[str, Any]) -> Job:
@@ -166,7 +170,7 @@ class Job:
             "mode": Mode(**said["mode"]),
             "probes": tuple(said.get("probes", ())),
         }
-        parts |= {name: Path(said[name]) for name in ("folder", "corpus")}
+        parts |= {name: Path(said[name]) for name in ("folder", "corpus", "items") if said.get(name)}
         return Job(**said | parts)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from scaling.corpora.corpus import Corpus
+from scaling.corpora.items import Items
 from scaling.errors import TrainError
 from scaling.show import Table
 from scaling.store import Store, ceiling_share
@@ -75,6 +76,8 @@ class Plan:
     """Every run that the study asks for."""
     finished: frozenset[str]
     """Those of them that need no training."""
+    items: Items | None = None
+    """What its probes ask."""
 
     @property
     def runs(self) -> int:
@@ -117,7 +120,14 @@ class Plan:
             mode=self.asked.mode(self._passes_and_bytes(stack)[0], gpu=self.capacity.gpu),
             keep=self.study.keep,
             probes=self.study.probes,
+            items=self.store.local / "items.json" if self.items else None,
         )
+
+    def write_down(self) -> None:
+        """Note what is asked, before the first job."""
+        self.store.remember_study()
+        if self.items:
+            self.items.write(self.store.local / "items.json")
 
     def _passes_and_bytes(self, stack: StackSpec) -> tuple[int, float]:
         room, gpu = self.capacity.memory, self.capacity.gpu
@@ -237,11 +247,12 @@ def plan_sweep(
             raise TooManyRanks(asked.ranks, trunk.name, windows)
         longest = trunk.schedule.steps(max(trunk.schedule.budgets))
         trunk.sampler(corpus).check_budget(longest, trunk.data.max_epochs)
+    items = study.read_items(corpus)
     wanted = frozenset(run_ids(study.trunks, corpus.corpus_hash))
     finished = wanted & store.finished(here=here)
     left = unfinished(study.trunks, corpus.corpus_hash, finished)
     stacks = stack_trunks(left, corpus.corpus_hash, capacity, stacks_begun(store.local, corpus.corpus_hash))
-    return Plan(study, asked, capacity, here, corpus, tuple(stacks), wanted, finished)
+    return Plan(study, asked, capacity, here, corpus, tuple(stacks), wanted, finished, items)
 
 
 def stacks_begun(folder: Path, corpus_hash: str) -> list[StackSpec]:
