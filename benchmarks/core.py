@@ -30,7 +30,8 @@ from scaling.flops import ladder
 from scaling.study import Trunk
 from scaling.sweeps import machine
 from scaling.sweeps.cost import models_at_once
-from scaling.sweeps.job import Job, Mode, StackSpec
+from scaling.sweeps.job import Job, StackSpec
+from scaling.sweeps.mode import Mode
 from scaling.train.generate import generate
 from scaling.train.gradient import Autograd, Gradient
 from scaling.train.losses import NEXT_TOKEN

@@ -16,8 +16,8 @@ from scaling.files import written_whole
 from scaling.flops import count_flops, count_parameters
 from scaling.study import Trunk, identity
 from scaling.sweeps import cost
+from scaling.sweeps.mode import PLAIN, Mode
 
-PRECISIONS = ("fp32", "bf16")
 EXIT_STOPPED = 3
 """A worker was asked to stop, or its launcher is gone; everything is resumable."""
 EXIT_NO_ROOM = 4
@@ -98,20 +98,6 @@ def unfinished(trunks: Iterable[Trunk], corpus_hash: str, finished: Set[str]) ->
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mode:
-    """How steps are computed; beyond rounding, none of it changes what is computed."""
-
-    precision: str = "fp32"
-    """Of activations and products; weights, moments, norms, softmax and the sum over passes are fp32 in any case."""
-    passes: int = 1
-    """Parts of a batch, one after another, where its activations do not fit into memory at once."""
-    graph: bool = False
-    """Record the whole step as a CUDA graph: small models on a GPU wait for the CPU otherwise."""
-    compile: bool = False
-    """Fuse element-wise work by torch.compile, which takes ten seconds and more for each shape."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Job:
     """All that a worker needs to know to train one stack and write its rows."""
 
@@ -124,7 +110,7 @@ class Job:
     stack: StackSpec
     device: str = "cpu"
     """Either "cpu" or "cuda"."""
-    mode: Mode = Mode()
+    mode: Mode = PLAIN
     keep: str = "none"
     """Of each finished run beside its rows: "none", or its "weights"."""
     probes: tuple[str, ...] = ()

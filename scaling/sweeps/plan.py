@@ -17,9 +17,10 @@ from scaling.errors import TrainError
 from scaling.show import Table
 from scaling.store import Store, ceiling_share
 from scaling.study import Study, Trunk
-from scaling.sweeps.cost import cost_per_token, evaluation_cost, passes_and_bytes
+from scaling.sweeps.cost import cost_per_token, evaluation_cost, mode_and_bytes
 from scaling.sweeps.engines.base import Asked, Capacity
 from scaling.sweeps.job import Job, StackSpec, run_ids, unfinished
+from scaling.sweeps.mode import Mode
 from scaling.sweeps.stacks import stack_trunks
 from scaling.units import counted, print_count
 
@@ -102,7 +103,7 @@ class Plan:
     @property
     def memory(self) -> float:
         """Bytes that the largest stack takes while it trains."""
-        return max((self._passes_and_bytes(stack)[1] for stack in self.stacks), default=0.0)
+        return max((self._mode_and_bytes(stack)[1] for stack in self.stacks), default=0.0)
 
     @cached_property
     def store(self) -> Store:
@@ -117,7 +118,7 @@ class Plan:
             corpus=self.corpus.folder.resolve(),
             stack=stack,
             device=self.capacity.device,
-            mode=self.asked.mode(self._passes_and_bytes(stack)[0], gpu=self.capacity.gpu),
+            mode=self._mode_and_bytes(stack)[0],
             keep=self.study.keep,
             probes=self.study.probes,
             items=self.store.local / "items.json" if self.items else None,
@@ -129,9 +130,10 @@ class Plan:
         if self.items:
             self.items.write(self.store.local / "items.json")
 
-    def _passes_and_bytes(self, stack: StackSpec) -> tuple[int, float]:
+    def _mode_and_bytes(self, stack: StackSpec) -> tuple[Mode, float]:
         room, gpu = self.capacity.memory, self.capacity.gpu
-        return passes_and_bytes(stack.trunks[0], len(stack.trunks), room, gpu=gpu)
+        mode, ranks = self.asked.mode(1, gpu=gpu), self.asked.ranks
+        return mode_and_bytes(stack.trunks[0], len(stack.trunks), room, gpu=gpu, mode=mode, ranks=ranks)
 
     @property
     def disk(self) -> int:

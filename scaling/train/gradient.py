@@ -11,7 +11,7 @@ from torch import Tensor
 
 from scaling.study import Trunk
 from scaling.sweeps.cost import models_at_once
-from scaling.sweeps.job import Mode
+from scaling.sweeps.mode import Mode
 from scaling.train.fastpath import FastPath
 from scaling.train.losses import NEXT_TOKEN, Batch, Loss
 from scaling.train.model import Forward, Weights, matrix_views
@@ -31,10 +31,11 @@ class Gradient:
         self.read = weights if dtype == weights.dtype else torch.empty_like(weights, dtype=dtype)
         self.written = torch.empty_like(weights, dtype=dtype) if aside else self.total
         shape, device, models = trunk.model, weights.device, len(weights)
-        if device.type == "cpu" and loss is NEXT_TOKEN and not mode.compile:
+        if device.type == "cpu" and loss is NEXT_TOKEN and not (mode.compile or mode.recompute):
             self.of = FastPath(shape, device, weights.dtype).gradient
         else:
-            self.of = Autograd(Forward(shape, device, weights.dtype), loss, compiled=mode.compile)
+            net = Forward(shape, device, weights.dtype, recompute=mode.recompute)
+            self.of = Autograd(net, loss, compiled=mode.compile)
         together = models_at_once(trunk) if device.type == "cpu" else models
         self.groups = [
             (

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from scaling.study import Trunk
-from scaling.sweeps.job import Mode
+from scaling.sweeps.mode import Mode
 from scaling.train.losses import Batch, Loss
 from scaling.train.model import Forward, matrix_views
 
@@ -59,7 +59,7 @@ class _Mean(nn.Module):
         views = matrix_views(weights, trunk.model)
         self.names, self.matrices = list(views), nn.ParameterList(views.values())
         dtype = torch.bfloat16 if mode.precision == "bf16" else weights.dtype
-        net = Forward(trunk.model, weights.device, dtype)
+        net = Forward(trunk.model, weights.device, dtype, recompute=mode.recompute)
 
         def mean(matrices: list[Tensor], batch: Batch, total: Tensor) -> Tensor:
             read = {name: matrix.to(dtype) for name, matrix in zip(self.names, matrices, strict=True)}

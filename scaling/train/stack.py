@@ -14,7 +14,7 @@ from torch import Tensor
 from scaling.corpora.corpus import Corpus
 from scaling.study import Trunk
 from scaling.sweeps.cost import evaluation_tokens
-from scaling.sweeps.job import Mode
+from scaling.sweeps.mode import PLAIN, Mode
 from scaling.train import ranks
 from scaling.train.fastpath import FastPath
 from scaling.train.feed import Feed
@@ -22,8 +22,6 @@ from scaling.train.gradient import Gradient
 from scaling.train.losses import NEXT_TOKEN, Batch, Loss, check
 from scaling.train.model import Forward, initial_weights, matrix_views, rate_multipliers
 from scaling.train.optim import AdamW, Muon
-
-DEFAULT_MODE = Mode()
 
 
 class Stack:
@@ -34,7 +32,7 @@ class Stack:
         trunks: Sequence[Trunk],
         corpus: Corpus,
         device: torch.device,
-        mode: Mode = DEFAULT_MODE,
+        mode: Mode = PLAIN,
         *,
         loss: Loss = NEXT_TOKEN,
         batches: Callable[[int], Batch] | None = None,

@@ -8,7 +8,8 @@ import pytest
 
 from scaling.study import Trunk
 from scaling.sweeps.engines.base import Asked
-from scaling.sweeps.job import Job, Message, Mode, StackSpec
+from scaling.sweeps.job import Job, Message, StackSpec
+from scaling.sweeps.mode import Mode
 from scaling.sweeps.plan import stacks_begun
 
 STACK = StackSpec(

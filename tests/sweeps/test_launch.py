@@ -32,9 +32,10 @@ from scaling.sweeps.cost import tokens_to_train
 from scaling.sweeps.curve import FINAL_WINDOWS
 from scaling.sweeps.engines.base import Asked, Capacity
 from scaling.sweeps.engines.local import LocalEngine
-from scaling.sweeps.job import EXIT_NO_ROOM, Message, Mode
+from scaling.sweeps.job import EXIT_NO_ROOM, Message
 from scaling.sweeps.launch import ATTEMPTS, WorkersFailed
 from scaling.sweeps.machine import DeviceNotFound, find_gpu
+from scaling.sweeps.mode import Mode
 from scaling.sweeps.plan import TooManyRanks, plan_sweep
 from scaling.sweeps.stacks import stack_trunks
 from scaling.train.carry_out import carry_out

@@ -11,7 +11,7 @@ import torch.multiprocessing as processes
 from scaling.corpora.corpus import Corpus
 from scaling.flops import count_parameters
 from scaling.study import Trunk
-from scaling.sweeps.job import Mode
+from scaling.sweeps.mode import Mode
 from scaling.train.gradient import Gradient
 from scaling.train.losses import NEXT_TOKEN, Preferences, WeightedTokens
 from scaling.train.ranks import SharedGradient

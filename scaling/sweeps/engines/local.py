@@ -61,6 +61,8 @@ class LocalEngine:
             memory=MEMORY_SHARE * each,
             ceiling=None if gpu else machine.product_ceiling(),
             start_seconds=START_SECONDS,
+            mode=asked.mode(1, gpu=gpu is not None),
+            ranks=asked.ranks,
         )
 
     def start(self, asked: Asked, log: Path, hear: Hear) -> Worker:
