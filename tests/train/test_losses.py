@@ -51,7 +51,7 @@ def batches():
 
 
 def gradient(loss, batch, weights, **mode):
-    return Gradient(weights, TRUNK, Mode(**mode), loss).fill(batch, 0)
+    return Gradient(weights, TRUNK, Mode(**mode), loss).fill(batch)
 
 
 def mean(loss, batch, weights):
