@@ -33,7 +33,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from scaling.corpora.source import CorpusSource, LanguageSource
+from scaling.corpora.source import CorpusSource, LanguageSource, Placebo
 from scaling.errors import BadValue, StudyError, UnknownKey
 from scaling.flops import ladder
 from scaling.records import MissingRuns
@@ -225,6 +225,14 @@ def _language(name: str, table: dict[str, Any]) -> LanguageSource:
     return LanguageSource(name=name, kind=kind, parameters=tuple(sorted(table.items())))
 
 
+def _placebos(key: str, value: Any) -> tuple[Placebo, ...]:
+    keys = {"of", "kind"}
+    if not _is(dict, lambda table: isinstance(table, dict) and table.keys() == keys)(value):
+        wanted = 'a table for each placebo, e.g. { "shuffled code" = { of = "code", kind = "shuffled" } }'
+        raise _bad(key, value, wanted)
+    return tuple(Placebo(name=name, **table) for name, table in sorted(value.items()))
+
+
 _TOP: dict[str, Reader] = {
     "question": _reader("text", _TEXT),
     "notebook": _reader("text", _TEXT),
@@ -258,4 +266,10 @@ _CORPUS: dict[str, Reader] = dict.fromkeys([*keys_of(CorpusSource), "blend"], _a
     "train_tokens": _count,
     "heldout_tokens": _count,
     "languages": _languages,
+    "endings": _reader(
+        'a table of lists, e.g. { headers = [".h"] }',
+        _is(dict, _NAMES),
+        lambda table: tuple(sorted((domain, tuple(endings)) for domain, endings in table.items())),
+    ),
+    "placebos": _placebos,
 }
