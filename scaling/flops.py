@@ -42,11 +42,21 @@ class Shape:
     vocabulary: int = 256
     activation: str = "relu2"
     """"relu2", the squared ReLU between two matrices, or "swiglu", a gate in a third; about as many weights."""
+    neighbours: int = 0
+    """Tokens before each one whose embeddings are added to its own, each channel times a coefficient of its own for
+    every distance; with 2 a model of two blocks learns to look things up in a tenth of the tokens."""
     score_head: bool = False
     """A second head beside the vocabulary's: one number at every place, as a reward model gives."""
 
     def __post_init__(self) -> None:
-        sizes = {"head_dim": 2, "width": 1, "depth": MINIMUM_DEPTH, "context": 1, "vocabulary": 1}
+        sizes = {
+            "head_dim": 2,
+            "width": 1,
+            "depth": MINIMUM_DEPTH,
+            "context": 1,
+            "vocabulary": 1,
+            "neighbours": 0,
+        }
         rules = {key: (getattr(self, key) >= least, f"at least {least}") for key, least in sizes.items()}
         activation = (self.activation in ACTIVATIONS, " or ".join(ACTIVATIONS))
         require(self, "model shape", activation=activation, **rules)
@@ -133,7 +143,8 @@ def count_parameters(shape: Shape) -> Parameters:
     per_block = 4 * shape.width**2 + shape.mlp_matrices * shape.width * shape.mlp_width
     table = shape.vocabulary * shape.width
     score = shape.width if shape.score_head else 0
-    return Parameters(matrices=shape.depth * per_block, embedding=table, head=table + score)
+    mix = shape.neighbours * shape.width
+    return Parameters(matrices=shape.depth * per_block, embedding=table + mix, head=table + score)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -137,6 +137,8 @@ class Cost:
     """D / unique_tokens, ≥ 1; 1.0 when no token repeats."""
     domain_epochs: dict[str, float] | None = None
     """The same for each domain of the blend; older rows leave it out."""
+    domain_unique: dict[str, int] | None = None
+    """Distinct tokens of each domain of the blend actually seen; older rows leave it out."""
 
     C: float
     """Training FLOPs: the sum of the three below, attention counted causally; 6ND only by name."""

@@ -154,7 +154,7 @@ def test_commit_compacts_local_rows_and_they_open_without_the_store(store):
 
 def test_rows_from_before_a_column_open_with_nothing_in_it(store):
     """Committed and local rows from before there were epochs of each domain, stages, parents and check sums."""
-    later = ["domain_epochs", "stage", "parent_run"]
+    later = ["domain_epochs", "domain_unique", "stage", "parent_run"]
     write_rows(store)
     store.commit()
     file = store.study.folder / "runs.parquet"

@@ -58,8 +58,18 @@ def test_study_turns_sizes_into_the_ladders_widths_and_depths(tmp_path):
     assert (wide.trunks[0].model.width, wide.trunks[0].model.depth) == (128, 4)
 
 
+def test_study_takes_a_list_of_blends_and_a_unique_budget_for_each_domain(tmp_path):
+    arms = "blend = [{ code = 1 }, { code = 0.2, prose = 0.8 }]\nunique = { prose = '2Ki', code = 4096 }"
+    asked = study(tmp_path / "mine", GOOD.replace("seed = [0, 1, 2]", arms))
+    first = asked.trunks[:4]
+    assert {t.data.blend for t in first} == {(("code", 1),), (("code", 0.2), ("prose", 0.8))}
+    assert {t.data.unique for t in first} == {(("code", 4096), ("prose", 2048))}
+
+
 def test_trunk_recovers_from_json():
-    trunk = Trunk.of(width=32, budgets=(1024, 4096), unique_budget=2048, blend=(("code", 1.0),))
+    trunk = Trunk.of(
+        width=32, budgets=(1024, 4096), unique_budget=2048, unique=(("code", 512),), blend=(("code", 1.0),)
+    )
     assert Trunk.of(**json.loads(json.dumps(trunk.flat))) == trunk
 
 
@@ -141,6 +151,17 @@ def test_trunk_recovers_from_json():
             BadValue,
             "budgets = \\[65536, 65600], but it must be at least one step of tokens_per_step = 512",
         ),
+        (
+            ("seed = [0, 1, 2]", "unique = { code = -1 }"),
+            BadValue,
+            "unique.code = -1, but it must be a whole number",
+        ),
+        (
+            ("seed = [0, 1, 2]", "unique = { code = 5 }"),
+            BadValue,
+            "at least one window of 128 tokens of each domain",
+        ),
+        (("seed = [0, 1, 2]", "unique = 5"), BadValue, "unique = 5, but it must be a table of token counts"),
         (('path = "text"', ""), BadValue, "given where source = 'folder'"),
         (("[defaults]", "[defaults"), StudyError, "not a TOML file"),
     ],

@@ -76,14 +76,22 @@ class Corpus:
         """What the source has text of."""
         return tuple(self.bytes)
 
+    def check_domain(self, domain: str) -> None:
+        """Refuse a domain that the corpus has no text of.
+
+        Raises:
+            UnknownDomain: names those that it has.
+        """
+        if domain not in self.bytes:
+            raise UnknownDomain(domain, self.domains)
+
     def tokens(self, domain: str, split: str = "train") -> NDArray[np.unsignedinteger]:
         """Tokens of one domain, memory-mapped; `split` is "train" or "heldout".
 
         Raises:
             UnknownDomain: the corpus has no such domain.
         """
-        if domain not in self.bytes:
-            raise UnknownDomain(domain, self.domains)
+        self.check_domain(domain)
         path = self.folder / token_file(domain, split)
         kind = token_type(self.vocabulary)
         if not path.exists() or path.stat().st_size == 0:

@@ -8,6 +8,7 @@ domains so that after any number of them each domain is less than one window fro
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -32,6 +33,20 @@ class BudgetBeyondCorpus(StudyError):
             f"the study asks for {self.asked:,} tokens of {self.domain!r}, but {self.available:,} distinct ones are on "
             f"offer and max_epochs is {self.max_epochs:g}. Lower the budget, or allow repeats with max_epochs = "
             f"{-(-self.asked // self.available)}."
+        )
+
+
+class UniqueBeyondCorpus(CorpusError):
+    """A domain that has not as much distinct text as a study asks to see of it."""
+
+    domain: str
+    asked: int
+    available: int
+
+    def __str__(self) -> str:
+        return (
+            f"asked for {self.asked:,} distinct tokens of {self.domain!r}, but the corpus has {self.available:,} "
+            f"in whole windows. Ask for no more, or add text of it."
         )
 
 
@@ -60,7 +75,8 @@ class Sampler:
 
     Raises:
         BadValue: the shares of the blend do not add up to one, or a unique budget leaves a domain no window.
-        UnknownDomain: the corpus has no text of a domain of the blend.
+        UnknownDomain: the corpus has no text of a domain that is named.
+        UniqueBeyondCorpus: a domain of the blend has less distinct text than `unique` asks for.
         EmptyDomain: a domain of the blend has no window of training or of held-out text.
     """
 
@@ -72,6 +88,9 @@ class Sampler:
     seed: int
     unique_budget: int | None = None
     """Distinct tokens that may be seen, shared out by the blend; None is all there are."""
+    unique: Mapping[str, int] = field(default_factory=dict)
+    """The same of some domains, whatever their share. A seed keeps the same windows of such a domain, in the same
+    order, in every blend, so that runs that differ in the rest of the blend are a pair."""
     member: int = 0
     """Another order of the same windows."""
     _tokens: dict[str, NDArray[np.unsignedinteger]] = field(default_factory=dict, repr=False, compare=False)
@@ -88,6 +107,9 @@ class Sampler:
             self._tokens[domain] = self.corpus.tokens(domain)
             if self._windows_on_disk(domain) < 1:
                 raise EmptyDomain(domain, "train", len(self._tokens[domain]), self.context + 1)
+            if domain in self.unique and self.unique[domain] // self.context > self._windows_on_disk(domain):
+                on_disk = self._windows_on_disk(domain) * self.context
+                raise UniqueBeyondCorpus(domain, self.unique[domain], on_disk)
             if self.windows(domain) < 1:
                 share = self.blend[domain]
                 wanted = (
@@ -98,6 +120,8 @@ class Sampler:
             held_out = len(self.corpus.tokens(domain, "heldout"))
             if held_out <= self.context:
                 raise EmptyDomain(domain, "heldout", held_out, self.context + 1)
+        for domain in self.unique:
+            self.corpus.check_domain(domain)
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -107,6 +131,8 @@ class Sampler:
     def windows(self, domain: str) -> int:
         """Distinct windows of a domain that may be seen."""
         available = self._windows_on_disk(domain)
+        if domain in self.unique:
+            return self.unique[domain] // self.context
         if self.unique_budget is None:
             return available
         return min(available, round(self.unique_budget * self.blend[domain] / self.context))
@@ -135,9 +161,11 @@ class Sampler:
 
     def unique_tokens(self, steps: int) -> int:
         """Distinct tokens seen in that many steps."""
-        return sum(
-            min(draws, self.windows(domain)) * self.context for domain, draws in self._draws(steps).items()
-        )
+        return sum(self.domain_unique(steps).values())
+
+    def domain_unique(self, steps: int) -> dict[str, int]:
+        """Distinct tokens of each domain seen in that many steps."""
+        return {d: min(draws, self.windows(d)) * self.context for d, draws in self._draws(steps).items()}
 
     def domain_epochs(self, steps: int) -> dict[str, float]:
         """Epochs of each domain in that many steps: draws over the distinct windows among them."""
@@ -176,7 +204,8 @@ class Sampler:
     def _order(self, domain: str, epoch: int, count: int, member: int = 0) -> NDArray[np.int64]:
         key = (domain, epoch == _SUBSET_STREAM)
         if key not in self._orders or self._orders[key][0] != epoch:
-            entropy = [self.seed, self.domains.index(domain), epoch, *([member] if member else [])]
+            which = zlib.crc32(domain.encode()) if domain in self.unique else self.domains.index(domain)
+            entropy = [self.seed, which, epoch, *([member] if member else [])]
             self._orders[key] = epoch, np.random.default_rng(entropy).permutation(count)
         return self._orders[key][1]
 

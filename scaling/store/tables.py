@@ -33,7 +33,8 @@ class ChangedTable(UnreadableTable):
 
 _POLARS = {
     int: pl.Int64, float: pl.Float64, str: pl.String, dict: pl.String,
-    dict[str, float] | None: pl.String, int | None: pl.Int64, float | None: pl.Float64, str | None: pl.String,
+    dict[str, float] | None: pl.String, dict[str, int] | None: pl.String,
+    int | None: pl.Int64, float | None: pl.Float64, str | None: pl.String,
 }  # fmt: skip
 
 

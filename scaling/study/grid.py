@@ -37,7 +37,7 @@ from scaling.corpora.source import CorpusSource, LanguageSource, Placebo
 from scaling.errors import BadValue, StudyError, UnknownKey
 from scaling.flops import ladder
 from scaling.records import MissingRuns
-from scaling.study.spec import Blend, Stage, Study, Tokens, Trunk, keys_of
+from scaling.study.spec import Blend, Budgets, Stage, Study, Tokens, Trunk, keys_of
 from scaling.units import UnknownUnit, parse_count
 
 
@@ -242,6 +242,7 @@ _TOP: dict[str, Reader] = {
     "defaults": _reader("a table, [defaults]", _is(dict)),
     "grid": _reader("tables, each under [[grid]]", _is(list, _is(dict))),
 }
+_budgets = _reader('a table of token counts, e.g. { prose = "256Ki" }', _is(dict))
 _SHARES = "a table of shares, e.g. { code = 0.5, prose = 0.5 }"
 _BY_TYPE: dict[Any, Reader] = {
     bool: _reader("true or false", lambda value: isinstance(value, bool)),
@@ -250,6 +251,9 @@ _BY_TYPE: dict[Any, Reader] = {
     Tokens: _count,
     Tokens | None: _count,  # pyright: ignore[reportOperatorIssue]
     tuple[Tokens, ...]: lambda key, value: tuple(sorted({_count(key, count) for count in value})),
+    Budgets: lambda key, value: tuple(
+        sorted((domain, _count(f"{key}.{domain}", count)) for domain, count in _budgets(key, value).items())
+    ),
     Blend: _reader(_SHARES, _is(dict, _is_finite), lambda table: tuple(sorted(table.items()))),
     str: _as_it_is,
     Stage: _as_it_is,

@@ -35,6 +35,8 @@ Tokens = Annotated[int, "tokens"]
 """A count that a study file may write as "512", "128Ki" or "4M"."""
 Blend = tuple[tuple[str, float], ...]
 """Share of each domain in the training tokens."""
+Budgets = tuple[tuple[str, Tokens], ...]
+"""A count of tokens for each of some domains."""
 ModelSpec = Shape
 """A model is asked for by its shape alone."""
 
@@ -62,6 +64,8 @@ class DataSpec:
 
     unique_budget: Tokens | None = None
     """Distinct tokens that may be seen; nothing in TOML, or "all", is the whole corpus."""
+    unique: Budgets = ()
+    """The same of some domains, each on its own; the others share `unique_budget` by the blend."""
     max_epochs: float = 1.0
     """How often a domain's tokens may be seen at the most."""
     blend: Blend = (("code", 0.5), ("prose", 0.5))
@@ -69,9 +73,11 @@ class DataSpec:
     def __post_init__(self) -> None:
         shares = dict(self.blend).values()
         even = abs(sum(shares) - 1) < 1e-9 and min(shares, default=-1) >= 0
+        counted = min(dict(self.unique).values(), default=1) > 0
         require(
             self,
             "data",
+            unique=(counted, "at least one token of each domain that it names"),
             max_epochs=(self.max_epochs >= 1, "at least 1"),
             blend=(even, "shares of at least 0 that add up to 1"),
         )
@@ -211,7 +217,13 @@ class Trunk:
             self.schedule, "trunk", tokens_per_step=(windows, f"a positive multiple of context = {context}")
         )
         enough = unique is None or unique >= context
-        require(self.data, "trunk", unique_budget=(enough, "at least one window, or 'all'"))
+        each = min(dict(self.data.unique).values(), default=context) >= context
+        require(
+            self.data,
+            "trunk",
+            unique_budget=(enough, "at least one window, or 'all'"),
+            unique=(each, f"at least one window of {context:,} tokens of each domain"),
+        )
 
     @classmethod
     def of(cls, **asked: Any) -> Trunk:
@@ -250,7 +262,16 @@ class Trunk:
         """
         data, context = self.data, self.model.context
         windows = self.schedule.tokens_per_step // context
-        return Sampler(corpus, dict(data.blend), context, windows, self.seed, data.unique_budget, self.member)
+        return Sampler(
+            corpus,
+            dict(data.blend),
+            context,
+            windows,
+            self.seed,
+            data.unique_budget,
+            dict(data.unique),
+            self.member,
+        )
 
     @property
     def stack_key(self) -> Trunk:
@@ -279,6 +300,8 @@ class Trunk:
         decay = f" decay {optim.weight_decay:g}" if optim.weight_decay else ""
         if optim.decay_half_life:
             decay = f" decay half-life {print_count(optim.decay_half_life)}"
+        for domain, count in data.unique:
+            unique += f" {domain} {print_count(count)} × {dict(data.blend).get(domain, 0):.3g}"
         shape = f"width {self.model.width} depth {self.model.depth}"
         return f"{shape} lr {optim.peak_lr:g}{optimizer}{decay}{unique} seed {self.seed}{member}"
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from scaling.flops import Shape
 from scaling.train.attention import at_once, at_once_back, few_scores, in_blocks, in_blocks_back
 from scaling.train.losses import Batch
-from scaling.train.model import BASE_DEPTH, NORM_EPSILON, Weights, rotary_angles, wide
+from scaling.train.model import BASE_DEPTH, NORM_EPSILON, Weights, mix, rotary_angles, wide
 
 
 class FastPath:
@@ -41,7 +41,7 @@ class FastPath:
         Returns:
             `[K, windows, context]`, nats.
         """
-        x = _norm(self._embed(weights, tokens))[0]
+        x = _norm(self._mixed(self._embed(weights, tokens), weights))[0]
         for block in range(self.shape.depth):
             x = self._block(x, weights, block, keep=False)[0]
         logits = torch.bmm(_norm(x)[0], weights["head"])
@@ -55,7 +55,8 @@ class FastPath:
         holds: `matrix_views` of a second buffer."""
         tokens, mean = batch["tokens"], 1.0 / float(total[0])
         kept = []
-        first, first_size = _norm(self._embed(weights, tokens))
+        embedded = self._embed(weights, tokens)
+        first, first_size = _norm(self._mixed(embedded, weights))
         x = first
         for block in range(self.shape.depth):
             x, saved = self._block(x, weights, block, keep=True)
@@ -72,11 +73,29 @@ class FastPath:
         index = tokens[:, :, :-1].reshape(len(tokens), -1, 1).expand(d.shape)
         if "score" in into:
             into["score"].zero_()
-        into["embedding"].zero_().scatter_add_(1, index, _norm_back(d, first, first_size))
+        d = self._mixed_back(_norm_back(d, first, first_size), embedded, weights, into)
+        into["embedding"].zero_().scatter_add_(1, index, d)
 
     def _embed(self, weights: Weights, tokens: Tensor) -> Tensor:
         inputs = tokens[:, :, :-1].reshape(len(tokens), -1, 1)
         return torch.gather(weights["embedding"], 1, inputs.expand(-1, -1, self.shape.width))
+
+    def _mixed(self, x: Tensor, weights: Weights) -> Tensor:
+        return mix(self._windows(x), weights["mix"]).flatten(1, 2) if self.shape.neighbours else x
+
+    def _mixed_back(self, d: Tensor, x: Tensor, weights: Weights, into: dict[str, Tensor]) -> Tensor:
+        if not self.shape.neighbours:
+            return d
+        after, x, total = self._windows(d), self._windows(x), self._windows(d).clone()
+        into["mix"].zero_()
+        for i in range(min(self.shape.neighbours, self.shape.context - 1)):
+            later = after[:, :, i + 1 :]
+            into["mix"][:, i] = (later * x[:, :, : -i - 1]).sum((1, 2))
+            total[:, :, : -i - 1] += later * weights["mix"][:, None, None, i]
+        return total.flatten(1, 2)
+
+    def _windows(self, x: Tensor) -> Tensor:
+        return x.unflatten(1, (-1, self.shape.context))
 
     def _block(
         self, x: Tensor, weights: Weights, block: int, *, keep: bool

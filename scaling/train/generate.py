@@ -164,7 +164,10 @@ class _Decoder:
         own = (shape.depth, new, models * requests, shape.heads, samples, shape.head_dim)
         self.own_keys, self.own_values = (prompt.new_empty(own, dtype=forward.cosine.dtype) for _ in range(2))
         self.keys, self.values, self.taken = [], [], 0
-        x = forward.embed(weights, prompt.flatten(1))
+        recent = prompt[:, :, max(0, self.place - shape.neighbours) :]
+        self.recent = recent.repeat_interleave(samples, 1)
+        """The last tokens of every sample, `[K, requests samples, ≤ neighbours]`."""
+        x = forward.embed(weights, prompt)
         for block in range(shape.depth):
             q, k, v = (
                 t.flatten(0, 1).transpose(1, 2)
@@ -182,7 +185,9 @@ class _Decoder:
         """Take the next token of every sample, `[K, requests, samples]`."""
         forward, weights, shape = self.forward, self.weights, self.forward.shape
         angles = forward.angles(1, self.place + self.taken)
-        x = forward.embed(weights, tokens.flatten(1))
+        seen = torch.cat([self.recent, tokens.reshape(len(tokens), -1, 1)], 2)
+        x = forward.embed(weights, seen, before=seen.shape[2] - 1)
+        self.recent = seen[:, :, max(0, seen.shape[2] - shape.neighbours) :]
         for block in range(shape.depth):
             q, k, v = (  # [K requests, heads, samples, size]
                 t.view(-1, self.samples, shape.heads, shape.head_dim).transpose(1, 2)

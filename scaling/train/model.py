@@ -3,7 +3,7 @@
 All weights of K models of one shape lie in one flat buffer `[K, P]`; a matrix is a view into it, and every product is
 batched over K. Nothing mixes the models, so a model trained in a stack is the model trained alone.
 
-    x = norm(embedding[token])
+    x = norm(embedding[token])            plus c_d · embedding[token d places before], where neighbours are mixed in
     x = x + s · attention(norm(x))        rotary positions, unit-length queries and keys
     x = x + s · mlp(norm(x))              squared ReLU, four widths wide; or SwiGLU
     logits = head · norm(x)
@@ -35,6 +35,8 @@ ATTENTION_LOGIT_BOUND = 12.0
 """Largest attention logit: queries and keys have fixed length, so their product is bounded whatever the head size."""
 NORM_EPSILON = 1e-6
 ROTARY_BASE = 10_000.0
+MIX_STD = 0.5
+"""Of the coefficients of neighbouring embeddings at the start."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Matrix:
     @property
     def hidden(self) -> bool:
         """Whether it lies inside a block: neither embedding nor a head."""
-        return self.name not in ("embedding", "head", "score")
+        return self.name not in ("embedding", "head", "score", "mix")
 
     @property
     def part(self) -> int:
@@ -83,6 +85,8 @@ def layout(shape: Shape) -> list[Matrix]:
     asked.append(("head", w, shape.vocabulary, 0.0, TABLE_RATE * slower))
     if shape.score_head:
         asked.append(("score", w, 1, 0.0, TABLE_RATE * slower))
+    if shape.neighbours:
+        asked.append(("mix", shape.neighbours, w, MIX_STD, 1.0))
     matrices, offset = [], 0
     for name, rows, columns, std, rate in asked:
         matrices.append(Matrix(name, rows, columns, std, rate, offset))
@@ -173,7 +177,7 @@ class Forward:
             inputs: tokens `[K, windows, places]`, int64, no more places than the context.
         """
         models, _, places = inputs.shape
-        x = self.embed(weights, inputs.flatten(1))
+        x = self.embed(weights, inputs)
         for block in range(self.shape.depth):
             q, k, v = (self._apart(t, places) for t in self.heads(weights, block, x, self.angles(places)))
             mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
@@ -204,11 +208,17 @@ class Forward:
         hidden = self.hidden(weights, inputs).gather(2, at)
         return wide(torch.bmm(hidden.squeeze(2), weights["score"])).squeeze(2)
 
-    def embed(self, weights: Weights, inputs: Tensor) -> Tensor:
-        """The residual stream before the first block, of tokens `[K, tokens]`."""
+    def embed(self, weights: Weights, inputs: Tensor, before: int = 0) -> Tensor:
+        """The residual stream before the first block, `[K, tokens, width]`, of tokens `[K, windows, places]`.
+
+        The first `before` places of a window are there for what comes after them to see, and are left out.
+        """
         table = weights["embedding"]
-        first = torch.arange(len(table), device=inputs.device)[:, None] * table.shape[1]
-        return norm(F.embedding(inputs + first, table.reshape(-1, table.shape[2])))
+        first = torch.arange(len(table), device=inputs.device)[:, None, None] * table.shape[1]
+        x = F.embedding(inputs + first, table.reshape(-1, table.shape[2]))
+        if self.shape.neighbours:
+            x = mix(x, weights["mix"])
+        return norm(x[:, :, before:].flatten(1, 2))
 
     def angles(self, places: int, first: int = 0) -> tuple[Tensor, Tensor]:
         """Cosine and sine by which so many places turn, from the first one on, `[places, size / 2]`."""
@@ -244,6 +254,15 @@ class Forward:
     def _apart(self, x: Tensor, places: int) -> Tensor:
         """Windows of all models together, as attention wants them, `[windows, heads, places, size]`."""
         return x.reshape(-1, places, self.shape.heads, self.shape.head_dim).transpose(1, 2)
+
+
+def mix(x: Tensor, coefficients: Tensor) -> Tensor:
+    """Embeddings `[K, windows, places, width]`, to each of which those of the places before it are added.
+
+    x_t + Σ_d c_d x_t-d        for 1 ≤ d ≤ neighbours, as far as the window reaches
+    """
+    distances = range(1, min(coefficients.shape[1] + 1, x.shape[2]))
+    return x + sum(F.pad(x[:, :, :-d] * coefficients[:, None, None, d - 1], (0, 0, d, 0)) for d in distances)
 
 
 def norm(x: Tensor) -> Tensor:

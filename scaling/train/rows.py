@@ -122,6 +122,7 @@ class Rows:
             unique_tokens=unique,
             epochs=tokens / unique,
             domain_epochs=sampler.domain_epochs(steps),
+            domain_unique=sampler.domain_unique(steps),
             C=flops.total,
             flops_matrix=flops.matrices,
             flops_attention=flops.attention_causal,

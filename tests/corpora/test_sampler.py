@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.corpora.sampler import BudgetBeyondCorpus, EmptyDomain, Sampler, deal_windows, held_out_windows
+from scaling.corpora.corpus import UnknownDomain
+from scaling.corpora.sampler import (
+    BudgetBeyondCorpus,
+    EmptyDomain,
+    Sampler,
+    UniqueBeyondCorpus,
+    deal_windows,
+    held_out_windows,
+)
 from scaling.errors import BadValue
 
 BLEND = {"code": 0.7, "prose": 0.3}
@@ -82,6 +90,27 @@ def test_domain_epochs_count_the_passes_over_each_domain(corpus):
     uneven = Sampler(corpus, {"code": 0.99, "prose": 0.01}, 32, 4, seed=0, unique_budget=32 * 100)
     assert uneven.domain_epochs(5) == {"code": 1.0, "prose": 0.0}
     assert uneven.domain_epochs(50) == {"code": 2.0, "prose": 2.0}
+
+
+def test_unique_budget_of_a_domain_holds_in_every_blend(corpus):
+    """And the domain's windows come in the same order, whatever else is in the blend."""
+    asked = {"prose": 32 * 10, "code": 32 * 7 + 5}
+    alone = Sampler(corpus, {"prose": 1.0}, 32, 2, seed=3, unique=asked)
+    mixed = Sampler(corpus, {"code": 0.5, "prose": 0.5}, 32, 4, seed=3, unique=asked)
+    assert alone.windows("prose") == mixed.windows("prose") == 10
+    assert mixed.domain_unique(20) == {"code": 32 * 7, "prose": 32 * 10}
+    assert mixed.domain_epochs(20) == {"code": 40 / 7, "prose": 4.0}
+    sources, starts = mixed.places(0, 20)
+    assert starts[sources == 1].tolist() == alone.places(0, 20)[1].ravel().tolist()
+
+
+def test_sampler_names_a_unique_budget_beyond_the_corpus_and_one_of_no_domain(corpus):
+    with pytest.raises(
+        UniqueBeyondCorpus, match=r"asked for 99,999,968 distinct tokens of 'code', but the corpus has"
+    ):
+        Sampler(corpus, BLEND, 32, 4, seed=0, unique={"code": 99_999_968})
+    with pytest.raises(UnknownDomain, match="'poetry'"):
+        Sampler(corpus, BLEND, 32, 4, seed=0, unique={"poetry": 64})
 
 
 def test_sampler_names_a_budget_beyond_the_corpus(corpus):

@@ -1,5 +1,7 @@
 """Answers follow the models' own distribution, place by place, however they are batched."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,12 +16,13 @@ SHAPE = Shape(width=32, context=16, vocabulary=12, activation="swiglu")
 REQUESTS = [[1, 2, 3], [4], [5, 6, 7], [0, 11]]
 
 
-@pytest.fixture(scope="module")
-def models():
+@pytest.fixture(scope="module", params=[0, 2], ids="{} neighbours".format)
+def models(request):
     """Two models of random weights, large enough that their predictions are far from uniform."""
     torch.manual_seed(0)
-    weights = 0.4 * torch.randn(2, count_parameters(SHAPE).total)
-    return Forward(SHAPE, weights.device), matrix_views(weights, SHAPE)
+    shape = replace(SHAPE, neighbours=request.param)
+    weights = 0.4 * torch.randn(2, count_parameters(shape).total)
+    return Forward(shape, weights.device), matrix_views(weights, shape)
 
 
 def test_likeliest_answers_match_reading_everything_anew(models):

@@ -28,6 +28,8 @@ SHAPES = [
         *({"activation": name} for name in ACTIVATIONS),
         {"depth": 3, "head_dim": 8},
         {"score_head": True},
+        {"neighbours": 2},
+        {"neighbours": 30},  # more than a window has
     )
 ]
 
@@ -50,7 +52,9 @@ def plain_losses(weights, shape, tokens):
     def heads(x):
         return x.unflatten(-1, (shape.heads, shape.head_dim)).transpose(1, 2)
 
-    x = norm(F.embedding(tokens[:, :-1], weights["embedding"]))
+    x = F.embedding(tokens[:, :-1], weights["embedding"])
+    earlier = range(1, min(shape.neighbours, shape.context - 1) + 1)
+    x = norm(x + sum(F.pad(x, (0, 0, d, 0))[:, :-d] * weights["mix"][d - 1] for d in earlier))
     for block in range(shape.depth):
         q, k, v = map(heads, (norm(x) @ weights[f"{block}.qkv"]).chunk(3, -1))
         scale = ATTENTION_LOGIT_BOUND / shape.head_dim
