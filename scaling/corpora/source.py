@@ -226,6 +226,11 @@ class CorpusSource:
         return () if self.domain_column else (ONE_DOMAIN,)
 
     @property
+    def placebo_of(self) -> dict[str, str]:
+        """Of each placebo the domain that it is made of, as `questions.transfer` takes them."""
+        return {placebo.name: placebo.of for placebo in self.placebos}
+
+    @property
     def model_vocabulary(self) -> int:
         """Tokens that a model of this corpus must tell apart."""
         if self.source != "language":
