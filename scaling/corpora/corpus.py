@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.languages import blend_losses, language
-from scaling.corpora.source import BYTES
 from scaling.errors import CorpusError
 from scaling.files import cache_folder, written_whole
 
@@ -33,6 +32,8 @@ class UnknownDomain(CorpusError):
         )
 
 
+BYTES = 256
+"""The vocabulary without a tokeniser: a token is a byte."""
 SPLITS = ("train", "heldout")
 _RECORD = "corpus.json"
 
@@ -48,7 +49,7 @@ class Corpus:
     """Training bytes of each domain; of a synthetic language, tokens."""
     versions: Mapping[str, str]
     files: int
-    """Documents that were read: files, rows, or languages."""
+    """Documents that were read: files, rows, languages, or synthetic ones."""
     left_out: Mapping[str, int]
     """Documents that were not used, by reason."""
     vocabulary: int = BYTES
@@ -59,6 +60,8 @@ class Corpus:
     """Kind and parameters of the language of each domain, where the corpus is synthetic."""
     placebos: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Of which domain each placebo is made, and how."""
+    words: Sequence[str] = ()
+    """What each token stands for, where the corpus is of synthetic documents."""
 
     @staticmethod
     def load(folder: str | Path) -> Corpus:
@@ -87,6 +90,8 @@ class Corpus:
 
     def tokens(self, domain: str, split: str = "train") -> NDArray[np.unsignedinteger]:
         """Tokens of one domain, memory-mapped; `split` is "train" or "heldout".
+
+        Synthetic documents have "train.scored" and "heldout.scored" beside them: 1 where a token is part of an answer.
 
         Raises:
             UnknownDomain: the corpus has no such domain.

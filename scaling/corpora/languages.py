@@ -18,7 +18,6 @@ an estimate. It is at least the entropy rate, and above it for as long as the st
 
 from __future__ import annotations
 
-import inspect
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.errors import BadValue, UnknownKey
+from scaling.corpora.kinds import Parameters, make
+from scaling.errors import BadValue
 
 GENERATOR = "1"
 """Raised when the same parameters come to write another text, so that old caches and new ones are never mixed."""
@@ -309,24 +309,14 @@ KINDS: Mapping[str, Callable[..., Language]] = {
 
 
 @lru_cache(maxsize=16)
-def language(kind: str, parameters: tuple[tuple[str, int | float], ...] = ()) -> Language:
+def language(kind: str, parameters: Parameters = ()) -> Language:
     """The language of a kind in `KINDS`; parameters that are not given have their defaults.
 
     Raises:
         BadValue: there is no such kind, or a parameter is of the wrong type or out of range.
         UnknownKey: the kind has no such parameter.
     """
-    if kind not in KINDS:
-        raise BadValue("language", "kind", kind, " or ".join(map(repr, KINDS)))
-    known = inspect.signature(KINDS[kind]).parameters
-    for key, value in parameters:
-        if key not in known:
-            raise UnknownKey(f"language {kind!r}", key, sorted(known))
-        whole = known[key].annotation == "int"
-        fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-        _check(key, value, fits, "a whole number" if whole else "a number")
-        _check(key, value, key != "seed" or value >= 0, "at least 0")
-    return KINDS[kind](**dict(parameters))
+    return make(KINDS, "language", kind, parameters)
 
 
 def blend_losses(

@@ -217,16 +217,18 @@ class Sampler:
         return self._dealt[0]
 
 
-def held_out_windows(corpus: Corpus, domain: str, context: int, count: int) -> NDArray[np.int64]:
-    """Fixed windows of held-out text, spread evenly over it, `[≤ count, context + 1]`.
+def held_out_windows(
+    corpus: Corpus, domain: str, context: int, count: int, split: str = "heldout"
+) -> NDArray[np.int64]:
+    """Fixed windows of held-out text, or of another split, spread evenly over it, `[≤ count, context + 1]`.
 
     Raises:
         EmptyDomain: the held-out text is shorter than one window.
     """
-    tokens = corpus.tokens(domain, "heldout")
+    tokens = corpus.tokens(domain, split)
     available = (len(tokens) - 1) // context
     if available < 1:
-        raise EmptyDomain(domain, "heldout", len(tokens), context + 1)
+        raise EmptyDomain(domain, split, len(tokens), context + 1)
     chosen = np.linspace(0, available - 1, min(count, available)).round().astype(int)
     return np.stack([tokens[i * context : i * context + context + 1] for i in chosen]).astype(np.int64)
 

@@ -26,6 +26,14 @@ kind = "markov"                # the parameters are those of `corpora.languages.
 states = 64
 [corpus.languages.phrases]
 kind = "nested"
+
+[corpus]
+source = "synthetic"
+train_documents = "4Ki"        # of each domain
+heldout_documents = 512
+[corpus.documents.english]     # a name of one's own, which is the domain
+kind = "programs"              # one of `corpora.synthetic.WRITERS`; the parameters are those of its function
+surface = "english"
 """
 
 from __future__ import annotations
@@ -33,7 +41,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+from scaling.corpora.corpus import BYTES
+from scaling.corpora.kinds import Parameters
 from scaling.corpora.languages import language
+from scaling.corpora.synthetic import writer, writers
+from scaling.corpora.synthetic.documents import Writer, row_tokens, vocabulary
 from scaling.errors import BadValue, CorpusError, did_you_mean, require
 
 
@@ -73,8 +85,6 @@ PLACEBO_KINDS = ("shuffled", "reversed", "noise")
 """How a placebo is made: the pieces of each document in random order, backwards, or drawn anew by their frequency."""
 ONE_DOMAIN = "text"
 """The domain of a table without a column of domains."""
-BYTES = 256
-"""The vocabulary without a tokeniser: a token is a byte."""
 SMALLEST_BPE = BYTES + 1
 """Every byte and one merge."""
 
@@ -88,6 +98,7 @@ _KEYS: dict[str, tuple[set[str], set[str]]] = {
     "parquet": ({"path"}, _TABLE),
     "huggingface": ({"name"}, _TABLE | {"subset", "split"}),
     "language": ({"languages", "train_tokens", "heldout_tokens"}, set()),
+    "synthetic": ({"documents", "train_documents", "heldout_documents"}, set()),
 }
 """What each source needs, and what it may be given besides."""
 
@@ -102,7 +113,7 @@ class LanguageSource:
 
     name: str
     kind: str
-    parameters: tuple[tuple[str, int | float], ...] = ()
+    parameters: Parameters = ()
     """Those that are given; `corpora.languages` has the defaults."""
 
     def __post_init__(self) -> None:
@@ -143,6 +154,23 @@ def check_placebos(placebos: Sequence[Placebo], domains: Sequence[str]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DocumentSource:
+    """Synthetic documents; their name is their domain.
+
+    Raises:
+        BadValue, UnknownKey: there is no such kind or parameter, or a value is out of range.
+    """
+
+    name: str
+    kind: str
+    parameters: Parameters = ()
+    """Those that are given; the function in `corpora.synthetic.WRITERS` has the defaults."""
+
+    def __post_init__(self) -> None:
+        writer(self.kind, self.parameters)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CorpusSource:
     """Where text comes from.
 
@@ -153,6 +181,7 @@ class CorpusSource:
         parquet      the same of Parquet files
         huggingface  the same of `split` of the dataset `name`, from the hub or from a folder
         language     synthetic `languages` with known entropy
+        synthetic    synthetic `documents` with known answers, a row and a window each
 
     Raises:
         UnknownSource: `source` is none of these.
@@ -181,6 +210,11 @@ class CorpusSource:
     """Training text of each language."""
     heldout_tokens: int = 0
     """Held-out text of each language."""
+    documents: tuple[DocumentSource, ...] = ()
+    train_documents: int = 0
+    """Documents of each domain to train on."""
+    heldout_documents: int = 0
+    """Documents of each domain to test on."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.source, str) or self.source not in _KEYS:
@@ -221,8 +255,8 @@ class CorpusSource:
         """The domains that are read, placebos not among them; none where only reading the text will tell."""
         if self.source in ("installed", "folder"):
             return (*DOMAINS, *(domain for domain, _ in self.endings))
-        if self.source == "language":
-            return tuple(spoken.name for spoken in self.languages)
+        if self.source in ("language", "synthetic"):
+            return tuple(one.name for one in (*self.languages, *self.documents))
         return () if self.domain_column else (ONE_DOMAIN,)
 
     @property
@@ -233,6 +267,18 @@ class CorpusSource:
     @property
     def model_vocabulary(self) -> int:
         """Tokens that a model of this corpus must tell apart."""
+        if self.source == "synthetic":
+            return len(vocabulary(self.writers))
         if self.source != "language":
             return self.vocabulary
         return max(language(spoken.kind, spoken.parameters).vocabulary for spoken in self.languages)
+
+    @property
+    def model_context(self) -> int | None:
+        """Tokens that a model's window must have; None where any will do."""
+        return row_tokens(self.writers) if self.source == "synthetic" else None
+
+    @property
+    def writers(self) -> dict[str, Writer]:
+        """Who writes the synthetic documents of each domain."""
+        return writers({one.name: (one.kind, one.parameters) for one in self.documents})

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from scaling.corpora.bpe import encode_corpus
-from scaling.corpora.corpus import SPLITS, Corpus, cached_corpus, token_file, token_type
+from scaling.corpora.corpus import BYTES, SPLITS, Corpus, cached_corpus, token_file, token_type
 from scaling.corpora.files import Files
 from scaling.corpora.languages import GENERATOR, language
 from scaling.corpora.placebos import with_placebos
-from scaling.corpora.source import BYTES, CorpusSource
+from scaling.corpora.source import CorpusSource
+from scaling.corpora.synthetic import GENERATOR as DOCUMENTS
+from scaling.corpora.synthetic.documents import write_pages
 from scaling.corpora.tables import Table
 from scaling.corpora.write import Document, write_documents
 from scaling.errors import check_installed
@@ -36,10 +38,13 @@ def build_corpus(source: CorpusSource, *, progress: bool = True) -> Corpus:
         NoText, TooManyDomains: nothing to train on, or domains without end.
         VocabularyBeyondText: the text has too few different pieces for so many tokens.
         MissingPackage: `tokenizers` or `datasets` is needed and not installed.
+        BadPage, SharedLatent: synthetic documents that are not what they should be.
         DiskFull: there is no room for its tokens; nothing of it is left.
     """
     if source.source == "language":
         return _spoken(source)
+    if source.source == "synthetic":
+        return _written(source)
     if source.vocabulary != BYTES:
         check_installed("text", "tokenizers")
     corpus = _read(source, progress)
@@ -92,6 +97,20 @@ def _spoken(source: CorpusSource) -> Corpus:
         }
 
     return cached_corpus(short_hash(f"languages {recipe}"), write)
+
+
+def _written(source: CorpusSource) -> Corpus:
+    """Documents of every kind that is asked for."""
+    versions = {"numpy": np.__version__, "documents": DOCUMENTS}
+    recipe = json.dumps([versions, asdict(source)], sort_keys=True)
+    counts: dict[str, int] = dict(
+        zip(SPLITS, (source.train_documents, source.heldout_documents), strict=True)
+    )
+
+    def write(folder: Path) -> dict[str, Any]:
+        return {"versions": versions, **write_pages(folder, source.writers, counts)}
+
+    return cached_corpus(short_hash(f"documents {recipe}"), write)
 
 
 def _tracked(documents: Files | Table, progress: bool) -> Iterator[Document]:

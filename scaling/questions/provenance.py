@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.corpora.source import BYTES
+from scaling.corpora.corpus import BYTES
 from scaling.records import MissingRuns
 from scaling.show import Shown, Table
 from scaling.store import open_runs
@@ -91,10 +91,9 @@ def _corpus(row: dict[str, Any]) -> str:
     sizes, versions = json.loads(row["corpus_bytes"]), json.loads(row["corpus_versions"])
     if "python" not in versions:  # nothing was read: a generator wrote it
         text = _listed([f"{print_count(count, 2)} tokens of {name}" for name, count in sizes.items()])
-        return (
-            f"A token is one of {row['vocabulary']:,} symbols of synthetic languages whose entropy is known; "
-            f"the text is {text}."
-        )
+        known = "words of synthetic documents whose answers are" if "documents" in versions else ""
+        known = known or "symbols of synthetic languages whose entropy is"
+        return f"A token is one of {row['vocabulary']:,} {known} known; the text is {text}."
     text = _listed([f"{_size(count)} of {domain}" for domain, count in sizes.items()])
     of_pieces = row["vocabulary"] > BYTES
     token = f"one of {row['vocabulary']:,} byte-pair pieces" if of_pieces else "a byte"

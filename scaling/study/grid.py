@@ -6,7 +6,7 @@
     probes = ["position"]                # what is measured beside held-out loss; none if it is not given
 
     [corpus]
-    source = "installed"                 # or "folder", "files", "jsonl", "parquet", "huggingface", "language"
+    source = "installed"                 # or "folder", "files", "jsonl", "parquet", "huggingface", "language", …
     packages = ["numpy", "scipy"]        # each source has its keys, see `corpora.source.CorpusSource`
     blend = { code = 0.5, prose = 0.5 }  # share of each domain in the training tokens
 
@@ -31,9 +31,9 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
-from scaling.corpora.source import CorpusSource, LanguageSource, Placebo
+from scaling.corpora.source import CorpusSource, DocumentSource, LanguageSource, Placebo
 from scaling.errors import BadValue, StudyError, UnknownKey
 from scaling.flops import ladder
 from scaling.records import MissingRuns
@@ -98,7 +98,9 @@ def _study(folder: Path, table: Mapping[str, Any]) -> Study:
     defaults, grids = given.pop("defaults", {}), given.pop("grid", [{}])
     corpus, blend = _corpus(given.pop("corpus", {}))
     even = {domain: 1 / len(corpus.domains) for domain in corpus.domains}
-    asked = {"vocabulary": corpus.model_vocabulary} | ({"blend": even} if even else {}) | defaults | blend
+    follows = {"vocabulary": corpus.model_vocabulary, "context": corpus.model_context}
+    asked = {key: value for key, value in follows.items() if value is not None}
+    asked |= ({"blend": even} if even else {}) | defaults | blend
     for where, keys in [("[defaults]", asked), *(("[[grid]]", grid) for grid in grids)]:
         _known(where, keys, _TRUNK)
     trunks = dict.fromkeys(trunk for grid in grids for trunk in _expand(asked | grid))
@@ -166,6 +168,7 @@ def _bad(key: str, value: object, wanted: str) -> BadValue:
 # --- readers: what a key is asked to be, in the type that it has -----------------------------------
 
 Reader = Callable[[str, Any], Any]
+Synthetic = TypeVar("Synthetic", LanguageSource, DocumentSource)
 
 
 def _reader(
@@ -212,17 +215,21 @@ def _count(key: str, value: object, what: str = "tokens", example: str = "128Ki"
     return round(count)
 
 
-def _languages(key: str, value: Any) -> tuple[LanguageSource, ...]:
-    if not _is(dict, lambda table: _is(dict)(table) and "kind" in table)(value):
-        raise _bad(key, value, "a table for each language, with its kind")
-    return tuple(_language(name, dict(table)) for name, table in sorted(value.items()))
+def _sources(kind: type[Synthetic], value_of: Reader) -> Reader:
+    """What makes a synthetic source of each of some named tables; each has its kind, the rest are parameters."""
 
+    def read(key: str, value: Any) -> tuple[Synthetic, ...]:
+        if not _is(dict, lambda table: _is(dict)(table) and "kind" in table)(value):
+            raise _bad(key, value, "a table for each domain, with its kind")
+        return tuple(one(key, name, dict(table)) for name, table in sorted(value.items()))
 
-def _language(name: str, table: dict[str, Any]) -> LanguageSource:
-    kind = _reader("text", _TEXT)(f"languages.{name}.kind", table.pop("kind"))
-    for key, value in table.items():
-        _number(key, value)
-    return LanguageSource(name=name, kind=kind, parameters=tuple(sorted(table.items())))
+    def one(key: str, name: str, table: dict[str, Any]) -> Synthetic:
+        asked = _reader("text", _TEXT)(f"{key}.{name}.kind", table.pop("kind"))
+        for parameter, value in table.items():
+            value_of(parameter, value)
+        return kind(name=name, kind=asked, parameters=tuple(sorted(table.items())))
+
+    return read
 
 
 def _placebos(key: str, value: Any) -> tuple[Placebo, ...]:
@@ -269,11 +276,14 @@ _CORPUS: dict[str, Reader] = dict.fromkeys([*keys_of(CorpusSource), "blend"], _a
     "vocabulary": _count,
     "train_tokens": _count,
     "heldout_tokens": _count,
-    "languages": _languages,
     "endings": _reader(
         'a table of lists, e.g. { headers = [".h"] }',
         _is(dict, _NAMES),
         lambda table: tuple(sorted((domain, tuple(endings)) for domain, endings in table.items())),
     ),
     "placebos": _placebos,
+    "languages": _sources(LanguageSource, _number),
+    "train_documents": partial(_count, what="documents", example="4Ki"),
+    "heldout_documents": partial(_count, what="documents", example="512"),
+    "documents": _sources(DocumentSource, _reader("a number or text", lambda v: _is_finite(v) or _TEXT(v))),
 }

@@ -41,6 +41,19 @@ ModelSpec = Shape
 """A model is asked for by its shape alone."""
 
 
+class ContextMismatch(CorpusError):
+    """A model whose window is not a document."""
+
+    model: int
+    row: int
+
+    def __str__(self) -> str:
+        return (
+            f"asked for a model with a context of {self.model:,} tokens, but the corpus has a document in each "
+            f"{self.row:,}. Leave context out, and models follow the corpus."
+        )
+
+
 class VocabularyMismatch(CorpusError):
     """A model and a corpus that do not have the same tokens."""
 
@@ -312,7 +325,7 @@ class Study:
 
     Raises:
         BadValue: there is no such thing to keep, or no such probe.
-        VocabularyMismatch: a model's vocabulary is not the corpus's.
+        VocabularyMismatch, ContextMismatch: a model's vocabulary or window is not the corpus's.
     """
 
     folder: Path
@@ -330,10 +343,12 @@ class Study:
     def __post_init__(self) -> None:
         require(self, "study", keep=(self.keep in KEEPS, " or ".join(KEEPS)))
         check_probes(self.probes)
-        written_in = self.corpus.model_vocabulary
+        written_in, row = self.corpus.model_vocabulary, self.corpus.model_context
         for trunk in self.trunks:
             if trunk.model.vocabulary != written_in:
                 raise VocabularyMismatch(trunk.model.vocabulary, written_in)
+            if row not in (None, trunk.model.context):
+                raise ContextMismatch(trunk.model.context, row)
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -151,6 +151,12 @@ class Stack:
         """Loss of every predicted token for every model, `[K, windows, context]`, nats."""
         return self._evaluate(windows, lambda losses: losses)
 
+    @torch.no_grad()
+    def likeliest(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The most likely token at every place, for every model, `[K, windows, context]`."""
+        logits = (self.forward.logits(self.views, tokens[:, :, :-1]) for tokens in self._chunks(windows))
+        return torch.cat([each.argmax(-1).cpu() for each in logits], 1).numpy()
+
     def evaluate_ensembles(
         self, windows: NDArray[np.int64], ensembles: Sequence[Sequence[int]]
     ) -> NDArray[np.float64]:
@@ -169,16 +175,18 @@ class Stack:
         self, windows: NDArray[np.int64], of: Callable[[Tensor], Tensor], *, average: bool = False
     ) -> NDArray[np.float64]:
         """Something made of the token losses `[K, windows, context]`, windows along its second axis."""
-        models = len(self.trunks)
         views = matrix_views(self.average, self.shape) if average and self.average is not None else self.views
+        parts = [of(self.net.token_losses(views, tokens)).double().cpu() for tokens in self._chunks(windows)]
+        return torch.cat(parts, 1).numpy()
+
+    def _chunks(self, windows: NDArray[np.int64]) -> Iterator[Tensor]:
+        """As many windows as are evaluated at once, the same for every model, `[K, windows, context + 1]`."""
+        models = len(self.trunks)
         tokens_at_once = evaluation_tokens(self.shape, models, gpu=self.device.type == "cuda")
         chunk = tokens_at_once // (windows.shape[1] * models)
-        parts = []
         for start in range(0, len(windows), chunk):
             tokens = torch.from_numpy(windows[start : start + chunk]).to(self.device)
-            losses = of(self.net.token_losses(views, tokens.expand(models, -1, -1)))
-            parts.append(losses.double().cpu().numpy())
-        return np.concatenate(parts, axis=1)
+            yield tokens.expand(models, -1, -1)
 
 
 def average_decay(step: int, gamma: float) -> float:

@@ -121,7 +121,7 @@ def test_study_names_a_vocabulary_that_is_not_the_corpus_s(tmp_path):
         ('source = "files"\npaths = [""]', BadValue, "names of files and folders"),
         ('source = "files"', BadValue, "given where source = 'files'"),
         ('paths = ["x"]', BadValue, "left out where source = 'installed'"),
-        ("languages = 3", BadValue, "a table for each language"),
+        ("languages = 3", BadValue, "a table for each domain"),
         ("languages = { a = {} }", BadValue, "with its kind"),
         ('languages = { a = { kind = "runic" } }', BadValue, "'markov' or 'nested' or 'associative'"),
         ('languages = { a = { kind = "markov", state = 3 } }', UnknownKey, "has the key 'state'"),

@@ -6,13 +6,15 @@ import torch
 from safetensors.numpy import load_file
 
 from scaling.artifacts import load_weights
+from scaling.corpora.corpus import cached_corpus
 from scaling.corpora.sampler import held_out_windows
+from scaling.corpora.synthetic.documents import Page, write_pages
 from scaling.errors import BadValue
 from scaling.records import PROBES, read_rows
 from scaling.study import Trunk
 from scaling.sweeps.job import Job, StackSpec
 from scaling.train.loop import Stopped, Worker
-from scaling.train.probes import asked_probes
+from scaling.train.probes import answer_exact, answer_loss, asked_probes
 from scaling.train.probes.position import position_groups
 from scaling.train.stack import Stack
 
@@ -159,3 +161,54 @@ def test_every_probe_of_the_registry_has_its_name_and_an_unknown_one_is_named():
         assert {probe.name for probe in asked_probes([name], on_curves=False)} == {name} - {"heldout"}
     with pytest.raises(BadValue, match=r"probes = 'positon', .* among heldout, position"):
         asked_probes(["positon"], on_curves=False)
+
+
+class Letters:
+    """Documents that say a letter and then the answer: always "yes" in one domain, a coin's throw in the other."""
+
+    words = (*"abcd", "yes", "no", "?")
+    longest = 3
+
+    def __init__(self, answers):
+        self.answers = answers
+
+    def pages(self, split, count):
+        generator = np.random.default_rng(split == "train")
+        for number in range(count):
+            answer = self.answers[generator.integers(len(self.answers))]
+            yield Page(["?", "abcd"[number % 4], answer], [2], f"{split} {number}")
+
+
+def test_answers_are_scored_where_documents_have_them(tmp_path):
+    writers = {"coin": Letters(["yes", "no"]), "sure": Letters(["yes"])}
+
+    def write(folder):
+        return {"versions": {}, **write_pages(folder, writers, {"train": 400, "heldout": 80})}
+
+    corpus = cached_corpus(f"letters {tmp_path}".replace("/", " "), write)
+    trunk = Trunk.of(
+        width=16, budgets=(8192,), context=4, tokens_per_step=64, warmup_tokens=512, vocabulary=corpus.vocabulary,
+        blend=(("coin", 0.5), ("sure", 0.5)), max_epochs=20, peak_lr=0.01,
+    )  # fmt: skip
+    stack = Stack([trunk, trunk.but(seed=1)], corpus, CPU)
+    windows = {d: held_out_windows(corpus, d, 4, 16) for d in corpus.domains}
+    before = answer_loss.PROBE.measure(stack, windows)
+    asked = [(k, domain, 64) for domain in corpus.domains for k in range(2)]
+    assert [(r.model, r.group, r.n) for r in before] == asked
+    np.testing.assert_allclose([r.value for r in before], np.log(corpus.vocabulary), rtol=1e-5)
+    stack.advance(200, lambda step: 1 - step / 200)
+    losses = {(r.model, r.group): r.value for r in answer_loss.PROBE.measure(stack, windows)}
+    right = {(r.model, r.group): r for r in answer_exact.PROBE.measure(stack, windows)}
+    for model in range(2):
+        # nothing tells the domains apart, so "yes" has 3/4 and "no" 1/4, and the likeliest answer is "yes"
+        assert losses[model, "sure"] == pytest.approx(-np.log(0.75), abs=0.1)
+        assert losses[model, "coin"] == pytest.approx(-np.log(0.75 * 0.25) / 2, abs=0.1)
+        assert right[model, "sure"].value == 1
+        assert 0.25 < right[model, "coin"].value < 0.75
+        assert 0 < right[model, "sure"].stderr < 0.05 < right[model, "coin"].stderr
+
+
+def test_answers_are_not_asked_of_text(corpus):
+    stack = Stack(TRUNKS, corpus, CPU)
+    windows = {d: held_out_windows(corpus, d, 32, 8) for d in corpus.domains}
+    assert answer_exact.PROBE.measure(stack, windows) == []

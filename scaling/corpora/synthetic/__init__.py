@@ -1,0 +1,31 @@
+"""Sources with a known answer: documents that a program writes, and can therefore score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from scaling.corpora.kinds import Parameters, make
+from scaling.corpora.synthetic.documents import Writer
+
+GENERATOR = "1"
+"""Raised when the same parameters come to write other documents, so that old caches and new ones are never mixed."""
+
+WRITERS: dict[str, Callable[..., Writer]] = {}
+"""Kinds of documents, each a function of keyword-only parameters."""
+
+
+@lru_cache(maxsize=64)
+def writer(kind: str, parameters: Parameters = ()) -> Writer:
+    """The writer of a kind in `WRITERS`; parameters that are not given have their defaults.
+
+    Raises:
+        BadValue: there is no such kind, or a parameter is of the wrong type or out of range.
+        UnknownKey: the kind has no such parameter.
+    """
+    return make(WRITERS, "documents", kind, parameters)
+
+
+def writers(asked: Mapping[str, tuple[str, Parameters]]) -> dict[str, Writer]:
+    """The writer of each domain, from its kind and parameters."""
+    return {domain: writer(kind, parameters) for domain, (kind, parameters) in asked.items()}

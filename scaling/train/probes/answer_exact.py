@@ -1,0 +1,34 @@
+"""Right answers: whether each word of a document's answer is the one that a model finds the most likely."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scaling.train.probes import Reading, Windows
+from scaling.train.probes.answer_loss import answered
+from scaling.train.stack import Stack
+
+
+class AnswerExact:
+    """Share of documents all of whose scored tokens are the most likely ones, a group for each domain.
+
+    The true tokens before each are given, so an answer counts as right where greedy generation would have written it.
+    The standard error is that of a share, one right and one wrong answer added, so that none or all is no certainty.
+    """
+
+    name, unit = "answer_exact", "1"
+
+    def measure(self, stack: Stack, windows: Windows) -> list[Reading]:
+        """A reading for every model and every domain with answers; `n` counts documents."""
+        readings = []
+        for domain, pages, scored in answered(stack.corpus, windows):
+            right = (stack.likeliest(pages) == pages[:, 1:]) | ~scored
+            for k, mine in enumerate(right.all(2)):
+                share, count = float(mine.mean()), len(mine)
+                doubted = (mine.sum() + 1) / (count + 2)
+                error = float(np.sqrt(doubted * (1 - doubted) / (count + 2)))
+                readings.append(Reading(k, domain, share, error, count))
+        return readings
+
+
+PROBE = AnswerExact()
