@@ -242,9 +242,9 @@ def coverage(world: World, worlds: int) -> list[list[str]]:
             .row(0)
         )
         inside["slope"].append(low <= slope <= high)
-    named = {"worth": "exchange rate", "adjusted": "exchange rate beyond the placebo", "slope": "its slope"}
+    named = {"worth": "exchange rate", "adjusted": "rate beyond the placebo", "slope": "slope of that"}
     return [
-        ["the pilot's effect", f"95 % interval of the {named[n]} holds it", _share(s, worlds)]
+        ["the pilot's effect", f"95 % interval of the {named[n]}, asked 95", _share(s, worlds)]
         for n, s in inside.items()
     ]
 
