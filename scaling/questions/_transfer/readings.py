@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 GPT2_N = 12 * 12 * 768**2
 """Weights inside the blocks of the smallest GPT-2, 124M with its embedding."""
 POWER = 0.9
+_OF_CHANCE = 0.8
+"""Share of the allowed false alarms that is spent on normal draws; the rest is for what draws do not know."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,21 @@ def judge(matrix: Matrix, cells: Sequence[Sequence[Cell]], *, level: float, seed
         again = tuple(cell.repeats for cell in group if cell.repeated and cell.repeats is not None)
         if len(again) == len(group):
             kinds.append((i, "repeats", again, arm))
-    rows = {arms: row for row, arms in enumerate(dict.fromkeys(a for _, _, *both in kinds for a in both))}
+    block: dict[Arms, tuple[float, str]] = {
+        (row["arm"],): (row["N"], row["target"])  # what is in no pair says how far arms scatter
+        for row in matrix.arms.with_row_index("arm").iter_rows(named=True)
+    }
+    for i, _, *both in kinds:
+        for arms in both:
+            block.setdefault(arms, (0.0, cells[i][0].target))
+    rows = {arms: row for row, arms in enumerate(block)}
     values = np.array([matrix.value[list(arms)].mean(0) for arms in rows])
     enough = [k for k in kinds if np.isfinite(values[rows[k[2]]] - values[rows[k[3]]]).sum() >= ENOUGH]
     pairs = [(rows[one], rows[other]) for _, _, one, other in enough]
-    sizes = [cells[i][0].N if len(cells[i]) == 1 else 0.0 for i, *_ in enough]
-    made = contrast(values, pairs, sizes, seed=seed)
+    groups = {key: float(i) for i, key in enumerate(dict.fromkeys(block.values()))}
+    made = contrast(values, pairs, [groups[key] for key in block.values()], seed=seed)
     families = [[j for j, k in enumerate(enough) if (k[1] == "gain") == gain] for gain in (True, False)]
-    critical = [made.critical(family, level) for family in families]
+    critical = [made.critical(family, 1 - _OF_CHANCE * (1 - level)) for family in families]
     differences: list[dict[str, list[Difference]]] = [{} for _ in cells]
     for j, (i, kind, *_) in enumerate(enough):
         one = _difference(made, j, critical[kind != "gain"])
