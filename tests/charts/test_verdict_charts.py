@@ -123,6 +123,14 @@ def test_transfer_shows_each_size_beside_its_placebo_and_the_line_to_gpt2(
     assert any(len(group) == sizes for group in marks(shown, "symbol"))
 
 
+def test_transfer_without_a_price_shows_gains_by_dose() -> None:
+    bare = questions.transfer(world(constant(0.2), constant(0.1), curve=(1,)), placebos=PLACEBOS)
+    assert drawn_titles(plot(bare)) == [
+        "tokens of the source for each of the target",
+        "gain on the target, nats/token",
+    ]
+
+
 def test_repetitions_has_a_mark_a_run_and_a_curve_a_size(repeated):
     fitted = fit(with_repeats(chinchilla), repeated, bootstrap=0)
     shown = scene(repetition.repetitions(repeated, [fitted]))

@@ -23,15 +23,12 @@ _MANY = 1e3
 
 def draw(verdict: Verdict) -> Any:
     """The matrix, and of the pair that was asked about its dose curves and its rates against size."""
-    tables = verdict.evidence
-    charts = [worths(tables["cells"], tables["pairs"])]
-    asked = tables["pairs"].filter("main", "asked")
-    for row in asked.iter_rows(named=True):
-        cells = tables["cells"].filter(source=row["source"], target=row["target"], unique=row["unique"])
-        if cells["dose"].n_unique() > 1:
-            charts.append(doses(cells, row["unit"]))
-        if row["slope"] is not None:
-            charts.append(against_size(cells.filter(dose=row["dose"]), row))
+    cells, pairs = verdict.evidence["cells"], verdict.evidence["pairs"]
+    (row,) = pairs.filter("main", "asked").to_dicts()
+    of_pair = cells.filter(source=row["source"], target=row["target"], unique=row["unique"])
+    charts = [doses(of_pair, row["unit"])]
+    if of_pair["adjusted"].is_finite().any():
+        charts = [worths(cells, pairs), *charts, against_size(of_pair.filter(dose=row["dose"]), row)]
     return stacked(*charts)
 
 
@@ -107,7 +104,7 @@ def doses(cells: pl.DataFrame, unit: str) -> Chart:
 
 
 def against_size(cells: pl.DataFrame, line: Mapping[str, Any]) -> Chart:
-    """Rates beyond the placebo against N, with the line through them as far as GPT-2.
+    """Rates beyond the placebo against N, with the line through them as far as GPT-2 where there is one.
 
     Args:
         cells: of one pair at one dose.
@@ -118,28 +115,28 @@ def against_size(cells: pl.DataFrame, line: Mapping[str, Any]) -> Chart:
          "high": min(row["adjusted_high"], _MANY)}
         for row in cells.sort("N").iter_rows(named=True) if math.isfinite(row["adjusted"])
     ]  # fmt: skip
+    far = GPT2_N if line["gpt2"] is not None else rows[-1]["N"]
     gpt2 = {"N": GPT2_N, "mid": line["gpt2"], "low": line["gpt2_low"], "high": line["gpt2_high"]}
-    apart = math.log10(GPT2_N / rows[0]["N"])
-    ends = [{"N": rows[0]["N"], "mid": line["gpt2"] - apart * line["slope"]}, gpt2]
-    known = [v for row in (*rows, *ends) for v in row.values() if abs(v) < _MANY]
-    x = log_x("N", "parameters N", rows[0]["N"] * 0.8, GPT2_N * 1.6, labels="counts")
+    x = log_x("N", "parameters N", rows[0]["N"] * 0.8, far * 1.6, labels="counts")
+    known = [v for row in rows for v in (row["mid"], row["low"], row["high"]) if abs(v) < _MANY]
+    if far == GPT2_N:
+        start = line["gpt2"] - math.log10(GPT2_N / rows[0]["N"]) * line["slope"]
+        known += [start, gpt2["low"], gpt2["high"]]
     domain = alt.Scale(domain=[min(0.0, *known), max(known)], nice=True)
 
     def y(field: str) -> alt.Y:
         return alt.Y(f"{field}:Q", title="worth beyond the placebo, tokens of the target").scale(domain)
 
-    straight = of(ends).mark_line(strokeDash=[5, 3], opacity=0.7).encode(x=x, y=y("mid"))
-    named = of([gpt2 | {"label": "GPT-2 (124M), if the line went on"}]).mark_text(
-        align="right", dx=-8, fontWeight=600
-    )
-    here = {"color": theme.COLOURS[0]}
-    layers = [
-        of([{"mid": 0}]).mark_rule(opacity=0.4).encode(y=y("mid")),
-        straight,
-        *whiskers(of(rows), x, y, **here),
-        *whiskers(of([gpt2]), x, y, shape="diamond", color=theme.COLOURS[2]),
-        named.encode(x=x, y=y("mid"), text="label:N"),
-    ]
+    layers = [of([{"mid": 0}]).mark_rule(opacity=0.4).encode(y=y("mid"))]
+    layers += whiskers(of(rows), x, y, color=theme.COLOURS[0])
+    if far == GPT2_N:
+        straight = of([{"N": rows[0]["N"], "mid": start}, gpt2]).mark_line(strokeDash=[5, 3], opacity=0.7)
+        named = of([gpt2 | {"label": "GPT-2 (124M), if the line went on"}])
+        layers += [
+            straight.encode(x=x, y=y("mid")),
+            *whiskers(of([gpt2]), x, y, shape="diamond", color=theme.COLOURS[2]),
+            named.mark_text(align="right", dx=-8, fontWeight=600).encode(x=x, y=y("mid"), text="label:N"),
+        ]
     return finish(alt.layer(*layers), 260)
 
 
