@@ -64,6 +64,18 @@ def test_transfer_is_invariant_to_row_order_and_to_the_sign_of_what_is_measured(
     assert other.sentence == verdict.sentence
 
 
+def test_pairs_are_judged_at_the_dose_that_is_asked():
+    """Where one dose helps and four are too many."""
+    runs = world(lambda size, dose: 0.2 if dose == 1 else -0.05, constant(0.0))
+    assert asked(runs).answer == HURTS
+    verdict = asked(runs, dose=1.0)
+    assert verdict.answer == HELPS and verdict.evidence["pairs"]["dose"].to_list() == [1.0]
+    best = verdict.evidence["best_doses"]
+    assert best["dose"].to_list() == [1.0] * 4 and best["high"].to_list() == [1.0] * 4
+    with pytest.raises(BadOption, match="dose=2 was asked for, but it must be one of 1, 4"):
+        asked(runs, dose=2)
+
+
 def test_an_effect_beyond_the_targets_curve_is_a_bound():
     verdict = asked(world(constant(0.9), constant(0.1), curve=(0.5, 1, 2)))
     cells = verdict.evidence["cells"].filter(dose=4.0)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.errors import QuestionError
+from scaling.errors import BadOption, QuestionError
 from scaling.questions._transfer import words
 from scaling.questions._transfer.arms import read_arms, read_values, unit_of
 from scaling.questions._transfer.contrasts import moderated
@@ -86,6 +86,7 @@ def transfer(
     measure: str = "loss",
     higher_is_better: bool = False,
     learned: float | None = None,
+    dose: float | None = None,
     level: float = 0.95,
     seed: int = 0,
 ) -> Verdict:
@@ -124,6 +125,7 @@ def transfer(
         higher_is_better: of what is measured.
         learned: value that a source must reach itself, for its cells to count; in any case it must be learned better
             than its placebos are.
+        dose: tokens added for each of the target's at which pairs are judged; None is the largest that most sizes have.
         level: of all intervals.
         seed: of draws.
 
@@ -132,7 +134,7 @@ def transfer(
         NoValues: `measure` was not measured.
         PlaceboWithoutRuns: no run adds a placebo, or its source.
         NothingAdded, NoSuchPair: there is no cell, or none of that pair.
-        BadOption: the level is no share.
+        BadOption: the level is no share, or no cell of the pair has that dose.
 
     Source:
         Exchange rates: Hernandez et al. 2021, arXiv:2102.01293, effective data transferred, D_T over D_F.
@@ -146,9 +148,12 @@ def transfer(
         raise NothingAdded(len(runs))
     asked = _asked(made, source, target, other_forms)
     bar = None if learned is None else (-learned if higher_is_better else learned)
+    tried = sorted({cell.dose for cell in made.cells if cell.pair == asked})
+    if dose is not None and dose not in tried:
+        raise BadOption("dose", dose, f"one of {', '.join(f'{one:g}' for one in tried)}")
     learned_cells = [is_learned(made, cell, bar) for cell in made.cells]
     priced = rates(made, seed=seed)
-    every, pairs = _judged(made, priced, learned_cells, level, seed)
+    every, pairs = _judged(made, priced, learned_cells, dose, level, seed)
     unlearned = learned_cells.count(False)
     answers = {pair: _answer(pair, made, pairs, every, other_forms) for pair in made.pairs}
     evidence = _evidence(made, priced, every, pairs, answers, asked, level, seed)
@@ -203,9 +208,9 @@ _Key = tuple[tuple[str, str], tuple[float, float]]
 
 
 def _judged(
-    made: Matrix, priced: Rates, learned: Sequence[bool], level: float, seed: int
+    made: Matrix, priced: Rates, learned: Sequence[bool], dose: float | None, level: float, seed: int
 ) -> tuple[list[Judged], dict[_Key, _Pair]]:
-    """Every cell, and every pair on each of its bases, at the dose that most sizes have, the largest of these.
+    """Every cell, and every pair on each of its bases, at the dose that is asked, or that most sizes have, the largest.
 
     They are judged together, so that one chance in twenty of a false alarm is that of the whole matrix.
     """
@@ -214,7 +219,10 @@ def _judged(
     for i, cell in enumerate(made.cells):
         if learned[i] or (cell.pair, cell.base) not in counts:
             doses.setdefault((cell.pair, cell.base), {}).setdefault(cell.dose, []).append(i)
-    chosen = [max(seen.values(), key=lambda c: (len(c), made.cells[c[0]].dose)) for seen in doses.values()]
+    chosen = [
+        max(seen.values(), key=lambda c: (made.cells[c[0]].dose == dose, len(c), made.cells[c[0]].dose))
+        for seen in doses.values()
+    ]
     sizes = [_with_seeds(made, numbers) for numbers in chosen]
     groups = [[i] for i in range(len(made.cells))] + sizes
     judged = judge(made, [[made.cells[i] for i in group] for group in groups], level=level, seed=seed)
@@ -419,9 +427,7 @@ def _words(
                 numbers[f"worth of a token of {asked[0]}{what}, N = {cell['N']:,}"] = Estimate(
                     *ends, level, unit
                 )
-    numbers["gain over sizes"] = Estimate(
-        row["gain"], row["gain_low"], row["gain_high"], level, "as measured"
-    )
+    numbers["gain over sizes"] = Estimate(row["gain"], row["gain_low"], row["gain_high"], level, row["unit"])
     why = words.beyond(row)
     if not math.isnan(cells[-1]["worth"]):
         three = tuple(cells[-1][f"worth{end}"] for end in ("", "_low", "_high"))

@@ -22,7 +22,8 @@ Ends = tuple[float, float, float]
 def sentence(answer: str, pair: Mapping[str, Any], why: str) -> str:
     """The answer for one source and target, from its row over sizes."""
     source, target, gain = pair["source"], pair["target"], pair["gain"]
-    sizes = f"models of {print_count(pair['smallest'], 2)} to {print_count(pair['largest'], 2)} parameters"
+    ends = dict.fromkeys(print_count(pair[end], 2) for end in ("smallest", "largest"))
+    sizes = f"models of {' to '.join(ends)} parameters"
     dose = f"{pair['dose']:g} tokens of {source} for each of its {print_count(pair['tokens'], 3)}"
     said = {
         HELPS: f"**{source.capitalize()} helps {target}** in {sizes}",
