@@ -184,12 +184,15 @@ _GREEK = {
 }  # fmt: skip
 _SYMBOL = re.compile(rf"({'|'.join(_GREEK)}|[A-Za-z])(?:_(\w{{1,8}}))?")
 
+_TYPED = re.compile(r"[A-Za-z]\w*_\w*")
+
 
 def symbol(text: str) -> str:
-    """HTML of a text; the name of a parameter as a formula has it: α with a subscript N for alpha_N."""
+    """HTML of a text; the name of a parameter as a formula has it, α with a subscript N for alpha_N, and any other name
+    that is typed with an underscore as code."""
     named = _SYMBOL.fullmatch(text)
     if not named:
-        return escape(text)
+        return f"<code>{text}</code>" if _TYPED.fullmatch(text) else escape(text)
     letter, below = named.groups()
     return _GREEK.get(letter, letter) + (f"<sub>{_GREEK.get(below, below)}</sub>" if below else "")
 

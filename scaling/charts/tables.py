@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from scaling.show import Table, escape, symbol
+from scaling.show import Table, symbol
 from scaling.units import power_of_ten, print_count
 
 DIGITS = 3
@@ -163,4 +163,4 @@ def _joined(value: Any) -> str:
     if isinstance(value, float):
         return few_digits(value)
     text = str(value)
-    return text if symbol(text) != escape(text) else text.replace("_", " ")  # the name of a parameter stays
+    return text if "<sub>" in symbol(text) else text.replace("_", " ")  # the name of a parameter stays
