@@ -161,13 +161,13 @@ def transfer(
     evidence["pairs"] = evidence["pairs"].with_columns(unit=pl.lit(unit))
     evidence["cells"] = evidence["cells"].with_columns(learned=pl.Series(learned_cells)).sort(*_ORDER)
     shown = evidence["pairs"].filter(source=asked[0], target=asked[1])
-    answer = answers[asked]
+    answer, sizes = answers[asked], [made.cells[i].N for i in pairs[_main(pairs, asked)].cells]
     said = {
         "question": f"Does {asked[0]} help {asked[1]}, and how does that change with size?",
         "topic": "transfer",
         "answers": ANSWERS,
         "evidence": evidence,
-        "reach": Reach.of(runs),
+        "reach": Reach.of(runs.filter(pl.col("N").is_in(sizes))),
         "data_hash": hash_of(rows, placebos, form_placebos, other_forms, measure),
         "seed": seed,
         "answer": answer,
