@@ -391,7 +391,7 @@ def competitive(made: Matrix, level: float) -> pl.DataFrame:
         if added in sources and unique == tokens and (N, target, D) in alone:
             gain = made.value[alone[N, target, D]] - made.value[arm]
             if np.isfinite(gain).sum() >= ENOUGH:
-                rows.append(((added, target, N, D, round(dose / (1 + dose), 4)), gain))
+                rows.append(((added, target, N, D, round(dose / (1 + dose), 3)), gain))
     schema = {"source": pl.String, "target": pl.String, "N": pl.Int64, "D": pl.Float64, "share": pl.Float64}
     schema |= dict.fromkeys(("gain", "low", "high"), pl.Float64)
     if not rows:
