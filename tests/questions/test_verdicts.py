@@ -64,6 +64,7 @@ ASKED = {
     "silence": lambda: questions.silence(20),
     "transfer": lambda: questions.transfer(world(constant(0.2), constant(0.1)), placebos=PLACEBOS),
     "trend": lambda: questions.trend(questions.index(scores(), anchor="b0").records),
+    "which_law": lambda: questions.which_law(ladder().filter(epochs=1.0), bootstrap=20),
     "wall": lambda: questions.wall("published-2024", draws=100),
 }
 HELPERS = {
