@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.corpus import SPLITS, Corpus, cached_corpus, token_file, token_type
+from scaling.corpora.write import documents
 from scaling.errors import CorpusError, check_installed
 from scaling.files import short_hash
 
@@ -45,6 +45,8 @@ _BATCH = 256
 def encode_corpus(corpus: Corpus, vocabulary: int, *, progress: bool = True) -> Corpus:
     """The same documents in tokens learned from the training text of all domains, and never from held-out text.
 
+    Placebos have no say in it: their tokens are those of the text that they are made of.
+
     Tokens are the 256 bytes and then the merges, words split as GPT-2 splits them, so every text can be written and is
     read back byte for byte. The zero byte between two documents is a token of its own and never merged. The record
     gets `bytes_per_token`, bytes over tokens of each domain's held-out text, which turns nats/token into bits/byte.
@@ -72,11 +74,8 @@ def encode_corpus(corpus: Corpus, vocabulary: int, *, progress: bool = True) -> 
             for split in SPLITS:
                 path = folder / token_file(domain, split)
                 lengths[domain, split] = _encode(tokenizer, corpus.tokens(domain, split), path, vocabulary)
-        return {
-            "bytes": dict(corpus.bytes),
+        return corpus.record | {
             "versions": versions,
-            "files": corpus.files,
-            "left_out": dict(corpus.left_out),
             "vocabulary": vocabulary,
             "bytes_per_token": {
                 d: len(corpus.tokens(d, "heldout")) / lengths[d, "heldout"]
@@ -100,7 +99,8 @@ def _learn(corpus: Corpus, vocabulary: int, progress: bool) -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=progress,
     )
-    texts = (text for domain in corpus.domains for text in _documents(corpus.tokens(domain)))
+    read = (domain for domain in corpus.domains if domain not in corpus.placebos)
+    texts = (text for domain in read for text in documents(corpus.tokens(domain)))
     tokenizer.train_from_iterator(texts, trainer)
     if tokenizer.get_vocab_size() < vocabulary:
         raise VocabularyBeyondText(vocabulary, tokenizer.get_vocab_size(), sum(corpus.bytes.values()))
@@ -111,7 +111,7 @@ def _encode(tokenizer: Tokenizer, data: NDArray[np.unsignedinteger], path: Path,
     """Write the tokens of a file of bytes, and return how many there are."""
     separator = tokenizer.encode("\0").ids
     assert len(separator) == 1
-    texts, written = _documents(data), 0
+    texts, written = documents(data), 0
     with path.open("wb") as file:
         while batch := list(islice(texts, _BATCH)):
             for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
@@ -119,11 +119,3 @@ def _encode(tokenizer: Tokenizer, data: NDArray[np.unsignedinteger], path: Path,
                 file.write(ids.tobytes())
                 written += len(ids)
     return written
-
-
-def _documents(data: NDArray[np.unsignedinteger]) -> Iterator[str]:
-    """The documents of a file of bytes, each of which ends with a zero byte."""
-    start = 0
-    for end in np.flatnonzero(data == 0):
-        yield data[start:end].tobytes().decode()
-        start = end + 1

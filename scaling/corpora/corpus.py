@@ -58,6 +58,8 @@ class Corpus:
     """Held-out bytes for each token of a domain, where a token is not a byte."""
     languages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Kind and parameters of the language of each domain, where the corpus is synthetic."""
+    placebos: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of which domain each placebo is made, and how."""
     words: Sequence[str] = ()
     """What each token stands for, where the corpus is of synthetic documents."""
 
@@ -66,6 +68,11 @@ class Corpus:
         """The corpus in a folder that `cached_corpus` made."""
         record = json.loads((Path(folder) / _RECORD).read_text())
         return Corpus(folder=Path(folder), **record)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All that is said of it, but for the hash of its tokens."""
+        return {name: value for name, value in vars(self).items() if name not in ("folder", "corpus_hash")}
 
     @property
     def domains(self) -> tuple[str, ...]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from functools import partial
 from pathlib import Path
 
-from scaling.corpora.source import ONE_DOMAIN, CorpusSource
+from scaling.corpora.source import DOMAINS, ONE_DOMAIN, SPLIT_ENDINGS, CorpusSource
 from scaling.corpora.split import SPLITTER, split_python
 from scaling.corpora.write import HELD_OUT_EVERY, Document, is_held_out
 from scaling.errors import CorpusError
@@ -36,7 +37,6 @@ class PackageNotInstalled(CorpusError):
         )
 
 
-_PROSE_SUFFIXES = {".md", ".rst", ".txt"}
 _LEFT_OUT = {
     "site-packages",
     "test",
@@ -75,6 +75,7 @@ class Files:
         recipe = [SPLITTER, str(HELD_OUT_EVERY), platform.python_version(), *sorted(self._unique)]
         if self._source.source == "files":
             recipe.append(ONE_DOMAIN)
+        recipe += map(repr, self._source.endings)
         return short_hash("\n".join(recipe))
 
     @property
@@ -85,30 +86,43 @@ class Files:
 
     def __iter__(self) -> Iterator[Document]:
         """Documents in the order of their hashes, so that no package comes first."""
-        split = _text if self._source.source == "files" else _split
         for digest in sorted(self._unique):
-            parts = split(self._unique[digest])
-            domains = self._source.domains
-            yield Document(is_held_out(digest), list(zip(domains, parts, strict=True)) if parts else ())
+            yield Document(is_held_out(digest), self._parts(self._unique[digest]))
+
+    def _parts(self, path: Path) -> list[tuple[str, str]]:
+        """(domain, text) of one file; none where it cannot be read."""
+        domain = (
+            ONE_DOMAIN if self._source.source == "files" else _ending_domains(self._source).get(path.suffix)
+        )
+        if domain is not None:
+            text = _text(path)
+            return [] if text is None else [(domain, text)]
+        parts = _split(path)
+        return list(zip(DOMAINS, parts, strict=True)) if parts else []
+
+
+def _ending_domains(source: CorpusSource) -> dict[str, str]:
+    return {ending: domain for domain, endings in source.endings for ending in endings}
 
 
 def _files(source: CorpusSource) -> Iterator[Path]:
+    wanted = partial(_wanted, {*SPLIT_ENDINGS, *_ending_domains(source)})
     if source.source == "files":
         for root in map(Path, source.paths):
             yield from (path for path in _below(root) if path.is_file())
     elif source.source == "folder":
         root = Path(source.path or "")
-        yield from (path for path in _below(root) if _wanted(path, path.relative_to(root)))
+        yield from (path for path in _below(root) if wanted(path, path.relative_to(root)))
     else:
         library = Path(sysconfig.get_path("stdlib"))
-        yield from (path for path in library.rglob("*.py") if _wanted(path, path.relative_to(library)))
+        yield from (path for path in library.rglob("*.py") if wanted(path, path.relative_to(library)))
         for name in source.packages:
             try:
                 listed = importlib.metadata.distribution(name).files or []
             except importlib.metadata.PackageNotFoundError:
                 raise PackageNotInstalled(name) from None
             located = ((Path(str(file.locate())), Path(str(file))) for file in listed)
-            yield from (path for path, relative in located if _wanted(path, relative))
+            yield from (path for path, relative in located if wanted(path, relative))
 
 
 def _below(root: Path) -> Iterator[Path]:
@@ -118,19 +132,19 @@ def _below(root: Path) -> Iterator[Path]:
     yield from [root] if root.is_file() else root.rglob("*")
 
 
-def _wanted(path: Path, relative: Path) -> bool:
+def _wanted(endings: Set[str], path: Path, relative: Path) -> bool:
     if _LEFT_OUT.intersection(relative.parts) or relative.name.startswith("_sysconfigdata"):
         return False
-    return (path.suffix in _PROSE_SUFFIXES | {".py"} or path.name == "METADATA") and path.is_file()
+    return (path.suffix in endings or path.name == "METADATA") and path.is_file()
 
 
-def _text(path: Path) -> tuple[str] | None:
+def _text(path: Path) -> str | None:
     """The text of one file, or nothing where it is none: not UTF-8, or with the zero byte that ends a document."""
     try:
         text = path.read_bytes().decode()
     except ValueError:
         return None
-    return None if "\0" in text else (text,)
+    return None if "\0" in text else text
 
 
 def _split(path: Path) -> tuple[str, str] | None:

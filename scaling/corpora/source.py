@@ -12,6 +12,11 @@ source = "files"               # any UTF-8 text is one domain, "text"; what is n
 paths = ["letters", "a/book.txt"]
 
 [corpus]
+source = "installed"           # or "folder": two domains, code and prose
+endings = { headers = [".h", ".hpp"] }                               # and one more of the files that end so
+placebos = { "shuffled code" = { of = "code", kind = "shuffled" } }  # of any text; see `corpora.placebos`
+
+[corpus]
 source = "language"
 train_tokens = "4Mi"           # of each language
 heldout_tokens = "256Ki"
@@ -33,6 +38,7 @@ surface = "english"
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from scaling.corpora.corpus import BYTES
@@ -56,18 +62,38 @@ class UnknownSource(CorpusError):
         )
 
 
+class PlaceboWithoutSource(CorpusError):
+    """A placebo of a domain that the corpus has no text of."""
+
+    name: str
+    of: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        there = ", ".join(map(repr, self.known))
+        return (
+            f"asked for the placebo {self.name!r} of the domain {self.of!r}, but the corpus has {there}. "
+            f"{did_you_mean(self.of, self.known)}Make it of one of these."
+        )
+
+
 DOMAINS = ("code", "prose")
 """What files are split into: what runs, and what explains it."""
+SPLIT_ENDINGS = (".py", ".md", ".rst", ".txt")
+"""Of the files that hold these two."""
+PLACEBO_KINDS = ("shuffled", "reversed", "noise")
+"""How a placebo is made: the pieces of each document in random order, backwards, or drawn anew by their frequency."""
 ONE_DOMAIN = "text"
 """The domain of a table without a column of domains."""
 SMALLEST_BPE = BYTES + 1
 """Every byte and one merge."""
 
-_TABLE = {"text_column", "domain_column", "vocabulary"}
+_TEXT = {"vocabulary", "placebos"}
+_TABLE = _TEXT | {"text_column", "domain_column"}
 _KEYS: dict[str, tuple[set[str], set[str]]] = {
-    "installed": (set(), {"packages", "vocabulary"}),
-    "folder": ({"path"}, {"vocabulary"}),
-    "files": ({"paths"}, {"vocabulary"}),
+    "installed": (set(), _TEXT | {"packages", "endings"}),
+    "folder": ({"path"}, _TEXT | {"endings"}),
+    "files": ({"paths"}, _TEXT),
     "jsonl": ({"path"}, _TABLE),
     "parquet": ({"path"}, _TABLE),
     "huggingface": ({"name"}, _TABLE | {"subset", "split"}),
@@ -92,6 +118,39 @@ class LanguageSource:
 
     def __post_init__(self) -> None:
         language(self.kind, self.parameters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placebo:
+    """A domain made of the words of another one; its name is the domain of its text.
+
+    Raises:
+        BadValue: there is no such kind, or no source.
+    """
+
+    name: str
+    of: str
+    kind: str
+
+    def __post_init__(self) -> None:
+        named = isinstance(self.of, str) and self.of != ""
+        kinds = " or ".join(map(repr, PLACEBO_KINDS))
+        where = f"placebo {self.name!r}"
+        require(self, where, of=(named, "the domain it is made of"), kind=(self.kind in PLACEBO_KINDS, kinds))
+
+
+def check_placebos(placebos: Sequence[Placebo], domains: Sequence[str]) -> None:
+    """Refuse a placebo of what the corpus has not, or one with the name of a domain.
+
+    Raises:
+        PlaceboWithoutSource, BadValue: names the first.
+    """
+    for placebo in placebos:
+        if placebo.of not in domains:
+            raise PlaceboWithoutSource(placebo.name, placebo.of, tuple(domains))
+        if placebo.name in domains:
+            wanted = f"named otherwise than the domains {', '.join(domains)}"
+            raise BadValue("corpus", "placebos", placebo.name, wanted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +185,7 @@ class CorpusSource:
 
     Raises:
         UnknownSource: `source` is none of these.
+        PlaceboWithoutSource: a placebo is of a domain that there will not be.
         BadValue: a key is missing, out of range, or one that this source does not read.
     """
 
@@ -142,6 +202,9 @@ class CorpusSource:
     subset: str | None = None
     """What the hub calls a configuration, for datasets that have several."""
     split: str = "train"
+    endings: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Further domains by how the names of their files end; their text is taken as it is."""
+    placebos: tuple[Placebo, ...] = ()
     languages: tuple[LanguageSource, ...] = ()
     train_tokens: int = 0
     """Training text of each language."""
@@ -162,6 +225,7 @@ class CorpusSource:
             require(self, "corpus", **{key: (text, "text")})
         named = all(isinstance(path, str) and path for path in self.paths)
         require(self, "corpus", paths=(named, "names of files and folders"))
+        self._check_endings()
         needs, may = _KEYS[self.source]
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
@@ -174,15 +238,31 @@ class CorpusSource:
         words = f"{BYTES} (bytes), or from {SMALLEST_BPE} to 65536 (byte-pair encoding)"
         fits = self.vocabulary == BYTES or SMALLEST_BPE <= self.vocabulary <= 1 << 16
         require(self, "corpus", vocabulary=(fits, words))
+        if self.domains:
+            check_placebos(self.placebos, self.domains)
+
+    def _check_endings(self) -> None:
+        every = [ending for _, endings in self.endings for ending in endings]
+        words = 'a table of lists of endings such as ".h", each in one list only'
+        dotted = all(isinstance(ending, str) and ending.startswith(".") for ending in every)
+        once = dotted and len({*every, *SPLIT_ENDINGS}) == len(every) + len(SPLIT_ENDINGS)
+        require(self, "corpus", endings=(once, f"{words}, and none of {', '.join(SPLIT_ENDINGS)}"))
+        new = not {domain for domain, _ in self.endings} & set(DOMAINS)
+        require(self, "corpus", endings=(new, f"domains beside {' and '.join(DOMAINS)}"))
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """The domains there will be; none where only reading the text will tell."""
+        """The domains that are read, placebos not among them; none where only reading the text will tell."""
         if self.source in ("installed", "folder"):
-            return DOMAINS
+            return (*DOMAINS, *(domain for domain, _ in self.endings))
         if self.source in ("language", "synthetic"):
             return tuple(one.name for one in (*self.languages, *self.documents))
         return () if self.domain_column else (ONE_DOMAIN,)
+
+    @property
+    def placebo_of(self) -> dict[str, str]:
+        """Of each placebo the domain that it is made of, as `questions.transfer` takes them."""
+        return {placebo.name: placebo.of for placebo in self.placebos}
 
     @property
     def model_vocabulary(self) -> int:

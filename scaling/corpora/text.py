@@ -18,6 +18,7 @@ from scaling.corpora.bpe import encode_corpus
 from scaling.corpora.corpus import BYTES, SPLITS, Corpus, cached_corpus, token_file, token_type
 from scaling.corpora.files import Files
 from scaling.corpora.languages import GENERATOR, language
+from scaling.corpora.placebos import with_placebos
 from scaling.corpora.source import CorpusSource
 from scaling.corpora.synthetic import GENERATOR as DOCUMENTS
 from scaling.corpora.synthetic.documents import write_pages
@@ -33,6 +34,7 @@ def build_corpus(source: CorpusSource, *, progress: bool = True) -> Corpus:
     Raises:
         MissingFolder, PackageNotInstalled, DatasetNotFound: the source is not there.
         MissingTextColumn, UnreadableText: a table has no such column, or a row that cannot be read.
+        PlaceboWithoutSource: a placebo is of a domain that turns out not to be there.
         NoText, TooManyDomains: nothing to train on, or domains without end.
         VocabularyBeyondText: the text has too few different pieces for so many tokens.
         MissingPackage: `tokenizers` or `datasets` is needed and not installed.
@@ -43,10 +45,14 @@ def build_corpus(source: CorpusSource, *, progress: bool = True) -> Corpus:
         return _spoken(source)
     if source.source == "synthetic":
         return _written(source)
+    if source.vocabulary != BYTES:
+        check_installed("text", "tokenizers")
+    corpus = _read(source, progress)
+    if source.placebos:
+        corpus = with_placebos(corpus, source.placebos)
     if source.vocabulary == BYTES:
-        return _read(source, progress)
-    check_installed("text", "tokenizers")
-    return encode_corpus(_read(source, progress), source.vocabulary, progress=progress)
+        return corpus
+    return encode_corpus(corpus, source.vocabulary, progress=progress)
 
 
 def _read(source: CorpusSource, progress: bool) -> Corpus:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from scaling.corpora.corpus import SPLITS, token_file
 from scaling.errors import CorpusError
@@ -111,3 +114,11 @@ def write_documents(
     if not any(sizes.values()):
         raise NoText(asked, count, left_out)
     return {"bytes": sizes, "files": count, "left_out": left_out}
+
+
+def documents(data: NDArray[np.unsignedinteger]) -> Iterator[str]:
+    """The documents of a file of bytes, each of which ends with a zero byte."""
+    start = 0
+    for end in np.flatnonzero(data == 0):
+        yield data[start:end].tobytes().decode()
+        start = end + 1

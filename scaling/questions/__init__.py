@@ -11,6 +11,7 @@ from scaling.questions._repetition.cells import best_epochs, until_best_epoch, w
 from scaling.questions._repetition.interventions import interventions
 from scaling.questions._replay.answer import month_ends, replay
 from scaling.questions._silence.answer import silence
+from scaling.questions._transfer.answer import transfer
 from scaling.questions._trend.answer import trend
 from scaling.questions._wall.answer import Wall, wall
 from scaling.questions._wall.inputs import Input, Inputs
@@ -36,6 +37,7 @@ __all__ = [
     "repetition",
     "replay",
     "silence",
+    "transfer",
     "trend",
     "until_best_epoch",
     "wall",

@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
 from scaling.corpora.items import ItemSource
-from scaling.corpora.source import CorpusSource, DocumentSource, LanguageSource
+from scaling.corpora.source import CorpusSource, DocumentSource, LanguageSource, Placebo
 from scaling.errors import BadValue, StudyError, UnknownKey
 from scaling.flops import ladder
 from scaling.records import MissingRuns
@@ -245,6 +245,14 @@ def _sources(kind: type[Synthetic], value_of: Reader) -> Reader:
     return read
 
 
+def _placebos(key: str, value: Any) -> tuple[Placebo, ...]:
+    keys = {"of", "kind"}
+    if not _is(dict, lambda table: isinstance(table, dict) and table.keys() == keys)(value):
+        wanted = 'a table for each placebo, e.g. { "shuffled code" = { of = "code", kind = "shuffled" } }'
+        raise _bad(key, value, wanted)
+    return tuple(Placebo(name=name, **table) for name, table in sorted(value.items()))
+
+
 _TOP: dict[str, Reader] = {
     "question": _reader("text", _TEXT),
     "notebook": _reader("text", _TEXT),
@@ -282,6 +290,12 @@ _CORPUS: dict[str, Reader] = dict.fromkeys([*keys_of(CorpusSource), "blend"], _a
     "vocabulary": _count,
     "train_tokens": _count,
     "heldout_tokens": _count,
+    "endings": _reader(
+        'a table of lists, e.g. { headers = [".h"] }',
+        _is(dict, _NAMES),
+        lambda table: tuple(sorted((domain, tuple(endings)) for domain, endings in table.items())),
+    ),
+    "placebos": _placebos,
     "languages": _sources(LanguageSource, _number),
     "train_documents": partial(_count, what="documents", example="4Ki"),
     "heldout_documents": partial(_count, what="documents", example="512"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from matrices import PLACEBOS, constant, world
 from real_vega import UNITS, drawn_titles, marks, scene, words
 
 from scaling import questions
@@ -57,6 +58,7 @@ def verdicts(ladder: pl.DataFrame, repeated: pl.DataFrame) -> dict[str, Verdict]
         "repetition": questions.repetition(repeated, laws=laws, bootstrap=20),
         "wall": questions.wall("published-2024", draws=1000),
         "decade": questions.next_decade(fit(chinchilla, ladder, bootstrap=20), compared, ladder),
+        "transfer": questions.transfer(world(constant(0.2), constant(0.1)), placebos=PLACEBOS),
         "trend": questions.trend(records, draws=20),
         "index": verdict("index", models=records, records=records),
         "replay": verdict("replay", dates=dates),
@@ -109,6 +111,24 @@ def test_wall_shows_what_delays_it_below_its_sliders(verdicts: dict[str, Verdict
     chart = plot(verdicts["wall"])
     assert "log2_stock" in {parameter["name"] for parameter in chart.to_dict()["params"]}
     assert set(verdicts["wall"].evidence["interventions"]["intervention"]) <= set(words(scene(chart)))
+
+
+def test_transfer_shows_each_size_beside_its_placebo_and_the_line_to_gpt2(
+    verdicts: dict[str, Verdict],
+) -> None:
+    shown = scene(plot(verdicts["transfer"]))
+    sizes = verdicts["transfer"].evidence["cells"]["N"].n_unique()
+    assert {"code → prose", "GPT-2 (124M), if the line went on"} <= set(words(shown))
+    assert any(len(group) == sizes for group in marks(shown, "rect"))  # the placebos' bars
+    assert any(len(group) == sizes for group in marks(shown, "symbol"))
+
+
+def test_transfer_without_a_price_shows_gains_by_dose() -> None:
+    bare = questions.transfer(world(constant(0.2), constant(0.1), curve=(1,)), placebos=PLACEBOS)
+    assert drawn_titles(plot(bare)) == [
+        "tokens of the source for each of the target",
+        "gain on the target, nats/token",
+    ]
 
 
 def test_repetitions_has_a_mark_a_run_and_a_curve_a_size(repeated):

@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import polars as pl
 import pytest
+from matrices import PLACEBOS, constant, world
 
 import scaling.questions
 from scaling import fit, questions
@@ -61,6 +62,7 @@ ASKED = {
     "repetition": lambda: questions.repetition(ladder(), laws=(chinchilla,), bootstrap=10),
     "replay": lambda: questions.replay(scores(), questions.month_ends(2023, 2023)[5:7], anchor="b0"),
     "silence": lambda: questions.silence(20),
+    "transfer": lambda: questions.transfer(world(constant(0.2), constant(0.1)), placebos=PLACEBOS),
     "trend": lambda: questions.trend(questions.index(scores(), anchor="b0").records),
     "which_law": lambda: questions.which_law(ladder().filter(epochs=1.0), bootstrap=20),
     "wall": lambda: questions.wall("published-2024", draws=100),
@@ -92,7 +94,7 @@ def test_every_question_returns_a_verdict_of_its_folder(name):
     assert verdict.evidence and all(isinstance(table, pl.DataFrame) for table in verdict.evidence.values())
     assert verdict.question in str(verdict) and verdict.sentence in verdict.lead
     assert 'class="answer"' in verdict._repr_markdown_() and len(verdict.data_hash) >= 16
-    if name in ("audit", "next_decade", "plateau", "repetition"):
+    if name in ("audit", "next_decade", "plateau", "repetition", "transfer"):
         assert verdict.reach is not None and "GPT-2" in verdict.doubts and "GPT-4" in str(verdict)
 
 

@@ -1,0 +1,151 @@
+"""Transfer: what a token of each source is worth beside its placebo, by dose, and against size as far as GPT-2."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from scaling.charts import theme
+from scaling.charts.parts import Chart, finish, log_x, of, series, stacked, whiskers
+from scaling.units import print_count
+from scaling.verdict import Verdict
+
+GPT2_N = 12 * 12 * 768**2
+"""Weights inside the blocks of the smallest GPT-2."""
+_ROW = 15
+_MANY = 1e3
+"""What stands for an end that the target's curve does not reach."""
+
+
+def draw(verdict: Verdict) -> Any:
+    """The matrix, and of the pair that was asked about its dose curves and its rates against size."""
+    cells, pairs = verdict.evidence["cells"], verdict.evidence["pairs"]
+    (row,) = pairs.filter("main", "asked").to_dicts()
+    of_pair = cells.filter(source=row["source"], target=row["target"], unique=row["unique"])
+    charts = [doses(of_pair, row["unit"])]
+    if of_pair["adjusted"].is_finite().any():
+        charts = [worths(cells, pairs), *charts, against_size(of_pair.filter(dose=row["dose"]), row)]
+    return stacked(*charts)
+
+
+def worths(cells: pl.DataFrame, pairs: pl.DataFrame) -> Chart:
+    """Exchange rates of every pair at the dose that it is judged at: a mark with its interval for each size, its
+    placebo a bar behind it.
+
+    Args:
+        cells: of a verdict on transfer.
+        pairs: of the same; the ones it rests on are drawn.
+    """
+    keys = ["source", "target", "unique", "dose"]
+    shown = cells.join(pairs.filter("main").select(keys), on=keys, maintain_order="left")
+    shown = shown.filter(pl.col("worth").is_finite()).sort("target", "source", "N")
+    names = _sizes(shown)
+    rows = [
+        {
+            "pair": f"{row['source']} → {row['target']}", "size": names[row["N"]], "mid": row["worth"],
+            "low": max(row["worth_low"], -_MANY), "high": min(row["worth_high"], _MANY),
+            "placebo": row["placebo_worth"] if math.isfinite(row["placebo_worth"]) else 0.0, "said": row["answer"],
+        }
+        for row in shown.iter_rows(named=True)
+    ]  # fmt: skip
+    order = list(dict.fromkeys(row["pair"] for row in rows))
+    drawn = [value for row in rows for value in (row["mid"], row["placebo"], 0.0)]
+    ends = [value for row in rows for value in (row["low"], row["high"]) if abs(value) < _MANY]
+    x = alt.X("mid:Q", title="worth of an added token, in tokens of the target (bar: its placebo)")
+    x = x.scale(domain=[min(drawn + ends), max(drawn + ends)], nice=True)
+    y = alt.Y("pair:N", title=None, sort=order, scale=alt.Scale(paddingInner=0.25))
+    place: dict[str, Any] = {"y": y, "yOffset": alt.YOffset("size:N", sort=list(names.values()))}
+    colour, base = series("size", list(names.values()), title="parameters"), of(rows)
+    bars = base.mark_bar(opacity=0.3).encode(x=alt.X("placebo:Q"), color=colour, **place)
+    lines = base.mark_rule(strokeWidth=2.5, opacity=0.5, clip=True).transform_calculate(mid="datum.low")
+    dots = base.mark_point(filled=True, size=60, opacity=1).encode(
+        x=x, color=colour, tooltip=["pair:N", "size:N", "mid:Q", "placebo:Q", "said:N"], **place
+    )
+    zero = of([{"mid": 0}]).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x=x.copy())
+    layers = [bars, lines.encode(x=x.copy(), x2="high:Q", color=colour, **place), dots, zero]
+    return finish(alt.layer(*layers), 40 + _ROW * len(rows))
+
+
+def doses(cells: pl.DataFrame, unit: str) -> Chart:
+    """How much lower the target's value is at each dose, a line for each size; of the placebo dashed.
+
+    Args:
+        cells: of one pair.
+        unit: of the value.
+    """
+    names = _sizes(cells)
+    gain, placebo = (
+        [
+            {"dose": row["dose"], "size": names[row["N"]], "gain": value}
+            for row in cells.sort("N", "dose").iter_rows(named=True)
+            if (value := _gain(row, of_placebo)) is not None
+        ]
+        for of_placebo in (False, True)
+    )
+    most = max(row["dose"] for row in gain)
+    least = min(row["dose"] for row in gain)
+    x = log_x("dose", "tokens of the source for each of the target", least * 0.93, most * 1.07)
+    x = x.axis(values=[2.0**k for k in range(-6, 8) if least <= 2.0**k <= most], format="~g")
+    y, colour = (
+        alt.Y("gain:Q", title=f"gain on the target, {unit}"),
+        series("size", list(names.values()), title="parameters"),
+    )
+    lines = of(gain).mark_line(point=True, strokeWidth=2).encode(x=x, y=y, color=colour)
+    layers = [lines]
+    if placebo:
+        layers.append(
+            of(placebo).mark_line(strokeDash=[4, 3], strokeWidth=1.5).encode(x=x, y=y, color=colour)
+        )
+    return finish(alt.layer(*layers), 260)
+
+
+def against_size(cells: pl.DataFrame, line: Mapping[str, Any]) -> Chart:
+    """Rates beyond the placebo against N, with the line through them as far as GPT-2 where there is one.
+
+    Args:
+        cells: of one pair at one dose.
+        line: its row among the pairs.
+    """
+    rows = [
+        {"N": row["N"], "mid": row["adjusted"], "low": max(row["adjusted_low"], -_MANY),
+         "high": min(row["adjusted_high"], _MANY)}
+        for row in cells.sort("N").iter_rows(named=True) if math.isfinite(row["adjusted"])
+    ]  # fmt: skip
+    far = GPT2_N if line["gpt2"] is not None else rows[-1]["N"]
+    gpt2 = {"N": GPT2_N, "mid": line["gpt2"], "low": line["gpt2_low"], "high": line["gpt2_high"]}
+    x = log_x("N", "parameters N", rows[0]["N"] * 0.8, far * 1.6, labels="counts")
+    known = [v for row in rows for v in (row["mid"], row["low"], row["high"]) if abs(v) < _MANY]
+    if far == GPT2_N:
+        start = line["gpt2"] - math.log10(GPT2_N / rows[0]["N"]) * line["slope"]
+        known += [start, gpt2["low"], gpt2["high"]]
+    domain = alt.Scale(domain=[min(0.0, *known), max(known)], nice=True)
+
+    def y(field: str) -> alt.Y:
+        return alt.Y(f"{field}:Q", title="worth beyond the placebo, tokens of the target").scale(domain)
+
+    layers = [of([{"mid": 0}]).mark_rule(opacity=0.4).encode(y=y("mid"))]
+    layers += whiskers(of(rows), x, y, color=theme.COLOURS[0])
+    if far == GPT2_N:
+        straight = of([{"N": rows[0]["N"], "mid": start}, gpt2]).mark_line(strokeDash=[5, 3], opacity=0.7)
+        named = of([gpt2 | {"label": "GPT-2 (124M), if the line went on"}])
+        layers += [
+            straight.encode(x=x, y=y("mid")),
+            *whiskers(of([gpt2]), x, y, shape="diamond", color=theme.COLOURS[2]),
+            named.mark_text(align="right", dx=-8, fontWeight=600).encode(x=x, y=y("mid"), text="label:N"),
+        ]
+    return finish(alt.layer(*layers), 260)
+
+
+def _gain(row: Mapping[str, Any], of_placebo: bool) -> float | None:
+    """What a cell gained, or what its best placebo did."""
+    if not of_placebo:
+        return row["gain"]
+    return None if row["words"] is None else row["gain"] - row["words"]
+
+
+def _sizes(cells: pl.DataFrame) -> dict[int, str]:
+    return {N: print_count(N, 2) for N in cells["N"].unique().sort()}
