@@ -57,13 +57,13 @@ SURFACES: Mapping[str, Surface] = {
         ("well", "indeed", "today", "they", "say"),
         {
             "set": (
-                "{t} now ~ holds {v} .",
-                "{v} is ~ what {t} has .",
-                "let {t} have ~ {v} .",
-                "there are {v} ~ kept by {t} .",
+                "{t} holds ~ {v} .",
+                "{v} went ~ to {t} .",
+                "let {t} ~ have {v} .",
+                "put {v} ~ by {t} .",
             ),
-            "copy": ("{t} then ~ has as many as {a} .", "as many as {a} has ~ go to {t} ."),
-            "add": ("{t} gets ~ {v} more .", "{v} more ~ come to {t} ."),
+            "copy": ("{t} is ~ like {a} .", "like {a} ~ is {t} ."),
+            "add": ("{t} gets ~ {v} more .", "{v} more ~ reach {t} ."),
             "repeat": ("{t} gets ~ {v} more and this {k} times .", "{k} times ~ come {v} more to {t} ."),
             "move": ("{t} is paid ~ {v} by {a} .", "{v} pass ~ from {a} to {t} ."),
             "sum": (
@@ -73,9 +73,9 @@ SURFACES: Mapping[str, Surface] = {
             "product": ("{t} has ~ {a} times {b} .", "{a} times {b} ~ is what {t} has ."),
             "parent": ("{t} is ~ a daughter of {a} .", "{a} is ~ the mother of {t} ."),
             "asks": (
-                "how many ~ does {t} have ? {!} .",
-                "{t} has ~ how many ? {!} .",
-                "tell me what {t} has ~ now ? {!} .",
+                "how many ~ has {t} ? {!} .",
+                "{t} has ~ what ? {!} .",
+                "tell me ~ what {t} has ? {!} .",
                 "and {t} ~ ? {!} .",
             ),
             "asks up": ("{t} is ~ {k} below whom ? {!} .", "who is ~ {k} above {t} ? {!} ."),
@@ -136,9 +136,9 @@ SURFACES: Mapping[str, Surface] = {
     "table": Surface(
         ("--", "=="),
         {
-            "set": ("| start | {t} | ~ {v} |", "| {v} ~ | start | {t} |"),
-            "copy": ("| same | {t} | ~ {a} |", "| {a} ~ | same | {t} |"),
-            "add": ("| plus | {t} | ~ {v} |", "| {v} ~ | plus | {t} |"),
+            "set": ("| start | {t} | ~ {v} |", "| {v} ~ | {t} | start |"),
+            "copy": ("| same | {t} | ~ {a} |", "| {a} ~ | {t} | same |"),
+            "add": ("| plus | {t} | ~ {v} |", "| {v} ~ | {t} | plus |"),
             "repeat": ("| plus | {t} | ~ {v} | × {k} |", "| {k} × | {v} ~ | plus | {t} |"),
             "move": ("| credit | {t} | debit | {a} | ~ {v} |", "| {v} ~ | debit | {a} | credit | {t} |"),
             "sum": ("| total | {t} | ~ {a} | {b} |", "| {a} | {b} ~ | total | {t} |"),

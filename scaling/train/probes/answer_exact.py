@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scaling.train.probes import Reading, Windows
 from scaling.train.probes.answer_loss import answered
@@ -23,12 +24,16 @@ class AnswerExact:
         readings = []
         for domain, pages, scored in answered(stack.corpus, windows):
             right = (stack.likeliest(pages) == pages[:, 1:]) | ~scored
-            for k, mine in enumerate(right.all(2)):
-                share, count = float(mine.mean()), len(mine)
-                doubted = (mine.sum() + 1) / (count + 2)
-                error = float(np.sqrt(doubted * (1 - doubted) / (count + 2)))
-                readings.append(Reading(k, domain, share, error, count))
+            readings += [share_right(k, domain, mine) for k, mine in enumerate(right.all(2))]
         return readings
 
 
 PROBE = AnswerExact()
+
+
+def share_right(model: int, domain: str, right: NDArray[np.bool_]) -> Reading:
+    """The share of some documents that a model answers rightly, from whether it does, `[documents]`."""
+    share, count = float(right.mean()), len(right)
+    doubted = (right.sum() + 1) / (count + 2)
+    error = float(np.sqrt(doubted * (1 - doubted) / (count + 2)))
+    return Reading(model, domain, share, error, count)
