@@ -44,10 +44,10 @@ def test_capacity_and_its_slope_are_recovered():
         for name in ("memorised at capacity", "slope of capacity against parameters, log-log")
     )
     expected = np.mean([2.5 * (size / SIZES[0]) ** -0.1 for size in SIZES])
-    assert capacity.value == pytest.approx(expected, rel=0.06)
+    assert capacity.value == pytest.approx(expected, rel=0.08)
     assert slope.low < 0.9 < slope.high
     assert slope.value == pytest.approx(0.9, abs=0.1)
-    assert said.evidence["capacity"]["cells"].min() >= 2
+    assert said.evidence["capacity"]["epochs"].to_list() == pytest.approx([200] * 5)
 
 
 def test_memory_explains_answers_where_little_data_are_seen():
@@ -92,9 +92,7 @@ def test_cells_add_up_the_bits_of_all_domains():
     assert row["memorised"] >= strings * row["params_total"] * 0.999
     full = means(table, 0.1).filter("full")
     assert (full["memorised"] <= 0.7 * full["on_offer"]).all()
-    assert capacities(full)["bits"][0] == pytest.approx(
-        full.filter(params_total=SIZES[0])["memorised"].mean()
-    )
+    assert capacities(full)["bits"][0] == full.filter(params_total=SIZES[0])["memorised"].max()
 
 
 def test_mean_of_alike_neighbours_is_as_unsure_as_they_are_few():

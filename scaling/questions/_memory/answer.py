@@ -47,7 +47,7 @@ def memory(
     """Bits that models of several sizes memorise of data of known entropy, beside their skill on fresh documents.
 
     A document's memorised bits are what it costs the true generator above what it costs the model. Where a model
-    memorises at most 0.7 of the bits on offer it is at capacity; capacity is the mean over such cells, for each size.
+    memorises at most 0.7 of the bits on offer its memory is full; capacity is the most that such a cell of a size holds.
     The rise of skill is that of right answers on documents never seen, from the least data that fill memory to the
     most, over sizes and seeds. Memory explains (seen - fresh) / (seen - chance) of the answers.
 
@@ -84,7 +84,7 @@ def memory(
     answer, said = CANNOT, words.cannot(_missing(full, risen))
     doubts: tuple[str, ...] = ()
     if known:
-        at_capacity = table.join(cells.filter("full").select(CELL), on=CELL)
+        at_capacity = table.join(full.select(CELL), on=CELL)
         each = at_capacity.with_columns(bits=pl.col("memorised") / pl.col("params_total"))
         capacity = mean_of(each, "bits", level, "bits per parameter")
         slope = slope_of(full["params_total"], full["bits"], level)
@@ -98,7 +98,7 @@ def memory(
         numbers |= _explained(table, chance, level)
         answer = _answer(rise, first, mean_of(risen, "last", level, "").high - chance)
         said = words.sentence(answer, capacity, rise, first, last)
-        doubts = words.doubts(cells, slope, skill)
+        doubts = words.doubts(full, slope, skill)
     return Verdict(
         question=QUESTION,
         topic="memory",

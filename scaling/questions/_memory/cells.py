@@ -90,15 +90,21 @@ def explained(chance: float) -> pl.Expr:
 
 
 def capacities(cells: pl.DataFrame) -> pl.DataFrame:
-    """What each size memorises where it has more to memorise: the mean over its full cells.
+    """What each size memorises where it has more to memorise: the most that the mean of one of its full cells is.
+
+    With more data still, and the same steps, documents are seen too rarely to be remembered.
 
     Returns:
-        params_total, bits, bits_per_parameter, cells (how many were full).
+        The columns of CELL that say which it is, bits, bits_per_parameter, and epochs, how often each token was seen.
     """
-    at = cells.filter("full").group_by("params_total")
-    rows = at.agg(bits=pl.col("memorised").mean(), cells=pl.len())
-    per = pl.col("bits") / pl.col("params_total")
-    return rows.with_columns(bits_per_parameter=per).sort("params_total")
+    most = pl.all().sort_by("memorised").last()
+    rows = cells.filter("full").group_by("params_total").agg(most)
+    return rows.sort("params_total").select(
+        *CELL,
+        bits="memorised",
+        bits_per_parameter=pl.col("memorised") / pl.col("params_total"),
+        epochs=pl.col("D") / pl.col("unique_tokens"),
+    )
 
 
 def rises(table: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:

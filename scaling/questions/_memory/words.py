@@ -52,12 +52,12 @@ def cannot(why: str) -> str:
     return f"**These runs cannot tell what is memorised and what is learned:** {why}."
 
 
-def doubts(cells: pl.DataFrame, slope: Estimate, skill: str) -> tuple[str, ...]:
-    """What would change the answer."""
-    epochs = cells.filter("full").select((pl.col("D") / pl.col("unique_tokens")).min()).item()
+def doubts(full: pl.DataFrame, slope: Estimate, skill: str) -> tuple[str, ...]:
+    """What would change the answer, from the cells at capacity."""
+    epochs = float(full["epochs"].to_numpy().min())
     linear = "is within" if abs(slope.value - 1) <= 0.1 else "is not within"
     return (
-        f"**Longer training.** Full memories were filled in {epochs:.3g} epochs or more; capacity is what was reached, "
+        f"**Longer training.** Memory was filled in {epochs:.3g} epochs or more; capacity is what was reached, "
         "not what could be.",
         f"**Another law of capacity.** Its slope of {slope.value:.2f} against parameters {linear} a tenth of linear.",
         f"**A harder rule.** All of this is of {skill!r}; a rule that these sizes cannot learn would stay memory.",
