@@ -12,6 +12,7 @@ from scaling.corpora.text import build_corpus
 from scaling.flops import count_parameters
 from scaling.study import Trunk
 from scaling.train.probes import memorised, seen_exact
+from scaling.train.probes.heldout import outcome
 from scaling.train.probes.memorised import evenly, generator_bits, pages, seen_pages
 from scaling.train.stack import Stack
 
@@ -121,3 +122,13 @@ def test_text_without_known_bits_is_left_out(source):
     corpus = build_corpus(replace(source, documents=(pictures,)))
     assert generator_bits(corpus, "pictures", "train", corpus.bytes["pictures"] // 400) is None
     assert replace(corpus, documents={}).documents == {}
+
+
+def test_a_model_that_knows_few_documents_by_heart_has_not_diverged(stack):
+    """Its loss on others is above a uniform guess; the same loss without repeats is a run gone wrong."""
+    losses = {"strings": np.full(9, 30.0)}
+    asked = (losses, None, stack.trunks[0], stack.corpus, "")
+    assert outcome(*asked, epochs=40).status == "done"
+    assert outcome(*asked).status == "diverged"
+    assert "no better than a uniform guess" in outcome(*asked).note
+    assert outcome({"strings": np.full(9, np.nan)}, *asked[1:], epochs=40).status == "diverged"
