@@ -193,9 +193,31 @@ class Verdict:
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
-        rows = "\n".join(f"| {name} | {number} |" for name, number in self.numbers.items())
-        details = [part if isinstance(part, str) else part._repr_html_() for part in self.details]
-        return "\n\n".join([self.lead, f"| | |\n|---|---|\n{rows}", *details, self.doubts])
+        return "\n\n".join([self.lead, self.grounds._repr_markdown_()])
+
+    @property
+    def grounds(self) -> Grounds:
+        """All but the sentence, for a page that began with it."""
+        return Grounds(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Grounds:
+    """What a verdict rests on: its numbers, what its question adds to them, and what would change it.
+
+    It prints as the whole verdict does.
+    """
+
+    verdict: Verdict
+
+    def __repr__(self) -> str:
+        return str(self.verdict)
+
+    def _repr_markdown_(self) -> str:
+        rows = [(name, str(number)) for name, number in self.verdict.numbers.items()]
+        numbers = [show.Table(("of this answer", ""), rows)] if rows else []
+        parts = [p if isinstance(p, str) else p._repr_html_() for p in (*numbers, *self.verdict.details)]
+        return "\n\n".join([*parts, self.verdict.doubts])
 
 
 def hash_of(*parts: Any) -> str:
