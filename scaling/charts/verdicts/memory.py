@@ -62,7 +62,7 @@ def _bits(rows: pl.DataFrame, sizes: list[str], capacity: list[float]) -> alt.La
 def _answers(rows: pl.DataFrame, sizes: list[str]) -> alt.LayerChart:
     low, high = _ends(rows)
     x = log_x("on_offer", "bits on offer for each parameter", low, high)
-    y = alt.Y("right", type="quantitative", title="answers that are right").axis(format="%")
+    y = alt.Y("right", type="quantitative", title="share of answers right").axis(format="%")
     y = y.scale(domain=[0, 1])
     both = pl.concat(
         rows.select("size", "on_offer", right=column, which=pl.lit(which))

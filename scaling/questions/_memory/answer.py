@@ -47,7 +47,7 @@ def memory(
     """Bits that models of several sizes memorise of data of known entropy, beside their skill on fresh documents.
 
     A document's memorised bits are what it costs the true generator above what it costs the model. Where a model
-    memorises at most 0.7 of the bits on offer its memory is full; capacity is the most that such a cell holds, of a size.
+    memorises at most 0.7 of the bits on offer its memory is full; capacity is the most that such a cell holds.
     The rise of skill is that of right answers on documents never seen, from the least data that fill memory to the
     most, over sizes and seeds. Memory explains (seen - fresh) / (seen - chance) of the answers.
 
