@@ -39,6 +39,7 @@ _HOME = {
     "envelope": "scaling.fitting",
     "as_lmfit": "scaling.fitting",
     "allocate": "scaling.design.allocation",
+    "blend": "scaling.design.blending",
     "Fit": "scaling.fitting",
     "Prediction": "scaling.fitting",
     "Comparison": "scaling.fitting",
@@ -72,6 +73,7 @@ __all__ = [
     "envelope",
     "as_lmfit",
     "allocate",
+    "blend",
     "Fit",
     "Prediction",
     "Comparison",
@@ -88,6 +90,7 @@ if TYPE_CHECKING:
     from scaling.charts import plot
     from scaling.check import check_runs
     from scaling.design.allocation import allocate
+    from scaling.design.blending import blend
     from scaling.errors import ScalingError
     from scaling.fitting import (
         Average,

@@ -85,15 +85,16 @@ class Estimate(show.Interval):
         return between(form(self.low), form(self.high), self.level)
 
     def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
         if math.isnan(self.low):
-            return f"{print_count(self.value, 4)} {self.unit}, no interval"
+            return f"{print_count(self.value, 4)}{unit}, no interval"
         if self.high - self.low < 1e-5 * abs(self.value):  # ends that differ in no digit that is shown
-            return f"{self.value:.3g} {self.unit}, {100 * self.level:.3g} % [{self.low:.3g}, {self.high:.3g}]"
+            return f"{self.value:.3g}{unit}, {100 * self.level:.3g} % [{self.low:.3g}, {self.high:.3g}]"
         if self.value >= 1e4:
             ends = f"{100 * self.level:.3g} % [{print_count(self.low)}, {print_count(self.high)}]"
-            return f"{print_count(self.value)} {self.unit}, {ends}"
+            return f"{print_count(self.value)}{unit}, {ends}"
         within = show.interval(self.low, self.high, self.level)
-        return f"{show.rounded(self.value, (self.high - self.low) / 2)} {self.unit}, {within}"
+        return f"{show.rounded(self.value, (self.high - self.low) / 2)}{unit}, {within}"
 
 
 @dataclass(frozen=True)

@@ -114,8 +114,10 @@ def picture(html: str) -> str | None:
     if not marked:
         return None
     spec, _ = json.JSONDecoder().raw_decode(rest)
-    drawn = spec | {"width": _PICTURE if spec.get("width") == "container" else spec.get("width", _PICTURE)}
-    return vl_convert.vegalite_to_svg(json.dumps(drawn))
+    for chart in (spec, *spec.get("vconcat", ())):
+        if chart.get("width") == "container":
+            chart["width"] = _PICTURE
+    return vl_convert.vegalite_to_svg(json.dumps(spec))
 
 
 def enable() -> Bundle:
