@@ -128,7 +128,7 @@ def mean_of(rows: pl.DataFrame, column: str, level: float, unit: str, scale: flo
         V = Σ_g (Σ_i∈g e_i)² G / (G - 1) / n²,  for sizes and for seeds, added, less that of single runs
 
     and at least the larger of the two; quantiles are those of a t distribution with one degree less than the fewer of
-    sizes and seeds.
+    sizes and seeds. There is no interval where there is one size or one seed.
 
     Args:
         rows: columns params_total, seed and the one to be averaged.
@@ -145,7 +145,7 @@ def mean_of(rows: pl.DataFrame, column: str, level: float, unit: str, scale: flo
     groups = [rows[name].rank("dense").to_numpy().astype(int) - 1 for name in ("params_total", "seed")]
     counts = [int(group.max()) + 1 for group in groups]
     if min(counts) < 2:
-        return Estimate(mean, -np.inf, np.inf, level, unit)
+        return Estimate(mean, np.nan, np.nan, level, unit)
     by = [
         float((np.bincount(group, off) ** 2).sum()) * g / (g - 1)
         for group, g in zip(groups, counts, strict=True)
@@ -156,13 +156,13 @@ def mean_of(rows: pl.DataFrame, column: str, level: float, unit: str, scale: flo
 
 
 def slope_of(x: Iterable[float], y: Iterable[float], level: float) -> Estimate:
-    """Slope of log y against log x by least squares, with its t interval; no end where there are two points."""
+    """Slope of log y against log x by least squares, with its t interval; none where there are two points."""
     log_x, log_y = (np.log(np.array([*values], float)) for values in (x, y))
     run = log_x - log_x.mean()
     slope = float(run @ log_y / (run @ run))
     free = len(log_x) - 2
     if free < 1:
-        return Estimate(slope, -np.inf, np.inf, level, "")
+        return Estimate(slope, np.nan, np.nan, level, "")
     miss = log_y - log_y.mean() - slope * run
     half = float(stdtrit(free, 0.5 + level / 2) * np.sqrt(miss @ miss / free / (run @ run)))
     return Estimate(slope, slope - half, slope + half, level, "")

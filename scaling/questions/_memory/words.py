@@ -29,7 +29,7 @@ KNOWN = 0.95
 def sentence(answer: str, capacity: Estimate, rise: Estimate, first: float, last: float) -> str:
     """The answer, the rise of held-out answers that it rests on, and the capacity."""
     held_out = f"right answers to documents never seen go from {_points(first)} to {_points(last)}"
-    moved = f"a rise of {rise.value:.2g} points, {rise.ends('{:.2g}'.format)}"
+    moved = f"a rise of {rise.value:.0f} points, {rise.ends('{:.0f}'.format)}"
     lead = {
         RISES: f"**Skill goes on rising after memory is full:** with more data {held_out} ({moved})",
         STALLS: f"**Skill does not rise any more once memory is full:** with more data {held_out} ({moved})",
@@ -43,7 +43,7 @@ def sentence(answer: str, capacity: Estimate, rise: Estimate, first: float, last
 def stored(capacity: Estimate) -> str:
     """What a full memory holds, in a sentence."""
     bits = f"{capacity.value:.2g} bits per parameter"
-    ends = "" if math.isinf(capacity.low) else f" ({capacity.ends('{:.2g}'.format)})"
+    ends = "" if math.isnan(capacity.low) else f" ({capacity.ends('{:.2g}'.format)})"
     return f"A full memory holds {bits}{ends}."
 
 
