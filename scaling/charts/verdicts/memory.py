@@ -17,7 +17,7 @@ _SEEN, _FRESH = "documents seen", "fresh documents"
 def draw(verdict: Verdict) -> Any:
     """Bits for each parameter above, right answers below, a colour for each size."""
     cells = verdict.evidence["cells"]
-    names = {size: f"{print_count(size, 2)} parameters" for size in cells["params_total"].unique().sort()}
+    names = {size: print_count(size, 2) for size in cells["params_total"].unique().sort()}
     size = pl.col("params_total").replace_strict(names, return_dtype=pl.String)
     per_parameter = pl.col("on_offer", "memorised") / pl.col("params_total")
     rows = cells.with_columns(per_parameter, size=size)
@@ -37,7 +37,7 @@ def _bits(rows: pl.DataFrame, sizes: list[str], capacity: list[float]) -> alt.La
     y = log_y(
         "bits memorised for each parameter", float(stored.min()) * 0.8, max(high, float(stored.max())) * 1.05
     )
-    colour = series("size", sizes, columns=3)
+    colour = series("size", sizes, columns=3, title="parameters")
     base = of(rows.select("size", "on_offer", "memorised"))
     all_of_it = of([{"on_offer": low, "memorised": low}, {"on_offer": high, "memorised": high}])
     marks = [
