@@ -55,11 +55,13 @@ def ensembles(study):
 
 TUNED = ("learning-rate", "optimizer", "depth")
 """Studies that vary the rate itself."""
+WORLDS = ("memory", "transfer-programs")
+"""Studies of synthetic documents, in windows and vocabularies of their own."""
 BEYOND = ("ladder-gpu",)
 """Studies of widths that no CPU tunes: their rate is carried over."""
 
 
-@pytest.mark.parametrize("name", [s.name for s in studies(RUNS) if s.name not in TUNED + BEYOND])
+@pytest.mark.parametrize("name", [s.name for s in studies(RUNS) if s.name not in TUNED + WORLDS + BEYOND])
 def test_the_best_rate_is_inside_the_grid_and_the_other_studies_use_it(name):
     """At every width and budget the optimum is interior, and the study's rate within ×1.4 of it.
 

@@ -62,6 +62,8 @@ class Corpus:
     """Of which domain each placebo is made, and how."""
     words: Sequence[str] = ()
     """What each token stands for, where the corpus is of synthetic documents."""
+    documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Kind and parameters of the synthetic documents of each domain."""
 
     @staticmethod
     def load(folder: str | Path) -> Corpus:

@@ -171,6 +171,11 @@ class Sampler:
         """Epochs of each domain in that many steps: draws over the distinct windows among them."""
         return {d: max(draws / self.windows(d), float(draws > 0)) for d, draws in self._draws(steps).items()}
 
+    def seen(self, domain: str, steps: int) -> NDArray[np.int64]:
+        """The windows of a domain that are seen in that many steps, each once, in the order of their first time."""
+        draws = self._draws(steps).get(domain, 0)
+        return self._windows(domain, np.arange(min(draws, self.windows(domain)))) if draws else np.arange(0)
+
     def check_budget(self, steps: int, max_epochs: float) -> None:
         """Refuse a budget that would repeat a domain more often than allowed.
 

@@ -287,7 +287,8 @@ class Worker:
         trunk = self.trunks[k]
         device = device_name(self.device)
         spent = self.rows.cost(k, members, self.seconds, self.ceiling, device, versions())
-        came = outcome(losses, self.optimal[trunk.data.blend], trunk, self.corpus, self.diverged.get(k, ""))
+        optimal, diverged = self.optimal[trunk.data.blend], self.diverged.get(k, "")
+        came = outcome(losses, optimal, trunk, self.corpus, diverged, epochs=spent.epochs)
         came = replace(came, note=came.note or self.note)
         run = Run.of(self.rows.asked(k, budget, kind, members), spent, came)
         self.rows.add(k, run.run_id, run.domains, measured, run)

@@ -165,7 +165,10 @@ class Stack:
         return self._evaluate(windows, lambda losses: losses.mean(2), average=average)
 
     def token_losses(self, windows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Loss of every predicted token for every model, `[K, windows, context]`, nats."""
+        """Loss of every predicted token for every model, `[K, windows, context]`, nats.
+
+        Windows are those of all models, `[windows, context + 1]`, or each model's own, with K before that.
+        """
         return self._evaluate(windows, lambda losses: losses)
 
     @torch.no_grad()
@@ -197,12 +200,12 @@ class Stack:
         return torch.cat(parts, 1).numpy()
 
     def _chunks(self, windows: NDArray[np.int64]) -> Iterator[Tensor]:
-        """As many windows as are evaluated at once, the same for every model, `[K, windows, context + 1]`."""
+        """As many windows as are evaluated at once, for every model, `[K, windows, context + 1]`."""
         models = len(self.trunks)
         tokens_at_once = evaluation_tokens(self.shape, models, gpu=self.device.type == "cuda")
-        chunk = tokens_at_once // (windows.shape[1] * models)
-        for start in range(0, len(windows), chunk):
-            tokens = torch.from_numpy(windows[start : start + chunk]).to(self.device)
+        chunk = tokens_at_once // (windows.shape[-1] * models)
+        for start in range(0, windows.shape[-2], chunk):
+            tokens = torch.from_numpy(windows[..., start : start + chunk, :]).to(self.device)
             yield tokens.expand(models, -1, -1)
 
 

@@ -15,6 +15,7 @@ from scaling.charts.registry import topics
 from scaling.charts.verdicts import plateau, repetition, replay, silence
 from scaling.fitting import compare, fit
 from scaling.laws import chinchilla, effective_data, kaplan, with_repeats
+from scaling.questions._memory.worlds import World, simulate
 from scaling.units import print_count
 from scaling.verdict import Verdict
 
@@ -57,6 +58,7 @@ def verdicts(ladder: pl.DataFrame, repeated: pl.DataFrame) -> dict[str, Verdict]
         "audit": questions.audit(ladder, bootstrap=20, others=()),
         "repetition": questions.repetition(repeated, laws=laws, bootstrap=20),
         "wall": questions.wall("published-2024", draws=1000),
+        "memory": questions.memory(*simulate(World(), 0), skill="programs", chance=0.1),
         "decade": questions.next_decade(fit(chinchilla, ladder, bootstrap=20), compared, ladder),
         "transfer": questions.transfer(world(constant(0.2), constant(0.1)), placebos=PLACEBOS),
         "trend": questions.trend(records, draws=20),

@@ -15,6 +15,7 @@ import scaling.questions
 from scaling import fit, questions
 from scaling.fitting import compare
 from scaling.laws import chinchilla, kaplan
+from scaling.questions._memory.worlds import World, simulate
 from scaling.verdict import Estimate, Reach, UnknownAnswer, Verdict
 
 ROOM = Path(scaling.questions.__file__).parent
@@ -57,6 +58,7 @@ def decade():
 ASKED = {
     "audit": lambda: questions.audit(ladder().filter(epochs=1.0), others=(), bootstrap=20),
     "index": lambda: questions.index(scores(), anchor="b0"),
+    "memory": lambda: questions.memory(*simulate(World(), 0), skill="programs", chance=0.1),
     "next_decade": decade,
     "plateau": lambda: questions.plateau(ladder().filter(epochs=1.0), worlds=100),
     "repetition": lambda: questions.repetition(ladder(), laws=(chinchilla,), bootstrap=10),
@@ -94,7 +96,7 @@ def test_every_question_returns_a_verdict_of_its_folder(name):
     assert verdict.evidence and all(isinstance(table, pl.DataFrame) for table in verdict.evidence.values())
     assert verdict.question in str(verdict) and verdict.sentence in verdict.lead
     assert 'class="answer"' in verdict._repr_markdown_() and len(verdict.data_hash) >= 16
-    if name in ("audit", "next_decade", "plateau", "repetition", "transfer"):
+    if name in ("audit", "memory", "next_decade", "plateau", "repetition", "transfer"):
         assert verdict.reach is not None and "GPT-2" in verdict.doubts and "GPT-4" in str(verdict)
 
 

@@ -7,11 +7,17 @@ from functools import lru_cache
 
 from scaling.corpora.kinds import Parameters, make
 from scaling.corpora.synthetic.documents import Writer
+from scaling.corpora.synthetic.people import biographies, strings
+from scaling.corpora.synthetic.programs import programs
 
-GENERATOR = "1"
+GENERATOR = "2"
 """Raised when the same parameters come to write other documents, so that old caches and new ones are never mixed."""
 
-WRITERS: dict[str, Callable[..., Writer]] = {}
+WRITERS: dict[str, Callable[..., Writer]] = {
+    "biographies": biographies,
+    "programs": programs,
+    "strings": strings,
+}
 """Kinds of documents, each a function of keyword-only parameters."""
 
 

@@ -1,0 +1,1 @@
+"""Memorised, or generalised?"""

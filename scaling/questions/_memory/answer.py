@@ -1,0 +1,147 @@
+"""Memorised or generalised: what models store of their data bit by bit, and whether their skill outgrows it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+
+from scaling.errors import BadOption
+from scaling.questions._memory import words
+from scaling.questions._memory.cells import (
+    CELL,
+    capacities,
+    explained,
+    mean_of,
+    means,
+    rises,
+    slope_of,
+    with_memory,
+)
+from scaling.questions._memory.words import (
+    ANSWERS,
+    BEFORE,
+    CANNOT,
+    ENOUGH,
+    KNOWN,
+    LEAST,
+    MEMORY,
+    RISES,
+    STALLS,
+)
+from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
+
+QUESTION = "Memorised or generalised: does skill go on rising after memory is full?"
+
+
+def memory(
+    runs: pl.DataFrame,
+    measurements: pl.DataFrame,
+    *,
+    skill: str,
+    chance: float,
+    level: float = 0.9,
+    seed: int = 0,
+) -> Verdict:
+    """Bits that models of several sizes memorise of data of known entropy, beside their skill on fresh documents.
+
+    A document's memorised bits are what it costs the true generator above what it costs the model. Where a model
+    memorises at most 0.7 of the bits on offer its memory is full; capacity is the most that such a cell holds.
+    The rise of skill is that of right answers on documents never seen, from the least data that fill memory to the
+    most, over sizes and seeds. Memory explains (seen - fresh) / (seen - chance) of the answers.
+
+    The answer is "skill rises past full memory" where the rise's interval is above 0, "skill stalls at full memory"
+    where it is below 10 points, "skill came before memory was full" where 95 % were right by then, "memory without the
+    rule" where the answers are never 5 points above chance, and else "cannot tell".
+
+    Args:
+        runs: of a study, with the columns run_id, params_total, unique_tokens, D and seed.
+        measurements: of the probes memorised, seen_exact, answer_exact and answer_loss, as from `open_measurements`.
+        skill: the domain that has a rule; all others count as what can only be memorised.
+        chance: share of its answers that a guess gets right.
+        level: of the intervals.
+        seed: stands in the verdict; nothing is drawn.
+
+    Raises:
+        MissingColumns: a column is not there.
+        NotMeasured: a probe was not asked for, or the domain has no answers.
+        BadOption: level or chance is not between 0 and 1.
+
+    Source:
+        Morris et al. 2025, arXiv:2505.24832, section 2, for memorised bits with the true generator as reference.
+    """
+    check_level(level)
+    if not 0 <= chance < 1:
+        raise BadOption(
+            "chance", chance, "at least 0 and below 1, e.g. 0.1 where ten values are equally likely"
+        )
+    table = with_memory(runs, measurements, skill)
+    cells = means(table, chance)
+    full, risen = capacities(cells), rises(table, cells)
+    known = len(full) >= 2 and risen["params_total"].n_unique() >= 2 and risen["seed"].n_unique() >= 2
+    numbers: dict[str, Estimate] = {}
+    answer, said = CANNOT, words.cannot(_missing(full, risen))
+    doubts: tuple[str, ...] = ()
+    if known:
+        at_capacity = table.join(full.select(CELL), on=CELL)
+        each = at_capacity.with_columns(bits=pl.col("memorised") / pl.col("params_total"))
+        capacity = mean_of(each, "bits", level, "bits per parameter")
+        slope = slope_of(full["params_total"], full["bits"], level)
+        rise = mean_of(risen, "rise", level, "points", 100)
+        first, last = (float(risen[name].to_numpy().mean()) for name in ("first", "last"))
+        numbers = {
+            "memorised at capacity": capacity,
+            "slope of capacity against parameters, log-log": slope,
+            "rise of right answers to fresh documents past full memory": rise,
+        }
+        numbers |= _explained(table, chance, level)
+        answer = _answer(rise, first, mean_of(risen, "last", level, "").high - chance)
+        said = words.sentence(answer, capacity, rise, first, last)
+        doubts = words.doubts(full, slope, skill)
+    return Verdict(
+        question=QUESTION,
+        topic="memory",
+        answers=ANSWERS,
+        answer=answer,
+        sentence=said,
+        numbers=numbers,
+        evidence={"cells": cells, "capacity": full, "rises": risen},
+        would_change=doubts,
+        next_runs=(words.next_runs(table),),
+        identifiable=answer != CANNOT,
+        reach=Reach.of(runs),
+        data_hash=hash_of(table, skill, chance),
+        seed=seed,
+    )
+
+
+def _answer(rise: Estimate, first: float, above_chance: float) -> str:
+    """One of the five, from the rise in points, the share right at full memory, and how far above chance it gets."""
+    if first >= KNOWN:
+        return BEFORE
+    if above_chance < ENOUGH:
+        return MEMORY
+    if rise.low > 0:
+        return RISES
+    return STALLS if rise.high < LEAST else CANNOT
+
+
+def _missing(full: pl.DataFrame, risen: pl.DataFrame) -> str:
+    """Why there is no answer, in a sentence."""
+    if len(full) < 2:
+        return f"memory was full at {len(full)} sizes, and it takes two to compare"
+    if risen["params_total"].n_unique() < 2:
+        return "at most one size was trained on more data after its memory was full"
+    return "every cell has one seed, so that nothing says how far seeds differ"
+
+
+def _explained(table: pl.DataFrame, chance: float, level: float) -> dict[str, Estimate]:
+    """Percent of the answers that memory explains, with the least and with the most data of each size."""
+    shares = table.with_columns(share=explained(chance)).drop_nulls("share")
+    numbers = {}
+    for end, pick in (("least", pl.col("unique_tokens").min()), ("most", pl.col("unique_tokens").max())):
+        rows = shares.filter(pl.col("unique_tokens") == pick.over("params_total"))
+        if len(rows) and math.isfinite(float(np.sum(rows["share"].to_numpy()))):
+            numbers[f"answers that memory explains, {end} data"] = mean_of(rows, "share", level, "%", 100)
+    return numbers

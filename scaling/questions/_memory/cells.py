@@ -1,0 +1,168 @@
+"""Runs with what they remember: bits memorised and on offer, answers on documents they have seen and on fresh ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import polars as pl
+from scipy.special import stdtrit
+
+from scaling.errors import QuestionError, require_columns
+from scaling.records import ON_OFFER
+from scaling.verdict import Estimate
+
+CELL = ["params_total", "unique_tokens"]
+"""What runs of one cell share; they differ in the seed."""
+FULL = 0.7
+"""Share of the bits on offer below which what a model memorises is called its capacity: it had more to memorise."""
+PROBES = ("memorised", "seen_exact", "answer_exact", "answer_loss")
+"""What a study must have measured."""
+
+
+class NotMeasured(QuestionError):
+    """A question about memory, asked of runs that nobody has looked into."""
+
+    probe: str
+    skill: str
+    there: list[str]
+
+    def __str__(self) -> str:
+        return (
+            f"asked what was memorised and whether {self.skill!r} was learned, but the runs have no measurement "
+            f"{self.probe!r} of it, only {', '.join(self.there) or 'none'}. Ask for probes = {[*PROBES]} in the "
+            "study, and name a domain with answers, as in runs/memory/study.toml."
+        )
+
+
+def with_memory(runs: pl.DataFrame, measurements: pl.DataFrame, skill: str) -> pl.DataFrame:
+    """The longest runs of each cell and seed, with what was measured at their end.
+
+    Returns:
+        The columns of CELL, seed, D, on_offer and memorised (bits of all domains), seen and fresh (share of the
+        documents of `skill` whose answers are right), fresh_loss (of these answers, nats/token).
+
+    Raises:
+        MissingColumns: a column is not there.
+        NotMeasured: a probe was not asked for, or the domain has no answers.
+    """
+    require_columns([*CELL, "run_id", "seed", "D"], runs.columns, "Open the runs of a study with open_runs.")
+    ends = measurements.filter(pl.col("step") == pl.col("step").max().over("run_id"))
+    ends = ends.join(runs.select("run_id"), on="run_id", how="semi")
+    of_skill = ends.filter(pl.col("group") == skill)
+    offered = pl.col("group").str.ends_with(ON_OFFER)
+    bits = ends.filter(pl.col("probe") == "memorised")
+    parts = {
+        "on_offer": bits.filter(offered),
+        "memorised": bits.filter(~offered),
+        "seen": of_skill.filter(pl.col("probe") == "seen_exact"),
+        "fresh": of_skill.filter(pl.col("probe") == "answer_exact"),
+        "fresh_loss": of_skill.filter(pl.col("probe") == "answer_loss"),
+    }
+    for probe, part in zip(("memorised", *PROBES), parts.values(), strict=True):
+        if part.is_empty():
+            raise NotMeasured(probe, skill, sorted(ends["probe"].unique()))
+    table = runs.filter(pl.col("D") == pl.col("D").max().over(CELL)).select("run_id", *CELL, "seed", "D")
+    for name, part in parts.items():
+        table = table.join(part.group_by("run_id").agg(pl.col("value").sum().alias(name)), on="run_id")
+    per_parameter = pl.col("on_offer", "memorised") * pl.col("params_total")
+    return table.with_columns(per_parameter).sort(*CELL, "seed")
+
+
+def means(table: pl.DataFrame, chance: float) -> pl.DataFrame:
+    """Means over the seeds of each cell, with what follows from them.
+
+    Returns:
+        Besides the columns of `table` but seed: seeds; memorised_std; full, whether the cell is at capacity;
+        explained, the share of right answers above chance that only documents seen before get, null where hardly any
+        are right.
+    """
+    mean = pl.col("D", "on_offer", "memorised", "seen", "fresh", "fresh_loss").mean()
+    rows = table.group_by(CELL).agg(mean, pl.col("memorised").std().alias("memorised_std"), seeds=pl.len())
+    full = pl.col("memorised") <= FULL * pl.col("on_offer")
+    return rows.with_columns(full=full, explained=explained(chance)).sort(CELL)
+
+
+def explained(chance: float) -> pl.Expr:
+    """(seen - fresh) / (seen - chance), of the columns of these names; null where hardly any answer is right."""
+    share = (pl.col("seen") - pl.col("fresh")) / (pl.col("seen") - chance)
+    return pl.when(pl.col("seen") - chance > 0.05).then(share)
+
+
+def capacities(cells: pl.DataFrame) -> pl.DataFrame:
+    """What each size memorises where it has more to memorise: the most that the mean of one of its full cells is.
+
+    With more data still, and the same steps, documents are seen too rarely to be remembered.
+
+    Returns:
+        The columns of CELL that say which it is, bits, bits_per_parameter, and epochs, how often each token was seen.
+    """
+    most = pl.all().sort_by("memorised").last()
+    rows = cells.filter("full").group_by("params_total").agg(most)
+    return rows.sort("params_total").select(
+        *CELL,
+        bits="memorised",
+        bits_per_parameter=pl.col("memorised") / pl.col("params_total"),
+        epochs=pl.col("D") / pl.col("unique_tokens"),
+    )
+
+
+def rises(table: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
+    """For each size and seed, right answers to fresh documents when memory has just filled, and with the most data.
+
+    Returns:
+        params_total, seed, first (share with the least data that fills memory), last (with the most), rise (their
+        difference), of sizes with two full cells or more.
+    """
+    full = table.join(cells.filter("full").select(CELL), on=CELL).sort("unique_tokens")
+    ends = full.group_by("params_total", "seed").agg(
+        first=pl.col("fresh").first(), last=pl.col("fresh").last(), amounts=pl.len()
+    )
+    rise = pl.col("last") - pl.col("first")
+    return ends.filter(pl.col("amounts") > 1).with_columns(rise=rise).sort("params_total", "seed")
+
+
+def mean_of(rows: pl.DataFrame, column: str, level: float, unit: str, scale: float = 1.0) -> Estimate:
+    """A mean over sizes and seeds with an interval for both kinds of neighbours being alike.
+
+        V = Σ_g (Σ_i∈g e_i)² G / (G - 1) / n²,  for sizes and for seeds, added, less that of single runs
+
+    and at least the larger of the two; quantiles are those of a t distribution with one degree less than the fewer of
+    sizes and seeds. There is no interval where there is one size or one seed.
+
+    Args:
+        rows: columns params_total, seed and the one to be averaged.
+        column: its name.
+        level: of the interval.
+        unit: of what comes back.
+        scale: what the mean is multiplied with.
+
+    Source:
+        Cameron, Gelbach and Miller 2011, Journal of Business and Economic Statistics 29(2), equation 2.12.
+    """
+    values = scale * rows[column].to_numpy().astype(float)
+    mean, off, n = float(values.mean()), values - values.mean(), len(values)
+    groups = [rows[name].rank("dense").to_numpy().astype(int) - 1 for name in ("params_total", "seed")]
+    counts = [int(group.max()) + 1 for group in groups]
+    if min(counts) < 2:
+        return Estimate(mean, np.nan, np.nan, level, unit)
+    by = [
+        float((np.bincount(group, off) ** 2).sum()) * g / (g - 1)
+        for group, g in zip(groups, counts, strict=True)
+    ]
+    variance = max(*by, sum(by) - float((off**2).sum()) * n / (n - 1)) / n**2
+    half = float(stdtrit(min(counts) - 1, 0.5 + level / 2)) * variance**0.5
+    return Estimate(mean, mean - half, mean + half, level, unit)
+
+
+def slope_of(x: Iterable[float], y: Iterable[float], level: float) -> Estimate:
+    """Slope of log y against log x by least squares, with its t interval; none where there are two points."""
+    log_x, log_y = (np.log(np.array([*values], float)) for values in (x, y))
+    run = log_x - log_x.mean()
+    slope = float(run @ log_y / (run @ run))
+    free = len(log_x) - 2
+    if free < 1:
+        return Estimate(slope, np.nan, np.nan, level, "")
+    miss = log_y - log_y.mean() - slope * run
+    half = float(stdtrit(free, 0.5 + level / 2) * np.sqrt(miss @ miss / free / (run @ run)))
+    return Estimate(slope, slope - half, slope + half, level, "")

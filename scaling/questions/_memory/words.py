@@ -1,0 +1,77 @@
+"""Memorised or generalised, in words."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+
+from scaling.units import print_count
+from scaling.verdict import Estimate
+
+RISES, STALLS, BEFORE = (
+    "skill rises past full memory",
+    "skill stalls at full memory",
+    "skill came before memory was full",
+)
+MEMORY, CANNOT = "memory without the rule", "cannot tell"
+ANSWERS = (RISES, STALLS, BEFORE, MEMORY, CANNOT)
+"""What `memory` may answer."""
+
+ENOUGH = 0.05
+"""Share of answers above chance below which there is no skill."""
+LEAST = 10.0
+"""Points below which a rise counts as none."""
+KNOWN = 0.95
+"""Share of right answers from which there is nothing left to rise."""
+
+
+def sentence(answer: str, capacity: Estimate, rise: Estimate, first: float, last: float) -> str:
+    """The answer, the rise of held-out answers that it rests on, and the capacity."""
+    held_out = f"right answers to documents never seen go from {_points(first)} to {_points(last)}"
+    moved = f"a rise of {rise.value:.0f} points, {rise.ends('{:.0f}'.format)}"
+    lead = {
+        RISES: f"**Skill goes on rising after memory is full:** with more data {held_out} ({moved})",
+        STALLS: f"**Skill does not rise any more once memory is full:** with more data {held_out} ({moved})",
+        BEFORE: f"**The rule was learned before memory was full:** {held_out}",
+        MEMORY: f"**These models memorise and do not learn the rule:** {held_out}, no better than chance",
+        CANNOT: f"**These runs cannot tell whether skill outgrows memory:** with more data {held_out} ({moved})",
+    }
+    return f"{lead[answer]}. {stored(capacity)}"
+
+
+def stored(capacity: Estimate) -> str:
+    """What a full memory holds, in a sentence."""
+    bits = f"{capacity.value:.2g} bits per parameter"
+    ends = "" if math.isnan(capacity.low) else f" ({capacity.ends('{:.2g}'.format)})"
+    return f"A full memory holds {bits}{ends}."
+
+
+def cannot(why: str) -> str:
+    """Why the runs cannot tell."""
+    return f"**These runs cannot tell what is memorised and what is learned:** {why}."
+
+
+def doubts(full: pl.DataFrame, slope: Estimate, skill: str) -> tuple[str, ...]:
+    """What would change the answer, from the cells at capacity."""
+    epochs = float(full["epochs"].to_numpy().min())
+    linear = "is within" if abs(slope.value - 1) <= 0.1 else "is not within"
+    return (
+        f"**Longer training.** Memory was filled in {epochs:.3g} epochs or more; capacity is what was reached, "
+        "not what could be.",
+        f"**Another law of capacity.** Its slope of {slope.value:.2f} against parameters {linear} a tenth of linear.",
+        f"**A harder rule.** All of this is of {skill!r}; a rule that these sizes cannot learn would stay memory.",
+    )
+
+
+def next_runs(table: pl.DataFrame) -> str:
+    """Runs that would tell most."""
+    largest, most = int(table["params_total"].to_numpy().max()), int(table["unique_tokens"].to_numpy().max())
+    return (
+        f"models of {print_count(4 * largest, 2)} parameters on {print_count(most, 2)} to "
+        f"{print_count(4 * most, 2)} distinct tokens, for where skill and memory part at a larger size"
+    )
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.2g} %"

@@ -1,0 +1,134 @@
+"""Memorised or generalised: the verdict on worlds whose capacity and skill are known."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+import scaling
+from scaling.errors import BadOption, MissingColumns
+from scaling.questions import memory
+from scaling.questions._memory.cells import NotMeasured, capacities, mean_of, means, slope_of, with_memory
+from scaling.questions._memory.words import BEFORE, CANNOT, MEMORY, RISES, STALLS
+from scaling.questions._memory.worlds import World, simulate
+
+SIZES = (12_000, 24_000, 40_000, 60_000, 100_000)
+
+
+def verdict(world, **asked):
+    return memory(*simulate(world, seed=3), skill="programs", chance=0.1, **asked)
+
+
+@pytest.mark.parametrize(
+    "skill, answer",
+    [
+        ("rises", RISES),
+        ("stalls", STALLS),
+        ("before", BEFORE),
+        ("memory", MEMORY),
+    ],
+)
+def test_memory_recovers_what_skill_does_past_full_memory(skill, answer):
+    said = verdict(World(skill=skill))
+    assert said.answer == answer
+    assert said.identifiable
+    assert said.topic == "memory"
+    assert str(said).startswith(said.question)
+
+
+def test_capacity_and_its_slope_are_recovered():
+    said = verdict(World(bits=2.5, slope=0.9))
+    capacity, slope = (
+        said.numbers[name]
+        for name in ("memorised at capacity", "slope of capacity against parameters, log-log")
+    )
+    expected = np.mean([2.5 * (size / SIZES[0]) ** -0.1 for size in SIZES])
+    assert capacity.value == pytest.approx(expected, rel=0.08)
+    assert slope.low < 0.9 < slope.high
+    assert slope.value == pytest.approx(0.9, abs=0.1)
+    assert said.evidence["capacity"]["epochs"].to_list() == pytest.approx([200] * 5)
+
+
+def test_memory_explains_answers_where_little_data_are_seen():
+    said = verdict(World(skill="rises"))
+    least, most = (
+        said.numbers[f"answers that memory explains, {end} data"].value for end in ("least", "most")
+    )
+    assert least > 80
+    assert most < least - 30
+
+
+def test_runs_whose_memory_is_never_full_cannot_tell():
+    said = verdict(World(amounts=(0.1, 0.2, 0.4)))
+    assert (said.answer, said.identifiable) == (CANNOT, False)
+    assert "memory was full at 0 sizes" in said.sentence
+    one = verdict(World(seeds=1))
+    assert one.answer == CANNOT
+    assert "one seed" in one.sentence
+
+
+def test_memory_is_invariant_to_the_order_of_rows_and_to_shorter_runs_of_a_cell():
+    runs, measured = simulate(World(), seed=1)
+    said = memory(runs, measured, skill="programs", chance=0.1)
+    other = memory(
+        runs.reverse(), measured.sample(fraction=1, shuffle=True, seed=0), skill="programs", chance=0.1
+    )
+    assert other.numbers == said.numbers
+    assert other.data_hash == said.data_hash
+    short = runs.with_columns(pl.col("D") // 2, pl.col("run_id") + " short")
+    more = pl.concat([runs, short])
+    both = pl.concat([measured, measured.with_columns(pl.col("run_id") + " short", pl.col("value") / 2)])
+    assert memory(more, both, skill="programs", chance=0.1).numbers == said.numbers
+
+
+def test_cells_add_up_the_bits_of_all_domains():
+    runs, measured = simulate(World(), seed=0)
+    table = with_memory(runs, measured, "programs")
+    row = table.row(0, named=True)
+    mine = measured.filter(pl.col("probe") == "memorised", pl.col("group") == "strings")
+    run = runs.filter(pl.col("seed") == row["seed"]).sort("params_total", "unique_tokens").row(0, named=True)
+    strings = mine.filter(pl.col("run_id") == run["run_id"])["value"].item()
+    assert row["memorised"] >= strings * row["params_total"] * 0.999
+    full = means(table, 0.1).filter("full")
+    assert (full["memorised"] <= 0.7 * full["on_offer"]).all()
+    assert capacities(full)["bits"][0] == full.filter(params_total=SIZES[0])["memorised"].max()
+
+
+def test_mean_of_alike_neighbours_is_as_unsure_as_they_are_few():
+    """Values that all sizes share know no more than the seeds do: their t interval is that of three numbers."""
+    rows = pl.DataFrame({"params_total": [s for s in SIZES for _ in range(3)], "seed": [0, 1, 2] * 5})
+    rows = rows.with_columns(x=pl.col("seed").replace_strict({0: 0.0, 1: 1.0, 2: 5.0}))
+    said = mean_of(rows, "x", 0.9, "")
+    half = 2.919986 * math.sqrt(np.var([0, 1, 5], ddof=1) / 3)
+    assert said.high - said.value == pytest.approx(half, rel=1e-5)
+    assert math.isnan(mean_of(rows.filter(seed=0), "x", 0.9, "").high)
+
+
+def test_slope_matches_what_scipy_gives():
+    from scipy.stats import linregress, t
+
+    x, y = np.array([1.0, 2, 4, 9]), np.array([1.1, 1.9, 4.4, 8.0])
+    said, theirs = slope_of(x, y, 0.9), linregress(np.log(x), np.log(y))
+    assert said.value == pytest.approx(theirs.slope)
+    assert said.high - said.value == pytest.approx(t.ppf(0.95, 2) * theirs.stderr)
+
+
+def test_what_was_not_measured_is_named():
+    runs, measured = simulate(World(), seed=0)
+    with pytest.raises(
+        NotMeasured, match=r"whether 'sums' was learned, but the runs have no measurement 'seen_exact'"
+    ):
+        memory(runs, measured, skill="sums", chance=0.1)
+    bare = measured.filter(pl.col("probe") != "memorised")
+    with pytest.raises(NotMeasured, match="no measurement 'memorised'"):
+        memory(runs, bare, skill="programs", chance=0.1)
+    with pytest.raises(MissingColumns, match="params_total"):
+        memory(runs.drop("params_total"), measured, skill="programs", chance=0.1)
+    with pytest.raises(BadOption, match=r"chance=1\.5"):
+        memory(runs, measured, skill="programs", chance=1.5)
+
+
+def test_the_verdict_is_drawn():
+    spec = scaling.plot(verdict(World())).to_dict()
+    assert "bits" in str(spec)
