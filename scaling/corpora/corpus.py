@@ -60,6 +60,8 @@ class Corpus:
     """Kind and parameters of the language of each domain, where the corpus is synthetic."""
     words: Sequence[str] = ()
     """What each token stands for, where the corpus is of synthetic documents."""
+    documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Kind and parameters of the documents of each domain, where the corpus is of synthetic ones."""
 
     @staticmethod
     def load(folder: str | Path) -> Corpus:

@@ -102,7 +102,8 @@ def _written(source: CorpusSource) -> Corpus:
     )
 
     def write(folder: Path) -> dict[str, Any]:
-        return {"versions": versions, **write_pages(folder, source.writers, counts)}
+        documents = {one.name: {"kind": one.kind, "parameters": one.parameters} for one in source.documents}
+        return {"versions": versions, "documents": documents, **write_pages(folder, source.writers, counts)}
 
     return cached_corpus(short_hash(f"documents {recipe}"), write)
 

@@ -7,11 +7,20 @@ from functools import lru_cache
 
 from scaling.corpora.kinds import Parameters, make
 from scaling.corpora.synthetic.documents import Writer
+from scaling.corpora.synthetic.errands import ErrandPairs, Errands, Prose
+from scaling.corpora.synthetic.tools import Manuals, Requests, Scripts
 
 GENERATOR = "1"
 """Raised when the same parameters come to write other documents, so that old caches and new ones are never mixed."""
 
-WRITERS: dict[str, Callable[..., Writer]] = {}
+WRITERS: dict[str, Callable[..., Writer]] = {
+    "manuals": Manuals,
+    "scripts": Scripts,
+    "requests": Requests,
+    "prose": Prose,
+    "errands": Errands,
+    "errand pairs": ErrandPairs,
+}
 """Kinds of documents, each a function of keyword-only parameters."""
 
 
