@@ -241,7 +241,7 @@ ROW_KEYS = {
 }
 """The kinds of rows, and what a row of each is known by: of rows with one key, the last one written holds."""
 
-PROBES = ("heldout", "position", "answer_loss", "answer_exact")
+PROBES = ("heldout", "position", "answer_loss", "answer_exact", "executed", "preferred")
 """What a study may ask to have measured: each is a file of `train.probes`. "heldout" is measured in any case."""
 ON_CURVES = ":curve"
 """Behind a probe's name: not only at the end of each branch, but at every point of the learning curve."""
