@@ -193,24 +193,63 @@ def check(file: Path, columns: tuple[str, ...], units: tuple[str, ...], decimal:
 
 
 @cli.command()
-@click.argument("name")
+@click.argument("folder", type=PATH)
+@click.option(
+    "--like",
+    default="quickstart",
+    show_default=True,
+    help="quickstart; text, your own text; table, your own table of runs; transfer, a study of blends; gpu, a ladder.",
+)
+def new(folder: Path, like: str) -> None:
+    """Make a working FOLDER: a study or a table, its notebook, and where its rows will be.
+
+    \b
+    Example:
+      scaling new mine --like text
+    """
+    from scaling.reports import start
+
+    for path in start(folder, like):
+        click.echo(path)
+    train = "" if like == "table" else f"scaling sweep runs/{folder.name}/study.toml && "
+    click.echo(f"Go on with: cd {folder} && {train}scaling report {folder.name}")
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--all", "every", is_flag=True, help="Every notebook, and an index of their answers.")
+@click.option(
+    "-p", "--parameter", multiple=True, metavar="NAME=VALUE", help="Of the notebook; may be given again."
+)
+@click.option("--pdf", is_flag=True, help="Print the page too, by the Chromium of this machine.")
 @click.option("--out", type=PATH, default=Path("reports"))
-def report(name: str, out: Path) -> None:
+def report(name: str | None, every: bool, parameter: tuple[str, ...], pdf: bool, out: Path) -> None:
     """Execute a notebook and write it as one HTML file that opens offline.
 
-    NAME is a notebook's stem under notebooks/, or a study that names its notebook.
+    NAME is a notebook's under notebooks/ or in the suite, or a study that names its notebook.
 
     \b
     Example:
       scaling report quickstart
+      scaling report plateau -p study=runs/mine --pdf
+      scaling report --all
     """
     from scaling.reports import report as write_report
+    from scaling.reports import site
+    from scaling.reports.parameters import parameter_value
+    from scaling.reports.suite import notebooks
     from scaling.study import read_study
 
+    if every == (name is not None):
+        raise click.UsageError(f"give the name of a notebook, or --all: there are {', '.join(notebooks())}")
+    if name is None:
+        site(out=out)
+        return
     study = Path("runs") / name / "study.toml"
-    if not (Path("notebooks") / f"{name}.ipynb").exists() and study.exists():
+    if name not in notebooks() and study.exists():
         name = read_study(study).notebook or name
-    write_report(name, out=out)
+    given = {key: parameter_value(value) for key, value in _pairs(parameter).items()}
+    write_report(name, out=out, parameters=given, pdf=pdf)
 
 
 @cli.command()

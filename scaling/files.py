@@ -84,7 +84,8 @@ def written_whole(path: str | Path, what: str) -> Iterator[Path]:
         with naming_a_full_disk(what, path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield scratch
-            for file in scratch.rglob("*") if scratch.is_dir() else (scratch,):
+            files = filter(Path.is_file, scratch.rglob("*")) if scratch.is_dir() else (scratch,)
+            for file in files:
                 _sync(file)
             try:
                 scratch.replace(path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -83,6 +85,8 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+    csv: str = ""
+    """The numbers in full, to be downloaded from a page."""
 
     def __str__(self) -> str:
         lines = [self.caption] if self.caption else []
@@ -93,10 +97,19 @@ class Table:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(h)}</th>" for h in self.header)
-        body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in self.rows)
-        caption = f"<caption>{escape(self.caption)}</caption>"
-        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        """A table inside a box that scrolls, by the keyboard too, where the page is narrower than it."""
+        head = "".join(f"<th>{symbol(h)}</th>" if h else "<td></td>" for h in self.header)
+        body = "".join("<tr>" + "".join(f"<td>{symbol(c)}</td>" for c in row) + "</tr>" for row in self.rows)
+        caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
+        name = escape(self.caption.partition(". ")[0] or ", ".join(filter(None, self.header))).replace(
+            '"', ""
+        )
+        table = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        download = ""
+        if self.csv:
+            data = base64.b64encode(self.csv.encode()).decode()
+            download = f'<a class="csv" download="table.csv" href="data:text/csv;base64,{data}">CSV</a>'
+        return f'<div class="scrolls" role="group" tabindex="0" aria-label="{name}">{table}</div>{download}'
 
 
 class Shown(ABC):
@@ -163,6 +176,25 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def escape(text: str) -> str:
     """The text with the three characters that HTML takes for its own written out."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+_GREEK = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "kappa": "κ", "lambda": "λ", "mu": "μ",
+    "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ",
+}  # fmt: skip
+_SYMBOL = re.compile(rf"({'|'.join(_GREEK)}|[A-Za-z])(?:_(\w{{1,8}}))?")
+
+_TYPED = re.compile(r"[A-Za-z]\w*_\w*")
+
+
+def symbol(text: str) -> str:
+    """HTML of a text; the name of a parameter as a formula has it, α with a subscript N for alpha_N, and any other name
+    that is typed with an underscore as code."""
+    named = _SYMBOL.fullmatch(text)
+    if not named:
+        return f"<code>{text}</code>" if _TYPED.fullmatch(text) else escape(text)
+    letter, below = named.groups()
+    return _GREEK.get(letter, letter) + (f"<sub>{_GREEK.get(below, below)}</sub>" if below else "")
 
 
 def weighted_rms(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

@@ -85,15 +85,16 @@ class Estimate(show.Interval):
         return between(form(self.low), form(self.high), self.level)
 
     def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
         if math.isnan(self.low):
-            return f"{print_count(self.value, 4)} {self.unit}, no interval"
+            return f"{print_count(self.value, 4)}{unit}, no interval"
         if self.high - self.low < 1e-5 * abs(self.value):  # ends that differ in no digit that is shown
-            return f"{self.value:.3g} {self.unit}, {100 * self.level:.3g} % [{self.low:.3g}, {self.high:.3g}]"
+            return f"{self.value:.3g}{unit}, {100 * self.level:.3g} % [{self.low:.3g}, {self.high:.3g}]"
         if self.value >= 1e4:
             ends = f"{100 * self.level:.3g} % [{print_count(self.low)}, {print_count(self.high)}]"
-            return f"{print_count(self.value)} {self.unit}, {ends}"
+            return f"{print_count(self.value)}{unit}, {ends}"
         within = show.interval(self.low, self.high, self.level)
-        return f"{show.rounded(self.value, (self.high - self.low) / 2)} {self.unit}, {within}"
+        return f"{show.rounded(self.value, (self.high - self.low) / 2)}{unit}, {within}"
 
 
 @dataclass(frozen=True)
@@ -193,9 +194,31 @@ class Verdict:
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
-        rows = "\n".join(f"| {name} | {number} |" for name, number in self.numbers.items())
-        details = [part if isinstance(part, str) else part._repr_html_() for part in self.details]
-        return "\n\n".join([self.lead, f"| | |\n|---|---|\n{rows}", *details, self.doubts])
+        return "\n\n".join([self.lead, self.grounds._repr_markdown_()])
+
+    @property
+    def grounds(self) -> Grounds:
+        """All but the sentence, for a page that began with it."""
+        return Grounds(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Grounds:
+    """What a verdict rests on: its numbers, what its question adds to them, and what would change it.
+
+    It prints as the whole verdict does.
+    """
+
+    verdict: Verdict
+
+    def __repr__(self) -> str:
+        return str(self.verdict)
+
+    def _repr_markdown_(self) -> str:
+        rows = [(name, str(number)) for name, number in self.verdict.numbers.items()]
+        numbers = [show.Table(("of this answer", ""), rows)] if rows else []
+        parts = [p if isinstance(p, str) else p._repr_html_() for p in (*numbers, *self.verdict.details)]
+        return "\n\n".join([*parts, self.verdict.doubts])
 
 
 def hash_of(*parts: Any) -> str:

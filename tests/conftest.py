@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -124,3 +125,18 @@ def made_report(notebook_folder: Path, tmp_path_factory: pytest.TempPathFactory)
     from scaling.reports import report
 
     return report("ladder", notebooks=notebook_folder, out=tmp_path_factory.mktemp("reports"))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A headless Chromium; where there is none the test is skipped, or fails where all is meant to be there."""
+    import browsing  # here, because a bare machine does without selenium
+
+    if missing := browsing.missing():
+        reason = f"no {missing} here; apt-get install chromium chromium-driver"
+        if os.environ.get("SCALING_CI") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    opened = browsing.open_browser(tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.quit()

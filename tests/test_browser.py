@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from browsing import asked_for, complaints, faults, visit, wait_for
 from selenium import webdriver
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 from scaling.charts import live, plot
 from scaling.fitting import compare, fit
@@ -24,60 +22,6 @@ from scaling.questions import read_inputs, wall
 from scaling.units import power_of_ten
 
 pytestmark = pytest.mark.browser
-
-SECONDS = 90
-"""A page draws in half of one; a busy machine is slower."""
-
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update --window-size=1280,1000 "
-    "--proxy-server=http://127.0.0.1:9"  # nobody listens there: whatever asks for the network fails
-)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (chromium and driver):
-        reason = (
-            f"no {'chromedriver' if chromium else 'Chromium'} here; apt-get install chromium chromium-driver"
-        )
-        if os.environ.get("SCALING_CI") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield opened
-    opened.quit()
-
-
-def wait_for(browser: webdriver.Chrome, script: str) -> None:
-    WebDriverWait(browser, SECONDS, poll_frequency=0.05).until(lambda b: b.execute_script(f"return {script}"))
-
-
-def visit(browser: webdriver.Chrome, page: Path, charts: int) -> None:
-    """Open a page and wait until its charts have their marks."""
-    browser.get_log("browser")  # forget what other pages said
-    browser.get(page.as_uri())
-    wait_for(browser, f"document.querySelectorAll('.scaling-chart svg .mark-symbol path').length >= {charts}")
-    wait_for(browser, f"document.querySelectorAll('.scaling-chart svg').length == {charts}")
-
-
-def asked_for(browser: webdriver.Chrome) -> list[str]:
-    """Every address that the page asked for, apart from what lies inside it."""
-    names = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
-    return [name for name in names if not name.startswith(("data:", "blob:"))]
-
-
-def complaints(browser: webdriver.Chrome) -> list[str]:
-    return [
-        entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")
-    ]
 
 
 def readout(browser: webdriver.Chrome) -> str:
@@ -107,6 +51,24 @@ def test_report_is_invariant_to_the_network_being_off(browser: webdriver.Chrome,
     assert asked_for(browser) == []
     assert complaints(browser) == []
     assert "live.enable" not in browser.find_element(By.TAG_NAME, "main").text
+
+
+def test_report_is_open_to_everybody(browser: webdriver.Chrome, made_report: Path) -> None:
+    assert faults(browser, made_report) == []
+    browser.set_window_size(1280, 1000)
+
+
+def test_harness_recovers_a_fault_of_every_kind(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    page = tmp_path / "bad.html"
+    page.write_text(
+        "<html><title>x</title><main><img src='https://example.org/a.png'>"
+        "<div style='width:3000px'>wide</div></main></html>"
+    )
+    found = " ".join(faults(browser, page))
+    assert all(
+        words in found for words in ("asked for https://example", "the page is 3", "image-alt", "ERR_PROXY")
+    )
+    browser.set_window_size(1280, 1000)
 
 
 def test_harness_recovers_a_request_that_is_made(browser: webdriver.Chrome, tmp_path: Path) -> None:

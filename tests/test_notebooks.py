@@ -2,8 +2,10 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 
+import browsing
 import pytest
 
 from scaling.reports import report
@@ -15,7 +17,8 @@ ASKS_FOR_TRAINING = {"quickstart"}  # its own test trains first
 @pytest.mark.parametrize(
     "name", sorted(p.stem for p in NOTEBOOKS.glob("*.ipynb") if p.stem not in ASKS_FOR_TRAINING)
 )
-def test_notebook_makes_its_report(name, tmp_path, monkeypatch, capsys):
+def test_notebook_makes_its_report(name, tmp_path, monkeypatch, capsys, request):
+    """And the page is open to everybody, where there is a browser to tell."""
     monkeypatch.delenv("SCALING_PUBLISHED", raising=False)
     page = report(name, notebooks=NOTEBOOKS, out=tmp_path)
     html = page.read_text()
@@ -23,6 +26,12 @@ def test_notebook_makes_its_report(name, tmp_path, monkeypatch, capsys):
     assert "scaling-chart" in html
     assert html.count("if (!window.vegaEmbed)") == 1  # the bundle is there, once
     assert html.count("<h2") >= 2
+    cells = re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", html, flags=re.DOTALL)
+    assert cells and not [
+        c for c in cells if re.search(r'^(null|nan|".*")$|^[a-z]\w*_\w+$', c.strip(), re.IGNORECASE)
+    ]
+    if not browsing.missing():
+        assert browsing.faults(request.getfixturevalue("browser"), page) == []
 
 
 def cells(name):
@@ -40,7 +49,10 @@ def test_notebook_asks_defines_nothing_and_ends_with_its_verdict(name):
     assert every[0][0] == "markdown" and every[0][1].startswith("# ") and every[0][1].rstrip().endswith("?")
     codes = [source for kind, source, _ in every if kind == "code"]
     assert not any(outputs for _, _, outputs in every)
-    assert codes[-1].strip() == "verdict" and sum(code.strip() == "verdict" for code in codes) == 1
+    assert (
+        codes[-1].strip() == "verdict.grounds" and sum(code.strip() == "verdict.lead" for code in codes) <= 1
+    )
+    assert sum("verdict.lead" in code for code in codes) == 1
     for code in codes:
         for node in ast.walk(ast.parse(code.replace("%%capture", "#"))):
             assert not isinstance(node, ast.FunctionDef | ast.ClassDef)

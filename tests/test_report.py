@@ -13,7 +13,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from scaling.reports import report
-from scaling.reports.render import FailedCell, MissingNotebook, UnreadableNotebook, align_numbers, markdown
+from scaling.reports.render import FailedCell, UnreadableNotebook, align_numbers, markdown
+from scaling.reports.suite import MissingNotebook
 
 
 def write(folder: Path, name: str, *cells: str) -> None:

@@ -73,7 +73,7 @@ def test_a_table_aligns_the_first_column_left_and_the_others_right():
 
 def test_a_table_as_html_escapes_what_it_holds():
     html = show.Table(["a & b"], [["<lambda>"]], "1 > 0")._repr_html_()
-    assert html.startswith("<table><caption>1 &gt; 0</caption>")
+    assert "<table><caption>1 &gt; 0</caption>" in html
     assert "<th>a &amp; b</th>" in html and "<td>&lt;lambda&gt;</td>" in html
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import altair
 import vl_convert
 
+from scaling.charts import tables
+
 _CHART = """\
 <div class="scaling-chart"><p>Run <code>from scaling.charts import live; live.enable()</code> in a cell of this page \
 to draw this chart.</p></div>
@@ -43,6 +45,8 @@ to draw this chart.</p></div>
 })()</script>
 """
 
+_PICTURE = 480
+"""Points across of a chart that would fill its page."""
 _AXIS = 72
 """Points that the labels and the title of an axis take beside charts that stand above one another."""
 
@@ -104,13 +108,28 @@ def embed(spec: dict[str, Any]) -> str:
     )
 
 
+def picture(html: str) -> str | None:
+    """The first chart of what `embed` made, as it stands before a slider is moved, in SVG; None without a chart."""
+    _, marked, rest = html.partition(_CHART.partition("%(spec)s")[0].rpartition("\n")[2])
+    if not marked:
+        return None
+    spec, _ = json.JSONDecoder().raw_decode(rest)
+    for chart in (spec, *spec.get("vconcat", ())):
+        if chart.get("width") == "container":
+            chart["width"] = _PICTURE
+    return vl_convert.vegalite_to_svg(json.dumps(spec))
+
+
 def enable() -> Bundle:
-    """Draw altair charts without a network from here on; show what this returns in the same cell.
+    """Draw altair charts without a network, and show polars tables in words, from here on.
+
+    Show what this returns in the same cell.
 
     from scaling.charts import live
     live.enable()
     """
     _use(alone=False)
+    tables.enable()
     return Bundle()
 
 

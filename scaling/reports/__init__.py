@@ -1,5 +1,7 @@
-"""Notebooks as reports: one HTML file each, which asks the network for nothing."""
+"""Notebooks as reports: one HTML file each, which asks the network for nothing, and an index of all."""
 
+from scaling.reports.index import site
 from scaling.reports.render import report, write_notebook
+from scaling.reports.suite import start
 
-__all__ = ["report", "write_notebook"]
+__all__ = ["report", "site", "start", "write_notebook"]

@@ -12,28 +12,20 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from scaling.charts.offline import picture
 from scaling.errors import ReportError, check_installed
 from scaling.files import written_whole
+from scaling.reports.paper import find_browser, print_page
+from scaling.reports.parameters import with_parameters
+from scaling.reports.suite import find_notebook, name_of
 
-
-class MissingNotebook(ReportError):
-    """No notebook of that name."""
-
-    name: str
-    folder: str | Path
-    notebooks: list[str]
-
-    def __str__(self) -> str:
-        there = f"there are {', '.join(self.notebooks)}" if self.notebooks else "there is none"
-        return (
-            f"asked for a report of {self.name!r}, but in {self.folder} {there}. Name one of these, or add "
-            f"{self.name}.ipynb."
-        )
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 class UnreadableNotebook(ReportError):
@@ -63,48 +55,99 @@ class FailedCell(ReportError):
         )
 
 
-def report(name: str, *, notebooks: str | Path = "notebooks", out: str | Path = "reports") -> Path:
-    """Path of the HTML made from `notebooks/NAME.ipynb`, its print figures beside it.
+@dataclass(frozen=True)
+class Page:
+    """A notebook that has run."""
+
+    name: str
+    html: str
+    figures: list[tuple[str, bytes]]
+    """For print, SVG and PDF each."""
+    said: list[str]
+    """What its cells tagged "terminal" show."""
+    facts: dict[str, str]
+    """Title, date and so on."""
+    answer: str
+    """What it says first and large, in Markdown; empty where it answers nothing."""
+    picture: str | None
+    """Its first chart, in SVG."""
+
+
+def report(
+    name: str,
+    *,
+    notebooks: str | Path | None = None,
+    out: str | Path = "reports",
+    parameters: Mapping[str, Any] | None = None,
+    pdf: bool = False,
+) -> Path:
+    """Path of the HTML made from the notebook of a name, its print figures beside it.
 
     The notebook runs in its own folder, with the interpreter that called this, whatever kernels are installed. A
     figure that it shows as SVG and PDF at once (`scaling.charts.print`) is also saved as NAME.svg and NAME.pdf; the
     second such figure as NAME-2, and so on. What cells tagged "terminal" show is printed too, and where the page is.
 
     Args:
-        name: stem of the notebook.
-        notebooks: folder that it is in.
+        name: of the notebook, with or without the number before it.
+        notebooks: folder that it is in; None is `notebooks/` here, and then the suite's own.
         out: folder for the report; made if it is missing.
+        parameters: other values for what its cell tagged "parameters" sets.
+        pdf: print the page too, as NAME-page.pdf.
 
     Raises:
         MissingNotebook: none of that name; lists those there are.
         UnreadableNotebook: not a notebook.
+        NoSuchParameter: its cell of parameters does not set one that is given.
         FailedCell: a cell raised; says which and how.
         MissingPackage: the extra "notebooks" is not installed.
+        NoBrowser: a PDF is asked for, and there is no Chromium.
         DiskFull, NotWritten: the report cannot be written there.
     """
+    if pdf:
+        find_browser()
+    source = find_notebook(name, notebooks)
+    page = render(source, parameters)
+    path = Path(out) / f"{page.name}.html"
+    files = {path: page.html.encode()}
+    for number, (svg, printed) in enumerate(page.figures, 1):
+        stem = path.with_name(page.name if number == 1 else f"{page.name}-{number}")
+        files |= {stem.with_suffix(".svg"): svg.encode(), stem.with_suffix(".pdf"): printed}
+    write_files(files)
+    if pdf:
+        print_page(path, path.with_name(f"{page.name}-page.pdf"))
+    for words in page.said:
+        print(words)
+    print(f"report: {path.resolve().as_uri()} ({len(files[path]) / 1e6:.1f} MB, {page.facts['seconds']} s)")
+    return path
+
+
+def render(source: Path, parameters: Mapping[str, Any] | None = None) -> Page:
+    """Run a notebook and make its page; raises what `report` raises, and writes nothing."""
     check_installed(
         "notebooks", "nbformat", "nbclient", "nbconvert", "ipykernel", "latex2mathml", "bs4", "traitlets"
     )
-    folder = Path(notebooks)
-    source = folder / f"{name}.ipynb"
-    if not source.is_file():
-        raise MissingNotebook(name, folder, sorted(path.stem for path in folder.glob("*.ipynb")))
     notebook = _read(source)
+    if parameters:
+        notebook = with_parameters(notebook, source, parameters)
     started = time.perf_counter()
     _run(notebook, source)
-    seconds = f"{time.perf_counter() - started:.0f}"
-    path = Path(out) / f"{name}.html"
-    files = {path: _page(notebook, _facts(source, notebook) | {"seconds": seconds}).encode()}
-    for number, (svg, pdf) in enumerate(_figures(notebook), 1):
-        stem = path.with_name(name if number == 1 else f"{name}-{number}")
-        files |= {stem.with_suffix(".svg"): svg.encode(), stem.with_suffix(".pdf"): pdf}
+    facts = _facts(source, notebook) | {"seconds": f"{time.perf_counter() - started:.0f}"}
+    return Page(
+        name=facts["name"],
+        html=_page(notebook, facts),
+        figures=list(_figures(notebook)),
+        said=list(_for_the_terminal(notebook)),
+        facts=facts,
+        answer=next((text for text in _shown(notebook, "text/markdown") if 'class="answer"' in text), ""),
+        picture=next(filter(None, map(picture, _shown(notebook, "text/html"))), None),
+    )
+
+
+def write_files(files: Mapping[Path, bytes]) -> None:
+    """Write each whole or not at all."""
     for file, content in files.items():
         with written_whole(file, "a report") as scratch:
             scratch.write_bytes(content)
-    for words in _for_the_terminal(notebook):
-        print(words)
-    print(f"report: {path.resolve().as_uri()} ({len(files[path]) / 1e6:.1f} MB, {seconds} s)")
-    return path
 
 
 def write_notebook(path: str | Path, title: str, *cells: str) -> None:
@@ -180,6 +223,12 @@ def _figures(notebook: Any) -> Iterator[tuple[str, bytes]]:
                 yield data["image/svg+xml"], base64.b64decode(data["application/pdf"])
 
 
+def _shown(notebook: Any, form: str) -> Iterator[str]:
+    """Every output of a form."""
+    for cell in notebook.cells:
+        yield from (o.data[form] for o in cell.get("outputs", ()) if form in o.get("data", ()))
+
+
 def _for_the_terminal(notebook: Any) -> Iterator[str]:
     """The plain text of what cells tagged "terminal" show."""
     for cell in notebook.cells:
@@ -196,8 +245,8 @@ def _facts(source: Path, notebook: Any) -> dict[str, str]:
     heading = re.search(r"^# (.*)", prose, re.MULTILINE)
     today = datetime.datetime.now().astimezone()
     return {
-        "name": source.stem,
-        "title": heading[1].strip() if heading else source.stem,
+        "name": name_of(source),
+        "title": heading[1].strip() if heading else name_of(source),
         "notebook": f"{source.parent.name}/{source.name}",
         "date": f"{today.day} {today:%B %Y}",
         "version": version("scaling"),
@@ -222,7 +271,7 @@ def _page(notebook: Any, facts: dict[str, str]) -> str:
 
     exporter = Exporter(
         template_name="report",
-        extra_template_basedirs=[str(Path(__file__).parent / "templates")],
+        extra_template_basedirs=[str(TEMPLATES)],
         config=Config({"NbConvertBase": {"display_data_priority": list(_SHOWN)}}),
     )
     exporter.register_filter("highlight_code", Highlight2HTML(pygments_lexer="python3"))

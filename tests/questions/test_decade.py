@@ -51,7 +51,7 @@ def test_verdict_recovers_what_the_world_was_made_of(ladder: pl.DataFrame, repea
     said = verdict.numbers["loss at 10 times that"]
     assert (said.value, said.low, said.high) == pytest.approx((there.median[0], there.low[0], there.high[0]))
     assert f"to {there.median[0]:.2f} nats/token" in verdict.sentence
-    assert 'class="answer"' in verdict.lead and "|" in verdict._repr_markdown_()
+    assert 'class="answer"' in verdict.lead and "<table>" in verdict._repr_markdown_()
     assert "decades below GPT-2" in str(verdict) and "`kaplan` says" in verdict.doubts
 
 

@@ -62,6 +62,7 @@ ASKED = {
     "replay": lambda: questions.replay(scores(), questions.month_ends(2023, 2023)[5:7], anchor="b0"),
     "silence": lambda: questions.silence(20),
     "trend": lambda: questions.trend(questions.index(scores(), anchor="b0").records),
+    "which_law": lambda: questions.which_law(ladder().filter(epochs=1.0), bootstrap=20),
     "wall": lambda: questions.wall("published-2024", draws=100),
 }
 HELPERS = {

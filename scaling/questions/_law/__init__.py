@@ -1,0 +1,1 @@
+"""Which law do these runs follow, and where would its rivals part?"""

@@ -1,0 +1,54 @@
+"""All reports together: an index with the answer of each, its picture and its date."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+from scaling.reports.render import TEMPLATES, FailedCell, Page, markdown, render, write_files
+from scaling.reports.suite import notebooks as known_notebooks
+
+
+def site(*, notebooks: str | Path | None = None, out: str | Path = "reports") -> Path:
+    """Path of an index of every report, each made anew beside it.
+
+    A notebook that fails is named on the index, and raised when all others are done.
+
+    Args:
+        notebooks: folder that they are in; None is `notebooks/` here, and the suite's own.
+        out: folder for the reports; made if it is missing.
+
+    Raises:
+        FailedCell: a cell of a notebook raised.
+        UnreadableNotebook, MissingPackage: as for `report`.
+        DiskFull, NotWritten: a report cannot be written there.
+    """
+    pages: list[Page] = []
+    failed: list[FailedCell] = []
+    for path in known_notebooks(notebooks).values():
+        try:
+            page = render(path)
+        except FailedCell as problem:
+            failed.append(problem)
+            continue
+        write_files({Path(out) / f"{page.name}.html": page.html.encode()})
+        pages.append(page)
+        print(f"{page.name}: {page.facts['seconds']} s", flush=True)
+    index = Path(out) / "index.html"
+    write_files({index: _index(pages, failed).encode()})
+    print(f"site: {index.resolve().as_uri()}, {len(pages)} reports")
+    for problem in failed:
+        raise problem
+    return index
+
+
+def _index(pages: list[Page], failed: list[FailedCell]) -> str:
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(
+        loader=FileSystemLoader([TEMPLATES / "site", TEMPLATES / "report"]),
+        autoescape=lambda name: name != "style.css",
+    )
+    environment.filters["base64"] = lambda text: base64.b64encode(text.encode()).decode()
+    environment.filters["markdown"] = markdown
+    return environment.get_template("index.html.j2").render(pages=pages, failed=map(str, failed))

@@ -1,0 +1,92 @@
+"""A browser without a network, and what it finds wrong with a page."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.webdriver.support.ui import WebDriverWait
+
+SECONDS = 90
+"""A page draws in half of one; a busy machine is slower."""
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage --no-first-run --disable-sync "
+    "--disable-background-networking --disable-component-update --window-size=1280,1000 "
+    "--proxy-server=http://127.0.0.1:9"  # nobody listens there: whatever asks for the network fails
+)
+
+
+def missing() -> str:
+    """What has to be installed for a browser; nothing where all is here."""
+    return " and ".join(name for name, path in _programs().items() if not path)
+
+
+def open_browser(profile: Path) -> webdriver.Chrome:
+    """A headless browser that can reach nobody."""
+    options, programs = webdriver.ChromeOptions(), _programs()
+    options.binary_location = programs["chromium"] or ""
+    for flag in [*FLAGS.split(), f"--user-data-dir={profile}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    return webdriver.Chrome(options=options, service=webdriver.ChromeService(programs["chromium-driver"]))
+
+
+def _programs() -> dict[str, str | None]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    return {"chromium": found, "chromium-driver": shutil.which("chromedriver")}
+
+
+def wait_for(browser: webdriver.Chrome, script: str) -> None:
+    WebDriverWait(browser, SECONDS, poll_frequency=0.05).until(lambda b: b.execute_script(f"return {script}"))
+
+
+def visit(browser: webdriver.Chrome, page: Path, charts: int) -> None:
+    """Open a page and wait until its charts have their marks."""
+    browser.get_log("browser")  # forget what other pages said
+    browser.get(page.as_uri())
+    wait_for(browser, f"document.querySelectorAll('.scaling-chart svg').length == {charts}")
+
+
+def asked_for(browser: webdriver.Chrome) -> list[str]:
+    """Every address that the page asked for, apart from what lies inside it."""
+    names = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    return [name for name in names if not name.startswith(("data:", "blob:"))]
+
+
+def complaints(browser: webdriver.Chrome) -> list[str]:
+    return [
+        entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")
+    ]
+
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+"""axe-core 4.14.1, npm's axe-core, Mozilla Public License 2.0: what a page denies to people who cannot see or point."""
+WIDTHS = (390, 820, 1440)
+"""Points across of a phone, a tablet and a desk."""
+
+
+def faults(browser: webdriver.Chrome, page: Path) -> list[str]:
+    """What is wrong with a page: requests, complaints of the console, axe's serious findings, a page wider than its
+    screen; at three widths."""
+    wrong = []
+    for width in WIDTHS:
+        browser.set_window_size(width, 1000)
+        visit(browser, page, browser_charts(page))
+        wide = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+        wrong += [f"{width}: asked for {name}" for name in asked_for(browser)]
+        wrong += [f"{width}: {words}" for words in complaints(browser)]
+        wrong += [f"{width}: the page is {wide[0]} wide"] if wide[0] > wide[1] else []
+        browser.execute_script(AXE.read_text())
+        script = "const done = arguments[0]; axe.run(document).then(result => done(result.violations))"
+        for violation in browser.execute_async_script(script):
+            if violation["impact"] in ("serious", "critical"):
+                wrong.append(f"{width}: {violation['id']} at {violation['nodes'][0]['html'][:200]}")
+    return wrong
+
+
+def browser_charts(page: Path) -> int:
+    """Charts that a page will draw."""
+    return page.read_text().count('<div class="scaling-chart">')
