@@ -209,9 +209,9 @@ def check(loss: Loss, net: Forward, weights: Weights, batch: Batch) -> None:
     first = batch.get(loss.reads[0])
     for name in loss.reads:
         part = batch.get(name)
-        windows = "" if first is None or first.ndim < 2 else f" of {first.model[1]} windows"
+        windows = "" if first is None or first.ndim < 2 else f" of {first.shape[1]} windows"
         wanted = f"a tensor for {models} models{windows}"
-        if part is None or part.ndim < 2 or first is None or part.shape[:2] != (models, first.model[1]):
+        if part is None or part.ndim < 2 or first is None or part.shape[:2] != (models, first.shape[1]):
             raise BadBatch(name, None if part is None else tuple(part.shape), wanted)
     tokens = batch[loss.reads[0]]
     if tokens.is_floating_point() or int(tokens.min()) < 0 or int(tokens.max()) >= net.shape.vocabulary:

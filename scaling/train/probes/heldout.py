@@ -37,7 +37,7 @@ PROBE = HeldOut()
 
 def final_windows(stack: Stack) -> dict[str, NDArray[np.int64]]:
     """Windows of every domain that has held-out text, whether or not it is trained on."""
-    corpus, context = stack.corpus, stack.model.context
+    corpus, context = stack.corpus, stack.shape.context
     blended = {domain for trunk in stack.trunks for domain, share in trunk.data.blend if share > 0}
     measured = [
         d for d in sorted(corpus.domains) if d in blended or len(corpus.tokens(d, "heldout")) > context

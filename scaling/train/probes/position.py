@@ -22,7 +22,7 @@ class LossByPosition:
         readings = []
         for k, trunk in enumerate(stack.trunks):
             shares = {domain: share for domain, share in trunk.data.blend if share > 0}
-            for first, last in position_groups(stack.model.context):
+            for first, last in position_groups(stack.shape.context):
                 parts = {d: tables[d][k, :, first - 1 : last].mean(1) for d in tables if d in shares}
                 count = sum(map(len, parts.values()))
                 readings.append(Reading(k, f"{first}-{last}", *blended(shares, parts), count))
