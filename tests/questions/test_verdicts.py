@@ -14,8 +14,17 @@ import scaling.questions
 from scaling import fit, questions
 from scaling.fitting import compare
 from scaling.laws import chinchilla, kaplan
+from scaling.questions._locality.worlds import world
 from scaling.verdict import Estimate, Reach, UnknownAnswer, Verdict
 
+ABILITIES = {
+    "base": 0,
+    "ceiling": 0.9,
+    "neither": 0,
+    "manuals": 0.3,
+    "scripts": 0.6,
+    "manuals and scripts": 0.8,
+}
 ROOM = Path(scaling.questions.__file__).parent
 
 
@@ -57,6 +66,7 @@ ASKED = {
     "audit": lambda: questions.audit(ladder().filter(epochs=1.0), others=(), bootstrap=20),
     "index": lambda: questions.index(scores(), anchor="b0"),
     "next_decade": decade,
+    "locality": lambda: questions.locality(*world(ABILITIES)),
     "plateau": lambda: questions.plateau(ladder().filter(epochs=1.0), worlds=100),
     "repetition": lambda: questions.repetition(ladder(), laws=(chinchilla,), bootstrap=10),
     "replay": lambda: questions.replay(scores(), questions.month_ends(2023, 2023)[5:7], anchor="b0"),

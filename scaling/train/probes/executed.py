@@ -152,7 +152,7 @@ def _right(
     """Whether each answer `[K, requests, samples, new]` does what was asked."""
     right = np.empty(tokens.shape[:3], bool)
     for k, i, j in np.ndindex(right.shape):
-        words = [corpus.words[token] for token in tokens[k, i, j].tolist()]
+        words = [corpus.words[token] for token in map(int, tokens[k, i, j])]
         command = words[: words.index(END) + 1] if END in words else words
         right[k, i, j] = asks.does(questions[i].asked, command)
     return right
@@ -169,7 +169,7 @@ def _questions(
             stop = at
             while stop < len(page) and corpus.words[page[stop]] != END:
                 stop += 1
-            asked = asks.run([corpus.words[token] for token in page[at:stop].tolist()]).did
+            asked = asks.run([corpus.words[token] for token in map(int, page[at:stop])]).did
             assert asked  # as its writer certifies
             yield Question(page[:start], page[start:at], asked)
             start = at = stop + 1
