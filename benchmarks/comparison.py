@@ -276,7 +276,7 @@ def _held_rows(words: str, some: Iterable[Held]) -> Iterator[Row]:
         inside = [np.mean(one.inside[name], axis=1) for one in some]
         shares = [f"{100 * share:.0f}" for share in np.mean(inside, axis=0)]
         miss = [one.bias[name] for one in some]
-        numbers = [np.median([one.model.width[name] for one in some]), np.median(np.abs(miss))]
+        numbers = [np.median([one.width[name] for one in some]), np.median(np.abs(miss))]
         count = sum(one.inside[name].shape[1] for one in some)
         yield [
             words,

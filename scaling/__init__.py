@@ -33,16 +33,19 @@ _HOME = {
     "profile": "scaling.fitting",
     "influence": "scaling.fitting",
     "downstream": "scaling.fitting",
+    "pool": "scaling.fitting",
     "extrapolate": "scaling.fitting",
     "agree": "scaling.fitting",
     "isoflop": "scaling.fitting",
     "envelope": "scaling.fitting",
     "as_lmfit": "scaling.fitting",
     "allocate": "scaling.design.allocation",
+    "blend": "scaling.design.blending",
     "Fit": "scaling.fitting",
     "Prediction": "scaling.fitting",
     "Comparison": "scaling.fitting",
     "Average": "scaling.fitting",
+    "Pooled": "scaling.fitting",
     "forecast": "scaling.fitting",
     "ComputePath": "scaling.fitting",
     "Forecast": "scaling.fitting",
@@ -66,16 +69,19 @@ __all__ = [
     "profile",
     "influence",
     "downstream",
+    "pool",
     "extrapolate",
     "agree",
     "isoflop",
     "envelope",
     "as_lmfit",
     "allocate",
+    "blend",
     "Fit",
     "Prediction",
     "Comparison",
     "Average",
+    "Pooled",
     "forecast",
     "ComputePath",
     "Forecast",
@@ -88,6 +94,7 @@ if TYPE_CHECKING:
     from scaling.charts import plot
     from scaling.check import check_runs
     from scaling.design.allocation import allocate
+    from scaling.design.blending import blend
     from scaling.errors import ScalingError
     from scaling.fitting import (
         Average,
@@ -95,6 +102,7 @@ if TYPE_CHECKING:
         ComputePath,
         Fit,
         Forecast,
+        Pooled,
         Prediction,
         agree,
         as_lmfit,
@@ -108,6 +116,7 @@ if TYPE_CHECKING:
         forecast,
         influence,
         isoflop,
+        pool,
         profile,
     )
     from scaling.intake import read_runs

@@ -175,6 +175,60 @@ def fit(
 
 
 @cli.command()
+@click.argument("runs")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    required=True,
+    metavar="DOMAIN=WEIGHT",
+    help="Whose loss is to be low, and how much it counts; may be given again.",
+)
+@click.option(
+    "--size", type=float, help="Parameters of the models, N.  [default: the largest there are runs of]"
+)
+@click.option("--tokens", type=float, help="Of the proposal, where runs differ in them.  [default: the most]")
+@click.option(
+    "--limit", "limits", multiple=True, metavar="DOMAIN=LOW:HIGH", help="Shares allowed; may be given again."
+)
+@click.option(
+    "--law",
+    type=click.Choice(["auto", "additive_mixing", "exchange", "mixing"]),
+    default="auto",
+    help="Of the loss; auto is what predicts blends left out best.",
+)
+@click.option("--where", metavar="SQL", help='Only rows that fulfil a condition, e.g. "seed = 0".')
+@click.option("--level", type=float, default=0.8, help="Of the intervals.")
+@click.option("--bootstrap", type=click.IntRange(20), default=200)
+@click.option("--seed", type=int, default=0)
+def blend(
+    runs: str,
+    targets: tuple[str, ...],
+    size: float | None,
+    tokens: float | None,
+    limits: tuple[str, ...],
+    where: str | None,
+    **options: Any,
+) -> None:
+    """Propose a blend of domains from RUNS on other blends: a study's folder, a table, or published:NAME.
+
+    \b
+    Example:
+      scaling blend published:code-shares --target c4=1
+      scaling blend runs/mine --target english=2 --target code=1 --limit code=0:0.3
+    """
+    from scaling import open_runs
+    from scaling.design.blending import blend as best_blend
+    from scaling.store import select_rows
+
+    target = dict(map(_assignment, targets))
+    within = dict(map(_range, limits))
+    table = open_runs(runs)
+    rows = select_rows(table, where) if where else table
+    click.echo(best_blend(rows, target, N=size, D=tokens, limits=within, **options))
+
+
+@cli.command()
 @click.argument("file", type=PATH)
 @_reading
 @click.option(
@@ -399,13 +453,24 @@ def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
 
 
 def _assignment(text: str) -> tuple[str, float]:
-    name, equals, value = text.partition("=")
+    name, equals, value = text.rpartition("=")
     try:
         if not equals:
             raise ValueError
         return name, float(value)
     except ValueError:
         raise click.BadParameter(f"{text!r} was given, but it must be NAME=VALUE, e.g. E=1.69") from None
+
+
+def _range(text: str) -> tuple[str, tuple[float, float]]:
+    name, _, ends = text.rpartition("=")
+    try:
+        low, high = map(float, ends.split(":"))
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} was given, but it must be DOMAIN=LOW:HIGH, e.g. code=0:0.3"
+        ) from None
+    return name, (low, high)
 
 
 def main() -> None:

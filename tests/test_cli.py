@@ -57,6 +57,24 @@ def test_every_command_says_what_it_does_with_an_example(path, command):
             assert parameter.help, f"{path} {parameter.name}"
 
 
+def test_blend_proposes_shares_and_refuses_in_a_line(tmp_path):
+    code, path = np.linspace(0, 1, 12), tmp_path / "blends.csv"
+    runs = {"w_code": code, "w_prose": 1 - code, "loss_code": 3 - code, "loss_prose": 2 + 0.5 * code**2}
+    pl.DataFrame(runs).write_csv(path)
+    words = ("blend", path, "--target", "code=1", "--target", "prose=3", "--law", "mixing", "--bootstrap", 20)
+    said = invoke(*words, "--limit", "code=0:0.4")
+    assert said.exit_code == 0, said.output
+    assert "blend for the loss on 0.25 code + 0.75 prose, from 12 runs" in said.output
+    for options, words in (
+        (("--target", "cod=1"), "Did you mean 'code'"),
+        (("--target", "code"), "must be NAME=VALUE"),
+        (("--target", "code=1", "--limit", "code=0.4"), "must be DOMAIN=LOW:HIGH"),
+    ):
+        refused = invoke("blend", path, *options)
+        assert refused.exit_code == 2
+        assert words in refused.output
+
+
 def test_fit_prints_the_law_and_saves_it(grid, tmp_path):
     result = invoke("fit", grid, "--law", "chinchilla", "--bootstrap", 50, "--save", tmp_path / "fit.json")
     assert result.exit_code == 0, result.output

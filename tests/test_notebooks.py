@@ -9,14 +9,13 @@ import browsing
 import pytest
 
 from scaling.reports import report
+from scaling.reports.suite import find_notebook, notebooks
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 ASKS_FOR_TRAINING = {"quickstart"}  # its own test trains first
 
 
-@pytest.mark.parametrize(
-    "name", sorted(p.stem for p in NOTEBOOKS.glob("*.ipynb") if p.stem not in ASKS_FOR_TRAINING)
-)
+@pytest.mark.parametrize("name", [name for name in notebooks(NOTEBOOKS) if name not in ASKS_FOR_TRAINING])
 def test_notebook_makes_its_report(name, tmp_path, monkeypatch, capsys, request):
     """And the page is open to everybody, where there is a browser to tell."""
     monkeypatch.delenv("SCALING_PUBLISHED", raising=False)
@@ -38,11 +37,11 @@ def cells(name):
     """Kind and source of each cell, and what it printed."""
     return [
         (cell["cell_type"], "".join(cell["source"]), cell.get("outputs", []))
-        for cell in json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())["cells"]
+        for cell in json.loads(find_notebook(name, NOTEBOOKS).read_text())["cells"]
     ]
 
 
-@pytest.mark.parametrize("name", sorted(p.stem for p in NOTEBOOKS.glob("*.ipynb")))
+@pytest.mark.parametrize("name", notebooks(NOTEBOOKS))
 def test_notebook_asks_defines_nothing_and_ends_with_its_verdict(name):
     """The question is the title; functions and files that are private stay in the suite; nothing is printed yet."""
     every = cells(name)

@@ -128,7 +128,7 @@ def tidy(published, monkeypatch):
 @pytest.mark.parametrize("name", SOURCES)
 def test_open_published_reads_every_source(tidy, name):
     frame = open_published(name)
-    assert len(frame) >= 15
+    assert len(frame) >= 9
     if "loss" in frame.columns and name != "learning-curves":
         assert np.isfinite(frame["loss"].to_numpy()).all()
     if {"N", "D", "C"} <= set(frame.columns) and name != "scores":
@@ -306,3 +306,18 @@ def test_published_runs_are_fitted_as_they_are(tidy):
 
     runs = open_published("chinchilla").filter(pl.col("loss") < 4.0)
     assert fit(chinchilla, runs, bootstrap=0).rms_percent < 3.0
+
+
+def test_shares_of_code_are_read_as_blends(published, monkeypatch):
+    """Nine and 22 blends of the paper, with the first values of its tables."""
+    monkeypatch.setenv("SCALING_PUBLISHED", str(published))
+    loss, tasks = open_published("code-shares"), open_published("code-tasks")
+    assert (loss.height, tasks.height) == (9, 22)
+    assert loss.sort("w_python")["loss_c4"].to_list()[:2] == [2.46206, 2.479359]
+    for frame in (loss, tasks):
+        assert frame.select(pl.sum_horizontal("^w_.*$")).to_series().to_list() == pytest.approx(
+            [1.0] * frame.height
+        )
+    assert len([c for c in tasks.columns if c.startswith("loss_") and "Average" not in c]) == 19
+    first = tasks.filter(w_oscar=0.0, w_python=0.0).sort("N").row(0, named=True)
+    assert first["loss_COPA"] == pytest.approx(1 - 0.497)

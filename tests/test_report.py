@@ -79,6 +79,15 @@ def test_report_names_the_cell_that_failed_and_keeps_the_last_page(tmp_path: Pat
     assert (out / "broken.html").read_text() == "the last good one"
 
 
+def test_report_names_the_error_of_a_cell_whose_output_is_captured(tmp_path: Path) -> None:
+    """The kernel goes on behind such a cell, and the next one fails for want of what it should have made."""
+    write(tmp_path, "hidden", "%%capture\nx = 1 / 0", "x")
+    with pytest.raises(
+        FailedCell, match=r"code cell 1 of 2 .* failed with ZeroDivisionError: division by zero\. Run"
+    ):
+        report("hidden", notebooks=tmp_path, out=tmp_path)
+
+
 def test_report_names_a_kernel_that_died(tmp_path: Path) -> None:
     write(tmp_path, "dead", "x = 1", "import os\nos._exit(1)")
     with pytest.raises(FailedCell, match=r"code cell 2 of 2 .* failed with the death of its kernel"):

@@ -33,6 +33,7 @@ RESULTS = {
     "Comparison": "results.comparison",
     "CrossValidation": "results.comparison",
     "Allocation": "results.allocation",
+    "Blend": "blends.proposed",
     "Forecast": "results.fan",
     "Prediction": "results.prediction",
     "Profile": "results.profile",

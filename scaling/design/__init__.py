@@ -1,1 +1,1 @@
-"""Which run next: what a budget of compute buys, and the study that spends it best."""
+"""Which run next: what a budget of compute buys, which blend of domains, and the study that spends it best."""

@@ -12,10 +12,12 @@ from scaling.fitting.crossval import CrossValidation, cross_validate
 from scaling.fitting.estimate import fit
 from scaling.fitting.evidence import Comparison, compare
 from scaling.fitting.extrapolation import extrapolate
+from scaling.fitting.families import Pooled
 from scaling.fitting.forecasting import ComputePath, Forecast, forecast
 from scaling.fitting.isoflops import IsoFlop, isoflop
 from scaling.fitting.leftout import Influence, influence
 from scaling.fitting.lowestcurves import Envelope, envelope
+from scaling.fitting.pooling import pool
 from scaling.fitting.prediction import Prediction
 from scaling.fitting.profiles import Contour, Profile, profile
 from scaling.fitting.result import Fit, Starts

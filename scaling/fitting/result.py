@@ -276,7 +276,7 @@ class Fit(show.Shown):
             BadOption: a level outside (0, 1), a name that the law does not read, or values that it cannot be read at.
         """
         tails, seed = show.tails(share("level", level, "0.8")), self.settings.get("seed", 0)
-        points, shape = _points(describe(self.law), columns)
+        points, shape = points_of(describe(self.law), columns)
         draws, count = self.draws, len(next(iter(self.draws.values())))
         if not self.drawn:
             count = _SCATTERED if new_run else 1
@@ -432,7 +432,7 @@ def _ships(law: Callable[..., Any]) -> bool:
     return own is (function.func if isinstance(function, functools.partial) else function)
 
 
-def _points(law: Law, given: Mapping[str, ArrayLike]) -> tuple[dict[str, Array], tuple[int, ...]]:
+def points_of(law: Law, given: Mapping[str, ArrayLike]) -> tuple[dict[str, Array], tuple[int, ...]]:
     """Where a prediction is asked for, each column flat in the order of the law, and the shape they broadcast to."""
     reads = f"{law.name} reads {', '.join(law.column_names)}"
     if missing := [c.name for c in law.columns if c.name not in given and c.default is None]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from scaling import show
 from scaling.errors import BadOption, FitError, MissingColumns
@@ -23,6 +23,7 @@ from scaling.laws.capability import score_from_compute
 
 _TOGETHER = "cluster of the run"  # the column by which both steps are resampled
 _COUNTED = "counted run"  # the column that weighs runs without a score nothing
+_TELLS = 0.1  # level at which misses of both steps are taken to be pushed together
 _SCATTERED = 2000  # draws of a new run's scatter where there is no bootstrap
 
 
@@ -131,9 +132,10 @@ def downstream(
 
         L = loss_law(N, D, …),   score = score_law(L)
 
-    The score's law is fitted to measured losses. Where one table has both, each bootstrap draw resamples the same
-    clusters of runs in both steps, so that a draw whose loss is low is followed by the score that goes with it; under
-    eight clusters, which are not resampled, each step is drawn by itself.
+    The score's law is fitted to measured losses. Where one table has both, and what pushes a run's loss pushes its
+    score, or all scores of a cluster, each bootstrap draw resamples the same clusters of runs in both steps, so that a
+    draw whose loss is low is followed by the score that goes with it. Else, and under eight clusters, which are not
+    resampled, each step is drawn by itself, the score's over runs.
 
     Args:
         loss_law: of the loss, e.g. `chinchilla`.
@@ -165,7 +167,9 @@ def downstream(
     if scores is None and score not in frame.columns:
         raise MissingColumns([score], frame.columns, "Or pass scores=, a table with the loss and the score.")
     how: dict[str, Any] = {"bootstrap": bootstrap, "seed": seed}
-    later = {"objective": "squares"} | dict(score_options or {}) | {"target": score, "weights": _COUNTED}
+    later: dict[str, Any] = (
+        {"objective": "squares"} | dict(score_options or {}) | {"target": score, "weights": _COUNTED}
+    )
     data = read(describe(loss_law).columns, frame, target=loss, weights=options.get("weights"))
     groups = clusters(data, cluster)
     labels = np.empty(data.rows, np.int64)
@@ -179,22 +183,46 @@ def downstream(
         second = fit(score_law, table, **later, **how)
         return Downstream(first, _shuffled(second, seed), False, _ends(table), None, np.nan, np.zeros((0, 2)))
     table = _scored(frame, loss, score)
-    second = replace(fit(score_law, table, cluster=_TOGETHER, **later, **how), cluster=groups.words)
+    counts = table[_COUNTED].to_numpy() > 0
+    plain = fit(score_law, table, **later, bootstrap=0, seed=seed)
+    both = np.stack([first.residuals, plain.residuals], axis=1)[counts]
+    paired = groups.count >= FEW and _pushed_together(both, labels[counts])
+    over = groups if paired or groups.count < FEW else clusters(data, "rows")
+    drawn = later | {"cluster": "rows" if over.words == "rows" else _TOGETHER}
+    second = replace(fit(score_law, table, **drawn, **how), cluster=over.words)
     alone = {
         "target": score,
         "objective": later["objective"],
         "weights": _COUNTED,
         "cluster": _TOGETHER,
     } | how
-    paired = groups.count >= FEW
-    counts = table[_COUNTED].to_numpy() > 0
     with np.errstate(all="ignore"):
         curve = first.law(*(data.columns[c][np.argsort(data.order)] for c in data.columns), **first.params)
         missed = table[score].to_numpy() - score_law(curve, **second.params)
-    both = np.stack([first.residuals, second.residuals], axis=1)[counts]
     rms = float(np.sqrt(np.mean(missed[counts] ** 2)))
     second = second if paired else _shuffled(second, seed)
     return Downstream(first, second, paired, _ends(table), _one_step(table, alone), rms, both)
+
+
+def _pushed_together(both: Array, labels: NDArray[np.int64]) -> bool:
+    """Whether misses of the score go with those of the loss, or are shared by the runs of a cluster.
+
+    Where neither shows, at a level of a tenth each, the score's law is drawn over runs: draws over ten clusters lose
+    the lowest losses in one of three, and are too narrow beyond them.
+    """
+    from scipy.special import fdtrc
+
+    clusters = np.unique(labels, return_inverse=True)[1]
+    count, (loss, score) = np.bincount(clusters), (both - both.mean(axis=0)).T
+    groups, runs = len(count), len(both)
+    if runs <= max(groups, 3) or not score.any():
+        return True
+    with_loss = np.corrcoef(loss, score)[0, 1] ** 2 if loss.any() else 0.0
+    between = float(np.bincount(clusters, score) ** 2 @ (1.0 / count))
+    within = max(float(score @ score) - between, np.finfo(float).tiny)
+    p = fdtrc(1, runs - 2, (runs - 2) * with_loss / max(1.0 - with_loss, 1e-12))
+    p = min(p, fdtrc(groups - 1, runs - groups, between * (runs - groups) / (within * (groups - 1))))
+    return bool(p < _TELLS)
 
 
 def _scored(frame: pl.DataFrame, loss: str, score: str) -> pl.DataFrame:

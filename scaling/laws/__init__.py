@@ -43,7 +43,15 @@ from scaling.laws.loss import (
     power_law_floor,
     power_mean,
 )
-from scaling.laws.mixture import mixing, transferred_data
+from scaling.laws.mixture import (
+    additive_mixing,
+    bivariate_mixing,
+    exchange,
+    mixing,
+    transferred_data,
+    with_scale,
+    with_transfer,
+)
 from scaling.laws.optimal import Optimum, Serving, cheapest, optimum
 from scaling.laws.repetition import (
     MUENNIGHOFF_2023,
@@ -93,12 +101,13 @@ LAWS: dict[str, Callable[..., Any]] = {
         plateau,
         annealing,
         transferred_data,
+        bivariate_mixing,
         score_from_loss,
         error_from_loss,
         score_from_compute,
     )
 }
-"""Laws with a formula, by the name of their function; `bnsl`, `mixing` and `multi_power` make further ones."""
+"""Laws with a formula, by the name of their function; `bnsl`, `multi_power` and laws of blends make more."""
 
 IMPLICIT: dict[str, Callable[..., Any]] = {"m4": m4}
 """Laws that solve an equation step by step: fitted like the others, but too long a formula for a browser."""
@@ -110,17 +119,21 @@ _MADE_WITH = {
     " with repeats": with_repeats,
     " with fading": with_fading,
     " with overfitting": with_overfitting,
+    " with transfer": with_transfer,
 }
 _BNSL = re.compile(r"bnsl\(breaks=(\d+)\)")
 _MULTI_POWER = re.compile(r"multi_power\(falls=(\d+)(, waning)?\)")
-_MIXING = re.compile(r"mixing\(([\w, ]+)\)")
+_OF_DOMAINS = {"mixing": mixing, "additive_mixing": additive_mixing, "exchange": exchange}
+_MIXING = re.compile(rf"({'|'.join(_OF_DOMAINS)})\(([\w, ]+)\)")
+_SCALED = re.compile(r"(.+) with scale ((?:N|D)(?:, D)?)")
 
 
 def get(name: str) -> Callable[..., Any]:
     """The law of that name.
 
     Names of functions, "chinchilla"; "m1" and "m2" for `power_law` and `power_law_floor`; and of laws that are made:
-    "bnsl(breaks=2)", "mixing(code, prose)", "power_law_floor along D", "kaplan with repeats".
+    "bnsl(breaks=2)", "mixing(code, prose)", "power_law_floor along D", "kaplan with repeats",
+    "additive_mixing(code, prose) with scale N, D".
 
     Raises:
         UnknownLaw: there is none; the message lists those there are.
@@ -139,7 +152,9 @@ def get(name: str) -> Callable[..., Any]:
     if made := _MULTI_POWER.fullmatch(name):
         return multi_power(int(made[1]), waning=True) if made[2] else multi_power(int(made[1]))
     if made := _MIXING.fullmatch(name):
-        return mixing(*made[1].split(", "))
+        return _OF_DOMAINS[made[1]](*made[2].split(", "))
+    if made := _SCALED.fullmatch(name):
+        return with_scale(get(made[1]), *made[2].split(", "))
     raise UnknownLaw(
         name,
         (*known, "bnsl(breaks=1)", "mixing(code, prose)", "multi_power(falls=16)"),

@@ -86,6 +86,20 @@ def _blends(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(N=N, loss=pl.col("loss_pile_cc"))
 
 
+def _code_shares(frame: pl.DataFrame) -> pl.DataFrame:
+    shares = {f"w_{name}": pl.col(f"{name}_pct") / 100 for name in ("c4", "python")}
+    return frame.with_columns(loss_c4="loss", **shares)
+
+
+def _code_tasks(frame: pl.DataFrame) -> pl.DataFrame:
+    """A row for each blend, a column for each task."""
+    missed = frame.with_columns(task="loss_" + pl.col("task"), missed=1 - pl.col("score") / 100)
+    wide = missed.pivot("task", index=["N", "D", "base", "python_pct"], values="missed")
+    python = pl.col("python_pct") / 100
+    web = {f"w_{base}": pl.when(base=base).then(1 - python).otherwise(0.0) for base in ("c4", "oscar")}
+    return wide.with_columns(w_python=python, **web)
+
+
 def _models(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(
         N=1e9 * pl.col("Model Size (B)"),
@@ -102,6 +116,8 @@ _INTO_SCHEMA: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
         loss=pl.col("eval.c4_en-validation.CrossEntropyLoss"), C=pl.col("flops_per_token") * pl.col("D")
     ),
     "mixtures": _blends,
+    "code-shares": _code_shares,
+    "code-tasks": _code_tasks,
     "schedules": _points,
     "schedule-curves": _curves,
     "scores": _models,

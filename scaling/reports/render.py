@@ -18,7 +18,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from scaling.charts.offline import picture
 from scaling.errors import ReportError, check_installed
 from scaling.files import written_whole
 from scaling.reports.paper import find_browser, print_page
@@ -126,6 +125,8 @@ def render(source: Path, parameters: Mapping[str, Any] | None = None) -> Page:
     check_installed(
         "notebooks", "nbformat", "nbclient", "nbconvert", "ipykernel", "latex2mathml", "bs4", "traitlets"
     )
+    from scaling.charts.offline import picture  # here, because altair is slow to import
+
     notebook = _read(source)
     if parameters:
         notebook = with_parameters(notebook, source, parameters)
@@ -205,10 +206,14 @@ def _run(notebook: Any, path: Path) -> None:
 
     try:
         Client(notebook, timeout=None, resources={"metadata": {"path": str(path.parent)}}).execute()
-    except CellExecutionError as problem:
-        raised = [any(output.output_type == "error" for output in cell.outputs) for cell in cells]
-        said = [line.strip() for line in problem.evalue.splitlines() if line.strip()] or [""]
-        raise failed(raised.index(True) + 1, f"{problem.ename}: {said[-1]}") from None
+    except CellExecutionError:
+        raised = [[o for o in cell.outputs if o.output_type == "error"] for cell in cells]
+        first = next(
+            number for number, errors in enumerate(raised) if errors
+        )  # a captured cell goes on after its own
+        error = raised[first][0]
+        said = [line.strip() for line in error.evalue.splitlines() if line.strip()] or [""]
+        raise failed(first + 1, f"{error.ename}: {said[-1].rstrip('.')}") from None
     except DeadKernelError:
         ran = [number for number, cell in enumerate(cells, 1) if cell.execution_count]
         raise failed(min(max(ran, default=0) + 1, len(cells)), "the death of its kernel") from None

@@ -14,6 +14,7 @@ from real_vega import UNITS, drawn_titles
 from scaling.charts import UnknownResult, plot
 from scaling.charts.registry import RESULTS
 from scaling.design.allocation import allocate
+from scaling.design.blending import blend
 from scaling.fitting import ComputePath, compare, cross_validate, fit, forecast, influence, isoflop, profile
 from scaling.laws import BESIROGLU_2024, chinchilla, kaplan
 
@@ -23,7 +24,7 @@ def test_plot_names_what_it_can_draw() -> None:
         UnknownResult, match="asked to draw a dict, but figures are made for Fit, Fit with runs, Comp"
     ):
         plot({"loss": 2.0})
-    with pytest.raises(UnknownResult, match="Verdict on audit, decade, index, plateau"):
+    with pytest.raises(UnknownResult, match="Verdict on audit, decade, index, law"):
         plot(3)
 
 
@@ -45,12 +46,15 @@ def results(runs: pl.DataFrame) -> dict[str, tuple[Any, ...]]:
         [(C / (6 * D), D, C) for C in (1e17, 1e18, 1e19) for D in np.geomspace(0.1, 10, 9) * (C / 120) ** 0.5 * 20],
         schema=["N", "D", "C"], orient="row",
     )  # fmt: skip
+    code = np.linspace(0, 1, 12)
+    on_blends = pl.DataFrame({"w_code": code, "w_prose": 1 - code, "loss_prose": 2 + np.exp(code)})
     return {
         "Fit": (fitted,),
         "Fit with runs": (fitted, runs),
         "Comparison": (compare([chinchilla, kaplan], runs),),
         "CrossValidation": (cross_validate([chinchilla, kaplan], runs, how="expanding", origins=2),),
         "Allocation": (allocate(fitted, runs, [1e12, 1e13]),),
+        "Blend": (blend(on_blends, "prose", law="mixing", bootstrap=20),),
         "Forecast": (forecast(fitted, ComputePath(start_year=2025, start_flops=1e13)),),
         "Prediction": (fitted.predict(N=np.array([1e4, 1e5]), D=1e7),),
         "Profile": (profile(fitted, runs, "alpha"),),

@@ -11,7 +11,7 @@ import pytest
 from real_vega import evaluate
 
 from scaling.charts.vega import VEGA_TEXT, trace
-from scaling.laws import LAWS, MUENNIGHOFF_2023, bnsl, describe, mixing
+from scaling.laws import LAWS, MUENNIGHOFF_2023, bnsl, describe, get
 from scaling.laws.dual import NotTraceable
 
 ROWS = 40
@@ -30,7 +30,10 @@ def draw(law: Callable[..., Any], seed: int) -> dict[str, np.ndarray]:
 
 def test_every_law_matches_numpy_in_vega() -> None:
     """Within 1e-12: both sides round each operation, and pow differs in the last digit."""
-    every = {**LAWS, "bnsl": bnsl(breaks=2), "mixing": mixing("code", "prose"), "published": MUENNIGHOFF_2023}
+    every = {**LAWS, "bnsl": bnsl(breaks=2), "published": MUENNIGHOFF_2023}
+    of_blends = ("mixing(code, prose)", "additive_mixing(code, prose)", "exchange(code, prose)")
+    every |= {name.partition("(")[0]: get(name) for name in of_blends}
+    every |= {"scaled": get("mixing(code, prose) with scale N, D"), "transfer": get("kaplan with transfer")}
     values = {name: draw(law, seed) for seed, (name, law) in enumerate(every.items())}
     traced = {
         name: trace(law, name, **{key: f"datum[{f'{name}.{key}'!r}]" for key in values[name]})

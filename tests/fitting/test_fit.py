@@ -61,6 +61,7 @@ OVER = {"C": np.geomspace(1e16, 1e20, 6), "M": np.geomspace(5, 600, 5)}
 MEMBERS = {"N": np.geomspace(1e7, 1e10, 5), "members": [1, 2, 4, 8]}
 POOL = {"D": np.geomspace(1e8, 1e11, 12), "unique_tokens": [1e9, 1e10]}
 FINETUNED = {"D_finetune": np.geomspace(1e5, 1e8, 5), "N": np.geomspace(1e6, 1e9, 4)}
+OWN_SHARE = {"share": [0.05, 0.2, 0.5, 1.0], "D": np.geomspace(1e6, 1e9, 4)}
 SHARES = {"code": np.linspace(0, 0.5, 5), "prose": np.linspace(0, 0.5, 5)}
 RECOVERED += [
     (laws.overtraining, OVER, {"E": 1.5, "a": 60.0, "b": 2e3, "eta": 0.12}),
@@ -76,6 +77,7 @@ RECOVERED += [
     (laws.score_from_loss, {"loss": np.linspace(1.5, 4.5, 15)}, {"a": 0.6, "b": 0.25, "k": 2.5, "L_mid": 2.7}),
     (laws.error_from_loss, {"loss": np.linspace(1.5, 4.5, 15)}, {"error_at_chance": 0.75, "k": 2.0, "gamma": 0.9}),
     (laws.score_from_compute, ALONG_C, {"low": 0.25, "high": 0.9, "slope": 1.1, "C_mid": 1e20}),
+    (laws.bivariate_mixing, OWN_SHARE, {"B": 200.0, "C": 1.5, "alpha": 0.1, "beta": 0.3}),
     (laws.transferred_data, FINETUNED, {"k": 2e4, "alpha": 0.18, "beta": 0.38}),
 ]  # fmt: skip
 

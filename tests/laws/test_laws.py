@@ -31,6 +31,8 @@ COLUMNS = {
     "D_finetune": np.geomspace(1e5, 1e8, ROWS),
     "code": np.linspace(0.0, 0.6, ROWS),
     "prose": np.linspace(0.4, 0.1, ROWS),
+    "share": np.linspace(0.05, 1.0, ROWS),
+    "pretrained": np.array([0.0, 1.0, 1.0, 0.0, 1.0, 0.0]),
 }
 
 
@@ -51,6 +53,10 @@ MADE = [
     "bnsl(breaks=1)",
     "bnsl(breaks=2)",
     "mixing(code, prose)",
+    "additive_mixing(code, prose)",
+    "exchange(code, prose)",
+    "additive_mixing(code, prose) with scale N, D",
+    "kaplan with transfer",
     "power_law_floor along D",
     "multi_power(falls=1)",
     "multi_power(falls=1, waning)",
