@@ -89,9 +89,19 @@ def load_weights(where: str | Path | Study, run_id: str) -> Weights:
         MissingWeights: the study did not keep them, or another machine trained the run.
         CorruptWeights: the file is cut short, changed, or of another run.
     """
-    _, safe_open = _safetensors()
     study = where if isinstance(where, Study) else read_study(where)
-    path = _path(local_folder(study.folder), run_id)
+    return read_weights(local_folder(study.folder), run_id)
+
+
+def has_weights(store: Path, run_id: str) -> bool:
+    """Whether a study's local folder has the weights of a run."""
+    return _path(store, run_id).exists()
+
+
+def read_weights(store: Path, run_id: str) -> Weights:
+    """`load_weights` from a study's local folder, as a worker knows it."""
+    _, safe_open = _safetensors()
+    path = _path(store, run_id)
     if not path.exists():
         raise MissingWeights(run_id, path)
     try:

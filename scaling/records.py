@@ -243,7 +243,10 @@ ROW_KEYS = {
 
 OF_ITEMS = ("item_log_probability", "item_choice", "item_exact")
 """Probes that ask the `[items]` of a study."""
-PROBES = ("heldout", "position", "answer_loss", "answer_exact", "memorised", "seen_exact", *OF_ITEMS)
+PROBES = (
+    "heldout", "position", "answer_loss", "answer_exact", "memorised", "seen_exact", "executed", "preferred",
+    *OF_ITEMS,
+)  # fmt: skip
 """What a study may ask to have measured: each is a file of `train.probes`. "heldout" is measured in any case."""
 ON_OFFER = " on offer"
 """Behind a domain's name: the group of the probe "memorised" that says how many bits there are to memorise."""

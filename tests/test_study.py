@@ -249,12 +249,12 @@ def test_what_is_kept_and_measured_is_read_and_changes_no_id(tmp_path):
 
 def test_a_stage_that_there_is_not_is_refused(tmp_path):
     assert {t.stage for t in study(tmp_path / "mine", GOOD).trunks} == {"pretrain"}
-    with pytest.raises(BadValue, match="stage = 'sft', but it must be pretrain"):
-        study(tmp_path / "other", GOOD.replace("[defaults]", '[defaults]\nstage = "sft"'))
+    with pytest.raises(BadValue, match="stage = 'dpo', but it must be pretrain or sft or reward or prefer"):
+        study(tmp_path / "other", GOOD.replace("[defaults]", '[defaults]\nstage = "dpo"'))
 
 
 def test_every_key_is_of_one_spec():
     """So that a study file may give them flat."""
     specs = [DataSpec, ModelSpec, OptimSpec, ScheduleSpec]
-    inside = sum((list(keys_of(spec)) for spec in specs), ["stage", "seed", "member"])
+    inside = sum((list(keys_of(spec)) for spec in specs), ["stage", "parent", "kl_weight", "seed", "member"])
     assert sorted(inside) == sorted(keys_of(Trunk))

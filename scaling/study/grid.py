@@ -21,6 +21,12 @@
     width = [16, 32]
     seed = [0, 1]
 
+    [[grid]]
+    name = "base"                        # so that others can go on from its weights, where keep = "weights"
+    [[grid]]
+    parent = "base"                      # each of its trunks goes on, in every combination of the keys that are given
+    stage = "sft"                        # here; others are as in the parent. Or "reward", "prefer", "pretrain" again
+
 A grid is a set of trunks, each trained once at a constant rate; every budget branches from its trunk and is cooled to
 zero. `budgets` is therefore the one key whose list does not multiply. In place of `width` a grid may give `N`, weights
 inside the blocks, as in N = ["1M", "124M"]: width, depth and heads are then those of `flops.ladder`.
@@ -31,7 +37,7 @@ from __future__ import annotations
 import itertools
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
@@ -106,8 +112,8 @@ def _study(folder: Path, table: Mapping[str, Any]) -> Study:
     asked = {key: value for key, value in follows.items() if value is not None}
     asked |= ({"blend": even} if even else {}) | defaults | blend
     for where, keys in [("[defaults]", asked), *(("[[grid]]", grid) for grid in grids)]:
-        _known(where, keys, _TRUNK)
-    trunks = dict.fromkeys(trunk for grid in grids for trunk in _expand(asked | grid))
+        _known(where, keys, _TRUNK | _FAMILY if where == "[[grid]]" else _TRUNK)
+    trunks = dict.fromkeys(_trunks(asked, grids))
     if not trunks:
         raise _bad("grid", grids, "a set of at least one trunk: none of its lists may be empty")
     if "items" in given:
@@ -133,13 +139,29 @@ def _items(asked: Mapping[str, Any]) -> ItemSource:
     return ItemSource(**asked)
 
 
-def _expand(asked: Mapping[str, Any]) -> Iterator[Trunk]:
+def _trunks(defaults: Mapping[str, Any], grids: Iterable[Mapping[str, Any]]) -> Iterator[Trunk]:
+    """Those of every grid; a grid with a parent goes on from each trunk of another."""
+    named: dict[str, list[Trunk]] = {}
+    for grid in grids:
+        family = {key: _FAMILY[key](key, grid[key]) for key in _FAMILY if key in grid}
+        own = {key: value for key, value in grid.items() if key not in _FAMILY}
+        if "parent" not in family:
+            trunks = [_trunk(asked) for asked in _expand({**defaults, **own})]
+        elif family["parent"] in named:
+            trunks = [_child(parent, asked) for parent in named[family["parent"]] for asked in _expand(own)]
+        else:
+            raise _bad("parent", family["parent"], "the name of a [[grid]] above")
+        named[family.get("name", "")] = trunks
+        yield from trunks
+
+
+def _expand(asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Every combination of the values that were given as lists."""
     choices = {key: value if isinstance(value, list) else [value] for key, value in asked.items()}
     if "budgets" in choices:
         choices["budgets"] = [choices["budgets"]]
     for values in itertools.product(*choices.values()):
-        yield _trunk(dict(zip(choices, values, strict=True)))
+        yield dict(zip(choices, values, strict=True))
 
 
 def _trunk(asked: dict[str, Any]) -> Trunk:
@@ -150,11 +172,24 @@ def _trunk(asked: dict[str, Any]) -> Trunk:
         given = {key: asked[key] for key in ("depth", "head_dim") if key in asked}
         shape = ladder(asked.pop("N"), **given)
         asked |= {"width": shape.width, "depth": shape.depth, "head_dim": shape.head_dim}
-    if isinstance(table := asked.get("peak_lr"), dict):
-        if str(asked["width"]) not in table:
-            raise _bad("peak_lr", table, f"a number, or a table with the width {asked['width']} in it")
-        asked["peak_lr"] = _number("peak_lr", table[str(asked["width"])])
-    trunk = Trunk.of(**asked)
+    return _checked(Trunk.of(**asked | _own_rate(asked, asked["width"])))
+
+
+def _child(parent: Trunk, asked: dict[str, Any]) -> Trunk:
+    asked = _read("[[grid]]", asked, _TRUNK)
+    return _checked(parent.then(**asked | _own_rate(asked, parent.model.width)))
+
+
+def _own_rate(asked: Mapping[str, Any], width: int) -> dict[str, float]:
+    """The rate of this width, where rates are given by width."""
+    if not isinstance(table := asked.get("peak_lr"), dict):
+        return {}
+    if str(width) not in table:
+        raise _bad("peak_lr", table, f"a number, or a table with the width {width} in it")
+    return {"peak_lr": _number("peak_lr", table[str(width)])}
+
+
+def _checked(trunk: Trunk) -> Trunk:
     schedule = trunk.schedule
     for one, other in itertools.pairwise(schedule.budgets):
         if schedule.steps(one) == schedule.steps(other):
@@ -279,7 +314,11 @@ _BY_TYPE: dict[Any, Reader] = {
     str: _as_it_is,
     Stage: _as_it_is,
 }
-_TRUNK: dict[str, Reader] = {key: _BY_TYPE[kind] for key, kind in keys_of(Trunk).items()} | {
+_FAMILY: dict[str, Reader] = {"name": _reader("text", _TEXT), "parent": _reader("the name of a grid", _TEXT)}
+"""Of a grid, beside the keys of its trunks."""
+_TRUNK: dict[str, Reader] = {
+    key: _BY_TYPE[kind] for key, kind in keys_of(Trunk).items() if key != "parent"
+} | {
     "N": partial(_count, what="weights", example="124M"),
     "unique_budget": lambda key, value: None if value == "all" else _count(key, value),
     "peak_lr": lambda key, value: value if isinstance(value, dict) else _number(key, value),

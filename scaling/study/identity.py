@@ -56,6 +56,12 @@ def run_id(trunk: Trunk, corpus_hash: str, budget: int, kind: str = "annealed", 
     return digest(asked[: 4 if members > 1 else 3 if kind != "annealed" else 2])
 
 
+def parent_run(trunk: Trunk, corpus_hash: str) -> str | None:
+    """The run whose weights a trunk starts from; None where they are drawn."""
+    parent = trunk.parent_trunk
+    return parent and run_id(parent, corpus_hash, max(parent.schedule.budgets))
+
+
 def spell_out(study: Study) -> str:
     """What a study trains, its corpus and then a trunk a line, in JSON."""
     lines = [{"corpus": identifying(study.corpus)}, *map(identifying, study.trunks)]

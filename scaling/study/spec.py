@@ -19,21 +19,23 @@ from scaling.corpora.items import Items, ItemSource, read_items
 from scaling.corpora.sampler import Sampler
 from scaling.corpora.source import CorpusSource
 from scaling.corpora.text import build_corpus
-from scaling.errors import CorpusError, UnknownKey, require
+from scaling.errors import CorpusError, StudyError, UnknownKey, require
 from scaling.flops import Shape
 from scaling.records import ON_CURVES, check_probes
 from scaling.units import print_count
 
 COOLDOWNS = ("linear", "1-sqrt", "cosine")
 OPTIMIZERS = ("adamw", "muon")
-Stage = Literal["pretrain"]
-"""What training there is; a later stage is one more name here."""
+Stage = Literal["pretrain", "sft", "reward", "prefer"]
+"""What is trained: the next token of everything, the answers alone, a reward model of pairs, or the policy by pairs."""
 STAGES = get_args(Stage)
 KEEPS = ("none", "weights")
 """What may be kept of a finished run beside its rows."""
 
 Tokens = Annotated[int, "tokens"]
 """A count that a study file may write as "512", "128Ki" or "4M"."""
+Keys = tuple[tuple[str, Any], ...]
+"""Flat keys of a trunk, each with its value."""
 Blend = tuple[tuple[str, float], ...]
 """Share of each domain in the training tokens."""
 Budgets = tuple[tuple[str, Tokens], ...]
@@ -65,6 +67,44 @@ class VocabularyMismatch(CorpusError):
         return (
             f"asked for a model of {self.model:,} tokens, but the corpus is written in {self.corpus:,}. "
             "Give vocabulary under [corpus] only, and models follow it."
+        )
+
+
+class StageWithoutParent(StudyError):
+    """A later stage that no weights are given for."""
+
+    stage: str
+
+    def __str__(self) -> str:
+        return (
+            f'asked for stage = "{self.stage}", which goes on from trained weights, but there is no parent. Give the '
+            'grid that pre-trains a name, and this one parent = "that name".'
+        )
+
+
+class OtherShape(StudyError):
+    """A trunk whose model cannot hold its parent's weights."""
+
+    parent: Shape
+    model: Shape
+
+    def __str__(self) -> str:
+        return (
+            f"asked to go on from weights of {self.parent} with {self.model}; only score_head may differ. Leave the "
+            "shape out where there is a parent, and it is the parent's."
+        )
+
+
+class ParentNotInStudy(StudyError):
+    """A trunk whose parent the study does not train."""
+
+    child: str
+    parent: str
+
+    def __str__(self) -> str:
+        return (
+            f"asked to train {self.child} from the weights of {self.parent}, which this study does not train to that "
+            "budget. Add the parent to its trunks."
         )
 
 
@@ -204,6 +244,7 @@ class Trunk:
 
     Raises:
         BadValue: a value is out of range.
+        StageWithoutParent: a later stage has no weights to start from.
     """
 
     model: ModelSpec
@@ -211,6 +252,11 @@ class Trunk:
     data: DataSpec = DataSpec()
     optim: OptimSpec = OptimSpec()
     stage: Stage = "pretrain"
+    parent: Keys = ()
+    """The trunk whose annealed weights it starts from: the keys in which that one differs from it, with one budget;
+    none where weights are drawn. `then` makes it."""
+    kl_weight: float = 0.1
+    """Of stage "prefer": what a nat of divergence from the parent costs, the β of direct preference optimisation."""
     seed: int = 0
     """Of the starting weights, the order of the windows, and which of them a unique budget keeps."""
     member: int = 0
@@ -225,7 +271,12 @@ class Trunk:
             stage=(self.stage in STAGES, " or ".join(STAGES)),
             seed=(self.seed >= 0, "at least 0"),
             member=(self.member >= 0, "at least 0"),
+            kl_weight=(self.kl_weight > 0, "above 0"),
         )
+        if self.stage != "pretrain" and not self.parent:
+            raise StageWithoutParent(self.stage)
+        scored = self.stage != "reward" or self.model.score_head
+        require(self.model, "trunk", score_head=(scored, 'true where stage = "reward"'))
         windows = self.schedule.tokens_per_step % context == 0
         require(
             self.schedule, "trunk", tokens_per_step=(windows, f"a positive multiple of context = {context}")
@@ -256,6 +307,25 @@ class Trunk:
     def but(self, **changed: Any) -> Trunk:
         """The same trunk with other values of some flat keys."""
         return Trunk.of(**self.flat | changed)
+
+    def then(self, **changed: Any) -> Trunk:
+        """The trunk that goes on from this one's weights at its largest budget, with other values of some flat keys.
+
+        Raises:
+            OtherShape: its model cannot hold them.
+        """
+        mine = self.flat | {"budgets": (max(self.schedule.budgets),)}
+        flat = self.flat | {key: _tuples(value) for key, value in changed.items()}
+        parent = sorted(key for key, value in mine.items() if key == "parent" or flat[key] != value)
+        child = Trunk.of(**flat | {"parent": tuple((key, mine[key]) for key in parent)})
+        if replace(child.model, score_head=self.model.score_head) != self.model:
+            raise OtherShape(self.model, child.model)
+        return child
+
+    @property
+    def parent_trunk(self) -> Trunk | None:
+        """The trunk whose weights it starts from; it has one budget."""
+        return Trunk.of(**self.flat | dict(self.parent)) if self.parent else None
 
     @property
     def flat(self) -> dict[str, Any]:
@@ -295,6 +365,7 @@ class Trunk:
             data=DataSpec(),
             optim=replace(self.optim, peak_lr=1.0, weight_decay=0.0, decay_half_life=None),
             schedule=replace(self.schedule, budgets=(self.schedule.tokens_per_step,)),
+            parent=self.parent and (("parent", ()),),  # any one
             seed=0,
             member=0,
         )
@@ -317,7 +388,8 @@ class Trunk:
         for domain, count in data.unique:
             unique += f" {domain} {print_count(count)} × {dict(data.blend).get(domain, 0):.3g}"
         shape = f"width {self.model.width} depth {self.model.depth}"
-        return f"{shape} lr {optim.peak_lr:g}{optimizer}{decay}{unique} seed {self.seed}{member}"
+        stage = "" if self.stage == "pretrain" else f"{self.stage} "
+        return f"{stage}{shape} lr {optim.peak_lr:g}{optimizer}{decay}{unique} seed {self.seed}{member}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -327,6 +399,7 @@ class Study:
     Raises:
         BadValue: there is no such thing to keep, or no such probe.
         VocabularyMismatch, ContextMismatch: a model's vocabulary or window is not the corpus's.
+        ParentNotInStudy: a trunk goes on from weights that the study does not train.
     """
 
     folder: Path
@@ -352,6 +425,18 @@ class Study:
                 raise VocabularyMismatch(trunk.model.vocabulary, written_in)
             if row not in (None, trunk.model.context):
                 raise ContextMismatch(trunk.model.context, row)
+        self._check_parents()
+
+    def _check_parents(self) -> None:
+        """Refuse parents whose weights will not be there."""
+        parents = {trunk: parent for trunk in self.trunks if (parent := trunk.parent_trunk)}
+        kept = (not parents or self.keep == "weights", '"weights" where a trunk has a parent')
+        require(self, "study", keep=kept)
+        ends = {t: t.schedule.budgets for t in self.trunks} if parents else {}
+        there = {replace(t, schedule=replace(t.schedule, budgets=(b,))) for t, bs in ends.items() for b in bs}
+        for trunk, parent in parents.items():
+            if parent not in there:
+                raise ParentNotInStudy(trunk.name, parent.name)
 
     @property
     def name(self) -> str:

@@ -53,6 +53,12 @@ class StackSpec:
         """The runs that it will write."""
         return run_ids(self.trunks, self.corpus_hash)
 
+    @property
+    def parents(self) -> set[str]:
+        """The runs whose weights it starts from."""
+        parents = (identity.parent_run(t, self.corpus_hash) for t in self.trunks)
+        return {run for run in parents if run}
+
     def left(self, finished: Set[str]) -> StackSpec | None:
         """Its trunks that still have a run to write, if there are any."""
         trunks = unfinished(self.trunks, self.corpus_hash, finished)

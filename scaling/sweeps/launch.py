@@ -154,6 +154,8 @@ class _Launcher:
         cost = sum(stack.cost for stack in plan.stacks)
         self.progress = Progress(plan.study.name, plan.runs, plan.done, cost, shown=shown)
         self._refreshed = time.monotonic()
+        self.finished = set(plan.finished)
+        """Runs with rows, as far as this launcher has heard."""
 
     def run(self) -> None:
         with self.progress, _termination_as_interrupt():
@@ -176,6 +178,8 @@ class _Launcher:
             idle = [hand for hand in self.hands.values() if not hand.at]
             if not idle and len(self.hands) >= self.plan.capacity.workers:
                 return
+            if not stack.parents <= self.finished:
+                continue  # its parents are being trained, here or elsewhere
             lease = self.store.claim(*stack.trunk_ids)
             if lease is None:
                 continue  # another launcher has one of them
@@ -226,6 +230,7 @@ class _Launcher:
             self.problems[stack.id] = message.problem
         if message.done:
             hand.at = None
+            self.finished |= stack.run_ids
             lease.release()
             self.progress.finish(stack, done=True)
 
@@ -247,6 +252,16 @@ class _Launcher:
             else:
                 self.failed.append((stack, hand.log))
                 self.problems.setdefault(stack.id, self._why(stack, status, hand.log))
+                self._give_up_children(stack)
+
+    def _give_up_children(self, failed: StackSpec) -> None:
+        """Do not wait for weights that will not come."""
+        lost = failed.run_ids
+        while children := [stack for stack in self.waiting if stack.parents & lost]:
+            for child in children:
+                self.waiting.remove(child)
+                self.failed.append((child, self.failed[0][1]))
+                lost |= child.run_ids
 
     def _why(self, stack: StackSpec, status: int, log: Path) -> str:
         if status == EXIT_STOPPED:
@@ -256,6 +271,8 @@ class _Launcher:
     def _refresh_leases(self) -> None:
         if time.monotonic() - self._refreshed > _REFRESH_SECONDS:
             self._refreshed = time.monotonic()
+            if any(stack.parents for stack in self.waiting):
+                self.finished |= self.store.finished(here=self.plan.here)
             for hand in self.hands.values():
                 if hand.at and not hand.at[1].refresh():
                     hand.worker.stop()  # this machine slept, and another launcher has taken over

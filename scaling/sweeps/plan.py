@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,18 +12,37 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from scaling.artifacts import has_weights
 from scaling.corpora.corpus import Corpus
 from scaling.corpora.items import Items
-from scaling.errors import TrainError
+from scaling.errors import StudyError, TrainError
 from scaling.show import Table
 from scaling.store import Store, ceiling_share
 from scaling.study import Study, Trunk
+from scaling.study.identity import parent_run, trunk_id
 from scaling.sweeps.cost import cost_per_token, evaluation_cost, mode_and_bytes
 from scaling.sweeps.engines.base import Asked, Capacity
 from scaling.sweeps.job import Job, StackSpec, run_ids, unfinished
 from scaling.sweeps.mode import Mode
 from scaling.sweeps.stacks import stack_trunks
 from scaling.units import counted, print_count
+
+
+class ParentWeightsGone(StudyError):
+    """Runs that are to go on from weights which were not kept, or not on this machine."""
+
+    study: str
+    run_id: str
+    waiting: int
+    rows: str | Path
+
+    def __str__(self) -> str:
+        return (
+            f"asked to train {counted(self.waiting, 'trunk')} from the weights of run {self.run_id}, which is done, "
+            f"but its weights are not on this machine. Make them again: delete {self.rows} if it is there, and type "
+            f"scaling sweep {self.study} --here"
+        )
+
 
 DEFAULT = Asked()
 CEILING_SHARE = 0.75
@@ -253,8 +273,23 @@ def plan_sweep(
     wanted = frozenset(run_ids(study.trunks, corpus.corpus_hash))
     finished = wanted & store.finished(here=here)
     left = unfinished(study.trunks, corpus.corpus_hash, finished)
+    _check_weights(store, left, corpus.corpus_hash, finished)
     stacks = stack_trunks(left, corpus.corpus_hash, capacity, stacks_begun(store.local, corpus.corpus_hash))
     return Plan(study, asked, capacity, here, corpus, tuple(stacks), wanted, finished, items)
+
+
+def _check_weights(store: Store, trunks: Sequence[Trunk], corpus_hash: str, finished: frozenset[str]) -> None:
+    """Refuse trunks whose parent is done and left no weights here."""
+    waiting: dict[str, list[Trunk]] = {}
+    for trunk in trunks:
+        run = parent_run(trunk, corpus_hash)
+        if run in finished and not has_weights(store.local, run):
+            waiting.setdefault(run, []).append(trunk)
+    for run, children in waiting.items():
+        parent = children[0].parent_trunk
+        assert parent
+        rows = store.local / "rows" / f"{trunk_id(parent, corpus_hash)}.jsonl"
+        raise ParentWeightsGone(str(store.study), run, len(children), rows)
 
 
 def stacks_begun(folder: Path, corpus_hash: str) -> list[StackSpec]:

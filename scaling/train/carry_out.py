@@ -17,7 +17,7 @@ from scaling.errors import ScalingError, TrainError
 from scaling.files import DiskFull
 from scaling.sweeps.job import EXIT_NO_ROOM, EXIT_STOPPED, Job, Message
 from scaling.train.loop import Stopped, Worker
-from scaling.train.stack import Stack
+from scaling.train.post import stack_of
 
 
 class OutOfDeviceMemory(TrainError):
@@ -98,8 +98,7 @@ def _thriftier(job: Job) -> Job | None:
 def follow(job: Job) -> int:
     """Take a rank's share in a job, until rank 0 has done with it; 0 comes back."""
     _make_ready(job)
-    device = torch.device(job.device)
-    Stack(job.stack.trunks, Corpus.load(job.corpus), device, job.mode).follow()
+    stack_of(job, Corpus.load(job.corpus)).follow()
     _forget(job)
     return 0
 

@@ -31,11 +31,11 @@ from scaling.sweeps.cost import together
 from scaling.sweeps.curve import cooldown_steps, curve_steps, curve_windows
 from scaling.sweeps.job import Job, Message
 from scaling.train import checkpoint
+from scaling.train.post import stack_of
 from scaling.train.probes import Reading, asked_probes, heldout, measurements
 from scaling.train.probes.heldout import domain_loss, final_windows, optimal_losses, outcome
 from scaling.train.rows import Rows
 from scaling.train.schedule import cooldown_share, trunk_share
-from scaling.train.stack import Stack
 
 
 class Diverged(TrainError):
@@ -87,7 +87,7 @@ class Worker:
             asked_probes(job.probes, on_curves=c, items=items) for c in (False, True)
         )
         self.device = torch.device(job.device)
-        self.stack = Stack(trunks, corpus, self.device, job.mode)
+        self.stack = stack_of(job, corpus)
         self.rows = Rows(job.folder / "rows", job.study, self.stack)
         self.final = final_windows(self.stack)
         self.curve = {d: curve_windows(w) for d, w in self.final.items()}

@@ -156,6 +156,43 @@ class Preferences:
         return -F.logsigmoid(chosen - rejected).sum(1)
 
 
+class DirectPreferences:
+    """Mean loss of direct preference optimisation on pairs, the chosen first: a policy held to its parent.
+
+        −log σ(β [(log π(chosen) − log π₀(chosen)) − (log π(rejected) − log π₀(rejected))])
+
+    It is the Bradley–Terry loss of the reward whose best policy, at a price of β for a nat of divergence from the
+    parent π₀, is π. `inputs` and `last` are as in `Preferences`, an answer's last token at `last`; `reference` is what
+    `log_probabilities` says under the parent, `[K, pairs, 2]`.
+
+    Source:
+        Rafailov et al. 2023, arXiv:2305.18290, equation 7.
+    """
+
+    reads = ("inputs", "last", "reference")
+
+    def __init__(self, kl_weight: float):
+        self.kl_weight = kl_weight
+
+    def total(self, batch: Batch) -> Tensor:
+        return Preferences().total(batch)
+
+    def summed(self, net: Forward, weights: Weights, batch: Batch) -> Tensor:
+        likely = log_probabilities(net, weights, batch["inputs"], batch["last"])
+        chosen, rejected = (likely - batch["reference"]).unbind(2)
+        return -F.logsigmoid(self.kl_weight * (chosen - rejected)).sum(1)
+
+
+def log_probabilities(net: Forward, weights: Weights, inputs: Tensor, last: Tensor) -> Tensor:
+    """Of the tokens behind the first of each text up to its last one, nats, `[K, pairs, 2]`.
+
+    The request is the same in both texts of a pair, so it falls out of their difference.
+    """
+    losses = net.token_losses(weights, inputs.flatten(1, 2)).unflatten(1, inputs.shape[1:3])
+    places = torch.arange(losses.shape[3], device=losses.device)
+    return -(losses * (places < last[..., None])).sum(3)
+
+
 NEXT_TOKEN = NextToken()
 
 

@@ -93,6 +93,7 @@ class Rows:
             **same,
             run_id=self.run_id(k, budget, kind, members),
             trunk_id=self.ids[k],
+            parent_run=identity.parent_run(trunk, corpus.corpus_hash),
             study=self.study,
             name=f"{trunk.name} tokens {print_count(budget - budget % step)}{of}",
             kind=kind,

@@ -36,6 +36,7 @@ class Stack:
         *,
         loss: Loss = NEXT_TOKEN,
         batches: Callable[[int], Batch] | None = None,
+        start: Tensor | None = None,
     ):
         """On a device; by default to lower the loss of the next token of what the trunks' own samplers draw.
 
@@ -46,6 +47,7 @@ class Stack:
             mode: how steps are computed.
             loss: what is lowered.
             batches: what the loss reads at each step, for models that learn from something else.
+            start: weights `[K, P]` to start from; drawn by each trunk's seed where there are none.
 
         Raises:
             BadBatch, NoSuchHead, NothingToLearn, LossNotFinite: the loss cannot be trained on these batches.
@@ -58,7 +60,10 @@ class Stack:
         self.forward = Forward(self.shape, device)
         self.net = FastPath(self.shape, device) if device.type == "cpu" else self.forward
         self.peak = torch.tensor([[t.optim.peak_lr] for t in trunks], device=device)
-        self.weights = initial_weights(self.shape, [t.weight_seed for t in trunks]).to(device)
+        drawn = initial_weights(self.shape, [t.weight_seed for t in trunks]) if start is None else start
+        self.weights = drawn.to(device, copy=True)
+        self.start = start
+        """What later stages started from, the policy that a preference model judges."""
         rates = rate_multipliers(self.shape, first.optim.optimizer).to(device)
         beta2 = first.optim.beta2(tokens_per_step)
         pulls = {

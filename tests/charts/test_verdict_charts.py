@@ -15,6 +15,7 @@ from scaling.charts.registry import topics
 from scaling.charts.verdicts import plateau, repetition, replay, silence
 from scaling.fitting import compare, fit
 from scaling.laws import chinchilla, effective_data, kaplan, with_repeats
+from scaling.questions._locality.worlds import world as abilities
 from scaling.questions._memory.worlds import World, simulate
 from scaling.units import print_count
 from scaling.verdict import Verdict
@@ -33,6 +34,14 @@ def repeated() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=header, orient="row")
 
 
+ABILITIES = {
+    "base": 0,
+    "ceiling": 0.9,
+    "neither": 0,
+    "manuals": 0.3,
+    "scripts": 0.6,
+    "manuals and scripts": 0.8,
+}
 PUBLISHED = Path(__file__).parents[2] / "runs" / "published"
 
 
@@ -54,6 +63,7 @@ def verdicts(ladder: pl.DataFrame, repeated: pl.DataFrame) -> dict[str, Verdict]
     laws = (chinchilla, with_repeats(chinchilla))
     return {
         "plateau": questions.plateau(ladder, worlds=100),
+        "locality": questions.locality(*abilities(ABILITIES)),
         "silence": questions.silence(20),
         "audit": questions.audit(ladder, bootstrap=20, others=()),
         "repetition": questions.repetition(repeated, laws=laws, bootstrap=20),

@@ -15,9 +15,18 @@ import scaling.questions
 from scaling import fit, questions
 from scaling.fitting import compare
 from scaling.laws import chinchilla, kaplan
+from scaling.questions._locality.worlds import world as abilities
 from scaling.questions._memory.worlds import World, simulate
 from scaling.verdict import Estimate, Reach, UnknownAnswer, Verdict
 
+ABILITIES = {
+    "base": 0,
+    "ceiling": 0.9,
+    "neither": 0,
+    "manuals": 0.3,
+    "scripts": 0.6,
+    "manuals and scripts": 0.8,
+}
 ROOM = Path(scaling.questions.__file__).parent
 
 
@@ -60,6 +69,7 @@ ASKED = {
     "index": lambda: questions.index(scores(), anchor="b0"),
     "memory": lambda: questions.memory(*simulate(World(), 0), skill="programs", chance=0.1),
     "next_decade": decade,
+    "locality": lambda: questions.locality(*abilities(ABILITIES)),
     "plateau": lambda: questions.plateau(ladder().filter(epochs=1.0), worlds=100),
     "repetition": lambda: questions.repetition(ladder(), laws=(chinchilla,), bootstrap=10),
     "replay": lambda: questions.replay(scores(), questions.month_ends(2023, 2023)[5:7], anchor="b0"),

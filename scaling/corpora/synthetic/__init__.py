@@ -7,8 +7,10 @@ from functools import lru_cache
 
 from scaling.corpora.kinds import Parameters, make
 from scaling.corpora.synthetic.documents import Writer
+from scaling.corpora.synthetic.errands import ErrandPairs, Errands, Prose
 from scaling.corpora.synthetic.people import biographies, strings
 from scaling.corpora.synthetic.programs import programs
+from scaling.corpora.synthetic.tools import Manuals, Requests, Scripts
 
 GENERATOR = "2"
 """Raised when the same parameters come to write other documents, so that old caches and new ones are never mixed."""
@@ -17,6 +19,12 @@ WRITERS: dict[str, Callable[..., Writer]] = {
     "biographies": biographies,
     "programs": programs,
     "strings": strings,
+    "manuals": Manuals,
+    "scripts": Scripts,
+    "requests": Requests,
+    "prose": Prose,
+    "errands": Errands,
+    "errand pairs": ErrandPairs,
 }
 """Kinds of documents, each a function of keyword-only parameters."""
 

@@ -85,7 +85,8 @@ def outcome(losses: Losses, optimal: Losses | None, trunk: Trunk, corpus: Corpus
     if optimal:
         entropy, _ = blended(blend, optimal)
         _, excess_stderr = blended(blend, {d: losses[d] - best for d, best in optimal.items()})
-    if not note and not loss < np.log(trunk.model.vocabulary):
+    lowest = trunk.stage == "pretrain"  # later stages lower something else
+    if not note and not loss < (np.log(trunk.model.vocabulary) if lowest else np.inf):
         note = f"loss {loss:.3g} at the end is no better than a uniform guess"
     bytes_per_token = sum(
         blend[d] * corpus.bytes_per_token.get(d, 1.0) for d in losses if blend.get(d, 0) > 0

@@ -1,0 +1,1 @@
+"""Whether abilities after training are local to their labels, scored by running commands."""
