@@ -6,17 +6,16 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from scaling.corpora.kinds import Parameters, make
+from scaling.corpora.synthetic import people, programs
 from scaling.corpora.synthetic.documents import Writer
-from scaling.corpora.synthetic.people import biographies, strings
-from scaling.corpora.synthetic.programs import programs
 
 GENERATOR = "2"
 """Raised when the same parameters come to write other documents, so that old caches and new ones are never mixed."""
 
 WRITERS: dict[str, Callable[..., Writer]] = {
-    "biographies": biographies,
-    "programs": programs,
-    "strings": strings,
+    "biographies": people.biographies,
+    "programs": programs.programs,
+    "strings": people.strings,
 }
 """Kinds of documents, each a function of keyword-only parameters."""
 
