@@ -14,7 +14,6 @@ class AnswerExact:
     """Share of documents all of whose scored tokens are the most likely ones, a group for each domain.
 
     The true tokens before each are given, so an answer counts as right where greedy generation would have written it.
-    The standard error is that of a share, one right and one wrong answer added, so that none or all is no certainty.
     """
 
     name, unit = "answer_exact", "1"
@@ -24,16 +23,19 @@ class AnswerExact:
         readings = []
         for domain, pages, scored in answered(stack.corpus, windows):
             right = (stack.likeliest(pages) == pages[:, 1:]) | ~scored
-            readings += [share_right(k, domain, mine) for k, mine in enumerate(right.all(2))]
+            readings += [share(k, domain, mine) for k, mine in enumerate(right.all(2))]
         return readings
 
 
 PROBE = AnswerExact()
 
 
-def share_right(model: int, domain: str, right: NDArray[np.bool_]) -> Reading:
-    """The share of some documents that a model answers rightly, from whether it does, `[documents]`."""
-    share, count = float(right.mean()), len(right)
+def share(model: int, group: str, right: NDArray[np.bool_ | np.float64]) -> Reading:
+    """How many of a model's answers are right.
+
+    The standard error is that of a share, one right and one wrong answer added, so that none or all is no certainty.
+    """
+    count = len(right)
     doubted = (right.sum() + 1) / (count + 2)
     error = float(np.sqrt(doubted * (1 - doubted) / (count + 2)))
-    return Reading(model, domain, share, error, count)
+    return Reading(model, group, float(right.mean()), error, count)

@@ -6,7 +6,7 @@ import numpy as np
 
 from scaling.corpora.synthetic.documents import SCORED
 from scaling.train.probes import Reading, Windows
-from scaling.train.probes.answer_exact import share_right
+from scaling.train.probes.answer_exact import share
 from scaling.train.probes.memorised import PAGES, evenly, pages, seen_pages
 from scaling.train.stack import Stack
 
@@ -27,9 +27,7 @@ class SeenExact:
             scored = pages(corpus, domain, SCORED["train"], numbers, context)[..., 1:] == 1
             if scored.any():
                 right = ((stack.likeliest(shown) == shown[..., 1:]) | ~scored).all(2)
-                readings += [
-                    share_right(k, domain, right[k, : min(len(mine), PAGES)]) for k, mine in seen.items()
-                ]
+                readings += [share(k, domain, right[k, : min(len(mine), PAGES)]) for k, mine in seen.items()]
         return readings
 
 
