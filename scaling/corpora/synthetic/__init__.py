@@ -6,19 +6,18 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from scaling.corpora.kinds import Parameters, make
+from scaling.corpora.synthetic import people, programs
 from scaling.corpora.synthetic.documents import Writer
 from scaling.corpora.synthetic.errands import ErrandPairs, Errands, Prose
-from scaling.corpora.synthetic.people import biographies, strings
-from scaling.corpora.synthetic.programs import programs
 from scaling.corpora.synthetic.tools import Manuals, Requests, Scripts
 
 GENERATOR = "2"
 """Raised when the same parameters come to write other documents, so that old caches and new ones are never mixed."""
 
 WRITERS: dict[str, Callable[..., Writer]] = {
-    "biographies": biographies,
-    "programs": programs,
-    "strings": strings,
+    "biographies": people.biographies,
+    "programs": programs.programs,
+    "strings": people.strings,
     "manuals": Manuals,
     "scripts": Scripts,
     "requests": Requests,

@@ -33,6 +33,8 @@ class HeldOut:
 
 
 PROBE = HeldOut()
+OVERFIT_EPOCHS = 8.0
+"""Epochs above which held-out loss may be worse than a uniform guess in a run that has not diverged."""
 
 
 def final_windows(stack: Stack) -> dict[str, NDArray[np.int64]]:
@@ -69,7 +71,15 @@ def domain_loss(measured: Reading, corpus: Corpus) -> DomainLoss:
     )
 
 
-def outcome(losses: Losses, optimal: Losses | None, trunk: Trunk, corpus: Corpus, note: str) -> Outcome:
+def outcome(
+    losses: Losses,
+    optimal: Losses | None,
+    trunk: Trunk,
+    corpus: Corpus,
+    note: str,
+    *,
+    epochs: float = 1.0,
+) -> Outcome:
     """What came out of a run: its loss is the mean over domains weighted by its blend.
 
     Args:
@@ -78,6 +88,8 @@ def outcome(losses: Losses, optimal: Losses | None, trunk: Trunk, corpus: Corpus
         trunk: that the run branched from.
         corpus: that the windows are of.
         note: why the run diverged, if it did.
+        epochs: how often it has seen its text. Above `OVERFIT_EPOCHS` a loss worse than a uniform guess is no sign of
+            divergence: a model that knows a few documents by heart is sure of itself, and wrong, on any other.
     """
     blend = dict(trunk.data.blend)
     loss, loss_stderr = blended(blend, losses)
@@ -85,8 +97,9 @@ def outcome(losses: Losses, optimal: Losses | None, trunk: Trunk, corpus: Corpus
     if optimal:
         entropy, _ = blended(blend, optimal)
         _, excess_stderr = blended(blend, {d: losses[d] - best for d, best in optimal.items()})
-    lowest = trunk.stage == "pretrain"  # later stages lower something else
-    if not note and not loss < (np.log(trunk.model.vocabulary) if lowest else np.inf):
+    guess = np.log(trunk.model.vocabulary)
+    lowered = trunk.stage == "pretrain" and epochs <= OVERFIT_EPOCHS  # later stages lower something else
+    if not note and not loss < (guess if lowered else np.inf):
         note = f"loss {loss:.3g} at the end is no better than a uniform guess"
     bytes_per_token = sum(
         blend[d] * corpus.bytes_per_token.get(d, 1.0) for d in losses if blend.get(d, 0) > 0
