@@ -44,13 +44,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scaling.corpora.corpus import Corpus
+from scaling.corpora.sampler import held_out_windows
 from scaling.corpora.source import CorpusSource
 from scaling.corpora.text import build_corpus
 from scaling.flops import MLP_RATIO, Shape, count_flops, ladder
 from scaling.study import Trunk, read_study
-from scaling.sweeps.cost import passes_and_bytes, tokens_to_train
+from scaling.sweeps.cost import device_bytes, mode_and_bytes, tokens_to_train
+from scaling.sweeps.curve import FINAL_WINDOWS
 from scaling.sweeps.engines.base import Asked, Capacity
-from scaling.sweeps.job import EXIT_STOPPED, Job, Mode
+from scaling.sweeps.job import EXIT_STOPPED, Job
+from scaling.sweeps.mode import Mode
 from scaling.sweeps.stacks import stack_trunks
 from scaling.train.carry_out import carry_out
 from scaling.train.loop import device_name, product_ceiling
@@ -76,16 +79,27 @@ class Sizes:
     turns: int
     contexts: tuple[int, ...]
     """Tried in turn, with one window a step, until the memory is full."""
+    memory: tuple[tuple[Shape, int, int, bool], ...]
+    """Shape, models, tokens a step and whether compiled, of stacks whose memory is measured."""
 
 
 FULL = Sizes(
     device=torch.device("cuda"), large=Shape(width=768, depth=12, head_dim=64, context=1024), large_tokens=2**16,
     stacked=(1e6, 3e6, 1e7), models=16, stack_tokens=8192, few_tokens=1024, turns=7,
     contexts=tuple(2**i for i in range(13, 20)),
+    memory=(
+        (Shape(width=768, depth=12, head_dim=64, context=1024), 1, 2**16, True),
+        (Shape(width=768, depth=12, head_dim=64, context=1024), 1, 2**16, False),
+        (Shape(width=256, depth=6, head_dim=64, context=512), 16, 2**13, True),
+        (Shape(width=64), 1, 2**17, False), (Shape(width=64), 32, 2**13, False),
+        (Shape(width=1024, depth=8, head_dim=64), 32, 2**10, False),
+        (Shape(width=1024, depth=8, head_dim=64, context=2048), 1, 2**16, False),
+    ),
 )  # fmt: skip
 SMOKE = Sizes(
     device=torch.device("cpu"), large=Shape(width=32, context=32), large_tokens=128, stacked=(3e4,), models=2,
     stack_tokens=256, few_tokens=128, turns=1, contexts=(64, 128),
+    memory=((Shape(width=32, context=32), 2, 128, False),),
 )  # fmt: skip
 
 
@@ -208,7 +222,9 @@ def large_rows(sizes: Sizes, corpus: Corpus) -> Iterator[Row]:
     device, gpu = sizes.device, sizes.device.type == "cuda"
     trunk = trunk_of(sizes.large, sizes.large_tokens)
     room = 0.9 * torch.cuda.get_device_properties(device).total_memory if gpu else 8e9
-    passes, planned = passes_and_bytes(trunk, 1, room, gpu=gpu)
+    asked = Mode(precision="bf16", compile=gpu)
+    mode, _ = mode_and_bytes(trunk, 1, room, gpu=gpu, mode=asked)
+    passes = mode.passes
     made = {
         "compiled, graph": Stack(
             [trunk], corpus, device, Mode(precision="bf16", passes=passes, graph=gpu, compile=gpu)
@@ -238,10 +254,31 @@ def large_rows(sizes: Sizes, corpus: Corpus) -> Iterator[Row]:
     yield "host's share of a step", f"{host / seconds['compiled, graph']:.2%}", "(asked: < 2 %)"
     del made, calls, batches
     forget(device)
-    alone = Stack([trunk], corpus, device, Mode(precision="bf16", passes=passes, compile=gpu))
-    used = peak_of(steps_of(alone), device)
-    words = f"{planned / 1e9:.1f} GB / {used / 1e9:.1f} GB = {planned / used:.2f}, {passes} passes"
-    yield "memory: planned / used", words, "(asked: 0.9–1.25)"
+
+
+def memory_rows(sizes: Sizes, corpus: Corpus) -> Iterator[Row]:
+    """What is planned beside what tensors took in a branch and an evaluation, its trunk's state kept."""
+    gpu = sizes.device.type == "cuda"
+    for shape, models, tokens, compiled in sizes.memory:
+        trunks = [trunk_of(shape, tokens, seed) for seed in range(models)]
+        mode = Mode(precision="bf16", compile=compiled and gpu)
+        planned = device_bytes(trunks[0], models, mode=mode)
+        stack = Stack(trunks, corpus, sizes.device, mode)
+        stack.advance(1, lambda _: 0.1)
+        kept = stack.fork()
+
+        def branch(stack: Stack = stack) -> None:
+            stack.advance(stack.step + 1, lambda _: 0.1)
+            domain = corpus.domains[0]
+            stack.evaluate(held_out_windows(corpus, domain, stack.shape.context, FINAL_WINDOWS))
+
+        used = peak_of(branch, sizes.device)
+        how = "compiled" if compiled else "not compiled"
+        size = f"{models} of {shape.width} × {shape.depth}, context {shape.context}, {tokens:,} tokens, {how}"
+        words = f"{planned / 1e9:.2f} GB / {used / 1e9:.2f} GB = {planned / used:.2f}"
+        yield f"memory, planned / used: {size}", words, "(asked: 0.9–1.25)"
+        del stack, kept, branch
+        forget(sizes.device)
 
 
 def timed(call: Callable[[], Any]) -> float:
@@ -305,7 +342,7 @@ def table(sizes: Sizes, out: Path, ends: float) -> None:
     path = out / "table.md"
     head = f"{date.today()}, {device_name(sizes.device).partition(',')[0]}, torch {torch.__version__}"
     path.write_text(f"{head}\n\n| what | measured | against |\n|---|---|---|\n")
-    for part in (large_rows, stack_rows, context_rows):
+    for part in (large_rows, memory_rows, stack_rows, context_rows):
         if time.monotonic() > ends:
             rows: Iterator[Row] = iter([(part.__name__, "not measured", "no time was left")])
         else:
@@ -353,8 +390,8 @@ def train(study: Path, out: Path, device: torch.device, ends: float) -> list[str
         if time.monotonic() > ends:
             said.append(f"{stack.trunks[0].name}: not begun, no time was left")
             continue
-        passes, _ = passes_and_bytes(stack.trunks[0], len(stack.trunks), memory, gpu=gpu)
-        mode = Asked(compile=gpu).mode(passes, gpu=gpu)
+        asked_for = Asked(compile=gpu).mode(1, gpu=gpu)
+        mode, _ = mode_and_bytes(stack.trunks[0], len(stack.trunks), memory, gpu=gpu, mode=asked_for)
         job = Job(
             study=asked.name,
             folder=out,

@@ -241,14 +241,16 @@ ROW_KEYS = {
 }
 """The kinds of rows, and what a row of each is known by: of rows with one key, the last one written holds."""
 
-PROBES = ("heldout", "position", "answer_loss", "answer_exact")
+OF_ITEMS = ("item_log_probability", "item_choice", "item_exact")
+"""Probes that ask the `[items]` of a study."""
+PROBES = ("heldout", "position", "answer_loss", "answer_exact", *OF_ITEMS)
 """What a study may ask to have measured: each is a file of `train.probes`. "heldout" is measured in any case."""
 ON_CURVES = ":curve"
 """Behind a probe's name: not only at the end of each branch, but at every point of the learning curve."""
 
 
-def check_probes(asked: Sequence[str]) -> None:
-    """Refuse a probe that there is not.
+def check_probes(asked: Sequence[str], *, items: bool = True) -> None:
+    """Refuse a probe that there is not, and one that asks `items` where there are none.
 
     Raises:
         BadValue: names it.
@@ -257,6 +259,8 @@ def check_probes(asked: Sequence[str]) -> None:
         if name.removesuffix(ON_CURVES) not in PROBES:
             known = f"among {', '.join(PROBES)}, each as it is or with {ON_CURVES!r} behind it"
             raise BadValue("study", "probes", name, known)
+        if name.removesuffix(ON_CURVES) in OF_ITEMS and not items:
+            raise BadValue("study", "probes", name, "asked for where [items] names a file of them")
 
 
 def local_folder(study: Path) -> Path:

@@ -5,6 +5,9 @@
     keep = "weights"                     # of each finished run, beside its rows; "none" if it is not given
     probes = ["position"]                # what is measured beside held-out loss; none if it is not given
 
+    [items]                              # questions for the probes item_log_probability, item_choice and item_exact
+    path = "items.jsonl"                 # prompt, answer, choices and group in each line, see `corpora.items`
+
     [corpus]
     source = "installed"                 # or "folder", "files", "jsonl", "parquet", "huggingface", "language", …
     packages = ["numpy", "scipy"]        # each source has its keys, see `corpora.source.CorpusSource`
@@ -33,6 +36,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
+from scaling.corpora.items import ItemSource
 from scaling.corpora.source import CorpusSource, DocumentSource, LanguageSource, Placebo
 from scaling.errors import BadValue, StudyError, UnknownKey
 from scaling.flops import ladder
@@ -106,6 +110,8 @@ def _study(folder: Path, table: Mapping[str, Any]) -> Study:
     trunks = dict.fromkeys(trunk for grid in grids for trunk in _expand(asked | grid))
     if not trunks:
         raise _bad("grid", grids, "a set of at least one trunk: none of its lists may be empty")
+    if "items" in given:
+        given["items"] = _items(given["items"])
     words = {"question": given.pop("question", ""), "notebook": given.pop("notebook", "") or None}
     return Study(folder=folder, corpus=corpus, trunks=tuple(trunks), **words, **given)
 
@@ -118,6 +124,13 @@ def _corpus(asked: Mapping[str, Any]) -> tuple[CorpusSource, dict[str, Any]]:
         return CorpusSource(**given), blend
     except BadValue as problem:
         raise _bad(f"corpus.{problem.key}", problem.value, problem.wanted) from None
+
+
+def _items(asked: Mapping[str, Any]) -> ItemSource:
+    _known("[items]", asked, keys_of(ItemSource))
+    if "path" not in asked:
+        raise _bad("items.path", None, "the name of a file of JSON lines")
+    return ItemSource(**asked)
 
 
 def _expand(asked: Mapping[str, Any]) -> Iterator[Trunk]:
@@ -245,6 +258,7 @@ _TOP: dict[str, Reader] = {
     "notebook": _reader("text", _TEXT),
     "keep": _as_it_is,
     "probes": _reader("a list of names", _NAMES, tuple),
+    "items": _reader("a table, [items]", _is(dict)),
     "corpus": _reader("a table, [corpus]", _is(dict)),
     "defaults": _reader("a table, [defaults]", _is(dict)),
     "grid": _reader("tables, each under [[grid]]", _is(list, _is(dict))),

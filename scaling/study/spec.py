@@ -15,12 +15,13 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import numpy as np
 
 from scaling.corpora.corpus import Corpus
+from scaling.corpora.items import Items, ItemSource, read_items
 from scaling.corpora.sampler import Sampler
 from scaling.corpora.source import CorpusSource
 from scaling.corpora.text import build_corpus
 from scaling.errors import CorpusError, UnknownKey, require
 from scaling.flops import Shape
-from scaling.records import check_probes
+from scaling.records import ON_CURVES, check_probes
 from scaling.units import print_count
 
 COOLDOWNS = ("linear", "1-sqrt", "cosine")
@@ -339,10 +340,12 @@ class Study:
     """Of each finished run beside its rows: "none", or its "weights". No run is another for it."""
     probes: tuple[str, ...] = ()
     """What is measured beside held-out loss, as `records.check_probes` reads it. No run is another for it."""
+    items: ItemSource | None = None
+    """Questions that probes ask; their path is relative to `folder`. No run is another for them."""
 
     def __post_init__(self) -> None:
         require(self, "study", keep=(self.keep in KEEPS, " or ".join(KEEPS)))
-        check_probes(self.probes)
+        check_probes(self.probes, items=self.items is not None)
         written_in, row = self.corpus.model_vocabulary, self.corpus.model_context
         for trunk in self.trunks:
             if trunk.model.vocabulary != written_in:
@@ -363,6 +366,22 @@ class Study:
         """The corpus with its path made findable from anywhere."""
         path, paths = self.corpus.path, tuple(str(self.folder / p) for p in self.corpus.paths)
         return replace(self.corpus, path=path if path is None else str(self.folder / path), paths=paths)
+
+    def read_items(self, corpus: Corpus) -> Items | None:
+        """The questions in the tokens of its corpus, as `corpora.items.read_items` reads them; None without any.
+
+        Raises:
+            UnreadableItems, ItemTooLong: they cannot be asked of these models.
+            BadValue: a probe asks for choices, and no item has any.
+        """
+        if self.items is None:
+            return None
+        context = min(trunk.model.context for trunk in self.trunks)
+        items = read_items(self.items, self.folder, corpus, context)
+        choose = any(name.removesuffix(ON_CURVES) == "item_choice" for name in self.probes)
+        chosen = not choose or any(item.choices for item in items.each)
+        require(self.items, "items", path=(chosen, "a file of items with choices, for item_choice"))
+        return items
 
     def build_corpus(self, *, progress: bool = True) -> Corpus:
         """The text to train on, as `corpora.build_corpus` makes it."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from scaling.flops import Shape, count_flops, count_parameters
 from scaling.study import Trunk
 from scaling.sweeps.curve import CURVE_WINDOWS, FINAL_WINDOWS, cooldown_steps, curve_steps
+from scaling.sweeps.mode import PLAIN, Mode
 
 CPU_STEP = 2**15
 """Width × tokens of what a CPU takes through one step at once: beyond it activations leave the caches: at 512 tokens a
@@ -24,8 +26,10 @@ _PROCESS_BYTES = 300e6
 """Python, torch and its libraries, before any model."""
 _GPU_PROCESS_BYTES = 1e9
 """The CUDA context and its workspaces."""
-_GPU_LOGITS, _GPU_STREAM = 3, 10
-"""Floats for each logit, and for each token, block and unit of width, that a step keeps on a GPU in bf16."""
+NUMBER = {"fp32": 4, "bf16": 2}
+"""Bytes of an activation."""
+KEPT = {("fp32", False): 73, ("bf16", False): 49, ("fp32", True): 60, ("bf16", True): 37}
+"""Bytes that autograd keeps for each token, block and unit of width, by precision and whether it is compiled."""
 
 
 def models_at_once(trunk: Trunk) -> int:
@@ -68,45 +72,80 @@ def cost_per_token(flops: float, width: int, depth: int) -> float:
     return flops + 12_000 * width * depth / 2  # of 58 GFLOP/s, measured at widths 16 to 128
 
 
-def passes_and_bytes(trunk: Trunk, models: int, room: float, *, gpu: bool = False) -> tuple[int, float]:
-    """The fewest parts of a batch with which a stack fits into so many bytes, and what it takes then.
+def mode_and_bytes(
+    trunk: Trunk, models: int, room: float, *, gpu: bool = False, mode: Mode = PLAIN, ranks: int = 1
+) -> tuple[Mode, float]:
+    """The mode with which a stack fits into so many bytes, and what it takes then.
 
-    Where it never fits, a pass of each window, and what that takes.
+    The fewest parts of a batch, for they cost calls alone; where one window does not fit, what blocks hold is computed
+    again on the way back, which costs a third more. Where it never fits, the mode that takes least.
     """
-    windows = trunk.schedule.tokens_per_step // trunk.model.context
-    for passes in (p for p in range(1, windows + 1) if windows % p == 0):
-        needed = stack_bytes(trunk, models, gpu=gpu, passes=passes)
-        if needed <= room:
-            break
-    return passes, needed
+    windows = -(-trunk.schedule.tokens_per_step // trunk.model.context // ranks)
+    for recompute in (False, True):
+        for passes in (p for p in range(1, windows + 1) if windows % p == 0):
+            fitted = replace(mode, passes=passes, recompute=recompute)
+            needed = stack_bytes(trunk, models, gpu=gpu, mode=fitted, ranks=ranks)
+            if needed <= room:
+                return fitted, needed
+    return fitted, needed
 
 
-def stack_bytes(trunk: Trunk, models: int, *, gpu: bool = False, passes: int = 1) -> float:
+def stack_bytes(trunk: Trunk, models: int, *, gpu: bool = False, mode: Mode = PLAIN, ranks: int = 1) -> float:
     """Memory of a process that trains a stack of models of one shape.
+
+    On a CPU, with P weights in each of K models,
 
         process + 4 K P (2 s + 3) + 4 max(K' t (4 V + 40 w d), e (3 V + 24 w))
 
-    With P weights in each of K models, the state is s of them: weights, two moments, Muon's momentum, the average. A
-    branch keeps a second one, and a step needs the gradient and two temporary buffers. A training step keeps, for each
-    of its t tokens in a pass, what the way back reads in d blocks of width w, and the logits of V tokens four times
-    over, for the K' models that are trained at once; a pass of an evaluation has e tokens (`evaluation_tokens`), and
-    keeps less of each.
+    The state is s of the weights: themselves, two moments, Muon's momentum, the average. A branch keeps a second one,
+    and a step needs the gradient and two temporary buffers. A training step keeps, for each of its t tokens in a pass,
+    what the way back reads in d blocks of width w, and the logits of V tokens four times over, for the K' models that
+    are trained at once; a pass of an evaluation has e tokens (`evaluation_tokens`), and keeps less of each. Measured at
+    widths 16 to 512, 512 to 16,384 tokens a step, either optimizer and activation: 1 % below the peak to 22 % above;
+    18 % above at a vocabulary of 50,257.
 
-    Measured on a CPU at widths 16 to 512, 512 to 16,384 tokens a step, either optimizer and activation: 1 % below the
-    peak to 22 % above; 18 % above at a vocabulary of 50,257. With `gpu` the device's memory is meant: there autograd
-    keeps 20 bf16 numbers where 40 floats stand here, and the logits three times over; a compiled model of width 768 and
-    depth 12 took 24.2 GB for 64Ki tokens a step on an H100, and this says 28.4. What does not fit takes more passes.
+    With `gpu` the device's memory is meant, as `device_bytes` counts it, and what CUDA itself takes of it.
     """
+    if gpu:
+        return _GPU_PROCESS_BYTES + device_bytes(trunk, models, mode=mode, ranks=ranks)
     shape = trunk.model
     weights = models * count_parameters(shape).total * (2 * state_floats(trunk) + 3)
-    at_once = models if gpu else min(models, models_at_once(trunk))
-    tokens = at_once * trunk.schedule.tokens_per_step / passes
-    logits, stream = (_GPU_LOGITS, _GPU_STREAM) if gpu else (4, 40)
-    training = tokens * (logits * shape.vocabulary + stream * shape.width * shape.depth)
-    evaluated = min(evaluation_tokens(shape, models, gpu=gpu), FINAL_WINDOWS * models * (shape.context + 1))
-    evaluation = evaluated * (3 * shape.vocabulary + 24 * shape.width)
-    process = _GPU_PROCESS_BYTES if gpu else _PROCESS_BYTES
-    return process + FLOAT * (weights + max(training, evaluation))
+    tokens = min(models, models_at_once(trunk)) * trunk.schedule.tokens_per_step / mode.passes / ranks
+    blocks = shape.depth / 4 + 10 if mode.recompute else 10 * shape.depth
+    training = tokens * 4 * (shape.vocabulary + blocks * shape.width)
+    evaluation = _evaluated(trunk, models, gpu=False) * (3 * shape.vocabulary + 24 * shape.width)
+    return _PROCESS_BYTES + FLOAT * (weights + max(training, evaluation))
+
+
+def device_bytes(trunk: Trunk, models: int, *, mode: Mode, ranks: int = 1) -> float:
+    """Most bytes that the tensors of a stack take at once where autograd trains it, as on a GPU.
+
+        K P (4 (2 s + 1) + 2 z*) + max(z K P + K t (kept w d + 5 z w + max(12 V, 7 z w)), 12 K P, 4 e max(20 w, 3 V))
+
+    with the letters of `stack_bytes` and z bytes for an activation, four or two; in bf16, z*, the weights and their
+    gradient are there in two bytes too. `kept` are the bytes that a block keeps for each token and unit of width,
+    counted tensor by tensor, forward and back (tests/train/test_memory.py); those of compiled models in bf16 are what
+    the compiler's own partition saves, those in fp32 were not counted. Where blocks are computed again each keeps z,
+    and one at a time the rest. A compiled model of width 768 and depth 12 took 24.2 GB for 64Ki tokens a step on an
+    H100, and this says 26.5.
+    """
+    shape, floats = trunk.model, state_floats(trunk)
+    weights, size = models * count_parameters(shape).total, NUMBER[mode.precision]
+    tokens = models * trunk.schedule.tokens_per_step / mode.passes / ranks
+    kept, once = KEPT[mode.precision, mode.compile], 7 * size
+    if mode.recompute:
+        kept, once = size, kept + once
+    widest = max(12 * shape.vocabulary, once * shape.width)
+    training = size * weights + tokens * (shape.width * (kept * shape.depth + 5 * size) + widest)
+    evaluation = FLOAT * _evaluated(trunk, models, gpu=True) * max(20 * shape.width, 3 * shape.vocabulary)
+    state = FLOAT * (2 * floats + 1) + (2 * size if size < FLOAT else 0)
+    return state * weights + max(training, 12 * weights, evaluation)
+
+
+def _evaluated(trunk: Trunk, models: int, *, gpu: bool) -> int:
+    """Tokens of the largest pass of an evaluation."""
+    most = FINAL_WINDOWS * models * (trunk.model.context + 1)
+    return min(evaluation_tokens(trunk.model, models, gpu=gpu), most)
 
 
 def evaluation_tokens(shape: Shape, models: int, *, gpu: bool) -> int:

@@ -16,8 +16,8 @@ from scaling.files import written_whole
 from scaling.flops import count_flops, count_parameters
 from scaling.study import Trunk, identity
 from scaling.sweeps import cost
+from scaling.sweeps.mode import PLAIN, Mode
 
-PRECISIONS = ("fp32", "bf16")
 EXIT_STOPPED = 3
 """A worker was asked to stop, or its launcher is gone; everything is resumable."""
 EXIT_NO_ROOM = 4
@@ -98,20 +98,6 @@ def unfinished(trunks: Iterable[Trunk], corpus_hash: str, finished: Set[str]) ->
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mode:
-    """How steps are computed; beyond rounding, none of it changes what is computed."""
-
-    precision: str = "fp32"
-    """Of activations and products; weights, moments, norms, softmax and the sum over passes are fp32 in any case."""
-    passes: int = 1
-    """Parts of a batch, one after another, where its activations do not fit into memory at once."""
-    graph: bool = False
-    """Record the whole step as a CUDA graph: small models on a GPU wait for the CPU otherwise."""
-    compile: bool = False
-    """Fuse element-wise work by torch.compile, which takes ten seconds and more for each shape."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Job:
     """All that a worker needs to know to train one stack and write its rows."""
 
@@ -124,11 +110,13 @@ class Job:
     stack: StackSpec
     device: str = "cpu"
     """Either "cpu" or "cuda"."""
-    mode: Mode = Mode()
+    mode: Mode = PLAIN
     keep: str = "none"
     """Of each finished run beside its rows: "none", or its "weights"."""
     probes: tuple[str, ...] = ()
     """What is measured beside held-out loss, as `records.check_probes` reads it."""
+    items: Path | None = None
+    """The file of what some probes ask, as `Items.load` reads it."""
 
     @property
     def path(self) -> Path:
@@ -154,7 +142,9 @@ class Job:
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `json.dumps` takes."""
         stack = {"trunks": [t.flat for t in self.stack.trunks], "corpus_hash": self.stack.corpus_hash}
-        return asdict(self) | {"folder": str(self.folder), "corpus": str(self.corpus), "stack": stack}
+        items = None if self.items is None else str(self.items)
+        paths = {"folder": str(self.folder), "corpus": str(self.corpus), "items": items}
+        return asdict(self) | paths | {"stack": stack}
 
     @staticmethod
     def from_json(said: dict[str, Any]) -> Job:
@@ -166,7 +156,7 @@ class Job:
             "mode": Mode(**said["mode"]),
             "probes": tuple(said.get("probes", ())),
         }
-        parts |= {name: Path(said[name]) for name in ("folder", "corpus")}
+        parts |= {name: Path(said[name]) for name in ("folder", "corpus", "items") if said.get(name)}
         return Job(**said | parts)
 
 

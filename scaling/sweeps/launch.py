@@ -89,8 +89,10 @@ def sweep(
     Raises:
         StudyChanged: the study file is not the one that the store's rows were made from.
         BudgetBeyondCorpus, EmptyDomain, MissingFolder, PackageNotInstalled: the corpus cannot give what is asked.
+        UnreadableItems, ItemTooLong: its probes cannot ask what the study's items say.
         DeviceNotFound: CUDA was asked for and is absent.
         BadOption: a precision that there is not, or no rank.
+        TooManyRanks: a step has fewer windows than there are ranks to share them.
         ModelTooLarge: a model does not fit into a worker's share of the memory.
         WorkersFailed: a stack failed `ATTEMPTS` times, or once for want of room on the disk; the others were finished
             first.
@@ -105,7 +107,7 @@ def sweep(
     plan = plan_sweep(study, engine.capacity(asked), asked, here=here, progress=progress)
     if plan.stacks:
         with naming_a_full_disk("the working files of a sweep", plan.store.local):
-            plan.store.remember_study()
+            plan.write_down()
             _Launcher(plan, engine, shown=progress).run()
     return open_runs(study)
 

@@ -12,12 +12,15 @@ import numpy as np
 import polars as pl
 
 from scaling.corpora.corpus import Corpus
+from scaling.corpora.items import Items
+from scaling.errors import TrainError
 from scaling.show import Table
 from scaling.store import Store, ceiling_share
 from scaling.study import Study, Trunk
-from scaling.sweeps.cost import cost_per_token, evaluation_cost, passes_and_bytes
+from scaling.sweeps.cost import cost_per_token, evaluation_cost, mode_and_bytes
 from scaling.sweeps.engines.base import Asked, Capacity
 from scaling.sweeps.job import Job, StackSpec, run_ids, unfinished
+from scaling.sweeps.mode import Mode
 from scaling.sweeps.stacks import stack_trunks
 from scaling.units import counted, print_count
 
@@ -27,6 +30,20 @@ CEILING_SHARE = 0.75
 studies (medians of `runs/ladder`, `known-entropy` and `depth`)."""
 JOB_SECONDS = 0.2
 """Of each stack beside its steps and evaluations: models and held-out windows made ready, rows and checkpoints."""
+
+
+class TooManyRanks(TrainError):
+    """More processes for one stack than its steps have windows to share among them."""
+
+    ranks: int
+    name: str
+    windows: int
+
+    def __str__(self) -> str:
+        return (
+            f"asked {self.ranks} ranks to share a step of {self.name} of {counted(self.windows, 'window')}. "
+            f"Ask for at most --ranks {self.windows}, or raise tokens_per_step."
+        )
 
 
 @dataclass(frozen=True)
@@ -60,6 +77,8 @@ class Plan:
     """Every run that the study asks for."""
     finished: frozenset[str]
     """Those of them that need no training."""
+    items: Items | None = None
+    """What its probes ask."""
 
     @property
     def runs(self) -> int:
@@ -84,7 +103,7 @@ class Plan:
     @property
     def memory(self) -> float:
         """Bytes that the largest stack takes while it trains."""
-        return max((self._passes_and_bytes(stack)[1] for stack in self.stacks), default=0.0)
+        return max((self._mode_and_bytes(stack)[1] for stack in self.stacks), default=0.0)
 
     @cached_property
     def store(self) -> Store:
@@ -99,14 +118,22 @@ class Plan:
             corpus=self.corpus.folder.resolve(),
             stack=stack,
             device=self.capacity.device,
-            mode=self.asked.mode(self._passes_and_bytes(stack)[0], gpu=self.capacity.gpu),
+            mode=self._mode_and_bytes(stack)[0],
             keep=self.study.keep,
             probes=self.study.probes,
+            items=self.store.local / "items.json" if self.items else None,
         )
 
-    def _passes_and_bytes(self, stack: StackSpec) -> tuple[int, float]:
+    def write_down(self) -> None:
+        """Note what is asked, before the first job."""
+        self.store.remember_study()
+        if self.items:
+            self.items.write(self.store.local / "items.json")
+
+    def _mode_and_bytes(self, stack: StackSpec) -> tuple[Mode, float]:
         room, gpu = self.capacity.memory, self.capacity.gpu
-        return passes_and_bytes(stack.trunks[0], len(stack.trunks), room, gpu=gpu)
+        mode, ranks = self.asked.mode(1, gpu=gpu), self.asked.ranks
+        return mode_and_bytes(stack.trunks[0], len(stack.trunks), room, gpu=gpu, mode=mode, ranks=ranks)
 
     @property
     def disk(self) -> int:
@@ -217,13 +244,17 @@ def plan_sweep(
     store.check_unchanged()
     corpus = study.build_corpus(progress=progress)
     for trunk in study.trunks:
+        windows = trunk.schedule.tokens_per_step // trunk.model.context
+        if windows < asked.ranks:
+            raise TooManyRanks(asked.ranks, trunk.name, windows)
         longest = trunk.schedule.steps(max(trunk.schedule.budgets))
         trunk.sampler(corpus).check_budget(longest, trunk.data.max_epochs)
+    items = study.read_items(corpus)
     wanted = frozenset(run_ids(study.trunks, corpus.corpus_hash))
     finished = wanted & store.finished(here=here)
     left = unfinished(study.trunks, corpus.corpus_hash, finished)
     stacks = stack_trunks(left, corpus.corpus_hash, capacity, stacks_begun(store.local, corpus.corpus_hash))
-    return Plan(study, asked, capacity, here, corpus, tuple(stacks), wanted, finished)
+    return Plan(study, asked, capacity, here, corpus, tuple(stacks), wanted, finished, items)
 
 
 def stacks_begun(folder: Path, corpus_hash: str) -> list[StackSpec]:

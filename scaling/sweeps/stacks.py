@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from scaling.errors import TrainError
 from scaling.study import Trunk
-from scaling.sweeps.cost import models_at_once, passes_and_bytes, stack_bytes, together, tokens_to_train
+from scaling.sweeps.cost import mode_and_bytes, models_at_once, stack_bytes, together, tokens_to_train
 from scaling.sweeps.engines.base import Capacity
 from scaling.sweeps.job import StackSpec
 
@@ -53,9 +54,10 @@ def stack_trunks(
         ModelTooLarge: a model, or an ensemble whose members must train together, needs more memory than a worker has.
     """
     room, gpu = capacity.memory, capacity.gpu
+    how: dict[str, Any] = {"gpu": gpu, "mode": capacity.mode, "ranks": capacity.ranks}
     stacks, left = [], dict.fromkeys(trunks)
     for stack in begun:
-        _, needed = passes_and_bytes(stack.trunks[0], len(stack.trunks), room, gpu=gpu)
+        _, needed = mode_and_bytes(stack.trunks[0], len(stack.trunks), room, **how)
         if needed <= room and left.keys() >= set(stack.trunks):
             stacks.append(stack)
             left = {trunk: None for trunk in left if trunk not in stack.trunks}
@@ -64,10 +66,10 @@ def stack_trunks(
         groups[trunk.stack_key].append(trunk)
     for key, group in groups.items():
         size = GPU_STACK if gpu else min(models_at_once(key), -(-len(group) // capacity.workers))
-        while size > 1 and stack_bytes(key, size, gpu=gpu) > room:
+        while size > 1 and stack_bytes(key, size, **how) > room:
             size -= 1
         for members in _dealt_out(group, size, GPU_UNASKED if gpu else CPU_UNASKED):
-            _, needed = passes_and_bytes(key, len(members), room, gpu=gpu)
+            _, needed = mode_and_bytes(key, len(members), room, **how)
             if needed > room:
                 memory = room * capacity.workers
                 raise ModelTooLarge(members[0].name, len(members), needed, memory, capacity.workers)

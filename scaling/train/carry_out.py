@@ -55,7 +55,7 @@ def carry_out(job: Job, stopping: Callable[[], bool], say: Callable[[Message], N
             try:
                 worker.train()
             finally:
-                worker.stack.gradient.end()
+                worker.stack.release()
         except Stopped:
             return EXIT_STOPPED
         except DiskFull as problem:
@@ -63,11 +63,13 @@ def carry_out(job: Job, stopping: Callable[[], bool], say: Callable[[Message], N
             return EXIT_NO_ROOM
         except torch.OutOfMemoryError as problem:
             trunks, passes = job.stack.trunks, job.mode.passes
-            if (more := _more_passes(job)) is None:
+            if (more := _thriftier(job)) is None:
                 full = OutOfDeviceMemory(trunks[0].name, len(trunks), passes, str(problem))
                 say(Message(problem=str(full)))
                 return EXIT_NO_ROOM
             note = f"trained in {more.mode.passes} passes a step, as {passes} did not fit into the memory"
+            if more.mode.recompute:
+                note = "trained with blocks computed twice, as one window did not fit into the memory"
             print(note, file=sys.stderr)
             job = more
         except ScalingError as problem:
@@ -80,17 +82,21 @@ def carry_out(job: Job, stopping: Callable[[], bool], say: Callable[[Message], N
         _forget(job)  # outside the handler, whose traceback holds on to the tensors
 
 
-def _more_passes(job: Job) -> Job | None:
-    """The same in twice as many parts of a batch or more; None where a part is one window, or ranks share it."""
-    trunk, ranks = job.stack.trunks[0], int(os.environ.get("WORLD_SIZE", "1"))
+def _thriftier(job: Job) -> Job | None:
+    """The same in more parts of a batch, or, where a part is one window, with blocks computed again on the way back.
+
+    None where neither is left, or ranks share a batch.
+    """
+    trunk, mode = job.stack.trunks[0], job.mode
     windows = trunk.schedule.tokens_per_step // trunk.model.context
-    more = (p for p in range(2 * job.mode.passes, windows + 1) if windows % p == 0)
-    passes = next(more, None) if ranks == 1 else None
-    return None if passes is None else replace(job, mode=replace(job.mode, passes=passes))
+    more = (replace(mode, passes=p) for p in range(2 * mode.passes, windows + 1) if windows % p == 0)
+    fitted = next(more, None if mode.recompute else replace(mode, recompute=True))
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+    return replace(job, mode=fitted) if fitted and alone else None
 
 
 def follow(job: Job) -> int:
-    """Compute a rank's share of a job's gradients, until rank 0 has done with it; 0 comes back."""
+    """Take a rank's share in a job, until rank 0 has done with it; 0 comes back."""
     _make_ready(job)
     device = torch.device(job.device)
     Stack(job.stack.trunks, Corpus.load(job.corpus), device, job.mode).follow()
@@ -106,7 +112,7 @@ def _make_ready(job: Job) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         if job.device == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl" if job.device == "cuda" else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if job.device == "cuda" else "gloo")
 
 
 def _forget(job: Job) -> None:

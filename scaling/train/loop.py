@@ -22,6 +22,7 @@ import torch
 
 from scaling.artifacts import save_weights
 from scaling.corpora.corpus import Corpus
+from scaling.corpora.items import Items
 from scaling.errors import TrainError
 from scaling.records import Measurement, Run
 from scaling.study import Trunk
@@ -81,7 +82,10 @@ class Worker:
         self.trunks = trunks = list(job.stack.trunks)
         self.first = together(trunks)
         self.schedule = self.first.schedule
-        self.at_ends, self.on_curves = (asked_probes(job.probes, on_curves=c) for c in (False, True))
+        items = Items.load(job.items) if job.items else None
+        self.at_ends, self.on_curves = (
+            asked_probes(job.probes, on_curves=c, items=items) for c in (False, True)
+        )
         self.device = torch.device(job.device)
         self.stack = Stack(trunks, corpus, self.device, job.mode)
         self.rows = Rows(job.folder / "rows", job.study, self.stack)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from scaling.errors import TrainError
 from scaling.flops import Shape, count_parameters
@@ -163,8 +164,16 @@ class Forward:
     windows lie one after another.
     """
 
-    def __init__(self, shape: Shape, device: torch.device, dtype: torch.dtype = torch.float32):
-        self.shape, self.scale = shape, BASE_DEPTH / shape.depth
+    def __init__(
+        self,
+        shape: Shape,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        *,
+        recompute: bool = False,
+    ):
+        """On a device; to `recompute` keeps what goes into a block alone, and makes the rest again on the way back."""
+        self.shape, self.scale, self.recompute = shape, BASE_DEPTH / shape.depth, recompute
         length, angles = rotary_angles(shape)
         self.cosine = (length * angles.cos()).to(device, dtype)
         self.sine = (length * angles.sin()).to(device, dtype)
@@ -176,15 +185,22 @@ class Forward:
             weights: of the K models.
             inputs: tokens `[K, windows, places]`, int64, no more places than the context.
         """
-        models, _, places = inputs.shape
         x = self.embed(weights, inputs)
         for block in range(self.shape.depth):
-            q, k, v = (self._apart(t, places) for t in self.heads(weights, block, x, self.angles(places)))
-            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
-            x = self.after_attention(
-                weights, block, x, mixed.transpose(1, 2).reshape(models, -1, self.shape.width)
-            )
+            if self.recompute and torch.is_grad_enabled():
+                x = checkpoint(
+                    self._block, weights, block, x, inputs.shape[2],
+                    use_reentrant=False, preserve_rng_state=False,
+                )  # fmt: skip
+            else:
+                x = self._block(weights, block, x, inputs.shape[2])
         return norm(x).view(*inputs.shape, -1)
+
+    def _block(self, weights: Weights, block: int, x: Tensor, places: int) -> Tensor:
+        """The residual stream past a block, of windows of so many places."""
+        q, k, v = (self._apart(t, places) for t in self.heads(weights, block, x, self.angles(places)))
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
+        return self.after_attention(weights, block, x, mixed.transpose(1, 2).reshape(x.shape))
 
     def logits(self, weights: Weights, inputs: Tensor) -> Tensor:
         """Of every next token, `[K, windows, places, vocabulary]`; arguments as for `hidden`."""

@@ -7,21 +7,21 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
 from scaling.corpora.corpus import Corpus
 from scaling.study import Trunk
 from scaling.sweeps.cost import evaluation_tokens
-from scaling.sweeps.job import Mode
+from scaling.sweeps.mode import PLAIN, Mode
+from scaling.train import ranks
 from scaling.train.fastpath import FastPath
 from scaling.train.feed import Feed
 from scaling.train.gradient import Gradient
 from scaling.train.losses import NEXT_TOKEN, Batch, Loss, check
 from scaling.train.model import Forward, initial_weights, matrix_views, rate_multipliers
 from scaling.train.optim import AdamW, Muon
-
-DEFAULT_MODE = Mode()
 
 
 class Stack:
@@ -32,7 +32,7 @@ class Stack:
         trunks: Sequence[Trunk],
         corpus: Corpus,
         device: torch.device,
-        mode: Mode = DEFAULT_MODE,
+        mode: Mode = PLAIN,
         *,
         loss: Loss = NEXT_TOKEN,
         batches: Callable[[int], Batch] | None = None,
@@ -75,13 +75,15 @@ class Stack:
         self.average = self.weights.clone() if first.schedule.average_gamma else None
         self.step = 0
         self.views = matrix_views(self.weights, self.shape)
-        self.gradient = Gradient(self.weights, first, mode, loss)
+        self.shared = dist.is_initialized()
+        self.gradient = (ranks.SharedGradient if self.shared else Gradient)(self.weights, first, mode, loss)
         self.batches = batches or Feed(self.samplers, device)
         self.batch = {name: part.clone() for name, part in self.batches(0).items()}
         if batches or loss is not NEXT_TOKEN:
             check(loss, self.forward, self.views, self.batch)
         self.rate = torch.zeros_like(self.peak)
         self.fresh = torch.zeros((), device=device)
+        self.restored = False
         self.recorded: torch.cuda.CUDAGraph | None = None
 
     def state(self) -> dict[str, Tensor]:
@@ -93,33 +95,48 @@ class Stack:
         """Take over a saved state."""
         for name, mine in self.state().items():
             mine.copy_(state[name])
-        self.step = step
+        self.step, self.restored = step, True
 
     def advance(
         self, to: int, share: Callable[[int], float], each: Callable[[], None] = lambda: None
     ) -> None:
         """Train up to step `to`; `share` gives the rate as a part of its peak, `each` is called after every step."""
         while self.step < to:
-            for name, part in self.batches(self.step).items():
-                self.batch[name].copy_(part)
-            torch.mul(self.peak, share(self.step), out=self.rate)
-            self.optimizer.count(self.step + 1)
-            if self.average is not None:
-                self.fresh.fill_(1 - average_decay(self.step + 1, self.trunks[0].schedule.average_gamma))
-            if self.mode.graph:
-                self._replay()
-            else:
-                self._move()
+            of_peak = share(self.step)
+            if self.shared:
+                ranks.tell(self.step, of_peak, self.state() if self.restored else None)
+                self.restored = False
+            self._take(of_peak)
             self.step += 1
             each()
 
     def follow(self) -> None:
-        """Compute a rank's share of every gradient until the process that trains has ended."""
-        self.gradient.follow(self.batches)
+        """Take every step that the process with rank 0 takes, until it has ended."""
+        while said := ranks.heard(self.state()):
+            self.step, of_peak = said
+            self._take(of_peak)
+
+    def release(self) -> None:
+        """Let the processes end that follow, where there are any."""
+        if self.shared:
+            ranks.release()
+
+    def _take(self, of_peak: float) -> None:
+        """The step that is next."""
+        for name, part in self.batches(self.step).items():
+            self.batch[name].copy_(part)
+        torch.mul(self.peak, of_peak, out=self.rate)
+        self.optimizer.count(self.step + 1)
+        if self.average is not None:
+            self.fresh.fill_(1 - average_decay(self.step + 1, self.trunks[0].schedule.average_gamma))
+        if self.mode.graph:
+            self._replay()
+        else:
+            self._move()
 
     def _move(self) -> None:
         """One step from what lies in fixed places on the device, so that a graph can hold it."""
-        gradient = self.gradient.fill(self.batch, self.step)
+        gradient = self.gradient.fill(self.batch)
         self.optimizer.step(self.weights, gradient, self.rate)
         if self.average is not None:
             self.average.lerp_(self.weights, self.fresh)

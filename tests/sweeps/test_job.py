@@ -8,7 +8,8 @@ import pytest
 
 from scaling.study import Trunk
 from scaling.sweeps.engines.base import Asked
-from scaling.sweeps.job import Job, Message, Mode, StackSpec
+from scaling.sweeps.job import Job, Message, StackSpec
+from scaling.sweeps.mode import Mode
 from scaling.sweeps.plan import stacks_begun
 
 STACK = StackSpec(
@@ -57,10 +58,13 @@ def test_stacks_that_were_begun_are_those_with_a_checkpoint_and_a_job_of_this_co
     assert stacks_begun(job.folder, "c") == [STACK]
 
 
-def test_a_job_is_read_without_what_a_worker_does_not_need():
-    code = "import sys, scaling.sweeps.job, scaling.train.worker; print(*sys.modules)"
+@pytest.mark.parametrize(
+    ("module", "absent"), [("worker", {"torch"}), ("carry_out", {"torch._dynamo", "sympy"})]
+)
+def test_a_worker_loads_torch_late_and_beside_it_nothing_that_takes_long(module, absent):
+    code = f"import sys, scaling.sweeps.job, scaling.train.{module}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert not {"torch", "polars", "scipy", "rich", "lmfit"} & set(loaded.split())
+    assert not {"polars", "scipy", "rich", "click", "lmfit", "tokenizers", *absent} & set(loaded.split())
 
 
 def test_steps_are_computed_as_asked_and_as_the_device_can():

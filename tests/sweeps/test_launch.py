@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import replace
@@ -31,10 +32,11 @@ from scaling.sweeps.cost import tokens_to_train
 from scaling.sweeps.curve import FINAL_WINDOWS
 from scaling.sweeps.engines.base import Asked, Capacity
 from scaling.sweeps.engines.local import LocalEngine
-from scaling.sweeps.job import EXIT_NO_ROOM, Message, Mode
+from scaling.sweeps.job import EXIT_NO_ROOM, Message
 from scaling.sweeps.launch import ATTEMPTS, WorkersFailed
 from scaling.sweeps.machine import DeviceNotFound, find_gpu
-from scaling.sweeps.plan import plan_sweep
+from scaling.sweeps.mode import Mode
+from scaling.sweeps.plan import TooManyRanks, plan_sweep
 from scaling.sweeps.stacks import stack_trunks
 from scaling.train.carry_out import carry_out
 from scaling.train.schedule import trunk_share
@@ -52,6 +54,7 @@ context = 32
 width = [16, 32]
 seed = [0, 1]
 """
+FEWER = STUDY.replace('"16Ki", "32Ki", "64Ki"', '"4Ki", "16Ki"').replace("[16, 32]", "16")
 CPU = torch.device("cpu")
 WHAT_MAY_DIFFER = ["seconds", "flops_per_second", "ceiling", "study"]
 
@@ -418,13 +421,39 @@ def test_a_worker_names_a_full_disk_also_where_its_log_has_no_room(study):
     worker.stdout.close()
 
 
-def test_sweep_by_two_ranks_matches_one(study, tmp_path, library):
+def test_sweep_by_two_ranks_matches_one(tmp_path, library):
     """Sums in another order alone, and none of the rest: one writes rows, checkpoints and learning curves."""
+    study, together = (write_study(tmp_path, library, name, FEWER) for name in ("alone", "together"))
     alone = scaling.sweep(study, progress=False, workers=1).sort("run_id")
-    together = write_study(tmp_path, library, "together", STUDY)
     shared = scaling.sweep(together, progress=False, workers=1, ranks=2).sort("run_id")
     assert shared["run_id"].equals(alone["run_id"])
     assert shared["loss"].to_numpy() == pytest.approx(alone["loss"].to_numpy(), rel=1e-3)
+
+
+def test_a_killed_rank_is_named_and_the_same_command_goes_on_to_the_same_rows(tmp_path, library, monkeypatch):
+    """SIGKILL to the second of two once a row is there, in a sweep that tries once; beside it a calm one."""
+    calm, killed = (write_study(tmp_path, library, name, FEWER) for name in ("calm", "killed"))
+    scaling.sweep(calm, progress=False, workers=1, ranks=2)
+    monkeypatch.setattr("scaling.sweeps.launch.ATTEMPTS", 1)
+    engine = LocalEngine()
+
+    def kill_one():
+        wait_for_rows(killed, 1)
+        engine.workers[0].processes[1].kill()
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    with pytest.raises(WorkersFailed, match=r"asked 2 ranks .*, but rank 1 was killed \(SIGKILL\)"):
+        scaling.sweep(killed, progress=False, workers=1, ranks=2, engine=engine)
+    killer.join()
+    assert not any(process.poll() is None for worker in engine.workers for process in worker.processes)
+    scaling.sweep(killed, progress=False, workers=1, ranks=2)
+    assert rows(killed).equals(rows(calm))
+
+
+def test_ranks_without_a_window_each_are_named(study):
+    with pytest.raises(TooManyRanks, match=r"asked 17 ranks to share a step of width 16 .* of 16 windows"):
+        scaling.sweep(study, progress=False, workers=1, ranks=17)
 
 
 def test_sweep_in_bf16_says_so_and_lands_near_fp32(study, tmp_path, library):

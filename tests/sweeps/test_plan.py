@@ -17,6 +17,7 @@ from scaling.sweeps.engines.base import Asked, Capacity
 from scaling.sweeps.engines.local import MEMORY_SHARE, LocalEngine
 from scaling.sweeps.job import Job, Message, StackSpec
 from scaling.sweeps.launch import WorkersFailed
+from scaling.sweeps.mode import Mode
 from scaling.sweeps.plan import plan_sweep
 from scaling.sweeps.stacks import ModelTooLarge, stack_trunks
 from scaling.train.carry_out import carry_out
@@ -141,16 +142,29 @@ def test_stacks_are_as_large_as_memory_allows():
     assert [len(p.trunks) for p in stack_trunks(trunks, "c", Capacity(memory=room))] == [3, 3, 2]
     members = tuple(trunks[0].but(member=m) for m in range(4))
     with pytest.raises(ModelTooLarge, match=r"4 models together .* one worker has"):
-        stack_trunks(members, "c", Capacity(memory=cost.passes_and_bytes(trunks[0], 4, 0)[1] - 1))
+        stack_trunks(members, "c", Capacity(memory=cost.mode_and_bytes(trunks[0], 4, 0)[1] - 1))
 
 
 def test_a_batch_goes_through_in_the_fewest_passes_that_fit():
     trunk = Trunk.of(width=512, budgets=(2**20,), tokens_per_step=2**15)
-    whole, halves = stack_bytes(trunk, 1), stack_bytes(trunk, 1, passes=2)
-    assert cost.passes_and_bytes(trunk, 1, whole) == (1, whole)
-    assert cost.passes_and_bytes(trunk, 1, whole - 1) == (2, halves)
-    assert cost.passes_and_bytes(trunk, 1, 0)[0] == 2**15 // 128
+    two, most = Mode(passes=2), Mode(passes=2**15 // 128)
+    whole, halves = (stack_bytes(trunk, 1, mode=mode) for mode in (Mode(), two))
+    assert cost.mode_and_bytes(trunk, 1, whole) == (Mode(), whole)
+    assert cost.mode_and_bytes(trunk, 1, whole - 1) == (two, halves)
+    assert cost.mode_and_bytes(trunk, 1, whole - 1, ranks=2)[0] == Mode()
+    assert cost.mode_and_bytes(trunk, 1, 0)[0] == replace(most, recompute=True)
     assert [p.trunks for p in stack_trunks((trunk,), "c", Capacity(memory=whole - 1))] == [(trunk,)]
+
+
+def test_blocks_are_computed_again_only_where_one_window_does_not_fit():
+    """The fewest passes then, of which each takes less than one window would."""
+    trunk = Trunk.of(width=768, depth=12, head_dim=64, context=2**17, tokens_per_step=2**18, budgets=(2**30,))
+    mode = Mode(precision="bf16", passes=2, compile=True)
+    window = stack_bytes(trunk, 1, gpu=True, mode=mode)
+    assert cost.mode_and_bytes(trunk, 1, window, gpu=True, mode=mode)[0] == mode
+    fitted, needed = cost.mode_and_bytes(trunk, 1, window - 1, gpu=True, mode=mode)
+    assert fitted == replace(mode, passes=1, recompute=True)
+    assert needed < window / 2
 
 
 def test_budgets_that_differ_share_a_stack_where_few_steps_are_for_nothing():

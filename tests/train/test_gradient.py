@@ -9,7 +9,7 @@ from torch._dynamo.testing import CompileCounter
 
 from scaling.flops import count_parameters
 from scaling.study import Trunk
-from scaling.sweeps.job import Mode
+from scaling.sweeps.mode import Mode
 from scaling.train.gradient import Gradient
 from scaling.train.stack import Stack
 
@@ -21,7 +21,7 @@ def gradient(mode: Mode, *, models: slice = slice(None)) -> torch.Tensor:
     torch.manual_seed(0)
     weights = 0.2 * torch.randn(3, count_parameters(TRUNK.model).total)
     tokens = torch.randint(TRUNK.model.vocabulary, (3, 4, 33))
-    return Gradient(weights[models], TRUNK, mode).fill({"tokens": tokens[models]}, 0)
+    return Gradient(weights[models], TRUNK, mode).fill({"tokens": tokens[models]})
 
 
 def miss(got: torch.Tensor, expected: torch.Tensor) -> float:
@@ -32,6 +32,19 @@ def miss(got: torch.Tensor, expected: torch.Tensor) -> float:
 @pytest.mark.parametrize("passes", [2, 4])
 def test_gradient_is_invariant_to_its_passes(passes):
     assert miss(gradient(Mode(passes=passes)), gradient(Mode())) < 1e-6
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_gradient_is_invariant_to_what_is_computed_again(precision, monkeypatch):
+    """Autograd's own, to the last bit, beside the gradient by hand."""
+    again = gradient(Mode(recompute=True, passes=2, precision=precision))
+    monkeypatch.setattr("scaling.train.gradient.FastPath", None)
+    monkeypatch.setattr("scaling.train.model.checkpoint", lambda block, *given, **_: block(*given))
+    assert torch.equal(again, gradient(Mode(recompute=True, passes=2, precision=precision)))
+    monkeypatch.undo()
+    assert miss(again, gradient(Mode(passes=2, precision=precision))) < (
+        1e-5 if precision == "fp32" else 0.05
+    )
 
 
 def test_gradient_is_invariant_to_the_models_at_once(monkeypatch):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from scaling.flops import Shape, count_parameters
 from scaling.study import Trunk
-from scaling.sweeps.job import Mode
+from scaling.sweeps.mode import Mode
 from scaling.train.gradient import Gradient
 from scaling.train.losses import (
     NEXT_TOKEN,
@@ -51,7 +51,7 @@ def batches():
 
 
 def gradient(loss, batch, weights, **mode):
-    return Gradient(weights, TRUNK, Mode(**mode), loss).fill(batch, 0)
+    return Gradient(weights, TRUNK, Mode(**mode), loss).fill(batch)
 
 
 def mean(loss, batch, weights):

@@ -7,6 +7,7 @@ from safetensors.numpy import load_file
 
 from scaling.artifacts import load_weights
 from scaling.corpora.corpus import cached_corpus
+from scaling.corpora.items import Items
 from scaling.corpora.sampler import held_out_windows
 from scaling.corpora.synthetic.documents import Page, write_pages
 from scaling.errors import BadValue
@@ -157,8 +158,10 @@ def test_kept_weights_recover_the_loss_of_their_run(corpus, tmp_path):
 
 
 def test_every_probe_of_the_registry_has_its_name_and_an_unknown_one_is_named():
+    items = Items((), samples=1, temperature=0.0, stop=(), per_token=False)
     for name in PROBES:
-        assert {probe.name for probe in asked_probes([name], on_curves=False)} == {name} - {"heldout"}
+        asked = asked_probes([name], on_curves=False, items=items)
+        assert {probe.name for probe in asked} == {name} - {"heldout"}
     with pytest.raises(BadValue, match=r"probes = 'positon', .* among heldout, position"):
         asked_probes(["positon"], on_curves=False)
 

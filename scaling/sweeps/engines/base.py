@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from scaling.errors import BadOption
-from scaling.sweeps.job import PRECISIONS, Message, Mode
+from scaling.sweeps.job import Message
+from scaling.sweeps.mode import PLAIN, PRECISIONS, Mode
 
 Hear = Callable[[Message], None]
 """Takes what a worker says, a message at a time; called from any thread."""
@@ -74,6 +75,10 @@ class Capacity:
     """FLOP/s of a plain matrix product in one worker; None where that says little of a step, as on a GPU."""
     start_seconds: float = 0.0
     """From the start of a worker to its first job."""
+    mode: Mode = PLAIN
+    """How workers compute where a batch fits into memory."""
+    ranks: int = 1
+    """Processes that share each batch."""
 
     @property
     def gpu(self) -> bool:

@@ -10,17 +10,35 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from signal import Signals
 from typing import IO
 
+from scaling.errors import TrainError
 from scaling.sweeps import machine
 from scaling.sweeps.engines.base import Asked, Capacity, Hear, Worker
-from scaling.sweeps.job import Message
+from scaling.sweeps.job import EXIT_STOPPED, Message
 
 MEMORY_SHARE = 0.8
 """Part of the memory that workers may plan with; the rest is for everything else."""
 START_SECONDS = 1.5
 """Of a worker, nearly all of it for importing torch: 1.3 s alone on a core, 1.6 s for two side by side on two."""
+
+
+class RankLost(TrainError):
+    """A process of several that trained one stack together, which ended alone."""
+
+    rank: int
+    ranks: int
+    status: int
+
+    def __str__(self) -> str:
+        how = f"was killed ({Signals(-self.status).name})" if self.status < 0 else "failed"
+        return (
+            f"asked {self.ranks} ranks to train one stack together, but rank {self.rank} {how}, and the others cannot "
+            "go on without it. Look into the log and for want of memory, or train with fewer ranks."
+        )
 
 
 class LocalEngine:
@@ -43,6 +61,8 @@ class LocalEngine:
             memory=MEMORY_SHARE * each,
             ceiling=None if gpu else machine.product_ceiling(),
             start_seconds=START_SECONDS,
+            mode=asked.mode(1, gpu=gpu is not None),
+            ranks=asked.ranks,
         )
 
     def start(self, asked: Asked, log: Path, hear: Hear) -> Worker:
@@ -95,6 +115,7 @@ class _LocalWorker:
 
     def __init__(self, processes: list[subprocess.Popen[str]], hear: Hear, gpus: list[int]):
         self.processes, self.hear, self.gpus = processes, hear, gpus
+        self.status: int | None = None
         self.reader = threading.Thread(target=self._read, args=(processes[0].stdout,), daemon=True)
         self.reader.start()
 
@@ -108,10 +129,13 @@ class _LocalWorker:
     def poll(self) -> int | None:
         """That of the first process; the others cannot go on where one has ended."""
         statuses = [process.poll() for process in self.processes]
-        if all(status is None for status in statuses):
-            return None
-        self.end(0.0 if len(statuses) > 1 else None)
-        return statuses[0] if statuses[0] is not None else next(s for s in statuses if s is not None)
+        if self.status is None and any(status is not None for status in statuses):
+            if lost := _lost(statuses):
+                self.hear(Message(problem=str(lost)))
+            self.end(0.0 if len(statuses) > 1 else None)
+            ended = [status for status in statuses if status is not None]
+            self.status = ended[0] if statuses[0] is None else statuses[0]
+        return self.status
 
     def stop(self) -> None:
         for process in self.processes:
@@ -135,3 +159,11 @@ class _LocalWorker:
             for line in lines:
                 if message := Message.read(line):
                     self.hear(message)
+
+
+def _lost(statuses: Sequence[int | None]) -> RankLost | None:
+    """The rank that ended by itself, where there are several: one that was killed, or failed before the first did."""
+    killed = [rank for rank, status in enumerate(statuses) if (status or 0) < 0]
+    failed = [rank for rank, status in enumerate(statuses) if status not in (None, 0, EXIT_STOPPED)]
+    rank = next(iter(killed or (failed if statuses[0] is None else [])), None)
+    return None if rank is None or len(statuses) == 1 else RankLost(rank, len(statuses), statuses[rank] or 0)

@@ -18,6 +18,8 @@ behind its name at every point of the learning curve too. A new probe is one fil
 
     PROBE = Confidence()
 
+A probe that asks a study's `[items]` ends with the class in place of an instance, which is then made of them.
+
 It sees the stack, with its trunks, corpus and weights, and held-out windows of each domain. It changes none of them, so
 a run is the same run whether it is measured or not. The loop gives each reading the id and the step of its run, and
 writes it together with that run's rows: a job that is killed neither loses nor doubles it. A finished run is not
@@ -34,6 +36,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.corpora.items import Items
 from scaling.records import ON_CURVES, Measurement, check_probes
 from scaling.train.stack import Stack
 
@@ -66,8 +69,8 @@ class Probe(Protocol):
         ...
 
 
-def asked_probes(asked: Sequence[str], *, on_curves: bool) -> list[Probe]:
-    """The probes that a study asks for, or those of them that it asks for on learning curves.
+def asked_probes(asked: Sequence[str], *, on_curves: bool, items: Items | None = None) -> list[Probe]:
+    """The probes that a study asks for, or those of them that it asks for on learning curves; and of what items.
 
     Held-out loss is none of them: it is measured in any case, and its rows are the runs and evaluations.
 
@@ -77,7 +80,8 @@ def asked_probes(asked: Sequence[str], *, on_curves: bool) -> list[Probe]:
     check_probes(asked)
     chosen = [name.removesuffix(ON_CURVES) for name in asked if not on_curves or name.endswith(ON_CURVES)]
     modules = [importlib.import_module(f"{__name__}.{name}") for name in dict.fromkeys(chosen)]
-    return [module.PROBE for module in modules if module.PROBE.name != "heldout"]
+    probes = [module.PROBE for module in modules if module.PROBE.name != "heldout"]
+    return [probe(items) if isinstance(probe, type) else probe for probe in probes]
 
 
 def measurements(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scaling.train.probes import Reading, Windows
 from scaling.train.probes.answer_loss import answered
@@ -13,7 +14,6 @@ class AnswerExact:
     """Share of documents all of whose scored tokens are the most likely ones, a group for each domain.
 
     The true tokens before each are given, so an answer counts as right where greedy generation would have written it.
-    The standard error is that of a share, one right and one wrong answer added, so that none or all is no certainty.
     """
 
     name, unit = "answer_exact", "1"
@@ -23,12 +23,19 @@ class AnswerExact:
         readings = []
         for domain, pages, scored in answered(stack.corpus, windows):
             right = (stack.likeliest(pages) == pages[:, 1:]) | ~scored
-            for k, mine in enumerate(right.all(2)):
-                share, count = float(mine.mean()), len(mine)
-                doubted = (mine.sum() + 1) / (count + 2)
-                error = float(np.sqrt(doubted * (1 - doubted) / (count + 2)))
-                readings.append(Reading(k, domain, share, error, count))
+            readings += [share(k, domain, mine) for k, mine in enumerate(right.all(2))]
         return readings
 
 
 PROBE = AnswerExact()
+
+
+def share(model: int, group: str, right: NDArray[np.bool_ | np.float64]) -> Reading:
+    """How many of a model's answers are right.
+
+    The standard error is that of a share, one right and one wrong answer added, so that none or all is no certainty.
+    """
+    count = len(right)
+    doubted = (right.sum() + 1) / (count + 2)
+    error = float(np.sqrt(doubted * (1 - doubted) / (count + 2)))
+    return Reading(model, group, float(right.mean()), error, count)
