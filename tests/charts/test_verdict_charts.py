@@ -69,6 +69,7 @@ def verdicts(ladder: pl.DataFrame, repeated: pl.DataFrame) -> dict[str, Verdict]
         "repetition": questions.repetition(repeated, laws=laws, bootstrap=20),
         "wall": questions.wall("published-2024", draws=1000),
         "memory": questions.memory(*simulate(World(), 0), skill="programs", chance=0.1),
+        "law": questions.which_law(ladder, bootstrap=20),
         "decade": questions.next_decade(fit(chinchilla, ladder, bootstrap=20), compared, ladder),
         "transfer": questions.transfer(world(constant(0.2), constant(0.1)), placebos=PLACEBOS),
         "trend": questions.trend(records, draws=20),

@@ -27,7 +27,7 @@ def shares(arms: pl.DataFrame) -> alt.LayerChart:
     y = alt.Y("arm:N", title=None, sort=order)
     apart = alt.YOffset("pretrained:N", sort=names)
     colour = series("pretrained", names, title="had read")
-    title = "requests done right, as run"
+    title = "share of requests done right, as run"
     x = alt.X("share:Q", title=title, axis=alt.Axis(format="%")).scale(domain=[0, 1])
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, y=y, yOffset=apart, color=colour)
     bars = base.mark_rule(strokeWidth=2).encode(
