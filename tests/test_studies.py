@@ -55,7 +55,7 @@ def ensembles(study):
 
 TUNED = ("learning-rate", "optimizer", "depth")
 """Studies that vary the rate itself."""
-WORLDS = ("memory", "transfer-programs")
+WORLDS = ("locality", "memory", "transfer-programs")
 """Studies of synthetic documents, in windows and vocabularies of their own."""
 BEYOND = ("ladder-gpu",)
 """Studies of widths that no CPU tunes: their rate is carried over."""

@@ -17,7 +17,7 @@ import vl_convert
 from scaling.charts import tables
 
 _CHART = """\
-<div class="scaling-chart"><p>Run <code>from scaling.charts import live; live.enable()</code> in a cell of this page \
+<div class="scaling-chart" role="group" tabindex="0" aria-label="chart"><p>Run <code>from scaling.charts import live; live.enable()</code> in a cell of this page \
 to draw this chart.</p></div>
 <script>(() => {
   const here = document.currentScript.previousElementSibling;
@@ -61,7 +61,7 @@ _BUNDLE = """\
 """
 
 STYLE = """\
-.scaling-chart{width:100%;min-width:16rem;color:inherit;font:14px/1.4 system-ui,sans-serif}
+.scaling-chart{width:100%;min-width:16rem;overflow:auto hidden;color:inherit;font:14px/1.4 system-ui,sans-serif}
 .scaling-chart .vega-bindings{display:flex;flex-wrap:wrap;gap:.4rem 2.5rem;margin:.5rem 0 0}
 .scaling-chart .vega-bind{flex:1 1 16rem}
 .scaling-chart .vega-bind label{display:grid;grid-template-columns:1fr auto;gap:.1rem 1rem;align-items:baseline}

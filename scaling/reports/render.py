@@ -309,7 +309,9 @@ def markdown(text: str) -> str:
     pieces = _CODE.split(text)  # what lies between backticks is left alone
     plain = "".join(piece if i % 2 else _MATH.sub(keep, piece) for i, piece in enumerate(pieces))
     html = markdown2html_mistune(plain)
-    return re.sub("\ue000(\\d+)\ue001", lambda kept: formulas[int(kept[1])], html)
+    drawn = re.sub("\ue000(\\d+)\ue001", lambda kept: formulas[int(kept[1])], html)
+    alone = r'<p>(?=<math[^>]*display="block")'  # may be wider than a page, and then scrolls
+    return re.sub(alone, '<p role="group" tabindex="0" aria-label="formula">', drawn)
 
 
 def align_numbers(html: str) -> str:
