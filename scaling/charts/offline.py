@@ -17,7 +17,8 @@ import vl_convert
 from scaling.charts import tables
 
 _CHART = """\
-<div class="scaling-chart" role="group" tabindex="0" aria-label="chart"><p>Run <code>from scaling.charts import live; live.enable()</code> in a cell of this page \
+<div class="scaling-chart" role="group" tabindex="0" aria-label="chart"><p>\
+Run <code>from scaling.charts import live; live.enable()</code> in a cell of this page \
 to draw this chart.</p></div>
 <script>(() => {
   const here = document.currentScript.previousElementSibling;
