@@ -98,22 +98,17 @@ def test_extrapolate_is_surer_nearby_and_at_lower_levels():
     assert np.all(np.diff(widths, axis=1) > 0)
 
 
-def test_extrapolate_recovers_how_often_it_is_right(simulated):
+def test_extrapolate_recovers_how_often_it_is_right_and_is_nearer_than_m4_alone(simulated):
     """48 points of 16 curves: an honest 80 % interval holds 60 % of them or more nineteen times in twenty, as three
     points of a curve miss together."""
-    inside = []
-    for runs, ahead, _, new in simulated:
+    inside, ours, theirs = [], [], []
+    for runs, ahead, truth, new in simulated:
         band = extrapolate(runs, D=ahead)
         inside.append((band.low <= new) & (new <= band.high))
-    assert 0.6 < np.mean(inside) < 1.0
-
-
-def test_extrapolate_is_nearer_than_m4_alone(simulated):
-    ours, theirs = [], []
-    for runs, ahead, truth, _ in simulated:
-        ours.append(np.log(extrapolate(runs, D=ahead).median / truth))
+        ours.append(np.log(band.median / truth))
         m4 = fit(laws.m4, {"N": runs["D"], "loss": runs["loss"]}, bootstrap=0)
         theirs.append(np.log(laws.m4(ahead, **m4.params) / truth))
+    assert 0.6 < np.mean(inside) < 1.0
     ours, theirs = (np.sqrt(np.mean(np.square(e), axis=1)).mean() for e in (ours, theirs))
     assert ours < theirs
 
@@ -259,15 +254,14 @@ def test_extrapolate_names_a_curve_that_is_too_short():
 def test_extrapolate_is_nearer_than_single_laws(published, monkeypatch):
     monkeypatch.setenv("SCALING_PUBLISHED", str(published))
     misses, inside = {True: [], False: []}, {True: [], False: []}
-    for (domain, *_), curve in open_published("learning-curves").group_by(
-        "domain", "task", "model", maintain_order=True
-    ):
+    every = open_published("learning-curves").group_by("domain", "task", "model", maintain_order=True)
+    for (domain, *_), curve in list(every)[::2]:  # all of them in benchmarks/accuracy.py
         seen, unseen = curve.filter(is_training=1), curve.filter(is_training=0)
         loss = unseen["loss"].to_numpy()
         ahead = extrapolate(seen, seen_examples=unseen["seen_examples"].to_numpy())
         misses[domain == "IC"].append(np.sqrt(np.mean(np.log(ahead.median / loss) ** 2)))
         inside[domain == "IC"].append(np.mean((ahead.low <= loss) & (loss <= ahead.high)))
-    assert [len(misses[image]) for image in (True, False)] == [36, 9]
+    assert [len(misses[image]) for image in (True, False)] == [18, 5]
     assert np.mean(misses[True]) < 0.9 * M4_IMAGE
     assert np.mean(misses[False]) < M3_LANGUAGE
     assert 0.75 < np.mean(inside[True]) < 0.95
