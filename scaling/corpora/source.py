@@ -104,20 +104,37 @@ _KEYS: dict[str, tuple[set[str], set[str]]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageSource:
-    """A synthetic language; its name is the domain of its text.
+class SyntheticSource:
+    """What a program writes; its name is the domain of its text."""
+
+    name: str
+    kind: str
+    parameters: Parameters = ()
+    """Those that are given; the function of that kind has the defaults."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageSource(SyntheticSource):
+    """A language of one of `corpora.languages.KINDS`.
 
     Raises:
         BadValue, UnknownKey: there is no such kind or parameter, or a value is out of range.
     """
 
-    name: str
-    kind: str
-    parameters: Parameters = ()
-    """Those that are given; `corpora.languages` has the defaults."""
-
     def __post_init__(self) -> None:
         language(self.kind, self.parameters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentSource(SyntheticSource):
+    """Documents of one of `corpora.synthetic.WRITERS`.
+
+    Raises:
+        BadValue, UnknownKey: there is no such kind or parameter, or a value is out of range.
+    """
+
+    def __post_init__(self) -> None:
+        writer(self.kind, self.parameters)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,23 +168,6 @@ def check_placebos(placebos: Sequence[Placebo], domains: Sequence[str]) -> None:
         if placebo.name in domains:
             wanted = f"named otherwise than the domains {', '.join(domains)}"
             raise BadValue("corpus", "placebos", placebo.name, wanted)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DocumentSource:
-    """Synthetic documents; their name is their domain.
-
-    Raises:
-        BadValue, UnknownKey: there is no such kind or parameter, or a value is out of range.
-    """
-
-    name: str
-    kind: str
-    parameters: Parameters = ()
-    """Those that are given; the function in `corpora.synthetic.WRITERS` has the defaults."""
-
-    def __post_init__(self) -> None:
-        writer(self.kind, self.parameters)
 
 
 @dataclass(frozen=True, kw_only=True)

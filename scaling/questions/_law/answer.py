@@ -103,7 +103,8 @@ def _parameters(compared: Comparison, level: float) -> pl.DataFrame:
 def _misses(compared: Comparison, runs: pl.DataFrame) -> pl.DataFrame:
     """law, N, D, C, loss and miss_percent of every run."""
     columns = {"N": runs["N"], "D": runs["D"], "loss": runs["loss"]}
-    known = pl.DataFrame(columns | {"C": runs["C"] if "C" in runs.columns else 6 * runs["N"] * runs["D"]})
+    spent = runs["C"] if "C" in runs.columns else FLOPS_PER_PARAMETER_TOKEN * runs["N"] * runs["D"]
+    known = pl.DataFrame(columns | {"C": spent})
     return pl.concat(
         known.with_columns(law=pl.lit(law), miss_percent=100 * (known["loss"] / _curve(one, known) - 1))
         for law, one in compared.fits.items()
