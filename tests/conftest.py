@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,25 +41,29 @@ def published() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def _corpus_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(_corpus_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Corpora that tests build stay out of the user's cache."""
-    monkeypatch.setenv("SCALING_CACHE", str(_corpus_cache))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCALING_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hundred modules of the standard library, none of them long, for tests that leave them as they are."""
+    folder = tmp_path_factory.mktemp("shared") / "library"
+    folder.mkdir()
+    modules = sorted(Path(os.__file__).parent.glob("[a-z]*.py"))
+    for path in [path for path in modules if path.stat().st_size < 30_000][:100]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Path:
-    """A folder with the top-level modules of the standard library: some hundred real files to make a corpus of."""
-    folder = tmp_path / "library"
-    folder.mkdir()
-    for path in sorted(Path(os.__file__).parent.glob("[a-z]*.py"))[:100]:
-        (folder / path.name).write_bytes(path.read_bytes())
-    return folder
+def library(shared_library: Path, tmp_path: Path) -> Path:
+    """A folder with real files to make a corpus of."""
+    return Path(shutil.copytree(shared_library, tmp_path / "library"))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,6 +55,24 @@ context = 32
 width = [16, 32]
 seed = [0, 1]
 """
+KINDS = (
+    STUDY.replace("width = [16, 32]\n", 'width = 16\nunique_budget = "16Ki"\nmax_epochs = 4\n')
+    + """
+[[grid]]
+width = 16
+seed = [0, 1]
+cooldown = 1.0
+cooldown_shape = "cosine"
+[[grid]]
+width = 16
+seed = [0, 1]
+average_gamma = 17
+[[grid]]
+width = 16
+seed = [0, 1]
+peak_lr = 1e30
+"""
+)
 FEWER = STUDY.replace('"16Ki", "32Ki", "64Ki"', '"4Ki", "16Ki"').replace("[16, 32]", "16")
 CPU = torch.device("cpu")
 WHAT_MAY_DIFFER = ["seconds", "flops_per_second", "ceiling", "study"]
@@ -62,6 +81,22 @@ WHAT_MAY_DIFFER = ["seconds", "flops_per_second", "ceiling", "study"]
 @pytest.fixture
 def study(tmp_path, library):
     return write_study(tmp_path, library, "tiny", STUDY)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory, shared_library):
+    """The same, done: of it tests read, or take a copy."""
+    folder = write_study(tmp_path_factory.mktemp("swept"), shared_library, "tiny", STUDY)
+    scaling.sweep(folder, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory, shared_library):
+    """Trunks of width 16 that each ask for something else, done: of those tests read one kind each."""
+    folder = write_study(tmp_path_factory.mktemp("kinds"), shared_library, "kinds", KINDS)
+    scaling.sweep(folder, progress=False)
+    return folder
 
 
 def write_study(root, library, name, text):
@@ -77,13 +112,13 @@ def planned(folder, workers=None):
     return plan_sweep(read_study(folder), LocalEngine().capacity(asked), asked, progress=False)
 
 
-def rows(folder):
-    frame = scaling.open_runs(folder)
+def rows(folder, **only):
+    frame = scaling.open_runs(folder).filter(**only)
     return frame.drop(*WHAT_MAY_DIFFER, "origin").sort("run_id")
 
 
-def test_sweep_writes_every_row_and_trains_nothing_twice(study):
-    frame = scaling.sweep(study, progress=False)
+def test_sweep_writes_every_row_and_trains_nothing_twice(swept):
+    frame = scaling.open_runs(swept)
     assert frame.height == 2 * 2 * 3
     assert frame["run_id"].n_unique() == 12
     assert frame["trunk_id"].n_unique() == 4
@@ -97,23 +132,21 @@ def test_sweep_writes_every_row_and_trains_nothing_twice(study):
         assert set(json.loads(row["corpus_bytes"])) == {"code", "prose"}
     by_budget = frame.group_by("D").agg(pl.col("loss").mean()).sort("D")["loss"].to_list()
     assert by_budget == sorted(by_budget, reverse=True)  # more data, less loss
-    curve = scaling.open_evaluations(study)
+    curve = scaling.open_evaluations(swept)
     assert set(frame["run_id"]) | set(frame["trunk_id"]) == set(curve["run_id"])
-    assert planned(study).stacks == ()
-    before = rows(study)
-    scaling.sweep(study, progress=False)
-    assert rows(study).equals(before)
-    assert not list(Store(read_study(study)).local.glob("leases/*"))
-    assert not list(Store(read_study(study)).local.glob("checkpoints/*"))
+    assert planned(swept).stacks == ()
+    before = rows(swept)
+    assert scaling.sweep(swept, progress=False).height == frame.height
+    assert rows(swept).equals(before)
+    assert not list(Store(read_study(swept)).local.glob("leases/*"))
+    assert not list(Store(read_study(swept)).local.glob("checkpoints/*"))
 
 
-def test_sweep_killed_and_typed_again_gives_the_same_rows(tmp_path, library):
+def test_sweep_killed_and_typed_again_gives_the_same_rows(tmp_path, library, swept):
     """SIGKILL to launcher and workers twice, then the same command with more workers to the end, which go on with the
-    stack that was begun; beside it a calm run. What a kill at any moment leaves of one worker is the matter of
+    stack that was begun; against a calm run. What a kill at any moment leaves of one worker is the matter of
     test_worker."""
-    text = STUDY.replace("width = [16, 32]", "width = 32")
-    calm, killed = (write_study(tmp_path, library, name, text) for name in ("calm", "killed"))
-    scaling.sweep(calm, progress=False)
+    killed = write_study(tmp_path, library, "killed", STUDY.replace("[16, 32]", "32"))
     command = [sys.executable, "-m", "scaling", "sweep", str(killed), "--quiet", "--workers"]
     for moment in (1, 3):
         launcher = subprocess.Popen([*command, "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -127,7 +160,7 @@ def test_sweep_killed_and_typed_again_gives_the_same_rows(tmp_path, library):
     assert [len(stack.trunks) for stack in planned(killed, workers=2).stacks] == [2]
     subprocess.run([*command, "2"], check=True, stdout=subprocess.DEVNULL)
     assert len(jobs(killed)) == 1
-    assert rows(killed).equals(rows(calm))
+    assert rows(killed).equals(rows(swept, width=32))
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
@@ -137,8 +170,7 @@ def test_workers_end_within_a_second_of_a_launcher_that_is_killed(study, ranks, 
 
     A second of a core each: on a machine where processes wait for one, so much longer.
     """
-    text = (study / "study.toml").read_text().replace('"64Ki"', '"512Ki"')
-    (study / "study.toml").write_text(text)
+    (study / "study.toml").write_text(STUDY.replace('"64Ki"]', '"512Ki"]\nmax_epochs = 8'))
     planned(study)  # writes the corpus
     command = [sys.executable, "-m", "scaling", "sweep", str(study), "--quiet", "--workers", "1"]
     launcher = subprocess.Popen([*command, "--ranks", str(ranks)], stdout=subprocess.DEVNULL)
@@ -198,9 +230,8 @@ def test_two_launchers_share_one_store_whatever_their_workers(study, workers):
     assert len(trained) == len(set(trained)) == 4
 
 
-def test_sweep_repeats_data_exactly_as_often_as_asked(tmp_path, library):
-    text = STUDY.replace("width = [16, 32]\n", 'width = 16\nunique_budget = "16Ki"\nmax_epochs = 4\n')
-    frame = scaling.sweep(write_study(tmp_path, library, "repeats", text), progress=False).sort("D")
+def test_sweep_repeats_data_exactly_as_often_as_asked(kinds):
+    frame = scaling.open_runs(kinds).filter(pl.col("unique_budget") == 16384).sort("D")
     assert frame["epochs"].unique().sort().to_list() == [1.0, 2.0, 4.0]
     assert frame["unique_tokens"].to_list() == [16384] * 6
     for row in frame.iter_rows(named=True):
@@ -208,50 +239,42 @@ def test_sweep_repeats_data_exactly_as_often_as_asked(tmp_path, library):
         assert epochs == pytest.approx(dict.fromkeys(("code", "prose"), row["epochs"]))
 
 
-def test_a_cosine_over_the_whole_budget_is_a_run_of_its_own(tmp_path, library):
-    text = STUDY.replace("width = [16, 32]\n", 'width = 16\ncooldown = 1.0\ncooldown_shape = "cosine"\n')
-    folder = write_study(tmp_path, library, "cosine", text)
-    trunk = read_study(folder).trunks[0]
+def test_a_cosine_over_the_whole_budget_is_a_run_of_its_own(kinds):
+    (trunk,) = (t for t in read_study(kinds).trunks if t.schedule.cooldown == 1.0 and t.seed == 0)
     assert tokens_to_train(trunk) == sum(trunk.schedule.budgets)
-    frame = scaling.sweep(folder, progress=False)
-    assert frame["schedule"].unique().to_list() == ["cosine cooldown over the last 100%"]
-    alone = Stack([trunk], Corpus.load(planned(folder).corpus.folder), CPU)
+    frame = scaling.open_runs(kinds).filter(schedule="cosine cooldown over the last 100%")
+    assert frame.height == 6
+    alone = Stack([trunk], Corpus.load(planned(kinds).corpus.folder), CPU)
     alone.advance(32, lambda s: trunk_share(s, 8) * (1 + np.cos(np.pi * s / 32)) / 2)
     windows = held_out_windows(alone.corpus, "code", 32, FINAL_WINDOWS)
     row = frame.filter(pl.col("seed") == trunk.seed, pl.col("D") == 32 * 512)
     assert row["loss_code"][0] == pytest.approx(float(alone.evaluate(windows).mean()), rel=1e-5)
 
 
-def test_averages_of_the_trunk_are_free_points_marked_as_such(tmp_path, library, capsys):
+def test_averages_of_the_trunk_are_free_points_marked_as_such(kinds, swept, capsys):
     """Where the trunk passes a budget its averaged weights come close to the cooled-down ones, and cost no step."""
-    text = STUDY.replace("width = [16, 32]\n", "width = 16\n")
-    plain = scaling.sweep(write_study(tmp_path, library, "plain", text), progress=False)
-    folder = write_study(
-        tmp_path, library, "averaged", text.replace("[[grid]]", "average_gamma = 17\n[[grid]]")
-    )
-    cooled = scaling.sweep(folder, progress=False)
-    assert "left out: 4 average" in capsys.readouterr().out
-    key, losses = ["seed", "D"], pl.col("loss")
-    assert cooled.sort(key)["loss"].to_list() == plain.sort(key)["loss"].to_list()
-    averages = scaling.open_runs(folder, kind="average")
+    cooled = scaling.open_runs(kinds)
+    assert "4 average" in capsys.readouterr().out
+    averages, key, losses = scaling.open_runs(kinds, kind="average"), ["seed", "D"], pl.col("loss")
+    cooled = cooled.filter(pl.col("trunk_id").is_in(averages["trunk_id"].to_list())).sort(key)
+    assert cooled["loss"].to_list() == rows(swept, width=16).sort(key)["loss"].to_list()
     beside = averages.join(cooled, on=key, suffix="_cooled").select(losses / pl.col("loss_cooled"))["loss"]
     assert len(beside) == 4
     assert beside.is_between(0.95, 1.05).all()
 
 
-def test_a_diverged_run_keeps_its_row_and_the_others_go_on(tmp_path, library, capsys):
-    text = STUDY.replace("width = [16, 32]\n", "width = 16\npeak_lr = [0.004, 1e30]\n")
-    folder = write_study(tmp_path, library, "wild", text)
-    frame = scaling.sweep(folder, progress=False)
-    assert "left out: 6 diverged" in capsys.readouterr().out
-    assert frame["peak_lr"].unique().to_list() == [0.004]
-    wild = scaling.open_runs(folder, status="diverged")
+def test_a_diverged_run_keeps_its_row_and_the_others_go_on(kinds, capsys):
+    frame = scaling.open_runs(kinds)
+    assert "6 diverged" in capsys.readouterr().out
+    assert frame["peak_lr"].max() < 1
+    wild = scaling.open_runs(kinds, status="diverged")
     assert wild.height == 6
     assert all("not finite" in note or "uniform guess" in note for note in wild["note"])
 
 
-def test_sweep_refuses_a_study_that_was_edited_after_it_ran(study):
-    scaling.sweep(study, progress=False)
+def test_sweep_refuses_a_study_that_was_edited_after_it_ran(swept, tmp_path):
+    shutil.copytree(swept.parents[1], tmp_path / "copy", symlinks=True)
+    study = tmp_path / "copy" / "runs" / "tiny"
     before = rows(study)
     file = study / "study.toml"
     file.write_text(file.read_text().replace("seed = [0, 1]", "seed = [0, 2]"))
@@ -309,29 +332,26 @@ class Disturbed(LocalEngine):
         return worker
 
 
-def test_rows_are_invariant_to_what_their_worker_did_before(study, tmp_path, library):
-    """One worker trains both shapes, one after the other; beside it each shape has a study of its own."""
+def test_rows_are_invariant_to_what_their_worker_did_before(study, swept, tmp_path, library):
+    """One worker trains both shapes, the wide one first; against several workers, and the narrow one for itself."""
     engine = Counting()
     scaling.sweep(study, progress=False, workers=1, engine=engine)
     assert (engine.started, len(engine.taken)) == (1, 2)
-    alone = []
-    for width in ("16", "32"):
-        text = STUDY.replace("[16, 32]", width)
-        folder = write_study(tmp_path, library, f"alone{width}", text)
-        scaling.sweep(folder, progress=False, workers=1)
-        alone.append(rows(folder))
-    assert rows(study).equals(pl.concat(alone).sort("run_id"))
+    alone = write_study(tmp_path, library, "alone", STUDY.replace("[16, 32]", "16"))
+    scaling.sweep(alone, progress=False, workers=1)
+    assert rows(study, width=16).equals(rows(alone))
+    assert rows(study).equals(rows(swept))
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
-def test_rows_are_invariant_to_a_worker_that_is_killed_under_a_living_launcher(tmp_path, library, sent):
-    text = STUDY.replace("width = [16, 32]", "width = 32")
-    calm, disturbed = (write_study(tmp_path, library, name, text) for name in ("calm", "disturbed"))
-    scaling.sweep(calm, progress=False, workers=1)
+def test_rows_are_invariant_to_a_worker_that_is_killed_under_a_living_launcher(
+    tmp_path, library, swept, sent
+):
+    disturbed = write_study(tmp_path, library, "disturbed", STUDY.replace("[16, 32]", "32"))
     engine = Disturbed(sent, times=2)
     scaling.sweep(disturbed, progress=False, workers=1, engine=engine)
     assert engine.started == 3 and engine.left == 0
-    assert rows(disturbed).equals(rows(calm))
+    assert rows(disturbed).equals(rows(swept, width=32))
 
 
 def test_sweep_gives_up_a_stack_that_something_keeps_stopping(tmp_path, library):
@@ -421,19 +441,28 @@ def test_a_worker_names_a_full_disk_also_where_its_log_has_no_room(study):
     worker.stdout.close()
 
 
-def test_sweep_by_two_ranks_matches_one(tmp_path, library):
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory, shared_library):
+    """A smaller study, done by two ranks."""
+    folder = write_study(tmp_path_factory.mktemp("by two"), shared_library, "together", FEWER)
+    scaling.sweep(folder, progress=False, workers=1, ranks=2)
+    return folder
+
+
+def test_sweep_by_two_ranks_matches_one(tmp_path, library, by_two):
     """Sums in another order alone, and none of the rest: one writes rows, checkpoints and learning curves."""
-    study, together = (write_study(tmp_path, library, name, FEWER) for name in ("alone", "together"))
+    study = write_study(tmp_path, library, "alone", FEWER)
     alone = scaling.sweep(study, progress=False, workers=1).sort("run_id")
-    shared = scaling.sweep(together, progress=False, workers=1, ranks=2).sort("run_id")
+    shared = rows(by_two)
     assert shared["run_id"].equals(alone["run_id"])
     assert shared["loss"].to_numpy() == pytest.approx(alone["loss"].to_numpy(), rel=1e-3)
 
 
-def test_a_killed_rank_is_named_and_the_same_command_goes_on_to_the_same_rows(tmp_path, library, monkeypatch):
-    """SIGKILL to the second of two once a row is there, in a sweep that tries once; beside it a calm one."""
-    calm, killed = (write_study(tmp_path, library, name, FEWER) for name in ("calm", "killed"))
-    scaling.sweep(calm, progress=False, workers=1, ranks=2)
+def test_a_killed_rank_is_named_and_the_same_command_goes_on_to_the_same_rows(
+    tmp_path, library, by_two, monkeypatch
+):
+    """SIGKILL to the second of two once a row is there, in a sweep that tries once; against a calm one."""
+    killed = write_study(tmp_path, library, "killed", FEWER)
     monkeypatch.setattr("scaling.sweeps.launch.ATTEMPTS", 1)
     engine = LocalEngine()
 
@@ -448,7 +477,7 @@ def test_a_killed_rank_is_named_and_the_same_command_goes_on_to_the_same_rows(tm
     killer.join()
     assert not any(process.poll() is None for worker in engine.workers for process in worker.processes)
     scaling.sweep(killed, progress=False, workers=1, ranks=2)
-    assert rows(killed).equals(rows(calm))
+    assert rows(killed).equals(rows(by_two))
 
 
 def test_ranks_without_a_window_each_are_named(study):
@@ -456,11 +485,9 @@ def test_ranks_without_a_window_each_are_named(study):
         scaling.sweep(study, progress=False, workers=1, ranks=17)
 
 
-def test_sweep_in_bf16_says_so_and_lands_near_fp32(study, tmp_path, library):
+def test_sweep_in_bf16_says_so_and_lands_near_fp32(study, swept):
     """Measured 1.0 % at most after 16 to 64Ki tokens, on losses of 2.3 to 2.8."""
-    exact = scaling.sweep(study, progress=False).sort("run_id")
-    other = write_study(tmp_path, library, "rounded", STUDY)
-    rounded = scaling.sweep(other, progress=False, precision="bf16").sort("run_id")
+    exact, rounded = rows(swept), scaling.sweep(study, progress=False, precision="bf16").sort("run_id")
     assert (set(exact["precision"]), set(rounded["precision"])) == ({"fp32"}, {"bf16"})
     assert rounded["loss"].to_numpy() == pytest.approx(exact["loss"].to_numpy(), rel=0.02)
 
