@@ -1,7 +1,6 @@
 """Fits: the invented truth is recovered again, the published values are matched, the result prints and travels."""
 
 import json
-import subprocess
 import sys
 from dataclasses import replace
 
@@ -29,6 +28,12 @@ def besiroglu(published):
     points = pl.read_csv(published / "chinchilla_besiroglu" / "chinchilla_points.csv")
     named = points.select(N="params_N", D="tokens_D", C="flops_C", loss="loss")
     return named.sort("loss").head(240)
+
+
+@pytest.fixture(scope="module")
+def refitted(published):
+    """Those points by the default objective, each drawn for itself."""
+    return fit(chinchilla, besiroglu(published), bootstrap=1000, cluster="rows")
 
 
 @settings(max_examples=20, deadline=None)
@@ -119,26 +124,24 @@ def test_fit_recovers_a_law_that_dual_numbers_do_not_pass_through():
     assert any("finite differences" in note for note in fitted.notes)
 
 
-def test_fit_matches_the_plain_huber_minimum_on_the_chinchilla_points(published):
+def test_fit_matches_the_plain_huber_minimum_on_the_chinchilla_points(refitted):
     """Objective to its last printed digit; E and exponents are what the data determine, A and B trade off with them."""
-    fitted = fit(chinchilla, besiroglu(published), bootstrap=0)
-    assert fitted.objective == approx(0.001018274, abs=5e-10)
-    assert fitted.objective <= 0.00101827402
-    assert fitted.params["E"] == approx(1.81722, abs=1e-5)
-    assert fitted.params["alpha"] == approx(0.34731, abs=1e-5)
-    assert fitted.params["beta"] == approx(0.36717, abs=1e-5)
-    assert str(fitted.starts) == "12 of 12 starts agree"
-    assert fitted.rms_percent < 1.0
+    assert refitted.objective == approx(0.001018274, abs=5e-10)
+    assert refitted.objective <= 0.00101827402
+    assert refitted.params["E"] == approx(1.81722, abs=1e-5)
+    assert refitted.params["alpha"] == approx(0.34731, abs=1e-5)
+    assert refitted.params["beta"] == approx(0.36717, abs=1e-5)
+    assert str(refitted.starts) == "12 of 12 starts agree"
+    assert refitted.rms_percent < 1.0
 
 
-def test_bootstrap_matches_the_standard_errors_of_the_chinchilla_points(published):
+def test_bootstrap_matches_the_standard_errors_of_the_chinchilla_points(refitted):
     """A row bootstrap of another estimator (free scale) gave .0257, .0154, .0206; within 15 % of those."""
-    fitted = fit(chinchilla, besiroglu(published), bootstrap=1000, cluster="rows")
-    assert fitted.stderr["E"] == approx(0.0257, rel=0.15)
-    assert fitted.stderr["alpha"] == approx(0.0154, rel=0.15)
-    assert fitted.stderr["beta"] == approx(0.0206, rel=0.15)
-    assert fitted.draws_unfinished == 0
-    best = laws.optimum(chinchilla, 5.8e23, **fitted.draws).tokens_per_parameter
+    assert refitted.stderr["E"] == approx(0.0257, rel=0.15)
+    assert refitted.stderr["alpha"] == approx(0.0154, rel=0.15)
+    assert refitted.stderr["beta"] == approx(0.0206, rel=0.15)
+    assert refitted.draws_unfinished == 0
+    best = laws.optimum(chinchilla, 5.8e23, **refitted.draws).tokens_per_parameter
     assert np.quantile(best, 0.1) > 7
     assert np.quantile(best, 0.9) < 40
 
@@ -334,34 +337,6 @@ def test_wild_bootstrap_recovers_the_spread_of_a_regular_design():
     assert wild.params == pairs.params
 
 
-REACHED = [(25, 0.998, 0.998), (100, 0.9975, 0.9975), (400, 0.9965, 0.9962)]
-
-
-@pytest.mark.parametrize(("size", "annealing", "multi_power"), REACHED)
-def test_schedule_laws_predict_the_schedules_they_did_not_see(
-    published, monkeypatch, size, annealing, multi_power
-):
-    """Fitted on a constant, a cosine and a two-level curve of Luo et al. 2025; R² over the six other schedules, two of
-    them three times as long. The bounds are what the engine reaches, rounded down."""
-    from scaling.published import open_published
-
-    monkeypatch.setenv("SCALING_PUBLISHED", str(published))
-    curves = []
-    for _, one in open_published("schedules").filter(size_M=size).group_by("schedule", maintain_order=True):
-        one = one.sort("step")
-        S1, S2 = laws.annealing_areas(one["step"], one["lr"], warmup_steps=2160)
-        cut = laws.falling_columns(one["step"], one["lr"], warmup_steps=2160)
-        curves.append(one.with_columns(S2=pl.Series(S2), **{name: pl.Series(v) for name, v in cut.items()}))
-        np.testing.assert_allclose(cut["S1"], S1)
-    runs = pl.concat(curves)
-    unseen = runs.filter(split="test")
-    loss = unseen["loss"].to_numpy()
-    for law, least in ((laws.annealing, annealing), (laws.multi_power(), multi_power)):
-        fitted = fit(law, runs.filter(split="train"), bootstrap=0)
-        predicted = law(*(unseen[c].to_numpy() for c in laws.describe(law).column_names), **fitted.params)
-        assert 1 - np.sum((predicted - loss) ** 2) / np.sum((loss - loss.mean()) ** 2) > least
-
-
 def test_gaussian_weighs_each_run_by_its_standard_error(noisy):
     spread = np.where(np.arange(len(noisy)) % 2, 1e-3, 10.0)
     frame = noisy.with_columns(loss_stderr=pl.Series(spread))
@@ -409,7 +384,7 @@ PENALISED = ["huber_log", "huber_likelihood", "quantile_log", "squares_log", "sq
 
 @pytest.mark.parametrize("objective", PENALISED)
 def test_priors_recover_the_highest_product_with_the_likelihood(noisy, objective):
-    """A prior one standard deviation away, against fits with E held still on a grid as fine as a tenth of it.
+    """A prior one standard deviation away, against fits with E held still up to two tenths of it to either side.
 
     What one nat is worth comes from the fit without the prior; of a likelihood it is one.
     """
@@ -421,14 +396,14 @@ def test_priors_recover_the_highest_product_with_the_likelihood(noisy, objective
     if objective not in ("huber_likelihood", "gaussian"):
         problem, _ = pose(laws.describe(chinchilla), runs, fitted.options)
         tau = minimise(problem, fitted.options).problem.temperature
-    grid = free.params["E"] + sd * np.arange(-2, 13) / 10
-    held = [fit(chinchilla, runs, objective=objective, fixed={"E": E}, bootstrap=0).objective for E in grid]
-    product = np.array(held) / tau + 0.5 * ((grid - prior["E"][0]) / sd) ** 2
+    grid = fitted.params["E"] + sd * np.arange(-2, 3) / 10
+    held = [fit(chinchilla, runs, objective=objective, fixed={"E": E}, bootstrap=0) for E in grid]
+    product = np.array([one.objective for one in held]) / tau + 0.5 * ((grid - prior["E"][0]) / sd) ** 2
     assert fitted.objective / tau <= product.min() + 1e-6
-    assert fitted.params["E"] == approx(grid[np.argmin(product)], abs=0.1 * sd)
+    assert np.argmin(product) == 2
     assert 0.05 * sd < np.std(fitted.draws["E"]) < sd
-    there = fit(chinchilla, runs, objective=objective, fixed={"E": fitted.params["E"]}, bootstrap=0)
-    assert fitted.log_likelihood == (there.log_likelihood and approx(there.log_likelihood, abs=1e-3))
+    likelihood = held[2].log_likelihood
+    assert fitted.log_likelihood == (likelihood and approx(likelihood, abs=1e-3))
 
 
 def test_parameter_that_the_runs_do_not_determine_is_reported():
@@ -491,13 +466,13 @@ def test_predict_names_what_it_was_not_given(noisy):
         fitted.predict(N=1e8, D=1e9, level=80)
 
 
-def test_fit_prints_errors_to_the_digits_they_support(published):
-    printed = str(fit(chinchilla, besiroglu(published), bootstrap=500, cluster="rows"))
+def test_fit_prints_errors_to_the_digits_they_support(refitted):
+    printed = str(refitted)
     first, second, *_ = printed.splitlines()
     assert first == "chinchilla fitted to 240 runs, Huber on log loss (delta 0.001)"
     assert second.strip().startswith("E = 1.817 ± 0.02")
     assert "95 % [1.7" in second
-    assert "objective 0.001018; 12 of 12 starts agree; 500 bootstrap draws over rows" in printed
+    assert "objective 0.001018; 12 of 12 starts agree; 1000 bootstrap draws over rows" in printed
 
 
 def test_fit_as_html_escapes_names(noisy):
@@ -575,10 +550,3 @@ def test_saved_fit_names_what_it_lacks(noisy, tmp_path):
         Fit.load(path)
     with pytest.raises(UnreadableFit, match="no such file"):
         Fit.load(tmp_path / "none.json")
-
-
-def test_fit_imports_nothing_slow():
-    slow = ("torch", "lmfit", "scipy.stats", "matplotlib")
-    code = f"import sys, scaling.fitting; print([m for m in {slow} if m in sys.modules])"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "[]"
