@@ -85,11 +85,3 @@ def test_fan_says_where_it_leaves_the_runs(ladder: pl.DataFrame) -> None:
     assert rule[0]["year"] == pytest.approx(leaving.leaves_support)
     staying = forecast(fitted, ComputePath(start_year=2025, start_flops=1e12, growth=(1, 1)))
     assert len(plot(staying).to_dict()["layer"]) == 3
-
-
-def test_import_is_invariant_to_what_is_drawn_later() -> None:
-    """altair takes 1 to 3 seconds, matplotlib half of one: a fit does not pay for them."""
-    heavy = "[m for m in ('altair', 'matplotlib', 'vl_convert', 'nbconvert', 'torch') if m in sys.modules]"
-    code = f"import sys, scaling, scaling.charts, scaling.reports, scaling.design.allocation; print({heavy})"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "[]"

@@ -10,9 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 from matrices import PLACEBOS, constant, world
+from real_vega import UNITS, drawn_titles
 
 import scaling.questions
 from scaling import fit, questions
+from scaling.charts import plot
 from scaling.fitting import compare
 from scaling.laws import chinchilla, kaplan
 from scaling.questions._locality.worlds import world as abilities
@@ -97,7 +99,7 @@ def test_every_public_question_is_asked_here():
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_every_question_returns_a_verdict_of_its_folder(name):
+def test_every_question_returns_a_verdict_of_its_folder_and_its_picture_names_what_axes_count(name):
     verdict = ASKED[name]()
     assert isinstance(verdict, Verdict) and verdict.answer in verdict.answers
     folder = ROOM / f"_{verdict.topic}"
@@ -108,6 +110,8 @@ def test_every_question_returns_a_verdict_of_its_folder(name):
     assert 'class="answer"' in verdict._repr_markdown_() and len(verdict.data_hash) >= 16
     if name in ("audit", "memory", "next_decade", "plateau", "repetition", "transfer"):
         assert verdict.reach is not None and "GPT-2" in verdict.doubts and "GPT-4" in str(verdict)
+    titles = drawn_titles(plot(verdict))
+    assert titles and all(any(unit in title for unit in UNITS) for title in titles), titles
 
 
 def test_a_module_of_the_room_is_never_a_function():
