@@ -16,7 +16,7 @@ report: $(READY)  ## train the quickstart on this machine, fit it, write reports
 	$(BIN)/scaling report quickstart
 
 test: $(READY)  ## the whole test suite
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(TESTS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(TESTS)
 
 lab: $(READY)  ## JupyterLab on notebooks/
 	$(BIN)/jupyter lab --notebook-dir=notebooks
