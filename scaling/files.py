@@ -86,7 +86,8 @@ def written_whole(path: str | Path, what: str) -> Iterator[Path]:
             yield scratch
             files = filter(Path.is_file, scratch.rglob("*")) if scratch.is_dir() else (scratch,)
             for file in files:
-                _sync(file)
+                with file.open("rb") as opened:
+                    os.fsync(opened.fileno())
             try:
                 scratch.replace(path)
             except OSError:
@@ -117,11 +118,6 @@ def naming_a_full_disk(what: str, path: Path) -> Iterator[None]:
             raise
         there = next(p for p in (path, *path.parents) if p.exists())
         raise DiskFull(what, path, os.strerror(code).lower(), shutil.disk_usage(there).free) from problem
-
-
-def _sync(file: Path) -> None:
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
 
 
 # --- hashes and the cache --------------------------------------------------------------------------

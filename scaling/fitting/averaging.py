@@ -165,7 +165,10 @@ def average(
     data = contest.data()
     folds = expanding(contest.frame, origins)[0] + largest_sizes(contest.frame)
     groups = contest.groups(data, options.get("cluster", "auto"))
-    fits = {name: _by_itself(fitted) for name, fitted in contest.fits().items()}
+    fits = {  # without rival forms, which are left to the average
+        name: replace(fitted, discrepancy=fitted.discrepancy and replace(fitted.discrepancy, forms=()))
+        for name, fitted in contest.fits().items()
+    }
     scores = unseen(contest, fits, folds, groups)
     if scores is None:
         weights = dict.fromkeys(fits, 1.0 / len(fits))
@@ -182,12 +185,6 @@ def average(
     rows = [(name, len(one.free), one.rms_percent, weights[name]) for name, one in fits.items()]
     table = pl.DataFrame(rows, schema=["law", "free", "rms_percent", "weight"], orient="row")
     return Average(weights, fits, table.sort("weight", descending=True), words)
-
-
-def _by_itself(fitted: Fit) -> Fit:
-    """A fit that leaves rival forms to the average."""
-    alone = fitted.discrepancy and replace(fitted.discrepancy, forms=())
-    return replace(fitted, discrepancy=alone)
 
 
 def _nearness(fitted: Fit) -> float:

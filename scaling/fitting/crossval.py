@@ -96,7 +96,9 @@ def cross_validate(
         raise NothingHeldOut(words, *sizes)
     misses = {name: np.concatenate(each) for name, each in parts.items()}
     weights = np.concatenate(counted)
-    shares = stacking_weights(_log_density(np.stack(list(misses.values())), weights), weights)
+    each = np.abs(np.stack(list(misses.values())))
+    scale = np.average(each, axis=1, weights=weights)[:, None] + 1e-300  # of a Laplace density
+    shares = stacking_weights(-each / scale - np.log(2.0 * scale), weights)
     rows = []
     for (name, missed), share in zip(misses.items(), shares, strict=True):
         percent = 100.0 * np.expm1(missed)
@@ -105,12 +107,6 @@ def cross_validate(
     header = ["law", "free", "held_out_percent", "held_out_bias_percent", "weight"]
     table = pl.DataFrame(rows, schema=header, orient="row").sort("held_out_percent")
     return CrossValidation(table, misses, len(counted), len(weights), words, len(folds) - len(counted))
-
-
-def _log_density(misses: Array, counted: Array) -> Array:
-    """Of each miss under a Laplace density whose scale is the mean absolute miss of its law, shape (laws, rows)."""
-    scale = np.average(np.abs(misses), axis=1, weights=counted)[:, None] + 1e-300
-    return -np.abs(misses) / scale - np.log(2.0 * scale)
 
 
 def _clusters(contest: Contest, cluster: str) -> tuple[list[Fold], str]:

@@ -59,10 +59,10 @@ class Distance(show.Shown):
     def _beyond(self, decades: dict[str, float], mahalanobis: float) -> str:
         along = decades.pop(self.axis)
         said = [f"{name} by {size:.2g}" for name, far in decades.items() if (size := abs(far)) > 0]
-        words = f"{abs(along):.2g} decades of {_called(self.axis)} {_side(along)} the runs"
-        if along == 0:
-            words = "outside the runs"
-        if self.axis in ("C", "N·D") or len(decades) > 1:
+        total = self.axis in ("C", "N·D")
+        axis, side = "compute" if total else self.axis, "below" if along < 0 else "beyond"
+        words = f"{abs(along):.2g} decades of {axis} {side} the runs" if along else "outside the runs"
+        if total or len(decades) > 1:
             words += f" ({', '.join(said)} decades)" if said else ""
         return f"{words}; Mahalanobis distance {mahalanobis:.2g}, of the runs up to {self.widest:.2g}"
 
@@ -133,11 +133,3 @@ def _near(far: float) -> float:
 def _outside(values: Array, ends: tuple[float, float]) -> Array:
     """Above the upper end, or as a negative number below the lower one."""
     return np.maximum(values - ends[1], 0.0) - np.maximum(ends[0] - values, 0.0)
-
-
-def _side(far: float) -> str:
-    return "below" if far < 0 else "beyond"
-
-
-def _called(axis: str) -> str:
-    return "compute" if axis in ("C", "N·D") else axis

@@ -89,7 +89,8 @@ class Comparison(show.Shown):
     def _cells(self, law: str) -> list[str]:
         row = self.row(law)
         cells = [law, str(row["free"]), f"{row['rms_percent']:.3g}", f"{row['held_out_percent']:.3g}"]
-        cells += [f"{row['held_out_bias_percent']:+.2g}", _difference(row), _p(row["p"])]
+        p = "–" if row["p"] is None else f"{row['p']:.2f}"
+        cells += [f"{row['held_out_bias_percent']:+.2g}", _difference(row), p]
         return cells + [f"{row[name]:.1f}" for name in _CRITERIA if name in row]
 
 
@@ -100,10 +101,6 @@ def _difference(row: Mapping[str, Any]) -> str:
         return "0"
     stderr = row["difference_stderr"]
     return show.with_error(row["difference"], np.nan if stderr is None else stderr)
-
-
-def _p(p: float | None) -> str:
-    return "–" if p is None else f"{p:.2f}"
 
 
 def compare(

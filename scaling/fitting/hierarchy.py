@@ -173,13 +173,8 @@ class Hierarchy:
                 square /= alone[:, which]
             distance = square * (np.exp(-2.0 * log_sigma) / freedom)[:, of]
             each = constant[:, which] - 0.5 * (freedom + m)[:, which] * np.log1p(distance)
-            value = np.add.reduceat(each, self._first, axis=1) - self._runs * log_sigma
+            value = np.add.reduceat(each, self._first, axis=1) - np.bincount(self.family) * log_sigma
         return np.where(np.isfinite(value), value, -np.inf)
-
-    @cached_property
-    def _runs(self) -> NDArray[np.int64]:
-        """Of each family."""
-        return np.bincount(self.family)
 
     def allowed(self, x: Array) -> Array:
         """Log prior of what is not pooled, minus infinity beyond bounds, shape (chains, families)."""

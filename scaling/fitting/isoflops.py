@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from scaling import show
-from scaling.errors import BadOption, MissingColumns
+from scaling.errors import BadOption, require_columns
 from scaling.fitting.data import Array, Table, TooFewScales, as_frame, counts_of
 from scaling.fitting.options import number, share, whole
 from scaling.fitting.vertex import FORMS, Vertex, degree_of, minimum_of, near_lowest, vertex
@@ -256,11 +256,11 @@ class _Points:
 
     @staticmethod
     def of(frame: pl.DataFrame, degree: int, within: float) -> _Points:
-        if missing := [name for name in ("N", "D", "C", "loss") if name not in frame.columns]:
-            raise MissingColumns(missing, frame.columns, "Curves of equal compute need N, D, C and loss.")
+        columns = ("N", "D", "C", "loss")
+        require_columns(columns, frame.columns, "Curves of equal compute need N, D, C and loss.")
         if not number("within", within) > 1:
             raise BadOption("within", within, "a factor above 1, e.g. 8")
-        N, D, C, loss = (counts_of(frame, name) for name in ("N", "D", "C", "loss"))
+        N, D, C, loss = (counts_of(frame, name) for name in columns)
         trunks = "trunk_id" in frame.columns and frame["trunk_id"].null_count() == 0
         labels = frame["trunk_id"].rank("dense").to_numpy() - 1 if trunks else np.arange(len(N))
         several = len(np.unique(labels)) > len(budgets(C))
@@ -288,22 +288,17 @@ class _Points:
                 continue
             price = np.median(self.C[member] / (self.N[member] * self.D[member]))
             budget = float(np.exp(np.mean(np.log(self.C[member]))))
-            ends = np.log(self._near(member)[[0, -1]])
+            near = near_lowest(self.N[member], self.loss[member], self.within)[1]
+            ends = np.log(np.sort(self.N[member][near])[[0, -1]])
             off_center += not _OUTER <= (math.log(best.x) - ends[0]) / (ends[1] - ends[0]) <= 1 - _OUTER
             read.append((member, budget, budget / (price * best.x), best))
         members, C, D, each = map(list, zip(*read, strict=True)) if read else ([], [], [], [])
         return _Vertices(members, np.array(C), np.array(D), each, self.degree, skipped, thin, off_center)
 
-    def _near(self, member: NDArray[np.int64]) -> Array:
-        """Sizes that enter the polynomial, from the smallest."""
-        return np.sort(self.N[member][near_lowest(self.N[member], self.loss[member], self.within)[1]])
-
     def astray(self, used: NDArray[np.bool_]) -> tuple[int, float] | None:
         """The run that fits the curves of the others worst, where it does so beyond chance, and by how much it misses
         what they say, in log loss."""
-        from scipy.special import (
-            stdtrit,
-        )  # quantiles of t, without the second that scipy.stats takes to import
+        from scipy.special import stdtrit  # as above
 
         curves = [curve[used[curve]] for curve in self.curves]
         curves = [curve for curve in curves if len(np.unique(self.N[curve])) >= self.degree + 1]

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling import show
-from scaling.errors import FitError, MissingColumns
+from scaling.errors import FitError, require_columns
 from scaling.fitting.data import Array, Table, TooFewScales, as_frame, counts_of
 from scaling.fitting.isoflops import line_through
 from scaling.fitting.options import share, whole
@@ -154,8 +154,7 @@ class _Lines:
     @staticmethod
     def of(frame: pl.DataFrame, curve: str) -> _Lines:
         columns = ["N", "D", "C", "loss"] + ([] if curve == "auto" else [curve])
-        if missing := [name for name in columns if name not in frame.columns]:
-            raise MissingColumns(missing, frame.columns, "Learning curves need N, D, C and loss.")
+        require_columns(columns, frame.columns, "Learning curves need N, D, C and loss.")
         N, D, C, loss = (counts_of(frame, name) for name in ("N", "D", "C", "loss"))
         names = ["run_id", "trunk_id", "N"] if curve == "auto" else [curve]
         label = frame[next(name for name in names if name in frame.columns)].rank("dense").to_numpy()

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling import show
-from scaling.errors import BadOption, FitError, MissingColumns
+from scaling.errors import BadOption, FitError, require_columns
 from scaling.fitting import seeds
 from scaling.fitting.data import Array, Data, Table, as_frame
 from scaling.fitting.discrepancy import Discrepancy, backtest
@@ -155,9 +155,7 @@ def pool(
 
 def _labelled(frame: pl.DataFrame, by: str) -> pl.DataFrame:
     """The runs, where each has a family."""
-    if by not in frame.columns:
-        hint = "Say which column names the families, e.g. pool(..., by='corpus')."
-        raise MissingColumns([by], frame.columns, hint)
+    require_columns([by], frame.columns, "Say which column names the families, e.g. pool(..., by='corpus').")
     if without := frame[by].null_count():
         raise BadOption("by", by, f"a column without gaps; {without} runs have no family")
     return frame

@@ -75,7 +75,10 @@ def _groups(data: Data, choice: str) -> Clusters | None:
         flops = compute(data.frame)
         if flops is None:
             return None
-        labels, count = _number(_bins(flops[0]))
+        bins = np.round(
+            _BINS_PER_DECADE * np.log10(flops[0])
+        )  # centred on decades: 1e19 ± 1 % stays together
+        labels, count = _number(bins.astype(float))
         return Clusters(labels, count, f"{count} quarter-decade bins of {flops[1]}")
     if choice not in data.frame.columns:
         return None
@@ -95,11 +98,6 @@ def _curves(data: Data) -> Clusters | None:
     once = len(np.unique(np.stack([labels, data.frame["D"].to_numpy()]), axis=1).T) == data.rows
     curves = once and float(np.median(points)) >= _CHECKPOINTS
     return Clusters(labels, count, f"{count} curves of one model each") if curves else None
-
-
-def _bins(flops: Array) -> Array:
-    """Quarter decades, centred on the decades, so that budgets of 1e19 ± 1 % stay together."""
-    return np.round(_BINS_PER_DECADE * np.log10(flops)).astype(float)
 
 
 def _number(values: NDArray) -> tuple[NDArray[np.int64], int]:

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from scaling import show
-from scaling.errors import BadOption, FitError, MissingColumns
+from scaling.errors import BadOption, FitError, require_columns
 from scaling.fitting.data import Array, Table, as_frame, compute, numbers_of, read
 from scaling.fitting.estimate import fit
 from scaling.fitting.fewclusters import FEW
@@ -164,8 +164,8 @@ def downstream(
             "score_law", describe(score_law).name, "a law that reads loss alone, e.g. score_from_loss"
         )
     frame = as_frame(runs)
-    if scores is None and score not in frame.columns:
-        raise MissingColumns([score], frame.columns, "Or pass scores=, a table with the loss and the score.")
+    if scores is None:
+        require_columns([score], frame.columns, "Or pass scores=, a table with the loss and the score.")
     how: dict[str, Any] = {"bootstrap": bootstrap, "seed": seed}
     later: dict[str, Any] = (
         {"objective": "squares"} | dict(score_options or {}) | {"target": score, "weights": _COUNTED}
@@ -227,8 +227,7 @@ def _pushed_together(both: Array, labels: NDArray[np.int64]) -> bool:
 
 def _scored(frame: pl.DataFrame, loss: str, score: str) -> pl.DataFrame:
     """The table of the second step: `loss`, and a weight of zero where there is no score."""
-    if missing := [c for c in (loss, score) if c not in frame.columns]:
-        raise MissingColumns(missing, frame.columns, "The second step needs the loss and the score.")
+    require_columns((loss, score), frame.columns, "The second step needs the loss and the score.")
     if loss != "loss":
         frame = frame.drop("loss", strict=False).rename({loss: "loss"})
     values = numbers_of(frame, score)

@@ -114,7 +114,8 @@ def _of_workbook(path: Path, data: bytes) -> Raw:
         book = fastexcel.read_excel(data)
         sheets = {name: book.load_sheet(name, dtypes="string").to_polars() for name in book.sheet_names}
     except fastexcel.FastExcelError as problem:
-        raise NotATable(path.name, _first_line(problem), "Open it, and save the sheet as CSV.") from None
+        words = (str(problem) or type(problem).__name__).splitlines()[0]
+        raise NotATable(path.name, words, "Open it, and save the sheet as CSV.") from None
     filled = {name: sheet for name, sheet in sheets.items() if sheet.height}
     if not filled:
         raise NotATable(path.name, "no sheet of it holds a table")
@@ -199,7 +200,3 @@ def _of_nested(source: str, document: Mapping[str, Mapping[str, Any]]) -> pl.Dat
         return table_of(source, list(document), [[part.get(k) for k in inner] for part in document.values()])
     labelled = not all(name.isdigit() for name in document)
     return rows_of(source, [({"name": n} if labelled else {}) | dict(row) for n, row in document.items()])
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem) or type(problem).__name__).splitlines()[0]

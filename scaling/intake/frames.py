@@ -62,8 +62,9 @@ def _of_pandas(table: Any) -> Raw:
     levels = [index.get_level_values(i) for i in range(index.nlevels)]
     for level in levels:
         values = level.tolist()
-        if level.name is None and (values == list(range(len(values))) or _whole(values)):
-            if values != list(range(len(values))):
+        plain = values == list(range(len(values)))
+        if level.name is None and (plain or column_of("", values).dtype == pl.Int64):
+            if not plain:
                 notes.append(f"left out: the index of the frame, which has no name ({values[0]}, …)")
             continue
         name = str(level.name if level.name is not None else "index")
@@ -75,7 +76,3 @@ def _of_pandas(table: Any) -> Raw:
         "the frame", [*columns, *names], [*columns.values(), *(list(c.astype(object)) for c in cells)]
     )
     return Raw("the frame", "pandas frame", frame, notes=tuple(notes))
-
-
-def _whole(values: list[Any]) -> bool:
-    return column_of("", values).dtype == pl.Int64

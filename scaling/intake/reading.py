@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.errors import MissingColumns, RecordError, did_you_mean
+from scaling.errors import MissingColumns, RecordError, did_you_mean, require_columns
 from scaling.intake.cells import (
     BadCell,
     Marks,
@@ -159,8 +159,7 @@ def understand(
     if raw.frame.is_empty():
         raise NotATable(raw.source, "it has no rows", "Write a row for each run below the names.")
     raw, names = _renamed(raw, dict(columns or {}), units)
-    if missing := [c for c in units if c not in raw.frame.columns]:
-        raise MissingColumns(missing, raw.frame.columns, "Name units by the schema's names.")
+    require_columns(units, raw.frame.columns, "Name units by the schema's names.")
     raw = _with_loss(raw)
     if "loss" not in raw.frame.columns:
         wide = [c for c in raw.frame.columns if _is_count(c)]

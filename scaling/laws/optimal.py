@@ -143,7 +143,9 @@ def optimum(
         if name not in wanted:
             raise UnknownParameter(law.name, "optimum", name, tuple(wanted))
     axes = budgets.ndim - paired
-    parameters = {p: _against(given[p], axes) for p in given if p in law.parameter_names}
+    trailing = (1,) * axes  # draws lead, and broadcast against the axes of the budgets
+    values = {p: np.asarray(given[p], float) for p in given if p in law.parameter_names}
+    parameters = {p: v.reshape(v.shape + trailing) for p, v in values.items()}
     columns = {c: np.asarray(given[c], float) for c in given if c in law.column_names}
     tokens_times_parameters = budgets / flops_per_parameter_token
     inner = law.function.func if isinstance(law.function, functools.partial) else law.function
@@ -155,12 +157,6 @@ def optimum(
     loss = _loss(law, N, D, columns, parameters)
     C_, N, D, loss = np.broadcast_arrays(budgets, N, D, loss)
     return Optimum(C=C_, N=N, D=D, loss=loss)
-
-
-def _against(parameter: ArrayLike, axes: int) -> NDArray:
-    """Draws as leading axes, so that they broadcast against so many axes of budgets."""
-    values = np.asarray(parameter, float)
-    return values.reshape(values.shape + (1,) * axes)
 
 
 def _additive(ND: NDArray, *, E: Any, A: Any, B: Any, alpha: Any, beta: Any) -> NDArray:

@@ -94,7 +94,8 @@ def _corpus(row: dict[str, Any]) -> str:
         known = "words of synthetic documents whose answers are" if "documents" in versions else ""
         known = known or "symbols of synthetic languages whose entropy is"
         return f"A token is one of {row['vocabulary']:,} {known} known; the text is {text}."
-    text = _listed([f"{_size(count)} of {domain}" for domain, count in sizes.items()])
+    units = ((domain, *((n / 1e6, "MB") if n >= 1e6 else (n / 1e3, "kB"))) for domain, n in sizes.items())
+    text = _listed([f"{size:.0f} {unit} of {domain}" for domain, size, unit in units])
     of_pieces = row["vocabulary"] > BYTES
     token = f"one of {row['vocabulary']:,} byte-pair pieces" if of_pieces else "a byte"
     packages = sorted(set(versions) - {"python"} - ({"tokenizers"} if of_pieces else set()))
@@ -122,10 +123,6 @@ def _values(runs: pl.DataFrame, column: str) -> list[Any]:
 def _listed(words: list[str], last: str = "and") -> str:
     """ "a, b and c"."""
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def one_corpus(runs: pl.DataFrame) -> pl.DataFrame:

@@ -44,10 +44,6 @@ def _waning(size_M: int) -> Fit:
     return schedule_fit(multi_power(waning=True), schedule_points(size_M)).fitted
 
 
-def _capability_replay() -> pl.DataFrame:
-    return replay(open_published("benchmarks"), month_ends(2023, 2025)).table
-
-
 FITS: dict[str, tuple[str, Callable[[], Fit]]] = {
     "chinchilla-huber": ("chinchilla", partial(chinchilla_fit, bootstrap=_DRAWS)),
     "chinchilla-likelihood": ("chinchilla", partial(chinchilla_fit, likelihood=True, bootstrap=_DRAWS)),
@@ -67,7 +63,10 @@ TABLES: dict[str, tuple[str, Callable[[], pl.DataFrame]]] = {
     "isoflop-exponents": ("isoflop", isoflop_sweeps),
     "unseen-schedules": ("schedule-curves", schedule_table),
     "capability-records": ("benchmarks", lambda: index_as_of(open_published("benchmarks")).records),
-    "capability-replay": ("benchmarks", _capability_replay),
+    "capability-replay": (
+        "benchmarks",
+        lambda: replay(open_published("benchmarks"), month_ends(2023, 2025)).table,
+    ),
     "audit-chinchilla-240": ("chinchilla", lambda: multiverse(chinchilla_points())),
     "audit-chinchilla-245": ("chinchilla", lambda: multiverse(open_published("chinchilla"))),
     "repetition-judged-182": ("data-constrained", lambda: judge(repetition_runs())),

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.errors import MissingColumns
+from scaling.errors import require_columns
 from scaling.fitting.data import TooFewScales
 from scaling.fitting.isoflops import isoflop
 from scaling.published import open_published
@@ -76,9 +76,7 @@ def isoflop_exponent(
     Source:
         Porian et al. 2024, arXiv:2406.19146, and the authors' code (`interp_flop` and `power_law_fit`).
     """
-    missing = [name for name in ("N", "C", "loss") if name not in runs.columns]
-    if missing:
-        raise MissingColumns(missing, runs.columns, "An isoFLOP curve is loss against N at one C.")
+    require_columns(("N", "C", "loss"), runs.columns, "An isoFLOP curve is loss against N at one C.")
     rng = np.random.default_rng(seed)
     lowest = runs.group_by("C", "N").agg(pl.col("loss").min()).sort("C", "N")
     optima, stars, left_out = [], [], []
