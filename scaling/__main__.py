@@ -90,6 +90,23 @@ def cli() -> None:
     show_default=True,
     help="Cores or GPUs that train one stack.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray", "slurm"]),
+    default="local",
+    show_default=True,
+    help="Where stacks train: this machine, a Ray cluster, or Slurm.",
+)
+@click.option(
+    "--address", metavar="HOST:PORT", help="Of the Ray cluster's head.  [default: a cluster of this machine]"
+)
+@click.option(
+    "--option",
+    "-o",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Of the engine, e.g. gpus=0.25; may be given again.",
+)
 @click.option("--here", is_flag=True, help="Train on this machine also what is committed, to compare.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and train nothing.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
@@ -101,6 +118,9 @@ def sweep(
     no_graph: bool,
     compile: bool,
     ranks: int,
+    engine: str,
+    address: str | None,
+    option: tuple[str, ...],
     here: bool,
     dry_run: bool,
     quiet: bool,
@@ -114,8 +134,8 @@ def sweep(
       scaling sweep runs/quickstart/study.toml --dry-run
     """
     from scaling.study import read_study
+    from scaling.sweeps.engines import make_engine
     from scaling.sweeps.engines.base import Asked
-    from scaling.sweeps.engines.local import LocalEngine
     from scaling.sweeps.launch import sweep as run_sweep
     from scaling.sweeps.plan import plan_sweep
 
@@ -123,11 +143,11 @@ def sweep(
     asked = Asked(
         workers=workers, device=device, precision=precision, graph=not no_graph, compile=compile, ranks=ranks
     )
+    place = make_engine(engine, _pairs(option) | ({"address": address} if address else {}))
     if dry_run:
-        capacity = LocalEngine().capacity(asked)
-        click.echo(plan_sweep(wanted, capacity, asked, here=here, progress=not quiet))
+        click.echo(plan_sweep(wanted, place.capacity(asked), asked, here=here, progress=not quiet))
         return
-    rows = run_sweep(wanted, here=here, progress=not quiet, **asdict(asked))
+    rows = run_sweep(wanted, here=here, progress=not quiet, engine=place, **asdict(asked))
     click.echo(f"{rows.height} runs of {wanted.name} in the store")
 
 

@@ -14,10 +14,11 @@ import signal
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -26,9 +27,9 @@ from scaling.files import naming_a_full_disk
 from scaling.leases import Lease
 from scaling.store import open_runs
 from scaling.study import Study, read_study
+from scaling.sweeps.engines import make_engine
 from scaling.sweeps.engines.base import Asked, Engine, Worker
-from scaling.sweeps.engines.local import LocalEngine
-from scaling.sweeps.job import EXIT_NO_ROOM, EXIT_STOPPED, Message, StackSpec
+from scaling.sweeps.job import EXIT_LOST, EXIT_NO_ROOM, EXIT_STOPPED, Message, StackSpec
 from scaling.sweeps.plan import Plan, plan_sweep
 from scaling.sweeps.progress import Progress
 
@@ -50,6 +51,8 @@ class WorkersFailed(TrainError):
 
 ATTEMPTS = 3
 """Starts of one stack before the sweep gives it up."""
+LOSSES = 20
+"""Of the places where one stack ran, nodes that a cluster takes back say, which are not counted among its starts."""
 _POLL_SECONDS = 0.2
 _REFRESH_SECONDS = 10.0
 _STOP_SECONDS = 20.0
@@ -67,7 +70,8 @@ def sweep(
     graph: bool = True,
     compile: bool = False,
     ranks: int = 1,
-    engine: Engine | None = None,
+    engine: str | Engine = "local",
+    options: Mapping[str, Any] | None = None,
 ) -> pl.DataFrame:
     """Train what the store does not have yet, and return the study's runs.
 
@@ -81,7 +85,8 @@ def sweep(
         graph: record steps as CUDA graphs on a GPU.
         compile: fuse element-wise work by torch.compile, which takes ten seconds and more for each shape.
         ranks: processes, each with a core or a GPU of its own, that train one stack together.
-        engine: where the workers run; processes of this machine by default.
+        engine: where the workers run: "local", processes of this machine, "ray" or "slurm"; or an `Engine`.
+        options: of an engine that is named, e.g. {"address": "head:6379"}; each engine's file says which it has.
 
     Returns:
         `open_runs` of the study.
@@ -91,7 +96,8 @@ def sweep(
         BudgetBeyondCorpus, EmptyDomain, MissingFolder, PackageNotInstalled: the corpus cannot give what is asked.
         UnreadableItems, ItemTooLong: its probes cannot ask what the study's items say.
         DeviceNotFound: CUDA was asked for and is absent.
-        BadOption: a precision that there is not, or no rank.
+        BadOption: a precision or an engine that there is not, or no rank.
+        MissingPackage, UnknownEngineOption: the engine's package is not installed, or it has no such option.
         TooManyRanks: a step has fewer windows than there are ranks to share them.
         ModelTooLarge: a model does not fit into a worker's share of the memory.
         WorkersFailed: a stack failed `ATTEMPTS` times, or once for want of room on the disk; the others were finished
@@ -103,7 +109,7 @@ def sweep(
     asked = Asked(
         workers=workers, device=device, precision=precision, graph=graph, compile=compile, ranks=ranks
     )
-    engine = engine or LocalEngine()
+    engine = make_engine(engine, options) if isinstance(engine, str) else engine
     plan = plan_sweep(study, engine.capacity(asked), asked, here=here, progress=progress)
     if plan.stacks:
         with naming_a_full_disk("the working files of a sweep", plan.store.local):
@@ -147,6 +153,7 @@ class _Launcher:
         self.hands: dict[int, _Hand] = {}
         self._numbers = itertools.count()
         self.attempts: dict[str, int] = defaultdict(int)
+        self.lost: dict[str, int] = defaultdict(int)
         self.problems: dict[str, str] = {}
         """What a stack's worker said before it ended, or last wrote into its log."""
         self.failed: list[tuple[StackSpec, Path]] = []
@@ -247,6 +254,9 @@ class _Launcher:
             stack, lease = hand.at
             lease.release()
             self.progress.finish(stack, done=False)
+            if status == EXIT_LOST and self.lost[stack.id] < LOSSES:
+                self.lost[stack.id] += 1
+                self.attempts[stack.id] -= 1
             if status != EXIT_NO_ROOM and self.attempts[stack.id] < ATTEMPTS:
                 self.waiting.append(stack)
             else:
