@@ -76,10 +76,15 @@ font-variant-numeric:tabular-nums}
 
 
 @cache
-def _bundle() -> str:
+def library() -> str:
+    """Vega, Vega-Lite and vega-embed as JavaScript, which puts them into the window it runs in."""
     version = altair.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
-    everything = vl_convert.javascript_bundle(vl_version=version)  # pyright: ignore[reportCallIssue]  a default it hides
-    code = everything.replace("</script", "<\\/script")
+    return vl_convert.javascript_bundle(vl_version=version)  # pyright: ignore[reportCallIssue]  a default it hides
+
+
+@cache
+def _bundle() -> str:
+    code = library().replace("</script", "<\\/script")
     return _BUNDLE.replace("%(style)s", STYLE).replace(
         "%(code)s", code
     )  # the code last: it may hold anything
