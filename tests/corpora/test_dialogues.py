@@ -100,9 +100,9 @@ def test_pages_of_a_longer_call_begin_with_those_of_a_shorter():
 def test_dialogues_name_what_they_cannot_write():
     with pytest.raises(BadValue, match="small talk or recipes or travel"):
         writer("dialogues", (("domain", "cooking"),))
-    with pytest.raises(BadValue, match="longest = 12.*at least 16"):
+    with pytest.raises(BadValue, match=r"longest = 12.*at least 16"):
         writer("dialogues", (("longest", 12),))
-    with pytest.raises(BadValue, match="pairs = 2.*from 1 to 1, or longest larger"):
+    with pytest.raises(BadValue, match=r"pairs = 2.*from 1 to 1, or longest larger"):
         writer("dialogue pairs", (("pairs", 2),))
     with pytest.raises(BadValue, match="noise"):
         writer("dialogue pairs", (("noise", 1.5),))

@@ -18,7 +18,7 @@ from dataclasses import astuple, dataclass
 from functools import lru_cache
 from typing import TypeVar
 
-from scaling.corpora.synthetic.pages import ANSWER, END, PairPages, Pages, Section, split_of
+from scaling.corpora.synthetic.pages import ANSWER, END, Pages, PairPages, Section, split_of
 from scaling.corpora.synthetic.tools import World
 from scaling.errors import require
 

@@ -16,7 +16,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from scaling.corpora.synthetic.pages import ANSWER, END, PairPages, Pages, Section, split_of
+from scaling.corpora.synthetic.pages import ANSWER, END, Pages, PairPages, Section, split_of
 from scaling.corpora.synthetic.tools import FILES, FRAMES, VALUES, Texts, phrase
 
 _THINGS = (*VALUES["number"], *VALUES["name"], *FILES)

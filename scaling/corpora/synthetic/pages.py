@@ -39,7 +39,7 @@ class Pages(ABC):
     """Words of a page at the most."""
 
     def __post_init__(self) -> None:
-        """Where parameters are checked."""
+        require(self, "pages", longest=(self.longest > 0, "at least 1"))
 
     def pages(self, split: str, count: int) -> Iterator[Page]:
         """So many pages of a split; those of a longer call begin with those of a shorter one."""
@@ -79,9 +79,8 @@ class PairPages(Pages):
         for _ in range(count):
             compared, halves = self.compared(rng, split), []
             for _ in range(self.pairs):
-                latent, *both = next(compared)
-                if rng.random() < noise:
-                    both.reverse()
+                latent, better, worse = next(compared)
+                both = (worse, better) if rng.random() < noise else (better, worse)
                 halves += [Section(half, latent, 1) for half in both]
             yield page_of(halves, self.longest)
 

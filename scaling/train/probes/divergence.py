@@ -8,8 +8,8 @@ from scaling.corpora.synthetic.pages import END
 from scaling.train.generate import answer_log_probability
 from scaling.train.model import matrix_views
 from scaling.train.probes import Reading, Windows
-from scaling.train.probes.helpful import answers
 from scaling.train.probes.heldout import stderr
+from scaling.train.probes.helpful import answers
 from scaling.train.stack import Stack
 
 JUDGED = 16
@@ -17,9 +17,9 @@ JUDGED = 16
 
 
 class Divergence:
-    """Mean of log π(answer) − log π₀(answer) over answers that the policy π draws, a group for each domain of dialogues.
+    """Mean of log π(answer) − log π₀(answer) over answers that the policy π draws: KL(π ‖ π₀), π₀ the parent.
 
-    It is the Kullback–Leibler divergence KL(π ‖ π₀), π₀ the parent. Stages "sft" and "prefer" have it.
+    A group for each domain of dialogues, after the stages "sft" and "prefer".
     """
 
     name, unit = "divergence", "nats/answer"

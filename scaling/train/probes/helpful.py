@@ -110,7 +110,7 @@ def chosen_weights(n: int, drawn: int) -> NDArray[np.float64]:
 def _marks(
     asks: Dialogues, words: Sequence[str], asked: Sequence[Asked], tokens: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float64]]:
-    marks = np.empty((len(ASPECTS), *tokens.shape[:3]))
+    marks = {aspect: np.empty(tokens.shape[:3]) for aspect in ASPECTS}
     seen: dict[tuple[int, bytes], list[bool]] = {}
     for k, i, j in np.ndindex(tokens.shape[:3]):
         key = (i, tokens[k, i, j].tobytes())
@@ -118,8 +118,9 @@ def _marks(
             said = [words[token] for token in tokens[k, i, j]]
             answer = said[: said.index(END) + 1] if END in said else said
             seen[key] = [*asdict(asks.check(asked[i], answer)).values()]
-        marks[:, k, i, j] = seen[key]
-    return dict(zip(ASPECTS, marks, strict=True)) | {"gold": marks.mean(0)}
+        for aspect, good in zip(ASPECTS, seen[key], strict=True):
+            marks[aspect][k, i, j] = good
+    return marks | {"gold": np.mean([*marks.values()], axis=0)}
 
 
 def _readings(group: str, worth: NDArray[np.float64]) -> list[Reading]:

@@ -24,7 +24,7 @@ class Preferred:
 
     @torch.no_grad()
     def measure(self, stack: Stack, windows: Windows) -> list[Reading]:
-        """A reading for every model and every domain of pairs, also those left out of its blend; `n` counts documents."""
+        """A reading for every model and every domain of pairs, trained on or not; `n` counts documents."""
         stage, models = stack.trunks[0].stage, len(stack.trunks)
         if stage not in ("reward", "prefer") or stack.start is None:
             return []
