@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 from torch import Tensor
 
 from scaling.corpora.synthetic.dialogues import ASPECTS, Asked, DialoguePairs, Dialogues
 from scaling.corpora.synthetic.documents import FILLER
 from scaling.corpora.synthetic.pages import END
-from scaling.train.generate import generate
+from scaling.train.generate import answer_scores, generate
 from scaling.train.model import matrix_views
 from scaling.train.probes import Reading, Windows, writers_of
-from scaling.train.probes.executed import answer_scores
 from scaling.train.probes.heldout import stderr
 from scaling.train.stack import Stack
 
@@ -67,7 +66,8 @@ class Helpful:
         ):
             if rewarded:
                 end = stack.corpus.words.index(END)
-                rank = answer_scores(stack, drawn.prompts, drawn.tokens, end).argsort(2, kind="stable")
+                scores = answer_scores(stack.forward, stack.views, drawn.prompts, drawn.tokens, end=end)
+                rank = scores.argsort(2, kind="stable")
             for way, marks in drawn.marks.items():
                 group = drawn.domain if way == "gold" else f"{drawn.domain} {way}"
                 if not rewarded:
@@ -100,11 +100,7 @@ def answers(stack: Stack, windows: Windows, weights: dict[str, Tensor]) -> Itera
 
 def chosen_weights(n: int, drawn: int) -> NDArray[np.float64]:
     """How often each of so many answers, the worst first, is the best of n of them."""
-    i = np.arange(1, drawn + 1)
-    with np.errstate(invalid="ignore"):
-        log = gammaln(i) - gammaln(np.maximum(i - n + 1, 1)) - gammaln(n)
-        log -= gammaln(drawn + 1) - gammaln(n + 1) - gammaln(drawn - n + 1)
-    return np.where(i >= n, np.exp(log), 0.0)
+    return np.array([math.comb(i, n - 1) / math.comb(drawn, n) for i in range(drawn)])
 
 
 def _marks(
