@@ -13,6 +13,7 @@ from scaling.questions._repetition.cells import best_epochs, until_best_epoch, w
 from scaling.questions._repetition.interventions import interventions
 from scaling.questions._replay.answer import month_ends, replay
 from scaling.questions._silence.answer import silence
+from scaling.questions._synthetic.answer import Synthetic, synthetic
 from scaling.questions._transfer.answer import transfer
 from scaling.questions._trend.answer import trend
 from scaling.questions._wall.answer import Wall, wall
@@ -22,6 +23,7 @@ from scaling.questions._wall.scenario import read_inputs
 __all__ = [
     "Input",
     "Inputs",
+    "Synthetic",
     "Wall",
     "audit",
     "best_epochs",
@@ -41,6 +43,7 @@ __all__ = [
     "repetition",
     "replay",
     "silence",
+    "synthetic",
     "transfer",
     "trend",
     "until_best_epoch",

@@ -451,7 +451,7 @@ class Study:
 
     def _check_generations(self) -> None:
         """Refuse pages that no model can write, or nobody can execute."""
-        writers = self.corpus.writers
+        writers = self.corpus.writers if self.corpus.source == "synthetic" else {}
         kinds = {one.name: one.kind for one in self.corpus.documents}
         for trunk in (trunk for trunk in self.trunks if trunk.stage == "generation"):
             read = {domain for domain, share in trunk.data.blend if share > 0}

@@ -29,7 +29,7 @@ class Written:
     def measure(self, stack: Stack, windows: Windows) -> list[Reading]:
         """A reading for every model and every group; `n` counts pages."""
         (domain, *others) = {d for trunk in stack.trunks for d, s in trunk.data.blend if s > 0}
-        about = {} if others else stack.corpus.documents.get(domain, {})
+        about = stack.corpus.documents.get(domain, {}) if stack.corpus.words and not others else {}
         if not about:
             return []
         made = writer(about["kind"], tuple((key, value) for key, value in about["parameters"]))
