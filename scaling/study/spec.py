@@ -18,6 +18,7 @@ from scaling.corpora.corpus import Corpus
 from scaling.corpora.items import Items, ItemSource, read_items
 from scaling.corpora.sampler import Sampler
 from scaling.corpora.source import CorpusSource
+from scaling.corpora.synthetic.generated import Generated, check_executable
 from scaling.corpora.text import build_corpus
 from scaling.errors import CorpusError, StudyError, UnknownKey, require
 from scaling.flops import Shape
@@ -25,8 +26,9 @@ from scaling.records import ON_CURVES, check_probes
 from scaling.study.parts import DataSpec, OptimSpec, ScheduleSpec
 from scaling.units import print_count
 
-Stage = Literal["pretrain", "sft", "reward", "prefer"]
-"""What is trained: the next token of everything, the answers alone, a reward model of pairs, or the policy by pairs."""
+Stage = Literal["pretrain", "sft", "reward", "prefer", "generation"]
+"""What is trained: the next token of everything, the answers alone, a reward model of pairs, the policy by pairs, or a
+model drawn anew on pages that its parent wrote."""
 STAGES = get_args(Stage)
 KEEPS = ("none", "weights")
 """What may be kept of a finished run beside its rows."""
@@ -118,6 +120,9 @@ class Trunk:
     parent: Keys = ()
     """The trunk whose annealed weights it starts from: the keys in which that one differs from it, with one budget;
     none where weights are drawn. `then` makes it."""
+    generated: Generated = "replace"
+    """Of stage "generation", which pages it reads: those of its parent, "accumulate" the real ones and those of all its
+    forebears, "verified" of the latter the right ones. Each adds as many as `unique` allows of real ones."""
     kl_weight: float = 0.1
     """Of stage "prefer": what a nat of divergence from the parent costs, the β of direct preference optimisation."""
     seed: int = 0
@@ -135,6 +140,7 @@ class Trunk:
             seed=(self.seed >= 0, "at least 0"),
             member=(self.member >= 0, "at least 0"),
             kl_weight=(self.kl_weight > 0, "above 0"),
+            generated=(self.generated in get_args(Generated), " or ".join(get_args(Generated))),
         )
         if self.stage != "pretrain" and not self.parent:
             raise StageWithoutParent(self.stage)
@@ -191,6 +197,12 @@ class Trunk:
         return Trunk.of(**self.flat | dict(self.parent)) if self.parent else None
 
     @property
+    def generation(self) -> int:
+        """Generations of models between it and real text; 0 for one that reads no pages of models."""
+        parent = self.parent_trunk if self.stage == "generation" else None
+        return 1 + parent.generation if parent else 0
+
+    @property
     def flat(self) -> dict[str, Any]:
         """Every key with its value, as `Trunk.of` takes them."""
         return {field.name: value for field, value in leaves(self)}
@@ -228,7 +240,8 @@ class Trunk:
             data=DataSpec(),
             optim=replace(self.optim, peak_lr=1.0, weight_decay=0.0, decay_half_life=None),
             schedule=replace(self.schedule, budgets=(self.schedule.tokens_per_step,)),
-            parent=self.parent and (("parent", ()),),  # any one
+            generated="replace",
+            parent=_any_parent(self.parent),
             seed=0,
             member=0,
         )
@@ -252,7 +265,14 @@ class Trunk:
             unique += f" {domain} {print_count(count)} × {dict(data.blend).get(domain, 0):.3g}"
         shape = f"width {self.model.width} depth {self.model.depth}"
         stage = "" if self.stage == "pretrain" else f"{self.stage} "
+        if self.stage == "generation":
+            stage = f"generation {self.generation}, {self.generated}, "
         return f"{stage}{shape} lr {optim.peak_lr:g}{optimizer}{decay}{unique} seed {self.seed}{member}"
+
+
+def _any_parent(parent: Keys) -> Keys:
+    """Any parent that has as many forebears as this one."""
+    return parent and (("parent", _any_parent(dict(parent).get("parent", ()))),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +280,8 @@ class Study:
     """Everything a study file asks for.
 
     Raises:
-        BadValue: there is no such thing to keep, or no such probe.
+        BadValue: there is no such thing to keep, no such probe, or a generation without documents.
+        NotExecutable: pages that nobody can execute are to be verified.
         VocabularyMismatch, ContextMismatch: a model's vocabulary or window is not the corpus's.
         ParentNotInStudy: a trunk goes on from weights that the study does not train.
     """
@@ -289,6 +310,20 @@ class Study:
             if row not in (None, trunk.model.context):
                 raise ContextMismatch(trunk.model.context, row)
         self._check_parents()
+        self._check_generations()
+
+    def _check_generations(self) -> None:
+        """Refuse pages that no model can write, or nobody can execute."""
+        writers = self.corpus.writers if self.corpus.source == "synthetic" else {}
+        kinds = {one.name: one.kind for one in self.corpus.documents}
+        for trunk in (trunk for trunk in self.trunks if trunk.stage == "generation"):
+            read = {domain for domain, share in trunk.data.blend if share > 0}
+            one = len(read) == 1 and read == dict(trunk.data.unique).keys()
+            words = 'a budget of documents of the one domain that is read, where stage = "generation"'
+            require(trunk.data, "study", unique=(one and read <= writers.keys(), words))
+            (domain,) = read
+            if trunk.generated == "verified":
+                check_executable(domain, kinds[domain], writers[domain])
 
     def _check_parents(self) -> None:
         """Refuse parents whose weights will not be there."""
