@@ -3,13 +3,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+ENGINES := $(VENV)/engines
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help report test lab check constraints clean
+.PHONY: help report test test-engines lab check constraints clean
 
 help:  ## what can be typed
-	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 20
 
 report: $(READY)  ## train the quickstart on this machine, fit it, write reports/quickstart.html
 	$(BIN)/scaling sweep runs/quickstart/study.toml --here
@@ -17,6 +18,12 @@ report: $(READY)  ## train the quickstart on this machine, fit it, write reports
 
 test: $(READY)  ## the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(TESTS)
+
+test-engines: $(READY)  ## sweeps on Ray, S3 and Slurm, with what they need in an environment of its own
+	$(PYTHON) -m venv $(ENGINES)
+	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > "$$($(ENGINES)/bin/python -c 'import site; print(site.getsitepackages()[0])')/beside.pth"
+	$(ENGINES)/bin/pip install --quiet --constraint constraints.txt --editable ".[engines]"
+	$(ENGINES)/bin/python -m pytest -m engines -rs tests/sweeps
 
 lab: $(READY)  ## JupyterLab on notebooks/
 	$(BIN)/jupyter lab --notebook-dir=notebooks
