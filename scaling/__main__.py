@@ -73,7 +73,12 @@ def cli() -> None:
 @click.option(
     "--workers", type=click.IntRange(1), help="Stacks at once.  [default: one for each core, or each GPU]"
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    help="Where to train; auto is a GPU where there is one.",
+)
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16"]),
@@ -84,18 +89,11 @@ def cli() -> None:
 @click.option("--compile", is_flag=True, help="Fuse element-wise work by torch.compile; pays for long runs.")
 @click.option("--ranks", type=click.IntRange(1), default=1, help="Cores or GPUs that train one stack.")
 @click.option(
-    "--engine",
-    type=click.Choice(["local", "ray", "slurm"]),
-    default="local",
-    help="Where stacks train: this machine, a Ray cluster, or Slurm.",
+    "--engine", type=click.Choice(["local", "ray", "slurm"]), default="local", help="Where it runs."
 )
-@click.option(
-    "--address", metavar="HOST:PORT", help="Of the Ray cluster's head.  [default: a cluster of this machine]"
-)
+@click.option("--address", metavar="HOST:PORT", help="Of a Ray cluster's head; one is made here by default.")
 @click.option("--option", "-o", multiple=True, metavar="NAME=VALUE", help="Of the engine, e.g. gpus=0.25.")
-@click.option(
-    "--store", metavar="URL", help="Share the store with other machines, e.g. s3://bucket/prefix (fsspec)."
-)
+@click.option("--store", metavar="URL", help="Shared with other machines, e.g. s3://bucket/prefix.")
 @click.option("--here", is_flag=True, help="Train on this machine also what is committed, to compare.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and train nothing.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
@@ -148,14 +146,18 @@ def sweep(
 @cli.command()
 @click.argument("runs")
 @click.option("--law", "law_name", default="chinchilla", help="A function of scaling.laws.")
-@click.option("--objective", default="huber_log")
+@click.option(
+    "--objective",
+    default="huber_log",
+    help="What is made small: huber_log, or another that scaling.fit names.",
+)
 @click.option("--bootstrap", type=click.IntRange(0), default=1000, help="Refits; 0 for none.")
 @click.option("--cluster", default="auto", help='What is resampled together: a column, or "rows".')
 @click.option("--origin", type=click.Choice(["committed", "local"]), help="Only rows that were made there.")
 @click.option("--where", metavar="SQL", help='Only rows that fulfil a condition, e.g. "epochs = 1".')
 @_reading
 @click.option("--fixed", multiple=True, metavar="NAME=VALUE", help="Hold a parameter; may be given again.")
-@click.option("--seed", type=int, default=0)
+@click.option("--seed", type=int, default=0, help="Of the bootstrap.")
 @click.option("--save", type=PATH, help="Write the fit as JSON.")
 def fit(
     runs: str,
@@ -213,8 +215,8 @@ def fit(
 )
 @click.option("--where", metavar="SQL", help='Only rows that fulfil a condition, e.g. "seed = 0".')
 @click.option("--level", type=float, default=0.8, help="Of the intervals.")
-@click.option("--bootstrap", type=click.IntRange(20), default=200)
-@click.option("--seed", type=int, default=0)
+@click.option("--bootstrap", type=click.IntRange(20), default=200, help="Refits.")
+@click.option("--seed", type=int, default=0, help="Of the refits.")
 def blend(
     runs: str,
     targets: tuple[str, ...],
@@ -290,7 +292,7 @@ def new(folder: Path, like: str) -> None:
     "-p", "--parameter", multiple=True, metavar="NAME=VALUE", help="Of the notebook; may be given again."
 )
 @click.option("--pdf", is_flag=True, help="Print the page too, by the Chromium of this machine.")
-@click.option("--out", type=PATH, default=Path("reports"))
+@click.option("--out", type=PATH, default=Path("reports"), help="Folder for what is written.")
 def report(name: str | None, every: bool, parameter: tuple[str, ...], pdf: bool, out: Path) -> None:
     """Execute a notebook and write it as one HTML file that opens offline.
 
@@ -323,10 +325,10 @@ def report(name: str | None, every: bool, parameter: tuple[str, ...], pdf: bool,
 @cli.command()
 @click.argument("inputs")
 @click.option("--draws", type=click.IntRange(100), default=200_000, help="Of the Monte Carlo.")
-@click.option("--seed", type=int, default=0)
+@click.option("--seed", type=int, default=0, help="Of the Monte Carlo.")
 @click.option("--law", type=PATH, help="A saved fit that says what repeats cost.")
 @click.option("--by", type=float, default=2030.0, help="The year that is asked about.")
-@click.option("--out", type=PATH, default=Path("reports/wall.html"))
+@click.option("--out", type=PATH, default=Path("reports/wall.html"), help="The page that is written.")
 @click.option("--no-report", is_flag=True, help="Print the verdict, and write nothing.")
 def wall(inputs: str, draws: int, seed: int, law: Path | None, by: float, out: Path, no_report: bool) -> None:
     """When demand for text reaches its stock, from INPUTS: a scenario of the suite or a TOML file.
@@ -366,7 +368,7 @@ def wall(inputs: str, draws: int, seed: int, law: Path | None, by: float, out: P
 
 
 @cli.group(invoke_without_command=True)
-@click.option("--root", type=PATH, default=Path("runs"))
+@click.option("--root", type=PATH, default=Path("runs"), help="Folder of the studies.")
 @click.pass_context
 def runs(ctx: click.Context, root: Path) -> None:
     """What the store has: a line for each study.

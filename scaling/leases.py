@@ -1,8 +1,9 @@
 """Leases: who is at work on what, so that launchers on one store share the work and none of it is done twice.
 
-A lease is a file that names its holder. It is free again where it has not been refreshed for `LEASE_SECONDS`, and where
-its holder is a process of this machine that has died. Who looks and then acts does both under one lock, so of two that
-find a lease expired the first gets it, and the second sees the new one.
+A lease is a file that names its holder, and is stamped anew as long as that is alive. It is free again where its holder
+is a process of this machine that has died, and where whoever wants it has seen it unchanged for `LEASE_SECONDS` by a
+clock of its own: no clock that can be set, and no two machines' clocks, are ever compared. Who looks and then acts does
+both under one lock, so of two that find a lease free the first gets it, and the second sees the new one.
 """
 
 from __future__ import annotations
@@ -11,20 +12,22 @@ import json
 import math
 import os
 import socket
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol
 
 LEASE_SECONDS = 60.0
-"""A lease not refreshed for so long is free again."""
+"""A lease seen unchanged for so long is free again."""
 _LOOK_SECONDS = 1.0
 """Between two looks at all leases of an object store."""
 _VERSION = ("ETag", "etag", "generation", "LastModified", "mtime", "created", "size")
 """What file systems say of an object that changes when it is written anew; each says some of it."""
+_seen: dict[Path, tuple[object, float]] = {}
+"""Of each lease that was another's when this process met it: how it was stamped then, and when that was."""
 
 
 class Held(Protocol):
@@ -63,7 +66,7 @@ class Lease:
 
     def _mine(self) -> list[Path]:
         paths = (_file(self.folder, work) for work in self.works)
-        return [path for path in paths if _holder(path).get("token") == self.token]
+        return [path for path in paths if _holder(path)[0].get("token") == self.token]
 
 
 def claim(folder: Path, works: tuple[str, ...]) -> Lease | None:
@@ -72,7 +75,8 @@ def claim(folder: Path, works: tuple[str, ...]) -> Lease | None:
     lease = Lease(folder, works, uuid.uuid4().hex)
     me = {"pid": os.getpid(), "host": socket.gethostname(), "token": lease.token}
     with _lock(folder):
-        if any(_is_held(_file(folder, work)) for work in works):
+        held = [_is_held(_file(folder, work)) for work in works]  # each is looked at, so that its time runs
+        if any(held):
             return None
         for work in works:
             _file(folder, work).write_text(json.dumps(me))
@@ -95,20 +99,30 @@ def _file(folder: Path, work: str) -> Path:
 
 
 def _is_held(path: Path) -> bool:
-    if not path.exists():
+    holder, stamp = _holder(path)
+    dead = holder.get("host") == socket.gethostname() and not is_alive(holder["pid"])
+    if stamp is None or dead:
+        _seen.pop(path, None)
         return False
-    holder = _holder(path)
-    if holder.get("host") == socket.gethostname() and not is_alive(holder["pid"]):
-        return False
-    return time.time() - path.stat().st_mtime <= LEASE_SECONDS
+    before, since = _seen.get(path, (None, 0.0))
+    if stamp != before:
+        since = monotonic()
+        _seen[path] = stamp, since
+    return monotonic() - since <= LEASE_SECONDS
 
 
-def _holder(path: Path) -> dict[str, Any]:
-    """What a lease says of its holder; nothing where there is none, or one cut short by a kill."""
+def _holder(path: Path) -> tuple[dict[str, Any], tuple[object, int] | None]:
+    """What a lease says of its holder, nothing where it was cut short or harmed, and its stamp, None without one."""
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
+        with path.open("rb") as file:
+            said, changed = file.read(), os.fstat(file.fileno()).st_mtime_ns
+    except FileNotFoundError:
+        return {}, None
+    try:
+        holder = json.loads(said)
+        return (holder if isinstance(holder["pid"], int) else {}), (said, changed)
+    except (ValueError, TypeError, KeyError):
+        return {}, (said, changed)
 
 
 @contextmanager
@@ -180,9 +194,9 @@ class ObjectLeases:
 
     def _look(self) -> dict[str, _Sight]:
         """The newest object of each piece of work, as it was a moment ago at most."""
-        if time.monotonic() - self._looked < _LOOK_SECONDS:
+        if monotonic() - self._looked < _LOOK_SECONDS:
             return self._newest
-        self._looked = now = time.monotonic()
+        self._looked = now = monotonic()
         listed: dict[str, Any] = {}
         with suppress(FileNotFoundError):
             listed = self.files.find(self.root, detail=True)
@@ -199,7 +213,7 @@ class ObjectLeases:
         return newest
 
     def _is_held(self, sight: _Sight) -> bool:
-        if time.monotonic() - sight.since > LEASE_SECONDS:
+        if monotonic() - sight.since > LEASE_SECONDS:
             return False
         if sight.holder is None:
             sight.holder = self.holder(sight.path)

@@ -73,20 +73,29 @@ class Store:
 
     # --- rows --------------------------------------------------------------------------------------
 
-    def rows(self, kind: str, origin: str) -> pl.DataFrame:
-        """All rows of a kind of `ROW_KEYS` and an origin ("local", "committed"), in the schema's columns."""
-        frame = self._committed(kind) if origin == "committed" else self._local(kind)
-        later = [pl.col("stage").fill_null(Run.stage)] if kind == "run" else []
-        return frame.with_columns(later)
+    def rows(self, kind: str, origin: str, only: pl.Expr | None = None) -> pl.DataFrame:
+        """All rows of a kind of `ROW_KEYS` and an origin ("local", "committed"), in the schema's columns.
 
-    def _committed(self, kind: str) -> pl.DataFrame:
-        """A column that came after the file was written is empty."""
-        path, schema = self.study.folder / _TABLES[kind], SCHEMAS[kind]
-        frame = read_parquet(path) if path.exists() else pl.DataFrame(schema=schema)
-        return frame.select(
-            (pl.col(name) if name in frame.columns else pl.lit(None, t)).cast(t).alias(name)
-            for name, t in schema.items()
-        )
+        Args:
+            kind, origin: of the rows.
+            only: a condition on them; committed rows that do not fulfil it are passed over as the table is read.
+        """
+
+        def shape(rows: pl.LazyFrame) -> pl.LazyFrame:
+            there = rows.collect_schema().names()  # a column that came after the table was written is empty
+            shaped = rows.select(
+                (pl.col(name) if name in there else pl.lit(None, t)).cast(t).alias(name)
+                for name, t in SCHEMAS[kind].items()
+            )
+            if kind == "run":
+                shaped = shaped.with_columns(pl.col("stage").fill_null(Run.stage))
+            return shaped if only is None else shaped.filter(only)
+
+        path = self.study.folder / _TABLES[kind]
+        if origin == "committed" and path.exists():
+            return read_parquet(path, shape)
+        rows = self._local(kind) if origin == "local" else pl.DataFrame(schema=SCHEMAS[kind])
+        return shape(rows.lazy()).collect()
 
     def _local(self, kind: str) -> pl.DataFrame:
         files = sorted(self.local.glob("rows/*.jsonl"))
