@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+ENGINES := $(VENV)/engines
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -17,6 +18,12 @@ report: $(READY)  ## train the quickstart on this machine, fit it, write reports
 
 test: $(READY)  ## the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(TESTS)
+
+test-engines: $(READY)  ## sweeps on Ray, S3 and Slurm, with what they need in an environment of its own
+	$(PYTHON) -m venv $(ENGINES)
+	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > "$$($(ENGINES)/bin/python -c 'import site; print(site.getsitepackages()[0])')/beside.pth"
+	$(ENGINES)/bin/pip install --quiet --constraint constraints.txt --editable ".[engines]"
+	$(ENGINES)/bin/python -m pytest -m engines -rs tests/sweeps
 
 test-lab: $(READY)  ## a notebook in JupyterLab, its widget moved, in headless Chromium
 	$(BIN)/python -m pytest -m lab tests/test_lab.py

@@ -89,18 +89,11 @@ def cli() -> None:
 @click.option("--compile", is_flag=True, help="Fuse element-wise work by torch.compile; pays for long runs.")
 @click.option("--ranks", type=click.IntRange(1), default=1, help="Cores or GPUs that train one stack.")
 @click.option(
-    "--engine",
-    type=click.Choice(["local", "ray", "slurm"]),
-    default="local",
-    help="Where stacks train: this machine, a Ray cluster, or Slurm.",
+    "--engine", type=click.Choice(["local", "ray", "slurm"]), default="local", help="Where it runs."
 )
-@click.option(
-    "--address", metavar="HOST:PORT", help="Of the Ray cluster's head.  [default: a cluster of this machine]"
-)
+@click.option("--address", metavar="HOST:PORT", help="Of a Ray cluster's head; one is made here by default.")
 @click.option("--option", "-o", multiple=True, metavar="NAME=VALUE", help="Of the engine, e.g. gpus=0.25.")
-@click.option(
-    "--store", metavar="URL", help="Share the store with other machines, e.g. s3://bucket/prefix (fsspec)."
-)
+@click.option("--store", metavar="URL", help="Shared with other machines, e.g. s3://bucket/prefix.")
 @click.option("--here", is_flag=True, help="Train on this machine also what is committed, to compare.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and train nothing.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")

@@ -29,7 +29,7 @@ from scaling.leases import Held
 from scaling.store import open_runs, shared_or_own
 from scaling.study import Study, read_study
 from scaling.sweeps.engines import make_engine
-from scaling.sweeps.engines.base import Asked, Engine, Worker
+from scaling.sweeps.engines.base import Asked, Elsewhere, Engine, Fleet, Worker
 from scaling.sweeps.job import EXIT_LOST, EXIT_NO_ROOM, EXIT_STOPPED, Message, StackSpec
 from scaling.sweeps.plan import Plan, plan_sweep
 from scaling.sweeps.progress import Progress
@@ -55,6 +55,7 @@ ATTEMPTS = 3
 LOSSES = 20
 """Of the places where one stack ran, nodes that a cluster takes back say, which are not counted among its starts."""
 _POLL_SECONDS = 0.2
+_WATCH_SECONDS = 2.0
 _REFRESH_SECONDS = 10.0
 _STOP_SECONDS = 20.0
 _LOG_TAIL = 12
@@ -71,7 +72,7 @@ def sweep(
     graph: bool = True,
     compile: bool = False,
     ranks: int = 1,
-    engine: str | Engine = "local",
+    engine: str | Engine | Fleet = "local",
     options: Mapping[str, Any] | None = None,
     store: str | None = None,
 ) -> pl.DataFrame:
@@ -87,7 +88,8 @@ def sweep(
         graph: record steps as CUDA graphs on a GPU.
         compile: fuse element-wise work by torch.compile, which takes ten seconds and more for each shape.
         ranks: processes, each with a core or a GPU of its own, that train one stack together.
-        engine: where the workers run: "local", processes of this machine, "ray" or "slurm"; or an `Engine`.
+        engine: where the workers run: "local", processes of this machine, "ray" or "slurm"; or an `Engine`
+            or `Fleet`.
         options: of an engine that is named, e.g. {"address": "head:6379"}; each engine's file says which it has.
         store: a URL that fsspec knows, e.g. "s3://bucket/prefix", where launchers on other machines find rows, leases
             and checkpoints too; by default the store is a folder of this machine.
@@ -114,13 +116,16 @@ def sweep(
     asked = Asked(
         workers=workers, device=device, precision=precision, graph=graph, compile=compile, ranks=ranks
     )
-    place: Engine = make_engine(engine, options) if isinstance(engine, str) else engine
+    place: Engine | Fleet = make_engine(engine, options) if isinstance(engine, str) else engine
     rows = shared_or_own(study, store)
     plan = plan_sweep(study, place.capacity(asked), asked, here=here, progress=progress, store=rows)
     if plan.stacks:
         with naming_a_full_disk("the working files of a sweep", plan.store.local):
             plan.write_down()
-            _Launcher(plan, place, shown=progress).run()
+            if isinstance(place, Fleet):
+                _watch(plan, place, store, shown=progress)
+            else:
+                _Launcher(plan, place, shown=progress).run()
     return open_runs(study)
 
 
@@ -139,6 +144,30 @@ def _termination_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _watch(plan: Plan, fleet: Fleet, store: str | None, *, shown: bool) -> None:
+    """Have launchers elsewhere carry a plan out, and see in the store what they have done, until all is done."""
+    what = Elsewhere(str(plan.study.folder.resolve()), plan.asked, plan.here, store)
+    cost, done = sum(stack.cost for stack in plan.stacks), plan.done
+    with (
+        Progress(plan.study.name, plan.runs, done, cost, shown=shown) as progress,
+        _termination_as_interrupt(),
+    ):
+        launched = fleet.launch(what, plan.store.local)
+        try:
+            running = True
+            while done < plan.runs:
+                if not running:
+                    log, tail = launched.tail()
+                    raise WorkersFailed([f"{plan.runs - done} runs are not done"], log, tail)
+                time.sleep(_WATCH_SECONDS)
+                running = launched.left() > 0  # before the store is looked at, where their last row may be
+                before, done = done, len(plan.run_ids & plan.store.finished(here=plan.here))
+                progress.skip(cost * (done - before) / (plan.runs - plan.done), done=done)
+        except KeyboardInterrupt:
+            launched.stop()
+            raise
 
 
 @dataclass(eq=False)

@@ -65,7 +65,11 @@ def stack_trunks(
     for trunk in left:
         groups[trunk.stack_key].append(trunk)
     for key, group in groups.items():
-        size = GPU_STACK if gpu else min(models_at_once(key), -(-len(group) // capacity.workers))
+        size = (
+            GPU_STACK
+            if gpu
+            else min(models_at_once(key), -(-len(group) // (capacity.workers * capacity.launchers)))
+        )
         while size > 1 and stack_bytes(key, size, **how) > room:
             size -= 1
         for members in _dealt_out(group, size, GPU_UNASKED if gpu else CPU_UNASKED):

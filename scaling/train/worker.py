@@ -85,6 +85,9 @@ def main() -> int:
     pipe = FileIO(0)  # not sys.stdin, which locks at exit
     launcher = Launcher(pipe, grace=_GRACE_SECONDS if follows else None)
     signal.signal(signal.SIGTERM, signal.SIG_IGN if follows else launcher.stop)
+    signal.signal(
+        signal.SIGUSR2, signal.SIG_IGN
+    )  # a batch system's notice to all processes; the launcher acts on it
     _die_with_parent(signal.SIGKILL)  # torch holds up the thread that reads, and there is nothing to save yet
     from scaling.train.carry_out import carry_out, follow
 

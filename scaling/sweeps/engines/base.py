@@ -1,7 +1,7 @@
 """What an engine is: it says what it has, and starts workers there.
 
-Ray or Slurm can stand behind these interfaces in one file of their own: a job file names everything that a worker
-needs, and all that it does is in the store.
+Each stands behind one of two interfaces in a file of its own. An `Engine` starts workers for the launcher here: a job
+file names everything that one needs, and all that it does is in the store. A `Fleet` starts launchers elsewhere.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from scaling.errors import BadOption
 from scaling.sweeps.job import Message
@@ -79,6 +79,8 @@ class Capacity:
     """How workers compute where a batch fits into memory."""
     ranks: int = 1
     """Processes that share each batch."""
+    launchers: int = 1
+    """That share the study alike, each with as many workers; stacks are cut for the workers of all."""
 
     @property
     def gpu(self) -> bool:
@@ -119,4 +121,44 @@ class Engine(Protocol):
 
     def start(self, asked: Asked, log: Path, hear: Hear) -> Worker:
         """A worker, its errors appended to a log (see `train.worker`)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What launchers on other machines are to carry out, as `sweep` takes it."""
+
+    study: str
+    """The path of its folder, which they see too."""
+    asked: Asked
+    here: bool
+    store: str | None
+
+
+class Launched(Protocol):
+    """Launchers on other machines; each ends by itself when the study is done, or when it has failed."""
+
+    def left(self) -> int:
+        """How many wait or run."""
+        ...
+
+    def stop(self) -> None:
+        """Ask them to save their state and end."""
+        ...
+
+    def tail(self) -> tuple[Path, str]:
+        """A log, and what a launcher that failed said last."""
+        ...
+
+
+@runtime_checkable
+class Fleet(Protocol):
+    """A place where launchers run, which find in the store what no other has taken; here they are only watched."""
+
+    def capacity(self, asked: Asked) -> Capacity:
+        """What they have together."""
+        ...
+
+    def launch(self, what: Elsewhere, folder: Path) -> Launched:
+        """Start them, or take up those that an earlier command has started; the folder is the store's."""
         ...

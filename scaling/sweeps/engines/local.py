@@ -69,8 +69,10 @@ class LocalEngine:
         """Processes in sessions of their own: Ctrl-C reaches the launcher alone, which then asks workers to stop."""
         gpus = self._least_busy(asked)
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        if gpus:
-            environment |= {"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))}
+        if gpus:  # of those that this process may use, as a batch system names them
+            given = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+            names = [given[gpu] if given else str(gpu) for gpu in gpus]
+            environment |= {"CUDA_VISIBLE_DEVICES": ",".join(names)}
         self.workers.append(_LocalWorker(_start_ranks(asked.ranks, log, environment), hear, gpus))
         return self.workers[-1]
 
