@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from scaling.laws.base import describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
 from scaling.study import Study, Trunk, read_study
 from scaling.study.text import study_text
-from scaling.units import power_of_ten, print_count
+from scaling.units import counted, power_of_ten, print_count
 
 SLOPES = ("transfer", "slope")
 _TIMES = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -70,8 +70,10 @@ class Proposal(show.Shown):
     """times, flops, left (of the width of the interval, or of the standard deviation of the answer), nats (expected log
     Bayes factor for the true law; null where the target has an interval), for several budgets."""
     stop_below: float
-    study: str
+    study: str = ""
     """TOML that `scaling sweep` takes."""
+    left_out: int = 0
+    """Runs that repeat text, which the law takes for new."""
 
     @property
     def left(self) -> float:
@@ -121,6 +123,8 @@ class Proposal(show.Shown):
     @property
     def words(self) -> Iterator[str]:
         """What is known of the target, what these runs would leave, and whether to go on."""
+        if self.left_out:
+            yield f"left out: {counted(self.left_out, 'run')} that repeat text"
         for name, one in self.now.items():
             yield f"now    {name} = {one.words('{:.4g}'.format)}"
         ways = [
@@ -208,37 +212,65 @@ def propose(
     frame = _complete(as_frame(runs))
     budget = _budget(flops, hours, frame)
     source = None if study is None else study if isinstance(study, Study) else read_study(study)
-    chosen = law_of(question, law)
-    if parameter is not None and parameter not in (known := describe(chosen).parameter_names):
-        raise NoSuchParameter(parameter, describe(chosen).name, known)
-    repeats = "unique_tokens" in describe(chosen).column_names and question not in SLOPES
-    if not repeats and question not in SLOPES:
-        frame = frame.filter(pl.col("D") <= 1.01 * pl.col("unique_tokens"))
-    request = Request(
-        runs=frame, law=law, parameter=parameter, C=C, level=level, seed=seed, bootstrap=bootstrap
-    )
     if question in SLOPES:
-        if source is None:
-            raise BadOption("study", study, "the study whose arms are to be trained, e.g. runs/transfer-text")
-        arms = arms_of(source, frame, REACH)
-        read, name = gains(frame) if question == "transfer" else (_reading(frame, reading), str(reading))
-        asked, units = ask_slope(request, read, name, arms, most_seeds)
-        if budget < arms.flops.min():
-            raise BudgetTooSmall(budget, float(arms.flops.min()), f"every arm at width {arms.widths[0]}")
-        batch, path = _spent(asked, units, budget)
-        lots = _lots_of_arms(batch, arms)
+        request = Request(runs=frame, level=level, seed=seed)
+        asked, batch, path, lots = _of_arms(request, question, reading, source, budget, most_seeds)
+        text, left_out = _arms_text, 0
     else:
-        template = next((t for t in source.trunks if not t.parent), None) if source else None
+        chosen = describe(law_of(question, law))
+        if parameter is not None and parameter not in chosen.parameter_names:
+            raise NoSuchParameter(parameter, chosen.name, chosen.parameter_names)
+        repeats = "unique_tokens" in chosen.column_names
+        new = frame if repeats else frame.filter(pl.col("D") <= 1.01 * pl.col("unique_tokens"))
+        if new.is_empty():
+            raise BadOption(
+                "law", chosen.name, "one with repeats, as every run repeats text: laws.with_repeats of it"
+            )
+        request = Request(
+            runs=new, law=law, parameter=parameter, C=C, level=level, seed=seed, bootstrap=bootstrap
+        )
         how: dict[str, Any] = {"repeats": repeats, "sizes": sizes, "tokens": tokens}
-        candidates(frame, template, budget=budget, **how)  # refuses a budget that pays for nothing
-        there = candidates(frame, template, budget=10 * budget, **how)
-        asked = ask(question, request, there.columns)
-        units = Units(there.places, asked.own, asked.shared, there.flops, there.shapes, most_seeds)
-        batch, path = _spent(asked, units, budget)
-        lots = _lots(batch, there)
-    said = Proposal(question, asked.about, lots, budget, batch.flops, asked.now, path, stop_below, "")
-    text = _arms_text(said, source) if question in SLOPES and source else _text(said, source)
-    return Proposal(question, asked.about, lots, budget, batch.flops, asked.now, path, stop_below, text)
+        asked, batch, path, lots = _of_law(request, question, source, budget, most_seeds, how)
+        text, left_out = _text, frame.height - new.height
+    said = Proposal(
+        question, asked.about, lots, budget, batch.flops, asked.now, path, stop_below, left_out=left_out
+    )
+    return replace(said, study=text(said, source))
+
+
+_Chosen = tuple[Asked, Batch, pl.DataFrame, tuple[Lot, ...]]
+
+
+def _of_arms(
+    request: Request, question: str, reading: str | None, source: Study | None, budget: float, most: int
+) -> _Chosen:
+    """Further widths and seeds of every arm of a study."""
+    if source is None:
+        raise BadOption("study", None, "the study whose arms are to be trained, e.g. runs/transfer-text")
+    read, name = gains(request.runs) if question == "transfer" else _reading(request.runs, reading)
+    arms = arms_of(source, request.runs, REACH)
+    asked, units = ask_slope(request, read, name, arms, most)
+    if budget < arms.flops.min():
+        raise BudgetTooSmall(budget, float(arms.flops.min()), f"every arm at width {arms.widths[0]}")
+    batch, path = _spent(asked, units, budget)
+    return asked, batch, path, _lots_of_arms(batch, arms)
+
+
+def _of_law(
+    request: Request, question: str, source: Study | None, budget: float, most: int, how: dict[str, Any]
+) -> _Chosen:
+    """Trunks on a grid of sizes and budgets."""
+    template = _template(source)
+    candidates(request.runs, template, budget=budget, **how)  # refuses a budget that pays for nothing
+    there = candidates(request.runs, template, budget=max(_TIMES) * budget, **how)
+    asked = ask(question, request, there.columns)
+    units = Units(there.places, asked.own, asked.shared, there.flops, there.shapes, most)
+    batch, path = _spent(asked, units, budget)
+    return asked, batch, path, _lots(batch, there)
+
+
+def _template(source: Study | None) -> Trunk | None:
+    return next((t for t in source.trunks if not t.parent), None) if source else None
 
 
 def _complete(frame: pl.DataFrame) -> pl.DataFrame:
@@ -248,7 +280,7 @@ def _complete(frame: pl.DataFrame) -> pl.DataFrame:
         frame = frame.with_columns(C=pl.Series(FLOPS_PER_PARAMETER_TOKEN * N * D))
     if "unique_tokens" not in frame.columns:
         frame = frame.with_columns(unique_tokens=pl.Series(D))
-    return frame
+    return frame.with_columns(pl.col("unique_tokens").fill_null(pl.col("D")))
 
 
 def _budget(flops: float | None, hours: float | None, runs: pl.DataFrame) -> float:
@@ -267,10 +299,10 @@ def _budget(flops: float | None, hours: float | None, runs: pl.DataFrame) -> flo
     return 3600 * value * float(np.median((known["C"] / known["seconds"]).to_numpy()))
 
 
-def _reading(frame: pl.DataFrame, reading: str | None) -> pl.DataFrame:
+def _reading(frame: pl.DataFrame, reading: str | None) -> tuple[pl.DataFrame, str]:
     if reading is None or reading not in frame.columns:
         raise BadOption("reading", reading, f"a column of the runs: {', '.join(frame.columns)}")
-    return frame.select("N", "seed", pl.col(reading).cast(pl.Float64).alias("value"))
+    return frame.select("N", "seed", pl.col(reading).cast(pl.Float64).alias("value")), reading
 
 
 def _spent(asked: Asked, units: Units, budget: float) -> tuple[Batch, pl.DataFrame]:
@@ -353,8 +385,7 @@ def _top(said: Proposal, raw: Mapping[str, Any], defaults: Mapping[str, Any]) ->
 def _text(said: Proposal, source: Study | None) -> str:
     raw = _raw(source)
     defaults: dict[str, Any] = {}
-    template = next((t for t in source.trunks if not t.parent), None) if source else None
-    if template:
+    if template := _template(source):
         plain = Trunk.of(width=template.model.width, budgets=template.schedule.budgets).flat
         left_out = {*_OF_GRIDS, "parent", "stage", "member"}
         defaults = {k: v for k, v in template.flat.items() if v != plain[k] and k not in left_out}
@@ -362,7 +393,7 @@ def _text(said: Proposal, source: Study | None) -> str:
     return study_text(_top(said, raw, defaults), [lot.keys for lot in said.lots], str(said).splitlines())
 
 
-def _arms_text(said: Proposal, source: Study) -> str:
+def _arms_text(said: Proposal, source: Study | None) -> str:
     raw = _raw(source)
     own = ("width", "seed", "N")
     defaults = {key: value for key, value in raw.get("defaults", {}).items() if key not in own}

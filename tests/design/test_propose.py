@@ -128,7 +128,8 @@ def test_every_question_has_runs(runs, question, options):
         unique_tokens=pl.lit(2.0**20), loss=pl.col("loss") * 1.02, trunk_id=pl.col("trunk_id") + "r"
     )
     both = pl.concat([runs, repeated]) if question == "repetition" else runs
-    made = scaling.propose(both, question=question, flops=1e13, bootstrap=100, **options)
+    ends = {"sizes": (2e4, 4e5), "tokens": (2**20, 2**24)}
+    made = scaling.propose(both, question=question, flops=1e13, bootstrap=100, **ends, **options)
     assert made.lots
     assert 0 < made.left < 1
     if question in ("law", "plateau"):
