@@ -41,6 +41,7 @@ _HOME = {
     "as_lmfit": "scaling.fitting",
     "allocate": "scaling.design.allocation",
     "blend": "scaling.design.blending",
+    "propose": "scaling.design.propose",
     "Fit": "scaling.fitting",
     "Prediction": "scaling.fitting",
     "Comparison": "scaling.fitting",
@@ -78,6 +79,7 @@ __all__ = [
     "as_lmfit",
     "allocate",
     "blend",
+    "propose",
     "Fit",
     "Prediction",
     "Comparison",
@@ -97,6 +99,7 @@ if TYPE_CHECKING:
     from scaling.check import check_runs
     from scaling.design.allocation import allocate
     from scaling.design.blending import blend
+    from scaling.design.propose import propose
     from scaling.errors import ScalingError
     from scaling.fitting import (
         Average,

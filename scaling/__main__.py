@@ -5,6 +5,7 @@ Exit status: 0 done, 1 something failed on the way, 2 refused with the reason in
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -96,6 +97,12 @@ def cli() -> None:
 @click.option("--store", metavar="URL", help="Shared with other machines, e.g. s3://bucket/prefix.")
 @click.option("--here", is_flag=True, help="Train on this machine also what is committed, to compare.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and train nothing.")
+@click.option(
+    "--devices", metavar="COUNTS", help="With --dry-run: what it takes on fleets of GPUs, e.g. 8,64,1024."
+)
+@click.option("--gpu-flops", type=float, help="FLOP/s of one of them.  [default: as measured by the study]")
+@click.option("--mtbf-hours", type=float, help="Mean hours between failures of one.  [default: 50,676]")
+@click.option("--price", type=float, help="Of an hour of one, in any currency.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def sweep(
     study: Path,
@@ -111,6 +118,10 @@ def sweep(
     store: str | None,
     here: bool,
     dry_run: bool,
+    devices: str | None,
+    gpu_flops: float | None,
+    mtbf_hours: float | None,
+    price: float | None,
     quiet: bool,
 ) -> None:
     """Train what a STUDY file asks for and the store does not have yet.
@@ -120,11 +131,13 @@ def sweep(
     \b
     Example:
       scaling sweep runs/quickstart/study.toml --dry-run
+      scaling sweep runs/ladder-gpu --dry-run --devices 8,64,1024 --gpu-flops 4e14
     """
     from scaling.store import shared_or_own
     from scaling.study import read_study
     from scaling.sweeps.engines import make_engine
     from scaling.sweeps.engines.base import Asked
+    from scaling.sweeps.fleet import Failures, fleet_words
     from scaling.sweeps.launch import sweep as run_sweep
     from scaling.sweeps.plan import plan_sweep
 
@@ -135,9 +148,12 @@ def sweep(
     place = make_engine(engine, _pairs(option) | ({"address": address} if address else {}))
     if dry_run:
         rows = shared_or_own(wanted, store)
-        click.echo(
-            plan_sweep(wanted, place.capacity(asked), asked, here=here, progress=not quiet, store=rows)
-        )
+        plan = plan_sweep(wanted, place.capacity(asked), asked, here=here, progress=not quiet, store=rows)
+        click.echo(plan)
+        if devices:
+            failures = Failures() if mtbf_hours is None else Failures(mtbf_hours=mtbf_hours)
+            made, speed = plan.on_fleets(_counts(devices), failures, flops_per_second=gpu_flops)
+            click.echo("\n".join(fleet_words(made, failures, speed, price)))
         return
     rows = run_sweep(wanted, here=here, progress=not quiet, engine=place, store=store, **asdict(asked))
     click.echo(f"{rows.height} runs of {wanted.name} in the store")
@@ -242,6 +258,63 @@ def blend(
     table = open_runs(runs)
     rows = select_rows(table, where) if where else table
     click.echo(best_blend(rows, target, N=size, D=tokens, limits=within, **options))
+
+
+@cli.command()
+@click.argument("runs")
+@click.option(
+    "--question",
+    required=True,
+    metavar="NAME",
+    help="exponent, forecast, law, plateau, repetition, transfer or slope.",
+)
+@click.option("--flops", type=float, help="The budget.")
+@click.option("--hours", type=float, help="The budget in its place, at the speed of the runs so far.")
+@click.option("--law", "law_name", help="A function of scaling.laws.  [default: chinchilla]")
+@click.option("--parameter", help="Of the law, for exponent and repetition.  [default: all exponents, R_D]")
+@click.option("--at", "C", type=float, help="FLOPs of the forecast.  [default: ten times the largest run]")
+@click.option("--reading", help="The column that slope is of, a row for each N and seed.")
+@click.option(
+    "--study", type=PATH, help="Whose text, shape and rate to train with.  [default: RUNS, if it is one]"
+)
+@click.option("--where", metavar="SQL", help='Only rows that fulfil a condition, e.g. "epochs = 1".')
+@_reading
+@click.option(
+    "--stop-below", type=float, default=0.2, help="Say stop where a decade more shrinks less than this."
+)
+@click.option("--level", type=float, default=0.8, help="Of the intervals.")
+@click.option("--bootstrap", type=click.IntRange(100), default=400)
+@click.option("--seed", type=int, default=0)
+def propose(
+    runs: str,
+    law_name: str | None,
+    study: Path | None,
+    where: str | None,
+    columns: tuple[str, ...],
+    units: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """The next runs that would tell most for a budget, given RUNS: a study for scaling sweep, on standard output.
+
+    What it expects of them stands in the comments at its head.
+
+    \b
+    Example:
+      scaling propose runs/quickstart --question exponent --flops 1e13 > study.toml
+      scaling propose runs/transfer-text --question transfer --hours 2 > study.toml
+    """
+    from scaling import laws, open_runs
+    from scaling.design.propose import propose as propose_runs
+    from scaling.store import select_rows
+
+    with contextlib.redirect_stdout(sys.stderr):  # what is said about the rows is no part of the study
+        table = open_runs(runs, columns=_pairs(columns), units=_pairs(units))
+        rows = select_rows(table, where) if where else table
+        folder = Path(runs)
+        own = folder if (folder / "study.toml").is_file() or folder.suffix == ".toml" else None
+        law = laws.get(law_name) if law_name else None
+        made = propose_runs(rows, law=law, study=study or own, **options)
+    click.echo(made.study, nl=False)
 
 
 @cli.command()
@@ -476,6 +549,13 @@ def _assignment(text: str) -> tuple[str, float]:
         return name, float(value)
     except ValueError:
         raise click.BadParameter(f"{text!r} was given, but it must be NAME=VALUE, e.g. E=1.69") from None
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        return [int(one) for one in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{text!r} was given, but it must be counts, e.g. 8,64,1024") from None
 
 
 def _range(text: str) -> tuple[str, tuple[float, float]]:

@@ -39,6 +39,14 @@ FRONTIER_FLOPS = 2.1e25
 """Training compute of GPT-4 as Epoch AI estimates it (Notable AI models, 2023); larger ones have been trained since."""
 
 
+ASKED_BY = {
+    "plateau": "plateau", "law": "law", "repetition": "repetition", "transfer": "transfer", "decade": "forecast",
+    "audit": "exponent",
+}  # fmt: skip
+"""By topic, the question by which `scaling propose` finds the runs that would tell."""
+DECADE = 10.0
+"""Times the compute of the largest run: what it takes to know more, where a question knows no better."""
+
 PLACES = {"committed": "committed", "local": "this machine"}
 """What a reader calls the origins of a row."""
 
@@ -154,6 +162,8 @@ class Verdict:
     """What would have to be seen for another answer."""
     next_runs: tuple[str, ...] = ()
     """Runs that would sharpen it most."""
+    next_flops: float | None = None
+    """Training FLOPs that they take, where the question knows."""
     identifiable: bool = True
     """False where these runs cannot tell."""
     reach: Reach | None = None
@@ -176,9 +186,23 @@ class Verdict:
         lines = [f"- {line}" for line in self.would_change]
         if self.next_runs:
             lines.append(f"- **Runs that would tell most.** {'; '.join(self.next_runs)}.")
+        if self.study_command:
+            lines.append(
+                f"- **As a study.** `{self.study_command}` writes the runs that would tell most for so many FLOPs."
+            )
         if self.reach is not None:
             lines.append(f"- **Size.** All of this rests on {self.reach}.")
         return Prose("\n".join(lines))
+
+    @property
+    def study_command(self) -> str | None:
+        """The command that writes the study which would tell, with the FLOPs it needs; None where the runs can tell."""
+        flops = self.next_flops or (self.reach and DECADE * self.reach.compute)
+        if self.identifiable or not flops or self.topic not in ASKED_BY:
+            return None
+        return f"scaling propose RUNS --question {ASKED_BY[self.topic]} --flops {flops:.0e} > study.toml".replace(
+            "e+", "e"
+        )
 
     @property
     def details(self) -> Sequence[show.Table | str]:
@@ -188,7 +212,8 @@ class Verdict:
     def __str__(self) -> str:
         numbers = [f"  {name}: {number}" for name, number in self.numbers.items()]
         rests = [] if self.reach is None else [f"rests on {self.reach}"]
-        lines = [self.question, self.sentence.replace("**", ""), *numbers, *rests]
+        asked = [] if self.study_command is None else [f"would tell: {self.study_command}"]
+        lines = [self.question, self.sentence.replace("**", ""), *numbers, *rests, *asked]
         return "\n\n".join(["\n".join(lines), *map(str, self.details)])
 
     __repr__ = __str__

@@ -28,6 +28,7 @@ def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:
         Comparison, CrossValidation   how far each law misses the runs it saw and those it did not
         Allocation                    the best size and data for each budget
         Blend                         the proposed share of each domain, and what it gains
+        Proposal                      what the next runs leave of the doubt, by their FLOPs
         Forecast                      loss by year
         Prediction                    each predicted loss with its interval
         Profile                       how the likelihood falls beside the best value of a parameter

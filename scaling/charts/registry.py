@@ -34,6 +34,7 @@ RESULTS = {
     "CrossValidation": "results.comparison",
     "Allocation": "results.allocation",
     "Blend": "blends.proposed",
+    "Proposal": "next_runs.proposed",
     "Forecast": "results.fan",
     "Prediction": "results.prediction",
     "Profile": "results.profile",

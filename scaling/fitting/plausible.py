@@ -186,13 +186,20 @@ def _noise(true: _Trial, groups: Clusters, rng: np.random.Generator) -> Array:
     miss, counted = true.miss / unit, true.counted
     n = counted.sum()
     total = np.average(miss**2, weights=counted) * n / max(1.0, n - len(true.problem.free))
-    size = np.maximum(np.bincount(groups.labels, counted, groups.count), 1e-300)
-    mean = np.bincount(groups.labels, counted * miss, groups.count) / size
-    shared, own = 0.0, 1.0
-    if n > groups.count + 1:
-        own = float(counted @ (miss - mean[groups.labels]) ** 2) / (n - groups.count)
-        shared = max(0.0, float(np.mean(mean**2 - own / size)))
+    own, shared = own_and_shared(miss, counted, groups)
     scale = np.sqrt(max(total, _ROUNDING**2) / max(own + shared, 1e-300))
     noise = np.sqrt(own) * rng.standard_normal((_DRAWS, len(miss)))
     noise += np.sqrt(shared) * rng.standard_normal((_DRAWS, groups.count))[:, groups.labels]
     return unit * scale * noise
+
+
+def own_and_shared(miss: Array, counted: Array, groups: Clusters) -> tuple[float, float]:
+    """Variance of a run's own miss and of what its cluster shares, by one-way analysis of variance; (1, 0) where
+    clusters have no two runs."""
+    n = counted.sum()
+    if n <= groups.count + 1:
+        return 1.0, 0.0
+    size = np.maximum(np.bincount(groups.labels, counted, groups.count), 1e-300)
+    mean = np.bincount(groups.labels, counted * miss, groups.count) / size
+    own = float(counted @ (miss - mean[groups.labels]) ** 2) / (n - groups.count)
+    return own, max(0.0, float(np.mean(mean**2 - own / size)))

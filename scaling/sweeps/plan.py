@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from scaling.study import Study, Trunk
 from scaling.study.identity import parent_run, trunk_id
 from scaling.sweeps.cost import cost_per_token, evaluation_cost, mode_and_bytes
 from scaling.sweeps.engines.base import Asked, Capacity
+from scaling.sweeps.fleet import Failures, Fleet, fleets
 from scaling.sweeps.job import Job, StackSpec, run_ids, unfinished
 from scaling.sweeps.mode import Mode
 from scaling.sweeps.stacks import stack_trunks
@@ -50,6 +51,18 @@ CEILING_SHARE = 0.75
 studies (medians of `runs/ladder`, `known-entropy` and `depth`)."""
 JOB_SECONDS = 0.2
 """Of each stack beside its steps and evaluations: models and held-out windows made ready, rows and checkpoints."""
+
+
+class SpeedUnknown(TrainError):
+    """A fleet of devices of which no speed is known."""
+
+    study: str
+
+    def __str__(self) -> str:
+        return (
+            f"asked what {self.study} takes on a fleet, but it has no rows of this GPU, and nobody said how fast one "
+            "is. Train a run of it on one, or give --gpu-flops, e.g. 2e14."
+        )
 
 
 class TooManyRanks(TrainError):
@@ -218,6 +231,42 @@ class Plan:
             return None
         cost = stack.cost + evaluation_cost(stack.trunks, len(self.corpus.domains))
         return (JOB_SECONDS + cost / speed) / 3600
+
+    def on_fleets(
+        self,
+        devices: Sequence[int],
+        failures: Failures,
+        *,
+        flops_per_second: float | None = None,
+        seed: int = 0,
+    ) -> tuple[list[Fleet], str]:
+        """What is left takes on so many devices each, and at which speed, in words.
+
+        The speed of one device is the one that is given, else that of this study's rows of a GPU, else that of this
+        machine.
+
+        Raises:
+            SpeedUnknown: none of them is there.
+        """
+        windows = min(
+            (t.schedule.tokens_per_step // t.model.context for s in self.stacks for t in s.trunks), default=1
+        )
+        if flops_per_second is not None:
+            hours: list[float | None] = [stack.flops / flops_per_second / 3600 for stack in self.stacks]
+            said = f"{flops_per_second:.2g} FLOP/s a device, as given"
+        else:
+            rows = pl.concat([self.store.rows("run", origin) for origin in ("local", "committed")])
+            of_gpu = rows.filter(pl.col("device").str.contains("NVIDIA|AMD Instinct"), pl.col("seconds") > 0)
+            name = of_gpu["device"].mode().sort().first() if of_gpu.height else self.capacity.device_name
+            there = replace(self, capacity=replace(self.capacity, device_name=str(name)))
+            hours = [there._hours(stack) for stack in self.stacks]
+            measured = (
+                "the speed of this study's rows of" if len(there.speeds) > 1 else "the speed planned for"
+            )
+            said = f"{measured} {name}" + ("" if of_gpu.height else ", as the study has no rows of a GPU")
+        if None in hours:
+            raise SpeedUnknown(str(self.study))
+        return fleets([h for h in hours if h is not None], windows, devices, failures, seed=seed), said
 
     def __str__(self) -> str:
         text = ", ".join(f"{print_count(n)} bytes of {d}" for d, n in self.corpus.bytes.items())

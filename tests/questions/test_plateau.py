@@ -14,7 +14,7 @@ from scaling.fitting.predictive import stacking_weights
 from scaling.laws import bnsl, chinchilla, compute_only
 from scaling.questions import plateau
 from scaling.questions._plateau import CONTINUES, FLAT, SLOWS, UNDECIDED
-from scaling.questions._plateau.case import ALARMS
+from scaling.questions._plateau.case import ALARMS, SEEDS
 from scaling.questions._plateau.frontier import frontier
 from scaling.questions._plateau.metrics import metrics, naive
 from scaling.questions._plateau.rivals import Jury, Scored, measured, rivals
@@ -125,6 +125,8 @@ def test_plateau_says_what_a_short_range_still_tells():
     fall = verdict.numbers["fall of the loss per decade of compute"]
     assert fall.low < 100 * (1 - 10**-0.05) < fall.high
     assert "1.0 × 10¹⁹ FLOPs" in verdict.next_runs[0]
+    command = f"scaling propose RUNS --question plateau --flops {SEEDS}e19 > study.toml"
+    assert command in verdict.doubts and command in str(verdict)
 
 
 def test_plateau_is_not_identifiable_where_noise_hides_one():

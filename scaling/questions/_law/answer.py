@@ -75,6 +75,7 @@ def which_law(
             words.form(compared.ranking),
         ),
         next_runs=(f"N = {most['N']:.3g}, D = {most['D']:.3g}",),
+        next_flops=float(most["C"]),
         identifiable=answer != CANNOT_TELL,
         reach=Reach.of(runs),
         data_hash=best.data_hash,

@@ -94,6 +94,7 @@ def plateau(
             evidence={"points": points},
             would_change=(more,),
             next_runs=(f"{SEEDS} seeds at {power_of_ten(float(curve.C[0]) * 10**SHORTEST)} FLOPs",),
+            next_flops=SEEDS * float(curve.C[0]) * 10**SHORTEST,
             identifiable=False,
         )
     power = tuple(form for form in jury.forms if form.says == CONTINUES)
@@ -121,6 +122,7 @@ def plateau(
         evidence=evidence,
         would_change=words.doubts(case, table, told),
         next_runs=(words.next_run(ahead),),
+        next_flops=SEEDS * words.next_compute(ahead),
         identifiable=case.answer != UNDECIDED,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -104,10 +105,19 @@ def _noise(curve: Frontier, scatter: str) -> str:
 
 def next_run(ahead: pl.DataFrame) -> str:
     """The cheapest larger run after which few plateaus would be missed, or else the one that misses least."""
-    enough = ahead.filter(pl.col("wrong") <= FEW_MISSES)
-    row = (enough if len(enough) else ahead.sort("wrong")).row(0, named=True)
-    more = "" if len(enough) else f", still more than {percent(100 * FEW_MISSES)}"
+    row = _next(ahead)
+    more = "" if row["wrong"] <= FEW_MISSES else f", still more than {percent(100 * FEW_MISSES)}"
     return (
         f"{SEEDS} seeds at {power_of_ten(row['C'])} FLOPs, {row['name']}, would miss {percent(100 * row['wrong'])} of "
         f"plateaus that began half a decade before the largest run{more}"
     )
+
+
+def next_compute(ahead: pl.DataFrame) -> float:
+    """FLOPs of that run."""
+    return float(_next(ahead)["C"])
+
+
+def _next(ahead: pl.DataFrame) -> dict[str, Any]:
+    enough = ahead.filter(pl.col("wrong") <= FEW_MISSES)
+    return (enough if len(enough) else ahead.sort("wrong")).row(0, named=True)

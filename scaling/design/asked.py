@@ -1,0 +1,300 @@
+"""What is asked of runs that are to come, as a belief: targets beside the losses that every run would have.
+
+exponent, repetition   parameters of a law, over its bootstrap draws
+forecast               the loss of the best model at a budget, over the draws and what the law misses beyond the runs
+law                    which of some laws is true, each with its draws, as probable as another
+plateau                whether the loss stops falling within the last decade, or goes on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from scaling import show
+from scaling.design.allocation import Frontier, flops_per_token
+from scaling.design.information import Belief, Units, lack_of_fit
+from scaling.errors import BadOption, FitError, did_you_mean
+from scaling.fitting import Fit, fit
+from scaling.fitting.data import Array
+from scaling.fitting.plausible import own_and_shared
+from scaling.fitting.resample import Clusters
+from scaling.fitting.rivals import shares_by_nearness
+from scaling.laws import chinchilla, kaplan, power_mean, with_repeats
+from scaling.laws.base import Exponent, describe
+from scaling.units import power_of_ten
+
+RIVALS = (chinchilla, kaplan, power_mean)
+READS = ("N", "D", "C", "unique_tokens")
+LACK = 0.25  # variance of what a law misses at a place, over that of a run's own noise
+_HALF_SHARED = 2.0  # trunks that a shared half of the noise is worth, before any is seen
+_LEAST = 1e-8  # variance of ln loss, where runs have no noise
+_ONSET = (0.0, 1.0)  # decades below the largest run in which a plateau may have begun
+_BAD_FIT = 0.5  # share of the scatter of the runs that a law must leave unexplained to be none of theirs
+
+
+class UnknownQuestion(FitError):
+    """A question that no runs are proposed for."""
+
+    question: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        guess = did_you_mean(self.question, self.known)
+        return f"asked for runs about {self.question!r}. {guess}Questions are {', '.join(self.known)}."
+
+
+class NoLawFits(FitError):
+    """Runs whose losses a law says next to nothing of, so that it says nothing of further ones."""
+
+    law: str
+    missed: float
+    scatter: float
+
+    def __str__(self) -> str:
+        return (
+            f"asked which runs would tell more, by {self.law}, but it misses these runs by {100 * self.missed:.2g} %, "
+            f"and they scatter by {100 * self.scatter:.2g} % in all. Look at the columns with scaling check, or name "
+            "another law, e.g. --law kaplan."
+        )
+
+
+class NoSuchParameter(FitError):
+    """A parameter that a law lacks, or that is held still."""
+
+    parameter: str
+    law: str
+    free: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"asked for the interval of {self.parameter}, but the free parameters of {self.law} are "
+            f"{', '.join(self.free)}. {did_you_mean(self.parameter, self.free)}Ask for one of these, or name another "
+            "law."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was asked, as `propose` checked it."""
+
+    runs: pl.DataFrame
+    law: Callable[..., Any] | None = None
+    parameter: str | None = None
+    C: float | None = None
+    level: float = 0.8
+    seed: int = 0
+    bootstrap: int = 400
+
+    def fitted(self, law: Callable[..., Any]) -> Fit:
+        """A law's fit to the runs.
+
+        Raises:
+            FitError: these runs do not carry it, or it does not carry them.
+        """
+        made = fit(law, self.runs, bootstrap=self.bootstrap, seed=self.seed)
+        loss = np.log(self.runs["loss"].to_numpy())
+        missed, scatter = show.weighted_rms(made.residuals, made.residual_weights), float(loss.std())
+        if missed**2 > _BAD_FIT * scatter**2:
+            raise NoLawFits(made.name, missed, scatter)
+        return made
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A question in numbers."""
+
+    belief: Belief
+    """Of its targets, and of the losses at the places."""
+    own: Array
+    shared: Array
+    """Variances of a run's own miss and of its trunk's at each place, in ln loss."""
+    now: dict[str, show.Interval]
+    """The interval of each target; none where the question is which of some laws is true."""
+    about: str
+    """In words."""
+    prior: Array | None = None
+    """Variance of each target before any runs, where the question is which law is true."""
+
+
+def ask(question: str, request: Request, places: Mapping[str, Array]) -> Asked:
+    """What is believed of a question, and of the runs at some places.
+
+    Raises:
+        UnknownQuestion, NoSuchParameter, NoLawFits: see there.
+        FitError: the runs do not carry the law.
+        BadOption: a law that reads something else than N, D, C and unique_tokens.
+    """
+    if question not in QUESTIONS:
+        raise UnknownQuestion(question, tuple(QUESTIONS))
+    return QUESTIONS[question](request, places)
+
+
+def law_of(question: str, law: Callable[..., Any] | None) -> Callable[..., Any]:
+    """The law that a question is asked of, where its user named none."""
+    return law or (with_repeats(chinchilla) if question == "repetition" else chinchilla)
+
+
+def _exponent(request: Request, places: Mapping[str, Array]) -> Asked:
+    fitted = request.fitted(law_of("exponent", request.law))
+    kinds = {p.name: p.quantity for p in describe(fitted.law).parameters if p.name in fitted.free}
+    steep = tuple(name for name, quantity in kinds.items() if quantity == get_args(Exponent)[1])
+    named = (request.parameter,) if request.parameter else steep or fitted.free
+    return _of_parameters(request, fitted, named, places)
+
+
+def _repetition(request: Request, places: Mapping[str, Array]) -> Asked:
+    fitted = request.fitted(law_of("repetition", request.law))
+    return _of_parameters(request, fitted, (request.parameter or "R_D",), places)
+
+
+def _of_parameters(request: Request, fitted: Fit, named: Sequence[str], places: Mapping[str, Array]) -> Asked:
+    if lacking := [name for name in named if name not in fitted.free]:
+        raise NoSuchParameter(lacking[0], fitted.name, fitted.free)
+    log = {p.name: p.quantity.log for p in describe(fitted.law).parameters}
+    targets = np.stack([np.log(fitted.draws[p]) if log[p] else fitted.draws[p] for p in named], axis=1)
+    ends = fitted.intervals(request.level)
+    now = {p: show.Interval(fitted.params[p], *ends[p], request.level) for p in named}
+    about = f"{', '.join(named)} of {fitted.name}"
+    return _asked(request, fitted, targets, _ln_losses(fitted, places), places, now, about)
+
+
+def _forecast(request: Request, places: Mapping[str, Array]) -> Asked:
+    fitted = request.fitted(law_of("forecast", request.law))
+    spent = request.runs["C"].to_numpy().max()
+    C = 10.0 * float(spent) if request.C is None else request.C
+    best = Frontier(fitted, flops_per_token(request.runs)).plain(np.array([C]))
+    point = {name: np.array([np.median(a)]) for name, a in zip(("N", "D"), best, strict=False)}
+    point |= {"C": np.array([C]), "unique_tokens": point["D"]}
+    both = {c: np.concatenate([places[c], point[c]]) for c in READS}
+    moved = _ln_losses(fitted, both, beyond=True)
+    name = f"loss at {power_of_ten(C)} FLOPs"
+    read = {c: point[c] for c in describe(fitted.law).column_names}
+    said = fitted.predict(level=request.level, **read)
+    now = {name: show.Interval(float(said.median[0]), float(said.low[0]), float(said.high[0]), request.level)}
+    about = f"the {name} by {fitted.name}, {point['N'][0]:.3g} parameters on {point['D'][0]:.3g} tokens"
+    return _asked(request, fitted, moved[:, -1:], moved[:, :-1], places, now, about)
+
+
+def _law(request: Request, places: Mapping[str, Array]) -> Asked:
+    fits: list[Fit] = []
+    for law in RIVALS:
+        try:
+            fits.append(request.fitted(law))
+        except FitError:
+            continue
+    if len(fits) < 2:
+        request.fitted(RIVALS[0])  # says what is wrong
+        raise BadOption("question", "law", "asked of runs that two laws fit")
+    near = np.array(shares_by_nearness([_miss(one) for one in fits]))
+    fits = [fits[i] for i in np.argsort(-near)[: max(2, int((near >= 0.02).sum()))]]
+    losses = np.concatenate([_ln_losses(one, places) for one in fits])
+    which = np.repeat(np.eye(len(fits)), [len(next(iter(one.draws.values()))) for one in fits], axis=0)
+    about = f"which of {', '.join(one.name for one in fits)} is true"
+    return _asked(request, fits[0], which, losses, places, {}, about)
+
+
+def _miss(fitted: Fit) -> float:
+    spare = max(1, fitted.rows - len(fitted.free))
+    return max(float(np.abs(fitted.residuals).mean() * np.sqrt(fitted.rows / spare)), 1e-12)
+
+
+def _plateau(request: Request, places: Mapping[str, Array]) -> Asked:
+    """Half of the draws go on; of the others none falls below what it had at an onset in the last decade."""
+    fitted = request.fitted(law_of("plateau", request.law))
+    seen = {c: request.runs[c].to_numpy().astype(float) for c in READS}
+    count = len(places["N"])
+    both = {c: np.concatenate([places[c], seen[c]]) for c in READS}
+    goes_on = _ln_losses(fitted, both)
+    rng = np.random.default_rng([request.seed, 6])
+    below = rng.uniform(*_ONSET, len(goes_on))
+    onset = seen["C"].max() * 10.0**-below
+    least = Frontier(fitted, flops_per_token(request.runs)).plain(onset, draw=np.arange(len(goes_on)))[2]
+    stops = np.maximum(goes_on, np.log(least)[:, None])
+    which = np.repeat([[0.0], [1.0]], len(goes_on), axis=0)
+    losses = np.concatenate([goes_on, stops])
+    own, shared = _noise(request, fitted, both)
+    logs = np.log(np.stack([both[c] for c in ("N", "D", "unique_tokens")], axis=1))
+    belief = Belief.of(which, losses, lack_of_fit(logs, LACK * float(np.median(own + shared))))
+    labels = _trunks(request.runs)
+    trunks = [count + np.flatnonzero(labels == trunk) for trunk in np.unique(labels)]
+    rows = np.full((len(trunks), max(map(len, trunks))), -1, np.int64)
+    for i, trunk in enumerate(trunks):
+        rows[i, : len(trunk)] = trunk
+    trained = Units(rows, own, shared, np.ones(len(trunks)), np.arange(len(trunks)))
+    belief = belief.after_all(trained, range(len(trunks)))
+    belief = Belief(belief.variance, belief.link[:, :count], belief.covariance[:count, :count])
+    about = f"whether the loss, by {fitted.name}, stopped falling within the last decade of compute"
+    return Asked(belief, own[:count], shared[:count], {}, about, np.array([0.25]))
+
+
+QUESTIONS: dict[str, Callable[[Request, Mapping[str, Array]], Asked]] = {
+    "exponent": _exponent,
+    "forecast": _forecast,
+    "law": _law,
+    "plateau": _plateau,
+    "repetition": _repetition,
+}
+"""What can be asked of a law of N, D, C and unique_tokens."""
+
+
+def _asked(
+    request: Request, fitted: Fit, targets: Array, losses: Array, places: Mapping[str, Array],
+    now: dict[str, show.Interval], about: str,
+) -> Asked:  # fmt: skip
+    own, shared = _noise(request, fitted, places)
+    logs = np.log(np.stack([places[c] for c in ("N", "D", "unique_tokens")], axis=1))
+    belief = Belief.of(targets, losses, lack_of_fit(logs, LACK * float(np.median(own + shared))))
+    return Asked(belief, own, shared, now, about, None if now else belief.variance)
+
+
+def _ln_losses(fitted: Fit, places: Mapping[str, Array], *, beyond: bool = False) -> Array:
+    """ln loss of each draw at each place, shape (draws, places); `beyond`: moved by model discrepancy."""
+    law = describe(fitted.law)
+    if others := [c for c in law.column_names if c not in READS]:
+        raise BadOption("law", law.name, f"one of {', '.join(READS)}; it reads {', '.join(others)} too")
+    columns = {c: places[c] for c in law.column_names}
+    with np.errstate(all="ignore"):
+        values = law(*columns.values(), **{p: v[:, None] for p, v in fitted.draws.items()})
+        if beyond and fitted.discrepancy:
+            t = fitted.discrepancy.draws(len(values), fitted.settings.get("seed", 0))
+            values = fitted.discrepancy.move(values, t, columns)
+    return np.log(np.maximum(values, 1e-300))
+
+
+def _noise(request: Request, fitted: Fit, places: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Variances of a run's own miss and of its trunk's, at each place."""
+    standard = fitted.noise.standard if fitted.noise else fitted.residuals
+    labels = _trunks(request.runs)
+    own, shared = noise_of(standard, fitted.residual_weights, labels, len(fitted.free))
+    size = fitted.noise.size(places) ** 2 if fitted.noise else np.ones(len(places["N"]))
+    return own * size, shared * size
+
+
+def noise_of(residuals: Array, counted: Array, labels: NDArray[np.int64], free: int) -> tuple[float, float]:
+    """Variances of a run's own miss and of what its trunk shares; half and half where trunks are too few to say.
+
+    Args:
+        residuals: in ln loss, shape (runs,).
+        counted: what each counts.
+        labels: the number of its trunk, from 0 on.
+        free: parameters that were fitted.
+    """
+    groups, rows = Clusters(labels, int(labels.max()) + 1, ""), len(residuals)
+    own, shared = own_and_shared(residuals, counted, groups)
+    total = max(_LEAST, show.weighted_rms(residuals, counted) ** 2 * rows / max(1, rows - free))
+    spare = groups.count - 1 if groups.count < rows else 0
+    share = (spare * shared / max(own + shared, 1e-300) + _HALF_SHARED / 2) / (spare + _HALF_SHARED)
+    return total * (1 - share), total * share
+
+
+def _trunks(runs: pl.DataFrame) -> NDArray[np.int64]:
+    """The number of each run's trunk; each a trunk of its own where that is not known."""
+    if "trunk_id" not in runs.columns or runs["trunk_id"].null_count():
+        return np.arange(runs.height)
+    return (runs["trunk_id"].rank("dense").to_numpy() - 1).astype(np.int64)

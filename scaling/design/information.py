@@ -1,0 +1,211 @@
+"""What runs that have not been made would tell: a linear-Gaussian update of draws, and the batch that tells most.
+
+Draws of a fit hold, side by side, a target g (a parameter, a forecast, which of two laws is true) and the losses f that
+each draw expects of every run that could be made. Taken as jointly normal, runs A leave of the variance of g
+
+    v(A) = v - k_A (K_A + R_A)^-1 k_A'        k = cov(g, f),  K = cov(f) + lack of fit,  R the noise of A
+
+whatever their losses turn out to be, so a batch is judged before it is trained. Runs come in trunks: a trunk's branches
+share a miss, and the FLOPs of the trunk. A batch is sought greedily by the fall of ln v for FLOPs^γ, γ from 0 to 1, and
+improved by exchange: each trunk is taken out in turn, and what it cost is spent anew.
+
+Source:
+    Chaloner and Verdinelli 1995, Statistical Science 10(3), equation 14, for the expected utility of a design in the
+    linear-normal case; Fedorov 1972, Theory of Optimal Experiments, for the exchange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.fitting.data import Array
+
+Indices = NDArray[np.int64]
+
+_ENDS = (0.005, 0.995)  # quantiles at which draws are cut off: a few far-off ones would be all the covariance
+_NEVER = 1e12  # variance of a place that is no place, over those that are
+_POWERS = (1.0, 0.5, 0.0)  # of FLOPs, by which a gain is divided
+_SWEEPS = 3  # of the exchange
+_IDLE = 0.003  # share of the fall of ln v below which a trunk is left out again
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What can be trained, a trunk each: the places of its branches, their noise, and its FLOPs."""
+
+    places: Indices
+    """Of each unit's branches, shape (units, most branches); -1 where it has fewer."""
+    own: Array
+    """Variance of a run's own miss at each place, in ln loss, shape (places,)."""
+    shared: Array
+    """Variance of the miss that the branches of a trunk share, at each place, shape (places,)."""
+    flops: Array
+    """Shape (units,)."""
+    shape: Indices
+    """A number for each unit's shape, shape (units,)."""
+    most: int = 8
+    """How many trunks of one shape may be trained, each with a seed of its own; a law's misses do not average out."""
+
+    def __len__(self) -> int:
+        return len(self.flops)
+
+    def noise(self, units: Indices) -> Array:
+        """R of each of some units, shape (chosen, branches, branches)."""
+        here = self.places[units]
+        there = here >= 0
+        sd = np.sqrt(np.where(there, self.shared[here], 0.0))
+        own = np.where(there, self.own[here], _NEVER)
+        return sd[:, :, None] * sd[:, None, :] + own[:, :, None] * np.eye(here.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """Targets and the ln losses at every place, jointly normal."""
+
+    variance: Array
+    """Of each target, shape (targets,)."""
+    link: Array
+    """Covariance of each target with the ln loss at each place, shape (targets, places)."""
+    covariance: Array
+    """Of the ln losses, shape (places, places)."""
+
+    @staticmethod
+    def of(targets: Array, losses: Array, lack: Array | float = 0.0) -> Belief:
+        """From draws.
+
+        Args:
+            targets: shape (draws, targets).
+            losses: ln losses of each draw at each place, shape (draws, places).
+            lack: covariance of what the law misses at the places, shape (places, places), which no draw knows of.
+        """
+        g, f = _centred(targets), _centred(losses)
+        count = max(1, len(g) - 1)
+        return Belief((g**2).sum(0) / count, g.T @ f / count, f.T @ f / count + lack)
+
+    def told(self, units: Units, which: Indices) -> Array:
+        """Variance that training one more of each of some units takes off each target, shape (chosen, targets)."""
+        here = units.places[which]
+        there = here >= 0
+        link = np.where(there, self.link[:, here], 0.0)  # (targets, chosen, branches)
+        pull = np.linalg.solve(self._seen(here, there) + units.noise(which), np.moveaxis(link, 0, -1))
+        return np.einsum("tub,ubt->ut", link, pull)
+
+    def _seen(self, here: Indices, there: NDArray[np.bool_]) -> Array:
+        both = there[:, :, None] & there[:, None, :]
+        return np.where(both, self.covariance[here[:, :, None], here[:, None, :]], 0.0)
+
+    def after(self, units: Units, unit: int, *, taken_out: bool = False) -> Belief:
+        """The belief with one more of a unit; or without one that it holds already."""
+        here = units.places[unit]
+        here = here[here >= 0]
+        sign = -1.0 if taken_out else 1.0
+        noise = units.noise(np.array([unit]))[0, : len(here), : len(here)]
+        root = np.linalg.inv(self.covariance[np.ix_(here, here)] + sign * noise)
+        down, across = self.covariance[:, here], self.link[:, here]
+        return Belief(
+            self.variance - np.einsum("tb,bc,tc->t", across, root, across),
+            self.link - across @ root @ down.T,
+            self.covariance - down @ root @ down.T,
+        )
+
+    def after_all(self, units: Units, chosen: Iterable[int]) -> Belief:
+        """The belief with all of these; the order does not matter."""
+        belief = self
+        for unit in chosen:
+            belief = belief.after(units, unit)
+        return belief
+
+    @property
+    def doubt(self) -> float:
+        """Mean over the targets of ln v: what a batch is to bring down."""
+        return float(np.log(np.maximum(self.variance, 1e-300)).mean())
+
+
+def _centred(draws: Array) -> Array:
+    low, high = np.quantile(draws, _ENDS, axis=0)
+    cut = np.clip(draws, low, high)
+    return cut - cut.mean(axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Units to train, and what is believed once they are."""
+
+    chosen: tuple[int, ...]
+    belief: Belief
+    flops: float
+
+
+def best_batch(belief: Belief, units: Units, budget: float) -> Batch:
+    """The units within a budget of FLOPs after which the targets are known best; none where none is affordable."""
+    tried = [_filled(Batch((), belief, 0.0), units, budget, power) for power in _POWERS]
+    best = min(tried, key=lambda batch: batch.belief.doubt)
+    return _thinned(_exchanged(best, units, budget), units, belief.doubt)
+
+
+def _filled(batch: Batch, units: Units, budget: float, power: float) -> Batch:
+    """A batch and what else the budget pays for, greedily; it ends where nothing tells anything more."""
+    times = np.bincount(units.shape[list(batch.chosen)], minlength=units.shape.max() + 1)
+    while True:
+        able = np.flatnonzero((units.flops <= budget - batch.flops) & (times[units.shape] < units.most))
+        if not len(able):
+            break
+        left = 1.0 - batch.belief.told(units, able) / batch.belief.variance
+        gain = -np.log(np.clip(left, 1e-12, 1.0)).mean(axis=1)
+        best = int(np.argmax(gain / units.flops[able] ** power))
+        if gain[best] <= 1e-9:
+            break
+        unit = int(able[best])
+        times[units.shape[unit]] += 1
+        batch = _with(batch, units, unit)
+    return batch
+
+
+def _with(batch: Batch, units: Units, unit: int) -> Batch:
+    spent = batch.flops + float(units.flops[unit])
+    return Batch((*batch.chosen, unit), batch.belief.after(units, unit), spent)
+
+
+def _without(batch: Batch, units: Units, unit: int) -> Batch:
+    kept = list(batch.chosen)
+    kept.remove(unit)
+    rest = batch.belief.after(units, unit, taken_out=True)
+    return replace(batch, chosen=tuple(kept), belief=rest, flops=batch.flops - float(units.flops[unit]))
+
+
+def _exchanged(batch: Batch, units: Units, budget: float) -> Batch:
+    """The batch after each of its units was taken out in turn and its FLOPs spent anew, where that was better."""
+    for _ in range(_SWEEPS):
+        before = batch.belief.doubt
+        for unit in sorted(set(batch.chosen)):
+            if unit in batch.chosen:
+                rest = _without(batch, units, unit)
+                tried = [_filled(rest, units, budget, power) for power in (1.0, 0.0)]
+                batch = min([batch, *tried], key=lambda one: one.belief.doubt)
+        if batch.belief.doubt > before - 1e-3:
+            break
+    return batch
+
+
+def _thinned(batch: Batch, units: Units, before: float) -> Batch:
+    """The batch without trunks that hardly add to what the rest tells."""
+    for unit in sorted(batch.chosen, key=lambda unit: -units.flops[unit]):
+        rest = _without(batch, units, unit)
+        if rest.belief.doubt - batch.belief.doubt < _IDLE * (before - batch.belief.doubt):
+            batch = rest
+    return batch
+
+
+def lack_of_fit(logs: Array, variance: float, length: float = np.log(2.0)) -> Array:
+    """Covariance of what a law misses at some places: alike within an octave, whatever the seed.
+
+    Args:
+        logs: ln of what the law reads at each place, shape (places, columns).
+        variance: of the miss at one place, in ln loss.
+    """
+    apart = ((logs[:, None, :] - logs[None, :, :]) ** 2).sum(-1)
+    return variance * np.exp(-0.5 * apart / length**2)
