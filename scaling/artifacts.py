@@ -103,7 +103,7 @@ def read_weights(store: Path, run_id: str) -> Weights:
     _, safe_open = _safetensors()
     path = _path(store, run_id)
     try:
-        if not path.exists():
+        if Path(run_id).name != run_id or not path.exists():  # a name, and no way out of the folder
             raise MissingWeights(run_id, path)
         with safe_open(path, framework="numpy") as file:
             about = file.metadata() or {}
