@@ -93,7 +93,11 @@ class Asked:
     stage: str = "pretrain"
     """What was trained: "pretrain" is plain next-token loss; older rows, all of them that, leave it out."""
     parent_run: str | None = None
-    """The run whose weights this one started from; None where they were drawn."""
+    """The run whose weights this one started from, or whose pages it read; None where it had none."""
+    generation: int | None = None
+    """Generations of models between this one and real text; None where it read no pages of models."""
+    generated: str | None = None
+    """Which pages it read then: "replace", "accumulate" or "verified", as `study.Trunk` has them."""
 
     N: int
     """Weights of the matrices inside the blocks; embedding and head excluded."""
@@ -258,6 +262,7 @@ OF_ITEMS = ("item_log_probability", "item_choice", "item_exact")
 """Probes that ask the `[items]` of a study."""
 PROBES = (
     "heldout", "position", "answer_loss", "answer_exact", "memorised", "seen_exact", "executed", "preferred",
+    "helpful", "divergence", "written",
     *OF_ITEMS,
 )  # fmt: skip
 """What a study may ask to have measured: each is a file of `train.probes`. "heldout" is measured in any case."""

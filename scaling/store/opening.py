@@ -12,6 +12,7 @@ from scaling.errors import BadOption, RecordError
 from scaling.intake import read_table
 from scaling.records import ROW_KEYS, MissingRuns
 from scaling.store.rows import Store, run_first
+from scaling.store.shared import open_shared
 from scaling.store.tables import SCHEMAS, read_parquet
 from scaling.study import Study, read_study
 
@@ -42,7 +43,8 @@ def open_runs(
     """Runs that a fit may use, one row each.
 
     Args:
-        where: a study's folder or file, a table of anybody's, or "published:NAME".
+        where: a study's folder or file, a table of anybody's, "published:NAME", or a study in a shared store by its
+            URL, e.g. "s3://bucket/prefix/quickstart".
         kind: "annealed", "average", "ensemble", "curve" or "all".
         status: "done", "diverged" or "all".
         origin: "committed" or "local" rows only; both by default, this machine's own where both have a run.
@@ -54,6 +56,7 @@ def open_runs(
 
     Raises:
         MissingRuns: there are none.
+        StoreUnreachable: a shared store that cannot be read.
         UnreadableTable: a file is cut short or not a table; `ChangedTable` where it is not what was committed.
         RecordError: whatever else `read_runs` raises, of a table of somebody's.
         BadOption: there is no such origin; columns or units of what is in the schema already.
@@ -145,6 +148,8 @@ def ceiling_share(runs: pl.DataFrame) -> float | None:
 
 
 def _store(where: str | Path | Study) -> Store:
+    if isinstance(where, str) and "://" in where:
+        return open_shared(where)
     return Store(where if isinstance(where, Study) else read_study(where))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import polars as pl
 
 from scaling.errors import StudyError
 from scaling.files import written_whole
-from scaling.leases import Lease, claim
+from scaling.leases import Held, claim
 from scaling.records import ROW_KEYS, MissingRuns, Run, local_folder, read_rows, reading_table
 from scaling.store.tables import SCHEMAS, read_metadata, read_parquet, write_parquet
 from scaling.study import Study
@@ -141,9 +143,25 @@ class Store:
 
     # --- leases ------------------------------------------------------------------------------------
 
-    def claim(self, *works: str) -> Lease | None:
+    def claim(self, *works: str) -> Held | None:
         """A lease of all these pieces of work; None, and none of them, while another living process holds one."""
         return claim(self.local / "leases", works)
+
+    # --- with other machines -----------------------------------------------------------------------
+
+    def bring(self, stack: str, runs: Iterable[str]) -> None:
+        """Have here what a stack goes on from: its checkpoints, and the weights of these runs."""
+
+    def send(self, stack: str, trunks: Iterable[str], runs: Iterable[str], *, done: bool) -> Future[None]:
+        """Let others have what was made of a stack: the rows of its trunks, its state, the weights of its runs.
+
+        Args:
+            stack: its id, as `trunks` and `runs` are ids.
+            done: it is finished, and must reach them.
+        """
+        sent: Future[None] = Future()
+        sent.set_result(None)  # others see the same folder
+        return sent
 
 
 def run_first(study: Study) -> str:
