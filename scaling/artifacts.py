@@ -102,12 +102,14 @@ def read_weights(store: Path, run_id: str) -> Weights:
     """`load_weights` from a study's local folder, as a worker knows it."""
     _, safe_open = _safetensors()
     path = _path(store, run_id)
-    if not path.exists():
-        raise MissingWeights(run_id, path)
     try:
+        if Path(run_id).name != run_id or not path.exists():  # a name, and no way out of the folder
+            raise MissingWeights(run_id, path)
         with safe_open(path, framework="numpy") as file:
             about = file.metadata() or {}
             matrices = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dictionary
+    except MissingWeights:
+        raise
     except Exception as problem:  # safetensors' own, the system's, and numpy's at a type that it lacks
         raise CorruptWeights(path, str(problem)) from None
     checksum = about.pop("sha256", "")

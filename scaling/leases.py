@@ -20,6 +20,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
+from scaling.files import NotWritten, naming_a_full_disk
+
 LEASE_SECONDS = 60.0
 """A lease seen unchanged for so long is free again."""
 _LOOK_SECONDS = 1.0
@@ -70,8 +72,11 @@ class Lease:
 
 
 def claim(folder: Path, works: tuple[str, ...]) -> Lease | None:
-    """A lease of all the pieces of work; None, and none of them, where another holds one."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """A lease of all the pieces of work; None, and none of them, where another holds one.
+
+    Raises:
+        DiskFull, NotWritten: the system does not take it, here and where it is refreshed or given back.
+    """
     lease = Lease(folder, works, uuid.uuid4().hex)
     me = {"pid": os.getpid(), "host": socket.gethostname(), "token": lease.token}
     with _lock(folder):
@@ -130,9 +135,14 @@ def _lock(folder: Path) -> Iterator[None]:
     """Only one process at a time: the system lets go of the lock when its holder dies."""
     import fcntl  # not on Windows, where rows can be read and fitted all the same
 
-    with folder.with_name(f"{folder.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    try:
+        with naming_a_full_disk("a lease", folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with folder.with_name(f"{folder.name}.lock").open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+    except OSError as problem:
+        raise NotWritten("a lease", folder, str(problem)) from problem
 
 
 # --- in an object store -----------------------------------------------------------------------------
@@ -223,7 +233,7 @@ class ObjectLeases:
 
     def holder(self, path: str) -> dict[str, Any]:
         """What an object says of its holder; nothing where there is none."""
-        with suppress(FileNotFoundError, json.JSONDecodeError):
+        with suppress(FileNotFoundError, ValueError):
             return json.loads(self.files.cat_file(path))
         return {}
 

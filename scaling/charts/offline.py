@@ -113,7 +113,7 @@ def embed(spec: dict[str, Any]) -> str:
     Every slider `name` shows the text of the parameter `name_words` as its value, where there is one.
     """
     options = {"renderer": "svg", "actions": False, "tooltip": {"theme": "custom"}}
-    text = json.dumps(spec, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    text = json.dumps(spec, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return (
         _CHART.replace("%(options)s", json.dumps(options))
         .replace("%(axis)d", str(_AXIS))

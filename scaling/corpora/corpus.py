@@ -32,6 +32,20 @@ class UnknownDomain(CorpusError):
         )
 
 
+class ChangedCorpus(CorpusError):
+    """Tokens in the cache that are not those that were put there."""
+
+    folder: str | Path
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        return (
+            f"asked for the corpus {self.expected}, but the tokens in {self.folder} are {self.got}: a bit has turned "
+            "over, or somebody has written there. Delete the folder; the corpus is made again."
+        )
+
+
 BYTES = 256
 """The vocabulary without a tokeniser: a token is a byte."""
 SPLITS = ("train", "heldout")
@@ -148,15 +162,20 @@ def cached_corpus(key: str, write: Callable[[Path], Mapping[str, Any]]) -> Corpu
 
     Raises:
         DiskFull, NotWritten: nothing is left of it.
+        ChangedCorpus: the one in the cache has been harmed since.
     """
     folder = cache_folder("corpora", key)
-    if not (folder / _RECORD).exists():
+    made = (folder / _RECORD).exists()
+    if not made:
         with written_whole(folder, "a corpus") as scratch:
             scratch.mkdir()
             about = write(scratch)
             record = {"corpus_hash": _hash_of_files(scratch), **about}
             (scratch / _RECORD).write_text(json.dumps(record, indent=1))
-    return Corpus.load(folder)
+    corpus = Corpus.load(folder)
+    if made and (got := _hash_of_files(folder)) != corpus.corpus_hash:
+        raise ChangedCorpus(folder, corpus.corpus_hash, got)
+    return corpus
 
 
 def _hash_of_files(folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,12 @@ def parameter_value(text: str) -> Any:
 
     A notebook runs in its own folder, so a place is given to it from the root.
     """
-    if text and Path(text).exists():
-        return str(Path(text).resolve())
-    try:
+    with suppress(OSError, ValueError):  # too long for a name, or not one
+        if text and Path(text).exists():
+            return str(Path(text).resolve())
+    with suppress(ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    return text
 
 
 def _set_by(notebook: Any) -> list[str]:

@@ -13,7 +13,7 @@ import polars as pl
 from scaling.errors import StudyError
 from scaling.files import written_whole
 from scaling.leases import Held, claim
-from scaling.records import ROW_KEYS, MissingRuns, Run, local_folder, read_rows
+from scaling.records import ROW_KEYS, MissingRuns, Run, local_folder, read_rows, reading_table
 from scaling.store.tables import SCHEMAS, read_metadata, read_parquet, write_parquet
 from scaling.study import Study
 from scaling.study.identity import difference, spell_out
@@ -56,12 +56,14 @@ class Store:
 
         Raises:
             StudyChanged: shows the difference.
+            UnreadableTable: the system does not give what was asked before, or it is damaged.
         """
         asked, now = self.local / "asked", spell_out(self.study)
-        before = [asked.read_text()] if asked.exists() and any(self.local.glob("rows/*.jsonl")) else []
-        committed = self.study.folder / _TABLES["run"]
-        if committed.exists():
-            before.append(read_metadata(committed).get("asked", now))
+        with reading_table(asked):
+            before = [asked.read_text()] if asked.exists() and any(self.local.glob("rows/*.jsonl")) else []
+            committed = self.study.folder / _TABLES["run"]
+            if committed.exists():
+                before.append(read_metadata(committed).get("asked", now))
         for text in before:
             if changed := difference(text, now):
                 raise StudyChanged(self.study.name, changed)
@@ -92,10 +94,11 @@ class Store:
             return shaped if only is None else shaped.filter(only)
 
         path = self.study.folder / _TABLES[kind]
-        if origin == "committed" and path.exists():
-            return read_parquet(path, shape)
-        rows = self._local(kind) if origin == "local" else pl.DataFrame(schema=SCHEMAS[kind])
-        return shape(rows.lazy()).collect()
+        with reading_table(path if origin == "committed" else self.local):
+            if origin == "committed" and path.exists():
+                return read_parquet(path, shape)
+            rows = self._local(kind) if origin == "local" else pl.DataFrame(schema=SCHEMAS[kind])
+            return shape(rows.lazy()).collect()
 
     def _local(self, kind: str) -> pl.DataFrame:
         files = sorted(self.local.glob("rows/*.jsonl"))

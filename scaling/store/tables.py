@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from scaling.files import sha256_of, written_whole
+from scaling.files import NotWritten, sha256_of, written_whole
 from scaling.records import DomainLoss, Evaluation, Measurement, Run, UnreadableTable, reading_table
 
 SUMS = "SHA256SUMS"
@@ -84,14 +84,18 @@ def write_parquet(table: pl.DataFrame, path: Path, metadata: dict[str, str]) -> 
     Raises:
         DiskFull, NotWritten: the old table is whole.
     """
-    before = {sha256_of(path)} if path.exists() else set()
     level = (
         19 if table.height <= _MANY_ROWS else 3
     )  # smallest in version control, or hours for a few per cent
     with written_whole(path, "rows") as scratch:
-        table.write_parquet(scratch, compression="zstd", compression_level=level, metadata=metadata)
-        _write_sums(path, before | {sha256_of(scratch)})
-    _write_sums(path, {sha256_of(path)})
+        before = {sha256_of(path)} if path.exists() else set()
+        try:
+            table.write_parquet(scratch, compression="zstd", compression_level=level, metadata=metadata)
+        except pl.exceptions.PolarsError as problem:  # which does not always say what the system said
+            raise NotWritten("rows", path, str(problem)) from problem
+        now = sha256_of(scratch)
+        _write_sums(path, before | {now})
+    _write_sums(path, {now})
 
 
 def _check(path: Path) -> None:
@@ -115,7 +119,7 @@ def _sums(folder: Path) -> list[tuple[str, str]]:
 
 def _write_sums(path: Path, digests: set[str]) -> None:
     """Note which contents a table may have, and leave the lines of others."""
-    others = [(digest, name) for digest, name in _sums(path.parent) if name != path.name]
-    lines = [f"{digest}  {name}\n" for digest, name in (*others, *((d, path.name) for d in sorted(digests)))]
     with written_whole(path.with_name(SUMS), "check sums") as scratch:
-        scratch.write_text("".join(sorted(lines, key=lambda line: line.partition(" ")[2])))
+        others = [(digest, name) for digest, name in _sums(path.parent) if name != path.name]
+        lines = [f"{digest}  {name}\n" for digest, name in (*others, *((d, path.name) for d in digests))]
+        scratch.write_text("".join(sorted(lines, key=lambda line: line.partition("  ")[::-1])))

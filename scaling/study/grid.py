@@ -82,17 +82,19 @@ def read_study(path: str | Path) -> Study:
     """The study in a TOML file, or in the `study.toml` of a folder.
 
     Raises:
-        MissingRuns: there is no such file.
+        MissingRuns: there is no such file, or it cannot be read.
         UnknownStudyKey, BadStudyValue: the file asks for something that no study has, or for something impossible.
         UnknownSource, VocabularyMismatch: there is no such source of text, or models do not read its tokens.
         NotToml: the file is not TOML.
     """
-    path = Path(path)
-    file = path / "study.toml" if path.is_dir() else path
-    if not file.is_file():
-        raise MissingRuns(file, "Name a study file, e.g. runs/quickstart/study.toml.")
+    file = Path(path)
     try:
+        file = file / "study.toml" if file.is_dir() else file
+        if not file.is_file():
+            raise MissingRuns(file, "Name a study file, e.g. runs/quickstart/study.toml.")
         table = tomllib.loads(file.read_text())
+    except OSError as problem:  # it may not be read, or its disk does not answer
+        raise MissingRuns(file, f"The system says: {problem}. Name a file that can be read.") from None
     except (
         ValueError,
         RecursionError,

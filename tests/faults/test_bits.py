@@ -3,8 +3,11 @@
 import json
 from itertools import accumulate
 
+import numpy as np
 import pytest
+from disturb import harm
 
+from scaling.corpora.corpus import ChangedCorpus, cached_corpus
 from scaling.records import DamagedRows, append_rows, read_rows
 
 ROWS = [{"run": {"run_id": f"{i}", "loss": 2.5 + i, "blend": {"J*": 1.0}}} for i in range(3)]
@@ -51,3 +54,18 @@ def test_rows_from_before_there_were_checksums_open(rows):
     assert read_rows(rows, "run") == [ROWS[0]["run"], ROWS[2]["run"]]
     append_rows(rows, ROWS[1])
     assert len(read_rows(rows, "run")) == 3
+
+
+def test_no_bit_of_cached_tokens_turns_over_unseen(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCALING_CACHE", str(tmp_path))
+
+    def write(folder):
+        (folder / "text.train.bin").write_bytes(bytes(range(200)))
+        return {"bytes": {"text": 200}, "versions": {}, "files": 1, "left_out": {}}
+
+    corpus = cached_corpus("key", write)
+    assert cached_corpus("key", write) == corpus
+    for _ in harm(corpus.folder / "text.train.bin", np.random.default_rng(0), 20):
+        with pytest.raises(ChangedCorpus, match=r"asked for the corpus .*, but the tokens in .* made again"):
+            cached_corpus("key", write)
+    assert cached_corpus("key", write) == corpus

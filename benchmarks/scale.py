@@ -1,0 +1,239 @@
+"""Stores of a million runs: what opens, is filtered and is compacted, in which time and memory.
+
+    python benchmarks/scale.py                       # a million runs, ten million evaluations: minutes of a core
+    python benchmarks/scale.py --runs 1e5 --each 10  # smaller
+
+Stores are made in a temporary folder, as `scaling runs commit` lays them out, and removed. Every line is a process of
+its own: processor seconds, of all threads, are of the calls named, after the imports, and on an idle core are what it
+takes at most; peak memory is of the whole process. The launcher's workers write their rows instead of training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import polars as pl
+
+import scaling
+from scaling.laws import chinchilla
+from scaling.store import Store
+from scaling.store.tables import SCHEMAS, write_parquet
+from scaling.study import read_study
+from scaling.study.identity import spell_out
+from scaling.sweeps import machine
+from scaling.sweeps.job import run_ids
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "faults"))
+
+import pretending
+from disturb import file_of, rows_of, write_missing
+
+STUDY = '[defaults]\nbudgets = ["64Ki"]\n[[grid]]\nwidth = 16\n'
+DOMAINS = ("code", "prose")
+
+
+# --- stores ----------------------------------------------------------------------------------------
+
+
+def make_store(folder: Path, runs: int, each: int) -> None:
+    """A committed store of that many runs, with `each` evaluations of every one, in `folder`."""
+    folder.mkdir(parents=True)
+    (folder / "study.toml").write_text(STUDY)
+    about = {"asked": spell_out(read_study(folder))}
+    frame = make_runs(runs)
+    write_parquet(frame, folder / "runs.parquet", about)
+    write_parquet(make_evaluations(frame["run_id"], each), folder / "evaluations.parquet", about)
+
+
+def make_runs(count: int) -> pl.DataFrame:
+    """Invented rows in the schema of the store."""
+    rng, number = np.random.default_rng(0), np.arange(count)
+    N, D = 10 ** rng.uniform(4, 7, count), 10 ** rng.uniform(6, 9, count)
+    loss = chinchilla(N, D, E=1.0, A=20.0, B=60.0, alpha=0.3, beta=0.3)
+    ids = pl.select(run_id=pl.lit(pl.Series(number)).hash(1)).to_series()
+    text = {"blend": '{"code": 0.5, "prose": 0.5}', "corpus_bytes": '{"code": 10, "prose": 20}'}
+    told: dict[str, Any] = {
+        "run_id": [f"{i:016x}" for i in ids],
+        "trunk_id": [f"{i:016x}" for i in ids[: -(-count // 4)] for _ in range(4)][:count],
+        "kind": "annealed", "status": "done", "stage": "pretrain", "N": N.astype(int), "D": D.astype(int),
+        "C": 6 * N * D, "loss": loss, "seed": number % 8, "width": 16 * (1 + number % 16), "epochs": 1.0,
+        "name": [f"width {16 * (1 + n % 16)} depth 2 lr 0.004 seed {n % 8}" for n in number],
+    }  # fmt: skip
+    frame = pl.DataFrame({k: v for k, v in told.items() if not isinstance(v, str | float)})
+    domain = pl.struct(
+        pl.lit("").alias("domain"),
+        *(pl.col("loss").alias(n) for n in ("loss", "loss_stderr", "loss_bits_per_byte")),
+    )
+    lists = pl.concat_list(*(domain.struct.with_fields(pl.lit(d).alias("domain")) for d in DOMAINS))
+    columns = []
+    for name, kind in SCHEMAS["run"].items():
+        if name in frame.columns:
+            column = pl.col(name)
+        elif name == "domains":
+            column = lists
+        elif kind == pl.String:
+            column = pl.lit(told.get(name, text.get(name, '{"python": "3.11.7", "torch": "2.13.0"}')))
+        else:
+            column = pl.lit(told.get(name, 512))
+        columns.append(column.cast(kind).alias(name))
+    return frame.select(columns).sort("corpus_hash", "N", "D", "run_id")
+
+
+def make_evaluations(ids: pl.Series, each: int) -> pl.DataFrame:
+    """A learning curve of `each` points for every run, half of them of either domain."""
+    rng, rows = np.random.default_rng(1), len(ids) * each
+    place = pl.int_range(pl.len()) % each
+    return (
+        pl.DataFrame({"run_id": ids.sort()})
+        .select(pl.col("run_id").repeat_by(each).explode())
+        .with_columns(
+            step=(512 * (1 + place // 2)).cast(pl.Int64),
+            tokens=(2**18 * (1 + place // 2)).cast(pl.Int64),
+            domain=pl.when(place % 2 == 0).then(pl.lit("code")).otherwise(pl.lit("prose")),
+            loss=pl.Series(rng.uniform(2, 5, rows)),
+            loss_stderr=pl.lit(0.01),
+            loss_bits_per_byte=pl.Series(rng.uniform(1, 2, rows)),
+        )
+    )
+
+
+# --- what is measured ------------------------------------------------------------------------------
+
+
+def open_and_filter(folder: Path) -> object:
+    """Runs of one width."""
+    return scaling.open_runs(folder).filter(pl.col("width") == 32).height
+
+
+def one_step(folder: Path) -> object:
+    """The evaluations of one step of all runs."""
+    return scaling.open_evaluations(folder, only="step = 1024").height
+
+
+def one_run(folder: Path) -> object:
+    """The learning curve of one run."""
+    run_id = pl.scan_parquet(folder / "runs.parquet").select("run_id").head(1).collect().item()
+    return scaling.open_evaluations(folder, only=f"run_id = '{run_id}'").height
+
+
+def all_evaluations(folder: Path) -> object:
+    """All of them."""
+    return scaling.open_evaluations(folder).height
+
+
+def compaction(folder: Path) -> object:
+    """Four new rows among them."""
+    store = Store(read_study(folder))
+    store.remember_study()
+    for trunk in store.study.trunks:
+        write_missing(file_of(store.local, rows_of(trunk)), rows_of(trunk))
+    return store.commit()
+
+
+def reading(folder: Path) -> object:
+    """Opened again and again while another process compacts: how often, each of them whole."""
+    before = pl.scan_parquet(folder / "runs.parquet").select(pl.len()).collect().item()
+    other = subprocess.Popen(
+        [sys.executable, __file__, "--child", "compaction", str(folder)], stdout=subprocess.DEVNULL
+    )
+    heights = []
+    while other.poll() is None or len(heights) < 2:
+        heights.append(scaling.open_runs(folder, origin="committed").height)
+    assert other.returncode == 0
+    assert set(heights) <= {before, before + len(run_ids(read_study(folder).trunks, "c0"))}, heights
+    return f"{len(heights)} times, each whole"
+
+
+def launching(folder: Path) -> object:
+    """Tiny runs, whose workers write their rows instead of training: what each costs the launcher."""
+    before, started = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
+    count = pretending.launch(folder, workers=1).height
+    after, wall = resource.getrusage(resource.RUSAGE_SELF), time.monotonic() - started
+    own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return f"{count:,} runs, {1e3 * own / count:.1f} ms of the launcher each, {wall:.0f} s in all"
+
+
+CHILDREN: dict[str, Callable[[Path], object]] = {
+    "open and filter runs": open_and_filter, "evaluations of one run": one_run, "evaluations of one step": one_step,
+    "all evaluations": all_evaluations, "opened while another compacts": reading,
+}  # fmt: skip
+TINY = """
+[corpus]
+source = "language"
+languages = {{ markov = {{ kind = "markov" }} }}
+train_tokens = "64Ki"
+heldout_tokens = "16Ki"
+[defaults]
+budgets = ["8Ki", "16Ki"]
+warmup_tokens = 0
+width = 16
+[[grid]]
+seed = {seeds}
+"""
+
+
+def child(name: str, folder: Path) -> None:
+    """One of these; what came of it, its processor seconds and its peak memory, as JSON."""
+    act = {**CHILDREN, "compaction": compaction, "launcher": launching}[name]
+    before = time.process_time()
+    with contextlib.redirect_stdout(sys.stderr):
+        came = act(folder)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps([str(came), time.process_time() - before, peak]))
+
+
+def measure(name: str, folder: Path) -> None:
+    """A line of the table."""
+    command = [sys.executable, "-P", __file__, "--child", name, str(folder)]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    came, seconds, peak = json.loads(out)
+    print(f"| {name} | {came} | {seconds:.2f} s | {peak:.2f} GB |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Stores of a million runs; one table out.")
+    parser.add_argument("--runs", type=float, default=1e6)
+    parser.add_argument("--each", type=int, default=10, help="evaluations of every run")
+    parser.add_argument("--tiny", type=int, default=10_000, help="runs for the launcher, 0 for none")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(options.child[0], Path(options.child[1]))
+        return
+    print(
+        f"{date.today()}, {machine.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}\n"
+    )
+    print("| what | came of it | processor | peak memory |\n|---|---|---|---|", flush=True)
+    with (
+        tempfile.TemporaryDirectory() as root,
+        mock.patch.dict(os.environ, {"SCALING_CACHE": root, "PRETENDED_SECONDS": "0"}),
+    ):
+        folder = Path(root) / "runs" / "many"
+        if options.runs:
+            make_store(folder, int(options.runs), options.each)
+            for name in CHILDREN:
+                measure(name, folder)
+        if options.tiny:
+            tiny = Path(root) / "runs" / "tiny"
+            tiny.mkdir(parents=True)
+            (tiny / "study.toml").write_text(TINY.format(seeds=list(range(options.tiny // 2))))
+            measure("launcher", tiny)
+
+
+if __name__ == "__main__":
+    main()
