@@ -48,7 +48,7 @@ to draw this chart.</p></div>
 
 _PICTURE = 480
 """Points across of a chart that would fill its page."""
-_AXIS = 72
+_AXIS = 104
 """Points that the labels and the title of an axis take beside charts that stand above one another."""
 
 _BUNDLE = """\
