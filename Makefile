@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help report test test-lab lab check constraints clean
+.PHONY: help report test test-engines test-lab lab check docs pictures constraints clean
 
 help:  ## what can be typed
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,6 +28,14 @@ check: $(READY)  ## linter, formatter, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+docs: $(READY)  ## the documentation as a site, reports/docs/index.html
+	$(BIN)/pip install --quiet -c constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+pictures: $(READY)  ## every report, and what README shows of them
+	$(BIN)/scaling report --all
+	$(BIN)/python docs/pictures.py reports
 
 $(READY): requirements.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make needs Python 3.11 or newer, found $$($(PYTHON) --version): name one with make PYTHON=..."; exit 1; }
