@@ -110,7 +110,7 @@ def test_plateau_shows_the_rivals_that_it_weighs(verdicts: dict[str, Verdict]) -
     assert len(curves) == len(rivals)
     assert set(rivals) <= set(words(shown))
     assert "last decade: held out" in words(shown) and "share called flat" in words(shown)
-    assert len(marks(shown, "area")) == 2 * len(rivals), "a band for each curve, above and below"
+    assert len(list(marks(shown, "area"))) == 2 * len(rivals), "a band for each curve, above and below"
     assert any("% apart" in said for said in words(shown)), (
         "the next run, and how far apart the rivals are there"
     )
