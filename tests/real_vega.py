@@ -64,7 +64,7 @@ def words(scene: Any) -> list[str]:
 UNITS = (
     "FLOPs", "nats", "%", "tokens", "parameters", "month", "year", "date", "decades", "share", "to 1", "times the data",
     "epochs", "logits", "in compute", "points asked for", "unit of the law", "in its unit", "bits", "documents",
-    "index",
+    "index", "standard errors",
 )  # fmt: skip
 """What the title of an axis of numbers says that it counts."""
 

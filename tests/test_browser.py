@@ -119,6 +119,30 @@ def test_pointing_at_a_run_names_its_numbers(browser: webdriver.Chrome, made_rep
     assert "parameters" in said and "nats/token" in said and "FLOPs" in said
 
 
+def test_click_on_a_run_isolates_its_trunk(browser: webdriver.Chrome, made_report: Path) -> None:
+    """Five sizes and two seeds: ten trunks of six runs; a click beside them brings all back."""
+    visit(browser, made_report, charts=3)
+    chart = browser.find_element(By.CSS_SELECTOR, ".scaling-chart svg")
+    marks = ".mark-symbol path[aria-roledescription]"
+
+    def alone() -> int:
+        drawn = chart.find_elements(By.CSS_SELECTOR, marks)
+        return sum(float(mark.get_attribute("opacity") or 1) == 1 for mark in drawn)
+
+    assert alone() >= 60
+    top = chart.find_elements(By.CSS_SELECTOR, marks)[10]  # of the two seeds there
+    ActionChains(browser).move_to_element(top).click().perform()
+    wait_for(
+        browser, f"document.querySelectorAll('.scaling-chart svg {marks}[opacity=\"0.07\"]').length == 54"
+    )
+    ActionChains(browser).move_to_element_with_offset(
+        chart, 0, 60 - chart.size["height"] // 2
+    ).click().perform()
+    wait_for(
+        browser, f"document.querySelectorAll('.scaling-chart svg {marks}[opacity=\"0.07\"]').length == 0"
+    )
+
+
 def test_page_recovers_its_code_when_asked(browser: webdriver.Chrome, made_report: Path) -> None:
     visit(browser, made_report, charts=3)
     code = browser.find_element(By.CSS_SELECTOR, "details.code pre")

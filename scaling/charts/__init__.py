@@ -33,6 +33,9 @@ def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:
         Prediction                    each predicted loss with its interval
         Profile                       how the likelihood falls beside the best value of a parameter
         IsoFlop                       the best size at each budget, and the power law through them
+        Envelope                      the same from learning curves
+        Agreement                     how far each constant lies from its fitted value
+        Pooled                        each family's parameters, alone and leaning on the others
         Influence                     how a prediction moves without each run, size or cluster
         Verdict                       what it judges, by its topic
 

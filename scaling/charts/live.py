@@ -54,7 +54,8 @@ def loss_against_compute(fitted: Fit, runs: pl.DataFrame, *, level: float = 0.8)
     """Every run, curves by size, and the compute-optimal frontier with its interval, under two sliders.
 
     One slider is the training compute: it marks the best N and D for that budget and reads out their loss. The other
-    is the unique tokens on offer: below what the optimum wants, tokens repeat and the frontier bends.
+    is the unique tokens on offer: below what the optimum wants, tokens repeat and the frontier bends. A click on a run
+    leaves its trunk alone on the chart, a click beside the runs brings the others back.
 
     Args:
         fitted: a `Fit` of a law of N and D.
@@ -194,7 +195,7 @@ class _Picture:
     def runs(self) -> list[alt.Chart]:
         runs, shown, x, y = self.given, Runs(self.given), self.x, self.y("loss")
         if shown.many:
-            return [shown.points(x, y)]
+            return [shown.points(x, y, isolate="trunk")]
         named = [
             shown.named(starts(runs)[odd::2], x, y, align="left", dx=3, dy=dy, fontWeight=600)
             # neighbours at two heights on a narrow screen, so that close sizes do not overprint
@@ -205,4 +206,4 @@ class _Picture:
             end = {"C": last["C"], "loss": last["loss"], "size": shown.names[last["N"]]}
             end["label"] = "repeated text"
             named.append(shown.named([end], x, y, align="left", dx=8, fontStyle="italic"))
-        return [shown.means("C", "loss", x, self.y("mean")), shown.points(x, y), *named]
+        return [shown.means("C", "loss", x, self.y("mean")), shown.points(x, y, isolate="trunk"), *named]

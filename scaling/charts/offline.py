@@ -55,7 +55,7 @@ _TALL = 520
 _TAG = re.compile(r"<[^>]*>")
 _SPOKEN = re.compile(r' (?:aria-\w+|role)="[^"]*"')
 _DIGITS = re.compile(r"-?\d+\.\d{3,}(?:e-\d+)?")
-_AXIS = 72
+_AXIS = 104
 """Points that the labels and the title of an axis take beside charts that stand above one another."""
 
 _SCRIPT = """\

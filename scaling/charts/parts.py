@@ -154,7 +154,8 @@ class Runs:
         self.names, said = size_names(runs), tooltips(runs)
         place = said.get("origin", ["committed"] * len(runs))
         size = [self.names[N] for N in runs["N"]]
-        columns = {"size": size, "place": place, "again": repeated(runs), **said, **more}
+        trunk = runs["trunk_id"].cast(pl.String) if "trunk_id" in runs.columns else pl.Series(size)
+        columns = {"size": size, "place": place, "again": repeated(runs), "trunk": trunk, **said, **more}
         read = runs.select(name for name in ("N", "D", "C", "loss") if name in runs.columns)
         self.base = of(read.with_columns(**{name: pl.Series(values) for name, values in columns.items()}))
         self.many = len(self.names) > theme.SERIES
@@ -181,14 +182,23 @@ class Runs:
         )
         return alt.Color("N:Q", scale=alt.Scale(type="log", scheme="viridis", nice=False), legend=legend)
 
-    def points(self, x: alt.X, y: alt.Y) -> alt.Chart:
-        """One mark a run; point at it for its numbers."""
+    def points(self, x: alt.X, y: alt.Y, *, isolate: str = "") -> alt.Chart:
+        """One mark a run; point at it for its numbers.
+
+        Args:
+            x, y: axes.
+            isolate: name of the selection that a click makes: the other trunks fade until a click beside the marks.
+        """
         fill = alt.Fill.from_dict(self.colour.to_dict())
+        faint: list[dict[str, Any]] = [{"test": "datum.again", "value": 0.35}]
+        drawn = self.base.mark_point(size=24 if self.many else 46, strokeWidth=1.4, clip=True)
+        if isolate:
+            drawn = drawn.add_params(alt.selection_point(name=isolate, fields=["trunk"], toggle=False))
+            faint.insert(0, {"test": {"not": {"param": isolate}}, "value": 0.07})
         return (
-            self.base.mark_point(size=24 if self.many else 46, strokeWidth=1.4, clip=True)
-            .encode(x=x, y=y, color=self.colour, fill=fill, shape=self.shape)
+            drawn.encode(x=x, y=y, color=self.colour, fill=fill, shape=self.shape)
             .encode(fillOpacity=self.solid, tooltip=self.tooltip)
-            .encode(opacity=alt.condition("datum.again", alt.value(0.35), alt.value(1)))
+            .encode(opacity=alt.OpacityValue(1, condition=faint))
         )
 
     def means(self, across: str, value: str, x: alt.X, y: alt.Y) -> alt.Chart:

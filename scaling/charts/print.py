@@ -20,11 +20,12 @@ from matplotlib.ticker import MaxNLocator
 from scaling.charts import theme, words
 from scaling.charts.series import check_columns, repeated, residual_ends, residual_percent, starts
 from scaling.design.allocation import allocate
+from scaling.errors import BadOption
 from scaling.fitting import Fit, Forecast
 from scaling.units import power_of_ten, print_count
 
-WIDTH = 7.0
-"""Inches: the text width of a page with ordinary margins."""
+WIDTH, COLUMN = 7.0, 3.35
+"""Inches: the text width of a page with ordinary margins, and one column of two on it."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +53,28 @@ class Printed:
         return f"figure: SVG of {len(self.svg) / 1e3:.0f} kB, PDF of {len(self.pdf) / 1e3:.0f} kB"
 
 
-def loss_against_compute(fitted: Fit, runs: pl.DataFrame, *, level: float = 0.8) -> Printed:
+def loss_against_compute(fitted: Fit, runs: pl.DataFrame, *, level: float = 0.8, columns: int = 2) -> Printed:
     """Runs by size with the compute-optimal frontier and its interval; beside it, how far the law misses each run.
 
     Args:
         fitted: a `Fit` of a law of N and D.
         runs: columns N, D, C and loss, and whatever else the law reads.
         level: of the interval.
+        columns: of a two-column page that the figure takes; in one the two parts stand above one another.
+
+    Raises:
+        BadOption: columns other than 1 or 2.
     """
+    if columns not in (1, 2):
+        raise BadOption("columns", columns, "1 or 2, of a two-column page")
     check_columns(runs)
     with matplotlib.rc_context(theme.print_style()):
-        figure = Figure(figsize=(WIDTH, 3.1))
-        left, right = figure.subplots(1, 2, width_ratios=(1.75, 1))
+        if columns == 2:
+            figure = Figure(figsize=(WIDTH, 3.1))
+            left, right = figure.subplots(1, 2, width_ratios=(1.75, 1))
+        else:
+            figure = Figure(figsize=(COLUMN, 4.6))
+            left, right = figure.subplots(2, 1, height_ratios=(1.75, 1))
         _frontier(left, fitted, runs, level)
         _residuals(right, fitted, runs)
         return _finish(figure)

@@ -40,6 +40,9 @@ RESULTS = {
     "Profile": "results.profile",
     "Contour": "results.contour",
     "IsoFlop": "results.isoflop",
+    "Envelope": "results.envelope",
+    "Agreement": "results.agreement",
+    "Pooled": "families.pooled",
     "Influence": "leftout.moves",
 }
 """Functions of this room by the type of their result, which need not be imported to be known."""

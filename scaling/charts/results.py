@@ -13,7 +13,18 @@ from scaling.charts import theme, words
 from scaling.charts.parts import Runs, band, finish, log_x, log_y, of, series, styled, whiskers
 from scaling.charts.series import check_columns, residual_ends, residual_percent
 from scaling.design.allocation import Allocation, parameter_draws
-from scaling.fitting import Comparison, Contour, CrossValidation, Fit, Forecast, IsoFlop, Prediction, Profile
+from scaling.fitting import (
+    Agreement,
+    Comparison,
+    Contour,
+    CrossValidation,
+    Envelope,
+    Fit,
+    Forecast,
+    IsoFlop,
+    Prediction,
+    Profile,
+)
 from scaling.laws.base import describe
 from scaling.units import power_of_ten
 
@@ -251,3 +262,66 @@ def isoflop(read: IsoFlop) -> alt.LayerChart:
     named = slope.mark_text(align="left", baseline="top", fontWeight=600)
     text = named.encode(x=alt.value(8), y=alt.value(6), text="label:N")
     return finish(alt.layer(line, *read_off, text), 300)
+
+
+def envelope(read: Envelope) -> alt.LayerChart:
+    """Between which budgets each size is the best, and the power law N = G C^a through them."""
+    table, a = read.table.sort("C_from"), read.exponent.median
+    rows = table.select("N", "D", "loss", "C_from", "C_to", C=(pl.col("C_from") * pl.col("C_to")).sqrt())
+    first, last = float(rows["C_from"].min()), float(rows["C_to"].max())  # pyright: ignore[reportArgumentType]
+    law = [{"C": C, "N": read.coefficient * C**a} for C in (first, last)]
+    ends = [row["N"] for row in law] + rows["N"].to_list()
+    x = log_x("C", words.COMPUTE, first / 1.3, last * 1.3, labels="powers")
+    y = log_y("best size N, parameters", min(ends) / 1.3, max(ends) * 1.3, labels="counts")("N")
+    line = of(law).mark_line(color=theme.INK, strokeWidth=2, clip=True).encode(x=x, y=y)
+    base, told = (
+        of(rows),
+        ["N:Q", *(alt.Tooltip(f"{c}:Q", format=".3g") for c in ("C_from", "C_to", "D", "loss"))],
+    )
+    bars = base.mark_rule(strokeWidth=5, color=theme.COLOURS[0], opacity=0.8)
+    bars = bars.encode(
+        x=log_x("C_from", words.COMPUTE, first / 1.3, last * 1.3, labels="powers"), x2="C_to:Q", y=y
+    )
+    dots = base.mark_point(filled=True, size=50, color=theme.COLOURS[0], opacity=1).encode(
+        x=x, y=y, tooltip=told
+    )
+    low, high = read.exponent.low, read.exponent.high
+    within = f", {100 * read.exponent.level:.3g} % [{low:.3f}, {high:.3f}]" if np.isfinite(low) else ""
+    slope = of([{"label": f"exponent a = {a:.3f}{within}"}])
+    named = slope.mark_text(align="left", baseline="top", fontWeight=600)
+    return finish(
+        alt.layer(line, bars, dots, named.encode(x=alt.value(8), y=alt.value(6), text="label:N")), 300
+    )
+
+
+def agreement(told: Agreement) -> alt.LayerChart:
+    """How far each constant lies from its fitted value; above, whether all agree at once."""
+    rows = told.table.select("parameter", "fitted", "constant", "away", "p_value")
+    reach = max(3.0, 1.1 * float(rows["away"].abs().max()))  # pyright: ignore[reportArgumentType]
+    x = (
+        alt.X("away:Q", title="constant less fitted value, standard errors")
+        .scale(domain=[-reach, reach])
+        .axis(tickCount=6)
+    )
+    y = alt.Y("parameter:N", title=None, sort=rows["parameter"].to_list())
+    y = y.axis(labelFontSize=13, labelOpacity=1, grid=False)
+    base, numbers = (
+        of(rows),
+        (alt.Tooltip(f"{c}:Q", format=".4g") for c in ("fitted", "constant", "away", "p_value")),
+    )
+    line = (
+        base.mark_rule(strokeWidth=2.5, opacity=0.5)
+        .transform_calculate(none="0")
+        .encode(x=x, x2="none:Q", y=y)
+    )
+    dots = base.mark_point(filled=True, size=80, color=theme.COLOURS[0], opacity=1)
+    zero = of([{"away": 0}]).mark_rule(strokeWidth=1.5).encode(x=x)
+    drawn = finish(
+        alt.layer(zero, line, dots.encode(x=x, y=y, tooltip=["parameter:N", *numbers])), 50 + 30 * len(rows)
+    )
+    p = "below 0.0001" if told.p_value < 1e-4 else f"{told.p_value:.2g}"
+    said = [
+        f"{told.law} {'agrees' if told.agrees else 'does not agree'} with the constants",
+        f"all at once: p = {p}",
+    ]
+    return drawn.properties(title=alt.TitleParams(said, fontSize=13, fontWeight=400))

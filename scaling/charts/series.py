@@ -39,6 +39,7 @@ def repeated(runs: pl.DataFrame) -> list[bool]:
 def tooltips(runs: pl.DataFrame) -> dict[str, list[str]]:
     """What is said about each run when a reader points at it."""
     forms: dict[str, tuple[str, Callable[[Any], str]]] = {
+        "run": ("name", str),
         "model": ("N", lambda N: f"{print_count(N)} parameters"),
         "data": ("D", lambda D: f"{print_count(D)} tokens"),
         "compute": ("C", lambda C: f"{power_of_ten(C)} FLOPs"),

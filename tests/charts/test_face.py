@@ -15,8 +15,20 @@ from scaling.charts import UnknownResult, plot
 from scaling.charts.registry import RESULTS
 from scaling.design.allocation import allocate
 from scaling.design.blending import blend
-from scaling.fitting import ComputePath, compare, cross_validate, fit, forecast, influence, isoflop, profile
-from scaling.laws import BESIROGLU_2024, chinchilla, kaplan
+from scaling.fitting import (
+    ComputePath,
+    agree,
+    compare,
+    cross_validate,
+    envelope,
+    fit,
+    forecast,
+    influence,
+    isoflop,
+    pool,
+    profile,
+)
+from scaling.laws import BESIROGLU_2024, chinchilla, kaplan, power_law
 
 
 def test_plot_names_what_it_can_draw() -> None:
@@ -46,6 +58,19 @@ def results(runs: pl.DataFrame) -> dict[str, tuple[Any, ...]]:
         [(C / (6 * D), D, C) for C in (1e17, 1e18, 1e19) for D in np.geomspace(0.1, 10, 9) * (C / 120) ** 0.5 * 20],
         schema=["N", "D", "C"], orient="row",
     )  # fmt: skip
+    whole = pl.DataFrame(
+        {"N": N, "D": D, "C": 6 * N * D}
+        for N in np.geomspace(1e7, 1e10, 7)
+        for D in np.geomspace(1e8, 1e12, 30)
+    )
+    whole = whole.with_columns(loss=BESIROGLU_2024(whole["N"], whole["D"]))
+    noise, N = np.random.default_rng(0), np.tile(np.geomspace(1e5, 1e8, 12), 3)
+    families = pl.DataFrame(
+        {"N": N, "family": np.repeat(["web", "books", "code"], 12), "trunk_id": np.arange(36)}
+    )
+    families = families.with_columns(
+        loss=power_law(N, A=9.0, alpha=0.08) * np.exp(0.01 * noise.normal(size=36))
+    )
     code = np.linspace(0, 1, 12)
     on_blends = pl.DataFrame({"w_code": code, "w_prose": 1 - code, "loss_prose": 2 + np.exp(code)})
     return {
@@ -60,6 +85,9 @@ def results(runs: pl.DataFrame) -> dict[str, tuple[Any, ...]]:
         "Profile": (profile(fitted, runs, "alpha"),),
         "Contour": (profile(fitted, runs, ("alpha", "beta")),),
         "Influence": (influence(fitted, runs, by="N"),),
+        "Envelope": (envelope(whole, bootstrap=20),),
+        "Agreement": (agree(fit(power_law, families, bootstrap=30), {"A": 3.0, "alpha": 0.1}),),
+        "Pooled": (pool(power_law, families),),
         "IsoFlop": (isoflop(curves.with_columns(loss=BESIROGLU_2024(curves["N"], curves["D"]))),),
     }
 

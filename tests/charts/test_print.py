@@ -13,6 +13,7 @@ from matplotlib import style
 from scaling.charts import print as paper
 from scaling.charts import theme
 from scaling.charts.series import residual_percent
+from scaling.errors import BadOption
 from scaling.fitting import ComputePath, Fit, fit, forecast
 from scaling.laws import chinchilla
 
@@ -34,6 +35,14 @@ def test_figure_names_its_axes_in_text(fitted: Fit, ladder: pl.DataFrame) -> Non
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", paper.loss_against_compute(fitted, ladder).svg)
     assert {"training compute, FLOPs", "held-out loss, nats/token", "10¹²", "N = 6.1k"} <= set(texts)
     assert f"Missed by {fitted.rms_percent:.1f} % rms" in texts
+
+
+def test_figure_of_one_column_has_its_width_and_its_fonts(fitted: Fit, ladder: pl.DataFrame) -> None:
+    one = paper.loss_against_compute(fitted, ladder, columns=1)
+    assert re.search(r'<svg [^>]*width="241.2pt"', one.svg) and "training tokens D" in one.svg
+    assert b"/FontFile2" in one.pdf and b"/Type3" not in one.pdf
+    with pytest.raises(BadOption, match="columns=3"):
+        paper.loss_against_compute(fitted, ladder, columns=3)
 
 
 def test_residuals_match_the_fit(fitted: Fit, ladder: pl.DataFrame) -> None:

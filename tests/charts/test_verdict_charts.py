@@ -70,7 +70,11 @@ def test_plateau_shows_the_rivals_that_it_weighs(verdicts: dict[str, Verdict]) -
     curves = [group for group in marks(shown, "line") if len(group) == len(points)]
     assert len(curves) == len(rivals)
     assert set(rivals) <= set(words(shown))
-    assert "share called flat" in words(shown)
+    assert "last decade: held out" in words(shown) and "share called flat" in words(shown)
+    assert len(list(marks(shown, "area"))) == 2 * len(rivals), "a band for each curve, above and below"
+    assert any("% apart" in said for said in words(shown)), (
+        "the next run, and how far apart the rivals are there"
+    )
 
 
 def test_plateau_shows_the_points_alone_where_the_range_is_too_short(ladder: pl.DataFrame) -> None:
@@ -125,6 +129,19 @@ def test_repetitions_keeps_to_one_budget(repeated):
     shown = scene(repetition.repetitions(pl.concat([repeated, other]), unique_budget=2**18))
     assert f"epochs over {print_count(2**18)} tokens" in words(shown)
     assert max(len(group) for group in marks(shown, "symbol")) == len(repeated)
+
+
+def test_repetition_names_the_cell_that_the_law_misses_most(verdicts: dict[str, Verdict]) -> None:
+    given = verdicts["repetition"]
+    points = given.evidence["points"]
+    assert (
+        len(points) == 15
+        and (points["missed_percent"] - 100 * (points["loss"] / points["law"] - 1)).abs().max() < 1e-9
+    )
+    row = points.sort(pl.col("missed_percent").abs()).row(-1, named=True)
+    said = words(scene(repetition.misfits(points)))
+    assert f"{row['loss']:.2f} measured, {row['law']:.2f} by the law" in said
+    assert any("misses most" in doubt and f"{row['law']:.2f}" in doubt for doubt in given.would_change)
 
 
 def test_interventions_says_what_each_is_worth():

@@ -12,6 +12,7 @@ from scaling.charts.verdicts.wall import DRAWS, data_wall
 from scaling.laws import BESIROGLU_2024, MUENNIGHOFF_2023, overtraining
 from scaling.laws.base import NotALaw
 from scaling.laws.wall import text_on_offer, wall_year, worth_of_repeats
+from scaling.questions import wall
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +114,12 @@ def test_law_without_repeats_gains_an_efold_and_one_of_other_columns_is_refused(
     assert params["r_star"] == pytest.approx(MUENNIGHOFF_2023.keywords["R_D"], abs=0.005)
     with pytest.raises(NotALaw, match="repeats need N and D"):
         data_wall(draws, overtraining, start=2024)
+
+
+def test_sample_on_the_page_recovers_the_dates_of_all_draws():
+    """Within half a thousandth at every year; a thousand draws by chance would be 0.04 off somewhere."""
+    given = wall("published-2024", draws=20_000)
+    kept, dates = np.sort(in_python(given.sample)), np.sort(given.dates)
+    years = dates[np.isfinite(dates)]
+    shares = [np.searchsorted(each, years, side="right") / len(each) for each in (kept, dates)]
+    assert np.abs(shares[0] - shares[1]).max() < 1e-3

@@ -282,6 +282,16 @@ def test_plateau_shows_every_table_of_its_evidence():
     evidence = verdict.evidence
     assert list(evidence) == ["points", "rivals", "curves", "worlds", "next_runs", "metrics"]
     assert evidence["rivals"]["stacking_weight"].sum() == pytest.approx(1)
+    ahead = evidence["curves"].filter(C=pl.col("C").max()).sort("given")
+    assert (ahead["low"] <= ahead["loss"]).all() and (ahead["loss"] <= ahead["high"]).all()
+    of_flat = ahead.filter(name="saturating above the entropy")
+    assert of_flat["loss"][-1] == pytest.approx(evidence["points"]["loss"][-1], rel=0.02), (
+        "it rests where the runs did"
+    )
+    assert of_flat["given"].to_list() == [
+        (evidence["points"]["C"] < 0.1 * evidence["points"]["C"].max()).sum(),
+        len(evidence["points"]),
+    ]
     further = evidence["next_runs"]
     assert further["factor"].to_list() == [3, 10, 30]
     as_is = evidence["worlds"].filter(pl.col("onset_decades") == 0.5)["wrong"].to_numpy()

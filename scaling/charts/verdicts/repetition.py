@@ -9,9 +9,9 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scaling.charts import words
-from scaling.charts.parts import Runs, finish, intervals, log_x, log_y, of, stacked
-from scaling.charts.series import check_columns
+from scaling.charts import theme, words
+from scaling.charts.parts import Runs, finish, intervals, log_x, log_y, of, series, stacked
+from scaling.charts.series import check_columns, residual_ends, size_names
 from scaling.fitting import Fit
 from scaling.laws.base import describe
 from scaling.units import print_count
@@ -21,11 +21,11 @@ _CURVE = 80
 
 
 def draw(verdict: Verdict) -> Any:
-    """Loss against epochs with the law that answers, above the worth of the interventions that were tried."""
+    """Loss against epochs with the law that answers, what it misses of every cell, and the worth of interventions."""
     tables = verdict.evidence
     budget = _most_repeated(tables["points"])
     points, curves = (tables[name].filter(unique_budget=budget) for name in ("points", "curves"))
-    charts = [_against_epochs(points, [curves], budget)]
+    charts = [_against_epochs(points, [curves], budget), misfits(tables["points"])]
     if len(tables["interventions"]):
         charts.append(interventions(tables["interventions"]))
     return stacked(*charts)
@@ -45,6 +45,43 @@ def repetitions(
     budget = _most_repeated(runs) if unique_budget is None else unique_budget
     chosen = runs.filter(pl.col("epochs").max().over("unique_budget") > 1.5, unique_budget=budget)
     return _against_epochs(chosen, [_curves(fitted, chosen, budget) for fitted in fits], budget)
+
+
+def misfits(points: pl.DataFrame) -> alt.LayerChart:
+    """How far the mean loss of every cell lies above the law, in percent, against epochs: a line for each unique-token
+    budget, a colour for each size; what is missed most is named.
+
+    Args:
+        points: N, unique_budget, D, epochs, loss, law (its loss) and missed_percent.
+    """
+    names = size_names(points)
+    size = pl.col("N").replace_strict(names, return_dtype=pl.String)
+    rows = points.select(
+        "epochs", "loss", "law", size=size, missed="missed_percent",
+        budget=pl.col("unique_budget").map_elements(print_count, return_dtype=pl.String),
+    )  # fmt: skip
+    most = float(points["epochs"].to_numpy().max())
+    x = log_x("epochs", "epochs", 0.93, most * 1.07)
+    x = x.axis(values=[2**k for k in range(12) if 2**k <= most], format="~g")
+    low, high = residual_ends(points["missed_percent"].to_numpy())
+    scale = alt.Scale(domain=[low, high + 0.3 * (high - low)], nice=False)  # room for the words above
+    y = alt.Y("missed:Q", title="loss above the law, %", scale=scale).axis(tickCount=5)
+    colour = series("size", list(names.values()), title="parameters", symbolOpacity=1)
+    told = ["size:N", "budget:N", alt.Tooltip("epochs:Q", format=".2g")]
+    told += [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("loss", "law")]
+    lines = of(rows).mark_line(strokeWidth=1.2, point={"size": 34, "filled": True, "opacity": 1}, opacity=0.8)
+    zero = of([{"missed": 0}]).mark_rule(strokeWidth=1.5).encode(y=y)
+    (worst,) = rows.sort(pl.col("missed").abs()).tail(1).to_dicts()
+    worst["label"] = [
+        f"missed most: {worst['size']} parameters,",
+        f"{worst['epochs']:.2g} epochs of {worst['budget']} tokens:",
+        f"{worst['loss']:.2f} measured, {worst['law']:.2f} by the law",
+    ]
+    ring = of([worst]).mark_point(size=160, color=theme.INK, opacity=1).encode(x=x, y=y)
+    named = of([worst]).mark_text(align="left", baseline="top", fontWeight=500, lineHeight=16)
+    named = named.encode(x=alt.value(6), y=alt.value(4), text="label:N")
+    lines = lines.encode(x=x, y=y, color=colour, detail="budget:N", tooltip=told)
+    return finish(alt.layer(zero, lines, ring, named), 260)
 
 
 def _most_repeated(runs: pl.DataFrame) -> int:
@@ -106,7 +143,8 @@ def interventions(table: pl.DataFrame) -> alt.LayerChart:
     sizes = [f"{print_count(N, 2)} parameters" for N in table["N"].unique().sort()]
     x = alt.X("mid:Q", title="worth, times the data").scale(type="log", nice=True)
     x = x.axis(format="~g", tickCount=6)
-    colour = alt.Color("size:N", sort=sizes, legend=alt.Legend(title=None, orient="top"))
+    responsive: dict[str, Any] = {"columns": alt.ExprRef("width<500?1:3"), "symbolOpacity": 1}
+    colour = alt.Color("size:N", sort=sizes, legend=alt.Legend(title=None, orient="top", **responsive))
     told = ["intervention:N", "size:N", "said:N"]
     marks = intervals(
         drawn, x, "intervention", yOffset=alt.YOffset("size:N", sort=sizes), color=colour, tooltip=told

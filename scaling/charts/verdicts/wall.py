@@ -28,7 +28,8 @@ from scaling.verdict import Verdict
 __all__ = ["DRAWS", "data_wall"]
 
 DRAWS, BAND = 1000, 30
-"""Draws behind the density of the date, and behind the interval of the loss."""
+"""Draws on the page behind the density of the date, which stand for all of the forecast's, and behind the interval of
+the loss."""
 
 BUDGETS = 19
 HEIGHT = 300

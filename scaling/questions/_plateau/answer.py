@@ -109,7 +109,7 @@ def plateau(
     evidence = {
         "points": points,
         "rivals": table,
-        "curves": case.curves(),
+        "curves": case.curves(level, np.random.default_rng([seed, 4])),
         "worlds": rates,
         "next_runs": ahead,
         "metrics": told,

@@ -17,6 +17,7 @@ from scaling.questions._plateau.worlds import (
     PLATEAUS,
     Simulator,
     Thresholds,
+    beyond,
     first_window,
     longer,
     shares,
@@ -44,8 +45,8 @@ SEEDS = 4
 BEYOND = 3
 """Points inside the grid that must lie on each side of a bend."""
 
-DRAWS = 4000
-"""Of the place where the curve turns."""
+DRAWS, SHOWN = 4000, 1000
+"""Of the place where the curve turns, and of each rival's curve."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +101,29 @@ class Case:
         none = self.rates.filter(pl.col("onset_decades").is_null()).sort("wrong", descending=True)
         return float(np.average(none["wrong"], weights=none["worlds"])), none["wrong"][0], none["name"][0]
 
-    def curves(self) -> pl.DataFrame:
-        """The loss at every point that each rival expects, given all of them: name, C, loss."""
-        curve, design = self.curve, self.jury.design
-        judges = self.jury.scored(len(curve.loss))
-        expected = {one.rival.name: one.predict(curve.loss[None], design)[0] for one in judges}
-        table = pl.DataFrame({"C": curve.C, **expected})
-        return table.unpivot(index="C", variable_name="name", value_name="loss")
+    @property
+    def before(self) -> int:
+        """How many points lie below the last decade; never fewer than the first window."""
+        return max(first_window(len(self.curve.C)), int((self.curve.C[-1] / 10 > self.curve.C).sum()))
+
+    def curves(self, level: float, generator: np.random.Generator) -> pl.DataFrame:
+        """The loss that each rival expects, with its interval, at every point and as far as the largest next run.
+
+        One row per rival, number of points that it is given (those below the last decade, and all) and compute: name,
+        says, given, C, loss, low, high.
+        """
+        loss, tables = self.curve.loss, []
+        path, probs = beyond(self.jury.design, FURTHER[-1]), ((1 - level) / 2, 0.5, (1 + level) / 2)
+        for given in sorted({self.before, len(loss)}):
+            for judge in self.jury.scored(given):
+                H, E, bends = judge.draw(loss[:given], DRAWS, generator)
+                kept = np.flatnonzero(judge.has_room(E, loss[:given]))[:SHOWN]
+                drawn = judge.curves(H[kept], E[kept], {name: at[kept] for name, at in bends.items()}, path)
+                low, mid, high = np.quantile(drawn, probs, axis=0)
+                about = {"name": judge.rival.name, "says": judge.rival.says, "given": given}
+                columns = {"C": self.curve.C[0] * path.x, "loss": mid, "low": low, "high": high}
+                tables.append(pl.DataFrame(about | columns))
+        return pl.concat(tables)
 
     def rivals(self) -> pl.DataFrame:
         """Each rival's scores: predicting the next point, predicting the later half, and fitting all."""

@@ -270,6 +270,16 @@ class Scored:
             E = np.clip(E + coefficients[:, -1:], 0.0, 0.99 * loss.min())
         return H, E, bends
 
+    def has_room(self, E: Array, loss: Array) -> Array:
+        """Which draws have a floor that was not moved to an end of its range, shape (draws,); all, where none has.
+
+        A floor that was moved no longer belongs to its H and bends, and the curve leaves the points.
+        """
+        inside = (
+            ((E > 0.0) & (0.99 * loss.min() > E))[:, 0] if self.rival.floor_std > 0 else np.ones(len(E), bool)
+        )
+        return inside if inside.any() else ~inside
+
     def curves(self, H: Array, E: Array, bends: dict[str, Array], design: Design) -> Array:
         """Losses of drawn curves at the points of a design, shape (draws, points)."""
         return E + H * self.rival.shape(design, bends)

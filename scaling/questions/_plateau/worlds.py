@@ -124,6 +124,19 @@ def longer(design: Design, factor: float, seeds: int, variance: float) -> Design
     return replace(design, D=np.append(design.D, fresh), unique_tokens=np.append(design.unique_tokens, fresh))
 
 
+def beyond(design: Design, factor: float, points: int = 12) -> Design:
+    """The path of the design's points, and further ones as far as so many times the last compute, as `longer` has them.
+
+    For curves alone: further points have no noise.
+    """
+    times = np.geomspace(1.0, factor, points + 1)[1:]
+    path = replace(design, x=np.append(design.x, times * design.x[-1]))
+    if design.D is None or design.unique_tokens is None:
+        return path
+    fresh = np.sqrt(times) * design.D[-1]
+    return replace(path, D=np.append(design.D, fresh), unique_tokens=np.append(design.unique_tokens, fresh))
+
+
 def first_window(points: int) -> int:
     """How many points the first of the expanding windows holds: a third, three at least."""
     return max(3, points // 3)

@@ -130,7 +130,7 @@ def repetition(
         "cells": cells,
         "laws": table,
         "interventions": gains,
-        "points": means(repeated(plain), *CELL).sort(*CELL, "D"),
+        "points": (points := _points(best, plain)),
         "curves": _curves(best, cells),
     }
     return Verdict(
@@ -147,6 +147,7 @@ def repetition(
                 words.next_law(other.name, _after(epochs_table(other, plain, level, corners), level))
                 for other in next_best
             ),
+            words.misfit(points),
             *words.doubts(rising, spread, gains),
         ),
         next_runs=(words.next_runs(budget, float(plain["N"].to_numpy().max()), most),),
@@ -237,6 +238,21 @@ def _after(corners: pl.DataFrame, level: float) -> dict[str, list[Estimate]]:
         name: [Estimate(value, low, high, level, "epochs") for value, low, high in rows]
         for name, rows in ends.items()
     }
+
+
+def _points(fitted: Fit, runs: pl.DataFrame) -> pl.DataFrame:
+    """Mean loss of each cell at each D, what the law says of it, and by how much the loss lies above, in percent."""
+    points = means(repeated(runs), *CELL).sort(*CELL, "D")
+    seen = (points["D"] / points["epochs"]).to_numpy()
+    said = loss_of(
+        fitted,
+        points["N"].to_numpy().astype(float),
+        points["D"].to_numpy().astype(float),
+        seen,
+        fitted.params,
+    )
+    law = pl.Series("law", np.broadcast_to(said, len(points)))
+    return points.with_columns(law, missed_percent=100 * (pl.col("loss") / law - 1))
 
 
 def _curves(fitted: Fit, cells: pl.DataFrame) -> pl.DataFrame:

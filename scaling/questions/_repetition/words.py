@@ -79,6 +79,16 @@ def rise(row: Mapping[str, Any]) -> str:
     )
 
 
+def misfit(points: pl.DataFrame) -> str:
+    """The cell that the law misses most."""
+    row = points.sort(pl.col("missed_percent").abs()).row(-1, named=True)
+    return (
+        f"**Where the law misses most.** {print_count(row['N'], 2)} parameters after {row['epochs']:.2g} epochs of "
+        f"{print_count(row['unique_budget'], 2)} tokens have a loss of {row['loss']:.2f}, and the law says "
+        f"{row['law']:.2f}, {abs(row['missed_percent']):.1f} % {'less' if row['missed_percent'] > 0 else 'more'}."
+    )
+
+
 def doubts(rising: pl.DataFrame, spread: float, gains: pl.DataFrame) -> list[str]:
     """What the runs themselves leave open: where the loss rises, how far seeds lie apart, what is worth too much."""
     said = [f"**The loss rises.** {rise(row)}" for row in rising.iter_rows(named=True)]

@@ -58,8 +58,9 @@ class Forecast:
     fitted_to: float | None
     """FLOPs of the largest run, as 6ND, that the law of the cost was fitted to; None where it is not known."""
     sample: pl.DataFrame
-    """The first 1,000 draws, for a page that meets their walls anew: text (distinct tokens at the start), text_growth,
-    repeats (their worth, over one epoch), demand, demand_growth, compute, compute_growth."""
+    """1,000 of the draws, evenly spaced in the order of all dates, for a page that meets their walls anew: text
+    (distinct tokens at the start), text_growth, repeats (their worth, over one epoch), demand, demand_growth, compute,
+    compute_growth."""
     law: Callable[..., Any]
     """Of the cost, with every parameter at its best."""
     redrawn: dict[str, int]
@@ -109,20 +110,24 @@ def forecast(
         demands=_demands(world, level),
         cost=_cost(world, paths, moved, level),
         fitted_to=_fitted_to(law),
-        sample=_sample(world, paths),
+        sample=_sample(world, paths, dates),
         law=partial(law.law, **law.params) if isinstance(law, Fit) else world.law,
         redrawn=world.redrawn,
         level=level,
     )
 
 
-def _sample(world: World, paths: Paths) -> pl.DataFrame:
+def _sample(world: World, paths: Paths, dates: NDArray) -> pl.DataFrame:
+    """Draws that have the dates of all of them: the first thousand would leave bumps of chance in the density."""
+    count = min(_SAMPLE, world.draws)
+    places = ((np.arange(count) + 0.5) * world.draws / count).astype(int)
+    kept = np.sort(np.argsort(dates, kind="stable")[places])
     columns = {
         "text": np.exp(paths.text.distinct), "text_growth": np.exp(paths.text.growth), "repeats": paths.text.repeats,
         "demand": np.exp(paths.demand), "demand_growth": np.exp(paths.demand_growth),
         "compute": world.values["compute"], "compute_growth": world.values["compute_growth"],
     }  # fmt: skip
-    return pl.DataFrame({n: np.broadcast_to(v, world.draws)[:_SAMPLE] for n, v in columns.items()})
+    return pl.DataFrame({n: np.broadcast_to(v, world.draws)[kept] for n, v in columns.items()})
 
 
 def _fitted_to(law: Fit | Callable[..., Any] | None) -> float | None:
