@@ -17,6 +17,7 @@ from scaling.fitting import compare, fit
 from scaling.laws import chinchilla, effective_data, kaplan, with_repeats
 from scaling.questions._locality.worlds import world as abilities
 from scaling.questions._memory.worlds import World, simulate
+from scaling.questions._preference.worlds import world as preferred
 from scaling.units import print_count
 from scaling.verdict import Verdict
 
@@ -64,6 +65,7 @@ def verdicts(ladder: pl.DataFrame, repeated: pl.DataFrame) -> dict[str, Verdict]
     return {
         "plateau": questions.plateau(ladder, worlds=100),
         "locality": questions.locality(*abilities(ABILITIES)),
+        "preference": questions.preference(*preferred(0.5, seeds=2, sizes=(9_000,)), bootstrap=0),
         "silence": questions.silence(20),
         "audit": questions.audit(ladder, bootstrap=20, others=()),
         "repetition": questions.repetition(repeated, laws=laws, bootstrap=20),

@@ -51,7 +51,7 @@ def ratios(frame: pl.DataFrame, arm: str, domains: Sequence[str], level: float) 
         "seeds",
         "without",
         "with",
-        "with_stderr",
+        "stderr",
         "shuffled",
         "p",
         "ratio",
