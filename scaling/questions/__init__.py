@@ -8,6 +8,7 @@ from scaling.questions._law.answer import which_law
 from scaling.questions._locality.answer import locality
 from scaling.questions._memory.answer import memory
 from scaling.questions._plateau.answer import plateau
+from scaling.questions._preference.answer import preference
 from scaling.questions._reasoning.answer import reasoning
 from scaling.questions._repetition.answer import judge, repetition
 from scaling.questions._repetition.cells import best_epochs, until_best_epoch, without_interventions
@@ -40,6 +41,7 @@ __all__ = [
     "month_ends",
     "next_decade",
     "plateau",
+    "preference",
     "read_inputs",
     "reasoning",
     "repetition",

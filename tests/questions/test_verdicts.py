@@ -19,6 +19,7 @@ from scaling.fitting import compare
 from scaling.laws import chinchilla, kaplan
 from scaling.questions._locality.worlds import world as abilities
 from scaling.questions._memory.worlds import World, simulate
+from scaling.questions._preference.worlds import world as preferred
 from scaling.questions._reasoning.worlds import world as learned
 from scaling.questions._synthetic.worlds import world as written
 from scaling.verdict import Estimate, Reach, UnknownAnswer, Verdict
@@ -74,6 +75,7 @@ ASKED = {
     "memory": lambda: questions.memory(*simulate(World(), 0), skill="programs", chance=0.1),
     "next_decade": decade,
     "locality": lambda: questions.locality(*abilities(ABILITIES)),
+    "preference": lambda: questions.preference(*preferred(0.5, seeds=2, sizes=(9_000,)), bootstrap=0),
     "plateau": lambda: questions.plateau(ladder().filter(epochs=1.0), worlds=100),
     "reasoning": lambda: questions.reasoning(learned({"source": 2.0}), measure="loss"),
     "repetition": lambda: questions.repetition(ladder(), laws=(chinchilla,), bootstrap=10),

@@ -13,7 +13,7 @@ import torch
 from scaling.artifacts import load_weights, save_weights
 from scaling.errors import BadValue
 from scaling.flops import count_parameters
-from scaling.questions import locality
+from scaling.questions import locality, preference
 from scaling.store import open_measurements, open_runs
 from scaling.study import Trunk, read_study
 from scaling.study.identity import config_hash, run_id
@@ -344,3 +344,20 @@ def test_pairs_name_ties_and_documents_that_are_none():
         NoAnswers, match=r"asked to learn the answers of 'prose', but its documents mark none"
     ):
         check_answers(Text([[0, 5, 6, 7]], [[0, 0, 0, 0]]), ["prose"])
+
+
+def test_the_smoke_study_of_preferences_runs_from_text_to_verdict(tmp_path):
+    """Every stage, at a size that has learned nothing yet, so that no gain is one."""
+    smoke = Path(__file__).parents[2] / "runs" / "preference" / "smoke.toml"
+    (tmp_path / "study.toml").write_text(smoke.read_text())
+    runs = sweep(tmp_path, workers=1, device="cpu", progress=False)
+    assert len(runs) == 2 * (1 + 3 + 2)
+    measured = open_measurements(tmp_path)
+    verdict = preference(runs, measured, tested=("arithmetic",), bootstrap=0)
+    assert verdict.answer in ("not at these sizes", "not identifiable")
+    assert set(verdict.evidence["curves"]["n"]) == {1, 2, 4, 8, 16, 32, 64}
+    assert len(verdict.evidence["policies"]) == 2 * 2
+    moved = measured.filter(probe="divergence")
+    assert len(moved) == 2 * 2 * 2 and moved["value"].is_between(-0.1, 1).all()
+    ranked = measured.filter(probe="preferred").join(runs.select("run_id", "stage"), on="run_id")
+    assert len(ranked.filter(stage="reward")) == 2 * 3 * 3  # also of the domains that were left out

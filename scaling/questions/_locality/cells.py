@@ -7,10 +7,9 @@ import re
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from scaling.errors import QuestionError
+from scaling.questions.seeds import mean_over_seeds, ratio_interval, slope, student
 
 NOTHING, OTHERS, OWN, PREFERRED = "nothing", "labels of others", "its own labels", "preferences"
 EXAMPLES, CHOSEN = "{} examples", "best of {}"
@@ -93,8 +92,8 @@ def arms(frame: pl.DataFrame, level: float) -> pl.DataFrame:
     """Mean over seeds of every arm, with Student's interval; a cell's spread is never below what its requests allow."""
     table = []
     for key, some in frame.group_by([*CELL, "arm", "documents"], maintain_order=True):
-        mean, stderr = _mean(some["share"].to_numpy(), some["stderr"].to_numpy())
-        reach = _quantile(level, len(some)) * stderr
+        mean, stderr = mean_over_seeds(some["share"].to_numpy(), some["stderr"].to_numpy())
+        reach = student(level, len(some)) * stderr
         table.append((*key, len(some), mean, max(0.0, mean - reach), min(1.0, mean + reach)))
     header = ["pretrained", "N", "arm", "documents", "seeds", "share", "low", "high"]
     return pl.DataFrame(table, schema=header, orient="row")
@@ -130,52 +129,16 @@ def index(frame: pl.DataFrame, level: float) -> pl.DataFrame:
     return pl.DataFrame(table, schema=header, orient="row")
 
 
-def ratio_interval(
-    gains: NDArray[np.float64], errors: NDArray[np.float64], level: float
-) -> tuple[float, float, float, float, float]:
-    """What the ceiling gains with its standard error, and 1 − the ratio of mean gains with Fieller's interval.
-
-    Args:
-        gains: of labels of others and of the own, over the base, `[2, seeds]`.
-        errors: standard errors of base, others and own, `[3, seeds]`: the least spread that is believed.
-        level: of the interval.
-    """
-    n = gains.shape[1]
-    a, b = gains.mean(1)
-    measured = (errors**2).mean(1)
-    least = np.array([[measured[0] + measured[1], measured[0]], [measured[0], measured[0] + measured[2]]])
-    spread = np.cov(gains)
-    for i in (0, 1):
-        if spread[i, i] < least[i, i]:  # as where every seed has none, or all, right
-            spread[i] = spread[:, i] = least[i]
-    (va, cov), (_, vb) = spread / n
-    nan = float("nan")
-    if b <= 2 * vb**0.5:
-        return float(b), float(vb**0.5), nan, nan, nan
-    t2 = _quantile(level, n) ** 2
-    square, cross, free = b * b - t2 * vb, a * b - t2 * cov, a * a - t2 * va
-    if square <= 0:
-        return float(b), float(vb**0.5), float(1 - a / b), -np.inf, np.inf
-    root = max(cross * cross - square * free, 0.0) ** 0.5
-    low, high = 1 - (cross + root) / square, 1 - (cross - root) / square
-    return float(b), float(vb**0.5), float(1 - a / b), float(low), float(high)
-
-
 def slopes(indices: pl.DataFrame, level: float) -> pl.DataFrame:
     """Change of the index for a decade of N, by weighted least squares over the sizes at which it is defined."""
     table = []
     for (name,), some in indices.drop_nans("locality").group_by(["pretrained"], maintain_order=True):
-        if len(some) < 2:
-            continue
-        x, y = np.log10(some["N"].to_numpy()), some["locality"].to_numpy()
-        width = (some["high"] - some["low"]).to_numpy()
-        seeds = int(some["seeds"].to_numpy().min())
-        weight = (2 * _quantile(level, seeds) / width) ** 2
-        middle = np.average(x, weights=weight)
-        squares = float((weight * (x - middle) ** 2).sum())
-        slope = float((weight * (x - middle) * y).sum() / squares)
-        reach = _quantile(level, seeds) * squares**-0.5
-        table.append((name, len(some), slope, slope - reach, slope + reach))
+        if len(some) > 1:
+            columns = ("N", "locality", "low", "high")
+            at = slope(
+                *(some[c].to_numpy() for c in columns), seeds=int(some["seeds"].to_numpy().min()), level=level
+            )
+            table.append((name, len(some), *at))
     return pl.DataFrame(table, schema=["pretrained", "sizes", "slope", "low", "high"], orient="row")
 
 
@@ -198,13 +161,3 @@ def labels_worth(table: pl.DataFrame, N: int) -> pl.DataFrame:
         worth = np.inf if beyond else np.expm1(np.interp(share, shares, np.log1p(documents)))
         rows.append((name, share, float(worth)))
     return pl.DataFrame(rows, schema=["pretrained", "share", "documents"], orient="row")
-
-
-def _mean(shares: NDArray[np.float64], errors: NDArray[np.float64]) -> tuple[float, float]:
-    spread = shares.var(ddof=1) if len(shares) > 1 else 0.0
-    return float(shares.mean()), float(max(spread, (errors**2).mean()) ** 0.5 / len(shares) ** 0.5)
-
-
-def _quantile(level: float, seeds: int) -> float:
-    """Of Student's t, two-sided."""
-    return float(stdtrit(max(seeds - 1, 1), 0.5 + level / 2))

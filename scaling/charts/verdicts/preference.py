@@ -1,0 +1,67 @@
+"""Preferences: gold against the distance from the parent, with and without preferences about a domain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+import polars as pl
+
+from scaling.charts.parts import finish, of, series, styled
+from scaling.verdict import Verdict
+
+
+def draw(verdict: Verdict) -> alt.FacetChart:
+    """Gold of the best of n, a panel for each domain."""
+    table = verdict.evidence["curves"]
+    most = table.filter(pl.col("arm") == "all domains")["comparisons"].to_numpy().max()
+    return gold(table.filter(pl.col("comparisons") == most))
+
+
+def gold(curves: pl.DataFrame, *, domains: Sequence[str] = ()) -> alt.FacetChart:
+    """A line for each arm in a panel for each domain: mean gold with its interval against √KL.
+
+    Args:
+        curves: columns arm, domain, distance, gold, low, high, as `questions.preference` has them.
+        domains: panels, in this order; all of them in the order of the alphabet where none is given.
+    """
+    panels = [*domains] or curves["domain"].unique().sort().to_list()
+    arms = curves["arm"].unique(maintain_order=True).to_list()
+    columns = [
+        name for name in ("arm", "domain", "distance", "gold", "low", "high", "n") if name in curves.columns
+    ]
+    base = of(curves.filter(pl.col("domain").is_in(panels)).select(columns))
+    colour = series("arm", arms, title=None)
+    x = alt.X("distance:Q", title="√KL from the parent, √nat")
+    area = base.mark_area(opacity=0.15).encode(
+        x=x, y=alt.Y("low:Q", title="worth by the checker").scale(zero=False), y2="high:Q", color=colour
+    )
+    line = base.mark_line(point=True, strokeWidth=2).encode(
+        x=x,
+        y=alt.Y("gold:Q", title="worth by the checker"),
+        color=colour,
+        order="distance:Q",
+        tooltip=columns,
+    )
+    facet = alt.Facet("domain:N", title=None, sort=panels)
+    return styled(alt.layer(area, line).properties(width=200, height=170).facet(facet, columns=3))
+
+
+def ratios(transfer: pl.DataFrame) -> alt.LayerChart:
+    """The ratio of gains without and with a domain's own preferences against their number, a line for each size.
+
+    Args:
+        transfer: columns N, comparisons, ratio, low, high, as `questions.preference` has them.
+    """
+    rows = transfer.drop_nans("ratio").filter(pl.col("low").is_finite() & pl.col("high").is_finite())
+    sizes = [f"{n:,} weights" for n in rows["N"].unique().sort()]
+    named = rows.with_columns(size=pl.Series([f"{n:,} weights" for n in rows["N"]], dtype=pl.String))
+    base = of(named.select("size", "comparisons", "ratio", "low", "high"))
+    x = alt.X("comparisons:Q", title="comparisons").scale(type="log")
+    colour = series("size", sizes, title=None)
+    title = "share of the gain that comes without"
+    bars = base.mark_rule(strokeWidth=2, opacity=0.6).encode(
+        x=x, y=alt.Y("low:Q", title=title), y2="high:Q", color=colour
+    )
+    dots = base.mark_line(point=True).encode(x=x, y=alt.Y("ratio:Q", title=title), color=colour)
+    return finish(alt.layer(bars, dots), 260)

@@ -1,0 +1,1 @@
+"""Whether preferences carry over to domains that none of them was about."""
