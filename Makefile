@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help report test lab check docs pictures constraints clean
+.PHONY: help report test test-engines test-lab lab check docs pictures constraints clean
 
 help:  ## what can be typed
-	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 20
 
 report: $(READY)  ## train the quickstart on this machine, fit it, write reports/quickstart.html
 	$(BIN)/scaling sweep runs/quickstart/study.toml --here
@@ -17,6 +17,9 @@ report: $(READY)  ## train the quickstart on this machine, fit it, write reports
 
 test: $(READY)  ## the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(TESTS)
+
+test-lab: $(READY)  ## a notebook in JupyterLab, its widget moved, in headless Chromium
+	$(BIN)/python -m pytest -m lab tests/test_lab.py
 
 lab: $(READY)  ## JupyterLab on notebooks/
 	$(BIN)/jupyter lab --notebook-dir=notebooks

@@ -77,24 +77,29 @@ def cli() -> None:
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
-    show_default=True,
     help="Where to train; auto is a GPU where there is one.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16"]),
     default="auto",
-    show_default=True,
     help="Of activations and products; auto is bf16 on a GPU.",
 )
 @click.option("--no-graph", is_flag=True, help="On a GPU, do not record steps as CUDA graphs.")
 @click.option("--compile", is_flag=True, help="Fuse element-wise work by torch.compile; pays for long runs.")
+@click.option("--ranks", type=click.IntRange(1), default=1, help="Cores or GPUs that train one stack.")
 @click.option(
-    "--ranks",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Cores or GPUs that train one stack.",
+    "--engine",
+    type=click.Choice(["local", "ray", "slurm"]),
+    default="local",
+    help="Where stacks train: this machine, a Ray cluster, or Slurm.",
+)
+@click.option(
+    "--address", metavar="HOST:PORT", help="Of the Ray cluster's head.  [default: a cluster of this machine]"
+)
+@click.option("--option", "-o", multiple=True, metavar="NAME=VALUE", help="Of the engine, e.g. gpus=0.25.")
+@click.option(
+    "--store", metavar="URL", help="Share the store with other machines, e.g. s3://bucket/prefix (fsspec)."
 )
 @click.option("--here", is_flag=True, help="Train on this machine also what is committed, to compare.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and train nothing.")
@@ -107,6 +112,10 @@ def sweep(
     no_graph: bool,
     compile: bool,
     ranks: int,
+    engine: str,
+    address: str | None,
+    option: tuple[str, ...],
+    store: str | None,
     here: bool,
     dry_run: bool,
     quiet: bool,
@@ -119,9 +128,10 @@ def sweep(
     Example:
       scaling sweep runs/quickstart/study.toml --dry-run
     """
+    from scaling.store import shared_or_own
     from scaling.study import read_study
+    from scaling.sweeps.engines import make_engine
     from scaling.sweeps.engines.base import Asked
-    from scaling.sweeps.engines.local import LocalEngine
     from scaling.sweeps.launch import sweep as run_sweep
     from scaling.sweeps.plan import plan_sweep
 
@@ -129,11 +139,14 @@ def sweep(
     asked = Asked(
         workers=workers, device=device, precision=precision, graph=not no_graph, compile=compile, ranks=ranks
     )
+    place = make_engine(engine, _pairs(option) | ({"address": address} if address else {}))
     if dry_run:
-        capacity = LocalEngine().capacity(asked)
-        click.echo(plan_sweep(wanted, capacity, asked, here=here, progress=not quiet))
+        rows = shared_or_own(wanted, store)
+        click.echo(
+            plan_sweep(wanted, place.capacity(asked), asked, here=here, progress=not quiet, store=rows)
+        )
         return
-    rows = run_sweep(wanted, here=here, progress=not quiet, **asdict(asked))
+    rows = run_sweep(wanted, here=here, progress=not quiet, engine=place, store=store, **asdict(asked))
     click.echo(f"{rows.height} runs of {wanted.name} in the store")
 
 

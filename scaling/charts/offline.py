@@ -81,11 +81,16 @@ font-variant-numeric:tabular-nums}
 
 
 @cache
-def script() -> str:
-    """Vega, Vega-Lite and vega-embed, and what draws the charts that wait for them, as one file of JavaScript."""
+def library() -> str:
+    """Vega, Vega-Lite and vega-embed as JavaScript, which puts them into the window it runs in."""
     version = altair.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
-    everything = vl_convert.javascript_bundle(vl_version=version)  # pyright: ignore[reportCallIssue]  a default it hides
-    return _SCRIPT.replace("%(code)s", everything.replace("</script", "<\\/script"))
+    return vl_convert.javascript_bundle(vl_version=version)  # pyright: ignore[reportCallIssue]  a default it hides
+
+
+@cache
+def script() -> str:
+    """The library, and what draws the charts that wait for it, as one file of JavaScript."""
+    return _SCRIPT.replace("%(code)s", library().replace("</script", "<\\/script"))
 
 
 def _bundle() -> str:

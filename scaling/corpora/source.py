@@ -90,9 +90,10 @@ SMALLEST_BPE = BYTES + 1
 
 _TEXT = {"vocabulary", "placebos"}
 _TABLE = _TEXT | {"text_column", "domain_column"}
+_SPELLED = {"documents", "train_documents", "heldout_documents", "document_bytes"}
 _KEYS: dict[str, tuple[set[str], set[str]]] = {
-    "installed": (set(), _TEXT | {"packages", "endings"}),
-    "folder": ({"path"}, _TEXT | {"endings"}),
+    "installed": (set(), _TEXT | _SPELLED | {"packages", "endings"}),
+    "folder": ({"path"}, _TEXT | _SPELLED | {"endings"}),
     "files": ({"paths"}, _TEXT),
     "jsonl": ({"path"}, _TABLE),
     "parquet": ({"path"}, _TABLE),
@@ -183,6 +184,8 @@ class CorpusSource:
         language     synthetic `languages` with known entropy
         synthetic    synthetic `documents` with known answers, a row and a window each
 
+    Beside the text of "installed" and "folder" stand `documents` too, spelled in bytes, `document_bytes` to a row.
+
     Raises:
         UnknownSource: `source` is none of these.
         PlaceboWithoutSource: a placebo is of a domain that there will not be.
@@ -215,6 +218,8 @@ class CorpusSource:
     """Documents of each domain to train on."""
     heldout_documents: int = 0
     """Documents of each domain to test on."""
+    document_bytes: int = 0
+    """Of a row and window, where documents stand as bytes beside the text of files, the byte before them included."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.source, str) or self.source not in _KEYS:
@@ -238,6 +243,10 @@ class CorpusSource:
         words = f"{BYTES} (bytes), or from {SMALLEST_BPE} to 65536 (byte-pair encoding)"
         fits = self.vocabulary == BYTES or SMALLEST_BPE <= self.vocabulary <= 1 << 16
         require(self, "corpus", vocabulary=(fits, words))
+        if self.source != "synthetic" and any(getattr(self, key) for key in _SPELLED):
+            words = f"given with {', '.join(sorted(_SPELLED))}"
+            require(self, "corpus", **{key: (bool(getattr(self, key)), words) for key in sorted(_SPELLED)})
+            require(self, "corpus", vocabulary=(self.vocabulary == BYTES, "left out beside documents"))
         if self.domains:
             check_placebos(self.placebos, self.domains)
 
@@ -254,7 +263,7 @@ class CorpusSource:
     def domains(self) -> tuple[str, ...]:
         """The domains that are read, placebos not among them; none where only reading the text will tell."""
         if self.source in ("installed", "folder"):
-            return (*DOMAINS, *(domain for domain, _ in self.endings))
+            return (*DOMAINS, *(domain for domain, _ in self.endings), *(one.name for one in self.documents))
         if self.source in ("language", "synthetic"):
             return tuple(one.name for one in (*self.languages, *self.documents))
         return () if self.domain_column else (ONE_DOMAIN,)
@@ -276,7 +285,7 @@ class CorpusSource:
     @property
     def model_context(self) -> int | None:
         """Tokens that a model's window must have; None where any will do."""
-        return row_tokens(self.writers) if self.source == "synthetic" else None
+        return row_tokens(self.writers) if self.source == "synthetic" else self.document_bytes or None
 
     @property
     def writers(self) -> dict[str, Writer]:

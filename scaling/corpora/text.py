@@ -7,6 +7,7 @@ datasets of one's own and synthetic languages go through the same door. Without 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +22,7 @@ from scaling.corpora.languages import GENERATOR, language
 from scaling.corpora.placebos import with_placebos
 from scaling.corpora.source import CorpusSource
 from scaling.corpora.synthetic import GENERATOR as DOCUMENTS
-from scaling.corpora.synthetic.documents import write_pages
+from scaling.corpora.synthetic.documents import spell_pages, write_pages
 from scaling.corpora.tables import Table
 from scaling.corpora.write import Document, write_documents
 from scaling.errors import check_installed
@@ -50,6 +51,8 @@ def build_corpus(source: CorpusSource, *, progress: bool = True) -> Corpus:
     corpus = _read(source, progress)
     if source.placebos:
         corpus = with_placebos(corpus, source.placebos)
+    if source.documents:
+        corpus = _with_documents(corpus, source)
     if source.vocabulary == BYTES:
         return corpus
     return encode_corpus(corpus, source.vocabulary, progress=progress)
@@ -103,15 +106,38 @@ def _written(source: CorpusSource) -> Corpus:
     """Documents of every kind that is asked for."""
     versions = {"numpy": np.__version__, "documents": DOCUMENTS}
     recipe = json.dumps([versions, asdict(source)], sort_keys=True)
-    counts: dict[str, int] = dict(
-        zip(SPLITS, (source.train_documents, source.heldout_documents), strict=True)
-    )
+    counts, kinds = _asked_documents(source)
 
     def write(folder: Path) -> dict[str, Any]:
-        kinds = {one.name: {"kind": one.kind, "parameters": one.parameters} for one in source.documents}
         return {"versions": versions, "documents": kinds, **write_pages(folder, source.writers, counts)}
 
     return cached_corpus(short_hash(f"documents {recipe}"), write)
+
+
+def _with_documents(corpus: Corpus, source: CorpusSource) -> Corpus:
+    """The same corpus with a domain more for each kind of documents, in bytes."""
+    versions = {"numpy": np.__version__, "documents": DOCUMENTS}
+    recipe = json.dumps([versions, corpus.corpus_hash, asdict(source)], sort_keys=True)
+    counts, kinds = _asked_documents(source)
+
+    def write(folder: Path) -> dict[str, Any]:
+        for path in corpus.folder.glob("*.bin"):
+            shutil.copyfile(path, folder / path.name)
+        spell_pages(folder, source.writers, counts, source.document_bytes)
+        sizes = dict.fromkeys(kinds, counts["train"] * source.document_bytes)
+        return corpus.record | {
+            "bytes": {**corpus.bytes, **sizes},
+            "versions": {**corpus.versions, "documents": DOCUMENTS},
+            "documents": kinds,
+        }
+
+    return cached_corpus(short_hash(f"spelled {recipe}"), write)
+
+
+def _asked_documents(source: CorpusSource) -> tuple[dict[str, int], dict[str, dict[str, Any]]]:
+    """How many of each split, and of each domain what they are."""
+    counts = dict(zip(SPLITS, (source.train_documents, source.heldout_documents), strict=True))
+    return counts, {one.name: {"kind": one.kind, "parameters": one.parameters} for one in source.documents}
 
 
 def _tracked(documents: Files | Table, progress: bool) -> Iterator[Document]:

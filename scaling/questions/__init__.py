@@ -8,11 +8,13 @@ from scaling.questions._law.answer import which_law
 from scaling.questions._locality.answer import locality
 from scaling.questions._memory.answer import memory
 from scaling.questions._plateau.answer import plateau
+from scaling.questions._reasoning.answer import reasoning
 from scaling.questions._repetition.answer import judge, repetition
 from scaling.questions._repetition.cells import best_epochs, until_best_epoch, without_interventions
 from scaling.questions._repetition.interventions import interventions
 from scaling.questions._replay.answer import month_ends, replay
 from scaling.questions._silence.answer import silence
+from scaling.questions._synthetic.answer import Synthetic, synthetic
 from scaling.questions._transfer.answer import transfer
 from scaling.questions._trend.answer import trend
 from scaling.questions._wall.answer import Wall, wall
@@ -22,6 +24,7 @@ from scaling.questions._wall.scenario import read_inputs
 __all__ = [
     "Input",
     "Inputs",
+    "Synthetic",
     "Wall",
     "audit",
     "best_epochs",
@@ -38,9 +41,11 @@ __all__ = [
     "next_decade",
     "plateau",
     "read_inputs",
+    "reasoning",
     "repetition",
     "replay",
     "silence",
+    "synthetic",
     "transfer",
     "trend",
     "until_best_epoch",

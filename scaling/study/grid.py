@@ -25,7 +25,8 @@
     name = "base"                        # so that others can go on from its weights, where keep = "weights"
     [[grid]]
     parent = "base"                      # each of its trunks goes on, in every combination of the keys that are given
-    stage = "sft"                        # here; others are as in the parent. Or "reward", "prefer", "pretrain" again
+    stage = "sft"                        # here; others are as in the parent. Or "reward", "prefer", "pretrain" again,
+                                         # or "generation": a new model reads what the parent writes
 
 A grid is a set of trunks, each trained once at a constant rate; every budget branches from its trunk and is cooled to
 zero. `budgets` is therefore the one key whose list does not multiply. In place of `width` a grid may give `N`, weights
@@ -44,10 +45,12 @@ from typing import Any, TypeGuard, TypeVar
 
 from scaling.corpora.items import ItemSource
 from scaling.corpora.source import CorpusSource, DocumentSource, LanguageSource, Placebo
+from scaling.corpora.synthetic.generated import Generated
 from scaling.errors import BadValue, StudyError, UnknownKey
 from scaling.flops import ladder
 from scaling.records import MissingRuns
-from scaling.study.spec import Blend, Budgets, Stage, Study, Tokens, Trunk, keys_of
+from scaling.study.parts import Blend, Budgets, Tokens
+from scaling.study.spec import Stage, Study, Trunk, keys_of
 from scaling.units import UnknownUnit, parse_count
 
 
@@ -313,6 +316,7 @@ _BY_TYPE: dict[Any, Reader] = {
     Blend: _reader(_SHARES, _is(dict, _is_finite), lambda table: tuple(sorted(table.items()))),
     str: _as_it_is,
     Stage: _as_it_is,
+    Generated: _as_it_is,
 }
 _FAMILY: dict[str, Reader] = {"name": _reader("text", _TEXT), "parent": _reader("the name of a grid", _TEXT)}
 """Of a grid, beside the keys of its trunks."""

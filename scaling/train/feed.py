@@ -16,7 +16,7 @@ AHEAD = 256
 
 
 class Feed:
-    """The batches `{"tokens": [K, windows, context + 1]}` of K samplers over one corpus, step by step.
+    """The batches `{"tokens": [K, windows, context + 1]}` of K samplers, step by step.
 
     Resident, the text lies on the device and a step costs the host a launch; else each batch is read from the corpus,
     which on a CPU stays a file that may be larger than the memory. The windows and their order are the same.
@@ -39,10 +39,9 @@ class Feed:
 
     def _text(self) -> Tensor:
         """Every domain of any sampler, one behind the other."""
-        corpus = self.samplers[0].corpus
-        domains = sorted({d for s in self.samplers for d in s.domains})
-        parts = [corpus.tokens(domain) for domain in domains]
-        self.offsets = dict(zip(domains, np.cumsum([0, *map(len, parts)]).tolist(), strict=False))
+        texts = {(s.corpus.folder, d): s.corpus.tokens(d) for s in self.samplers for d in s.domains}
+        parts = [texts[place] for place in sorted(texts)]
+        self.offsets = dict(zip(sorted(texts), np.cumsum([0, *map(len, parts)]).tolist(), strict=False))
         narrow = torch.uint8 if all(part.dtype == np.uint8 for part in parts) else torch.int32
         return torch.cat([torch.from_numpy(part.astype(np.int32)).to(self.device, narrow) for part in parts])
 
@@ -51,5 +50,7 @@ class Feed:
         every = []
         for sampler in self.samplers:
             sources, starts = sampler.places(step, AHEAD)
-            every.append(starts + np.array([self.offsets[d] for d in sampler.domains])[sources])
+            every.append(
+                starts + np.array([self.offsets[sampler.corpus.folder, d] for d in sampler.domains])[sources]
+            )
         return torch.from_numpy(np.stack(every, axis=1)).to(self.device)

@@ -32,6 +32,7 @@ from scaling.sweeps.curve import cooldown_steps, curve_steps, curve_windows
 from scaling.sweeps.job import Job, Message
 from scaling.train import checkpoint
 from scaling.train.post import stack_of
+from scaling.train.post.generation import said_of
 from scaling.train.probes import Reading, asked_probes, heldout, measurements
 from scaling.train.probes.heldout import domain_loss, final_windows, optimal_losses, outcome
 from scaling.train.rows import Rows
@@ -289,7 +290,8 @@ class Worker:
         spent = self.rows.cost(k, members, self.seconds, self.ceiling, device, versions())
         optimal, diverged = self.optimal[trunk.data.blend], self.diverged.get(k, "")
         came = outcome(losses, optimal, trunk, self.corpus, diverged, epochs=spent.epochs)
-        came = replace(came, note=came.note or self.note)
+        said = said_of(trunk, self.stack.samplers[k])
+        came = replace(came, note=came.note or self.note or said)
         run = Run.of(self.rows.asked(k, budget, kind, members), spent, came)
         self.rows.add(k, run.run_id, run.domains, measured, run)
         if kind == "annealed":

@@ -89,6 +89,10 @@ class Rows:
         windows = sum(map(sampler.windows, sampler.domains))
         of = "" if kind == "annealed" else f" {kind}" + (f" of {members}" if members > 1 else "")
         same |= {"unique_budget": windows * trunk.model.context, "blend": dict(trunk.data.blend)}
+        same |= {
+            "generation": trunk.generation or None,
+            "generated": trunk.generated if trunk.generation else None,
+        }
         return Asked(
             **same,
             run_id=self.run_id(k, budget, kind, members),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scaling.corpora.corpus import Corpus
+from scaling.corpora.sampler import Sampler
 from scaling.study import Trunk
 from scaling.sweeps.cost import evaluation_tokens
 from scaling.sweeps.mode import PLAIN, Mode
@@ -37,6 +38,7 @@ class Stack:
         loss: Loss = NEXT_TOKEN,
         batches: Callable[[int], Batch] | None = None,
         start: Tensor | None = None,
+        samplers: Sequence[Sampler] | None = None,
     ):
         """On a device; by default to lower the loss of the next token of what the trunks' own samplers draw.
 
@@ -48,6 +50,7 @@ class Stack:
             loss: what is lowered.
             batches: what the loss reads at each step, for models that learn from something else.
             start: weights `[K, P]` to start from; drawn by each trunk's seed where there are none.
+            samplers: of each trunk, where it reads other text than the corpus has.
 
         Raises:
             BadBatch, NoSuchHead, NothingToLearn, LossNotFinite: the loss cannot be trained on these batches.
@@ -56,7 +59,7 @@ class Stack:
         first = trunks[0]
         tokens_per_step = first.schedule.tokens_per_step
         self.shape = first.model
-        self.samplers = [t.sampler(corpus) for t in trunks]
+        self.samplers = samplers or [t.sampler(corpus) for t in trunks]
         self.forward = Forward(self.shape, device)
         self.net = FastPath(self.shape, device) if device.type == "cpu" else self.forward
         self.peak = torch.tensor([[t.optim.peak_lr] for t in trunks], device=device)

@@ -17,6 +17,8 @@ from scaling.fitting import compare, fit
 from scaling.laws import chinchilla, effective_data, kaplan, with_repeats
 from scaling.questions._locality.worlds import world as abilities
 from scaling.questions._memory.worlds import World, simulate
+from scaling.questions._reasoning.worlds import world as learned
+from scaling.questions._synthetic.worlds import world as written
 from scaling.units import print_count
 from scaling.verdict import Verdict
 
@@ -71,6 +73,8 @@ def verdicts(ladder: pl.DataFrame, repeated: pl.DataFrame) -> dict[str, Verdict]
         "memory": questions.memory(*simulate(World(), 0), skill="programs", chance=0.1),
         "law": questions.which_law(ladder, bootstrap=20),
         "decade": questions.next_decade(fit(chinchilla, ladder, bootstrap=20), compared, ladder),
+        "reasoning": questions.reasoning(learned({"source": 2.0}), measure="loss"),
+        "synthetic": questions.synthetic(written({"replace": 0.5, "verified": 0.25})),
         "transfer": questions.transfer(world(constant(0.2), constant(0.1)), placebos=PLACEBOS),
         "trend": questions.trend(records, draws=20),
         "index": verdict("index", models=records, records=records),

@@ -17,6 +17,8 @@ from scaling.fitting import compare
 from scaling.laws import chinchilla, kaplan
 from scaling.questions._locality.worlds import world as abilities
 from scaling.questions._memory.worlds import World, simulate
+from scaling.questions._reasoning.worlds import world as learned
+from scaling.questions._synthetic.worlds import world as written
 from scaling.verdict import Estimate, Reach, UnknownAnswer, Verdict
 
 ABILITIES = {
@@ -71,9 +73,11 @@ ASKED = {
     "next_decade": decade,
     "locality": lambda: questions.locality(*abilities(ABILITIES)),
     "plateau": lambda: questions.plateau(ladder().filter(epochs=1.0), worlds=100),
+    "reasoning": lambda: questions.reasoning(learned({"source": 2.0}), measure="loss"),
     "repetition": lambda: questions.repetition(ladder(), laws=(chinchilla,), bootstrap=10),
     "replay": lambda: questions.replay(scores(), questions.month_ends(2023, 2023)[5:7], anchor="b0"),
     "silence": lambda: questions.silence(20),
+    "synthetic": lambda: questions.synthetic(written({"replace": 0.5, "verified": 0.25})),
     "transfer": lambda: questions.transfer(world(constant(0.2), constant(0.1)), placebos=PLACEBOS),
     "trend": lambda: questions.trend(questions.index(scores(), anchor="b0").records),
     "which_law": lambda: questions.which_law(ladder().filter(epochs=1.0), bootstrap=20),
@@ -89,7 +93,15 @@ HELPERS = {
     "month_ends",
     "read_inputs",
 }
-HELPERS |= {"until_best_epoch", "without_interventions", "index_as_of", "Input", "Inputs", "Wall"}
+HELPERS |= {
+    "until_best_epoch",
+    "without_interventions",
+    "index_as_of",
+    "Input",
+    "Inputs",
+    "Synthetic",
+    "Wall",
+}
 
 
 def test_every_public_question_is_asked_here():
@@ -106,7 +118,16 @@ def test_every_question_returns_a_verdict_of_its_folder(name):
     assert verdict.evidence and all(isinstance(table, pl.DataFrame) for table in verdict.evidence.values())
     assert verdict.question in str(verdict) and verdict.sentence in verdict.lead
     assert 'class="answer"' in verdict._repr_markdown_() and len(verdict.data_hash) >= 16
-    if name in ("audit", "memory", "next_decade", "plateau", "repetition", "transfer"):
+    if name in (
+        "audit",
+        "memory",
+        "next_decade",
+        "plateau",
+        "reasoning",
+        "repetition",
+        "synthetic",
+        "transfer",
+    ):
         assert verdict.reach is not None and "GPT-2" in verdict.doubts and "GPT-4" in str(verdict)
 
 

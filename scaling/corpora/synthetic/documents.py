@@ -8,8 +8,9 @@ of a corpus and never in both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -105,22 +106,13 @@ def write_pages(folder: Path, writers: Mapping[str, Writer], counts: Mapping[str
         SharedLatent: something is in training and in held-out text.
     """
     words, row = vocabulary(writers), row_tokens(writers)
-    number, kind = {word: token for token, word in enumerate(words)}, token_type(len(words))
-    about: dict[str, dict[str, str]] = {split: {} for split in SPLITS}
-    for domain, writer in writers.items():
-        for split in SPLITS:
-            shape = (counts[split], row)
-            tokens, scored = np.full(shape, FILLER, kind), np.zeros(shape, kind)
-            for at, page in enumerate(writer.pages(split, counts[split])):
-                _check(domain, writer, page, number)
-                tokens[at, 1 : 1 + len(page.words)] = [number[word] for word in page.words]
-                scored[at, [1 + place for place in page.scored]] = 1
-                about[split][page.latent] = domain
-            for name, table in ((split, tokens), (SCORED[split], scored)):
-                closed = np.append(table.ravel(), kind(FILLER))  # the target of the last window's last place
-                (folder / token_file(domain, name)).write_bytes(closed.data)
-    for latent in about["train"].keys() & about["heldout"].keys():
-        raise SharedLatent(latent, about["train"][latent], about["heldout"][latent])
+    number = {word: token for token, word in enumerate(words)}
+
+    def tokens(domain: str, page: Page) -> tuple[list[int], list[int]]:
+        _check(domain, writers[domain], page, number)
+        return [number[word] for word in page.words], list(page.scored)
+
+    _write_rows(folder, writers, counts, row, token_type(len(words)), tokens)
     return {
         "bytes": dict.fromkeys(writers, counts["train"] * row),
         "files": sum(counts.values()) * len(writers),
@@ -128,6 +120,56 @@ def write_pages(folder: Path, writers: Mapping[str, Writer], counts: Mapping[str
         "vocabulary": len(words),
         "words": words,
     }
+
+
+def spell_pages(folder: Path, writers: Mapping[str, Writer], counts: Mapping[str, int], row: int) -> None:
+    """Write the rows of every domain as bytes, words with a blank between, to be read beside other text.
+
+    Args:
+        folder: where they go.
+        writers, counts: as of `write_pages`.
+        row: bytes of a row, that before the page among them.
+
+    Raises:
+        BadPage: a page is not what its writer promised, or has no room in a row.
+        SharedLatent: something is in training and in held-out text.
+    """
+
+    def spelled(domain: str, page: Page) -> tuple[list[int], list[int]]:
+        words = [word.encode() for word in page.words]
+        begin = [0, *accumulate(len(word) + 1 for word in words)]
+        if begin[-1] > row:
+            raise BadPage(domain, page.latent, f"has {begin[-1] - 1} bytes, and a row room for {row - 1}")
+        scored = [begin[place] + i for place in page.scored for i in range(len(words[place]))]
+        return list(b" ".join(words)), scored
+
+    _write_rows(folder, writers, counts, row, np.uint8, spelled)
+
+
+def _write_rows(
+    folder: Path,
+    writers: Mapping[str, Writer],
+    counts: Mapping[str, int],
+    row: int,
+    kind: type[np.unsignedinteger],
+    tokens_of: Callable[[str, Page], tuple[list[int], list[int]]],
+) -> None:
+    """Every domain's rows and marks; of each page its tokens, and the places of answers among them."""
+    about: dict[str, dict[str, str]] = {split: {} for split in SPLITS}
+    for domain, writer in writers.items():
+        for split in SPLITS:
+            shape = (counts[split], row)
+            tokens, scored = np.full(shape, FILLER, kind), np.zeros(shape, kind)
+            for at, page in enumerate(writer.pages(split, counts[split])):
+                said, answers = tokens_of(domain, page)
+                tokens[at, 1 : 1 + len(said)] = said
+                scored[at, [1 + place for place in answers]] = 1
+                about[split][page.latent] = domain
+            for name, table in ((split, tokens), (SCORED[split], scored)):
+                closed = np.append(table.ravel(), kind(FILLER))  # the target of the last window's last place
+                (folder / token_file(domain, name)).write_bytes(closed.data)
+    for latent in about["train"].keys() & about["heldout"].keys():
+        raise SharedLatent(latent, about["train"][latent], about["heldout"][latent])
 
 
 def _check(domain: str, writer: Writer, page: Page, known: Mapping[str, int]) -> None:

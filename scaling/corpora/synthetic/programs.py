@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scaling.corpora.synthetic.chance import Dice, check, choose, distinct
 from scaling.corpora.synthetic.documents import Page, Writer
+from scaling.corpora.synthetic.reading import Told, read_page
 from scaling.corpora.synthetic.skills import NAMES, SKILLS, Program, Skill, Value, World, execute
 from scaling.corpora.synthetic.surfaces import (
     ANSWER,
@@ -97,6 +98,31 @@ class Programs:
     def answer_bits(self) -> float:
         """Entropy of an answer for who has not read the page and takes every value for equally likely."""
         return math.log2(len(self._values))
+
+    @property
+    def executable(self) -> bool:
+        """Whether its pages tell programs, so that they can be read back and executed."""
+        return self._surface.pixels is None and self.placebo == "none"
+
+    def told(self, words: Sequence[str]) -> Told | None:
+        """The program on a page of this kind, whoever wrote it, and its answer; None where it is no whole page.
+
+        Raises:
+            NotTold: the surface draws, so that no page of it tells a program.
+        """
+        skill = self._skill
+        chain = "|".join(skill.chain(self.world.depth)).split("|")
+        how = {"orders": self.orders, "stretch": self.stretch}
+        return read_page(words, self.surface, (*chain, *skill.bystanders), self.world, **how)
+
+    def right(self, words: Sequence[str]) -> bool:
+        """Whether a page of this kind, whoever wrote it, is whole and its answer what executing it brings.
+
+        Raises:
+            NotTold: as of `told`.
+        """
+        told = self.told(words)
+        return told is not None and told.right(traced=self.traced)
 
     # --- inside ------------------------------------------------------------------------------------
 

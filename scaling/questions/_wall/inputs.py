@@ -285,6 +285,10 @@ class Inputs(show.Shown):
         """The same with the demand or some inputs replaced: `given.but("law", repeats=Input.of_fit(…))`."""
         return dataclasses.replace(self, demand=demand or self.demand, inputs={**self.inputs, **inputs})
 
+    def plus(self, interventions: Mapping[str, Intervention]) -> Inputs:
+        """The same with more interventions: `given.plus(synthetic(runs, measured).interventions("2026-11"))`."""
+        return dataclasses.replace(self, interventions={**self.interventions, **interventions})
+
     def shown(self) -> tuple[show.Table]:
         """Every input and intervention with its source."""
         header = ["input", "distribution", "unit", "source", "date"]

@@ -3,6 +3,7 @@
     sft       the answers of documents, token by token: `WeightedTokens`
     reward    which of two answers is better, by the score head: `Preferences`
     prefer    the same by the policy's own probabilities, held to its parent: `DirectPreferences`
+    generation   the next token of pages that the parent wrote, from weights drawn anew: `post.generation`
 
 Documents mark their answers (`corpora.synthetic.documents`); in documents of pairs the marks are the ends of texts, the
 chosen one before the rejected one. A new stage is a file here, its name in `study.Stage`, and a line of `_STAGES`.
@@ -18,12 +19,14 @@ from torch import Tensor
 
 from scaling.artifacts import read_weights
 from scaling.corpora.corpus import Corpus
+from scaling.corpora.sampler import Sampler
 from scaling.errors import TrainError
 from scaling.flops import Shape
 from scaling.study import Trunk, identity
 from scaling.sweeps.job import Job
 from scaling.train.losses import NEXT_TOKEN, Batch, DirectPreferences, Loss, Preferences, WeightedTokens
 from scaling.train.model import layout
+from scaling.train.post.generation import read_by
 from scaling.train.post.pairs import Pairs, Referred
 from scaling.train.post.sft import Answers
 from scaling.train.stack import Stack
@@ -47,7 +50,8 @@ class _Learns(NamedTuple):
     """What a stage lowers, on which batches."""
 
     loss: Loss
-    batches: Callable[[int], Batch] | None
+    batches: Callable[[int], Batch] | None = None
+    samplers: Sequence[Sampler] | None = None
 
 
 def stack_of(job: Job, corpus: Corpus) -> Stack:
@@ -58,9 +62,12 @@ def stack_of(job: Job, corpus: Corpus) -> Stack:
         NoAnswers, NoPairs, Tie: a domain of the blend cannot teach it.
     """
     trunks, device = list(job.stack.trunks), torch.device(job.device)
-    start = parent_weights(job).to(device) if trunks[0].parent else None
-    learns = _STAGES[trunks[0].stage](trunks, corpus, start)
-    return Stack(trunks, corpus, device, job.mode, loss=learns.loss, batches=learns.batches, start=start)
+    if trunks[0].stage == "generation":  # from pages of the parents, not from their weights
+        learns, start = _Learns(NEXT_TOKEN, samplers=read_by(job, corpus)), None
+    else:
+        start = parent_weights(job).to(device) if trunks[0].parent else None
+        learns = _STAGES[trunks[0].stage](trunks, corpus, start)
+    return Stack(trunks, corpus, device, job.mode, **learns._asdict(), start=start)
 
 
 def parent_weights(job: Job) -> Tensor:
@@ -84,7 +91,7 @@ def parent_weights(job: Job) -> Tensor:
 
 
 def _pretrain(trunks: Sequence[Trunk], corpus: Corpus, start: Tensor | None) -> _Learns:
-    return _Learns(NEXT_TOKEN, None)
+    return _Learns(NEXT_TOKEN)
 
 
 def _sft(trunks: Sequence[Trunk], corpus: Corpus, start: Tensor | None) -> _Learns:

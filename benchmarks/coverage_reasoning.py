@@ -1,0 +1,54 @@
+"""How often the question of what was read first is right, on studies whose answer is known.
+
+    python -m benchmarks.coverage_reasoning [--worlds 200]
+
+A skill is learned all of a sudden, after a number of tokens that differs from run to run and, by what was read first,
+by a factor that is set. Worlds are seeded from 30,000 on, tests from 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from scaling.questions import reasoning
+from scaling.questions._reasoning.words import ANSWERS
+from scaling.questions._reasoning.worlds import PLACEBO, SOURCE, TARGET, world
+from scaling.show import Table
+
+FIRST = 30_000
+CASES = {
+    "nothing differs": ({}, {}),
+    "nothing differs, onsets e^.8 apart": ({}, {"onset_spread": 0.8}),
+    "nothing differs, learned by nobody": ({}, {"onset": 1e7}),
+    "nothing differs, 2 seeds": ({}, {"seeds": 2}),
+    "source 2 times sooner": ({"source": 2.0}, {}),
+    "source 1.2 times sooner": ({"source": 1.2}, {}),
+    "source 2 times sooner, onsets e^.8 apart": ({"source": 2.0}, {"onset_spread": 0.8}),
+    "source and placebo 2 times sooner": ({"source": 2.0, "placebo": 2.0}, {}),
+    "source 2 times later": ({"source": 0.5}, {}),
+}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--worlds", type=int, default=200)
+    worlds = parser.parse_args().worlds
+    rows = []
+    for name, (sooner, how) in CASES.items():
+        answers, alarms = [], []
+        for seed in range(worlds):
+            runs = world(sooner, seed=FIRST + seed, **how)
+            said = reasoning(runs, target=TARGET, source=SOURCE, placebos={PLACEBO: SOURCE}, measure="loss")
+            answers.append(said.answer)
+            gains = [n for key, n in said.numbers.items() if key.startswith("gain")]
+            alarms.append(any(n.low > 0 or n.high < 0 for n in gains))
+        shares = [f"{answers.count(answer) / worlds:.2f}" for answer in ANSWERS]
+        rows.append((name, *shares, f"{np.mean(alarms):.2f}"))
+    print(Table(("world", *ANSWERS, "any contrast beyond chance"), rows, f"{worlds} worlds a row"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Models that go on to a target from what they had read before, as arms over paired seeds."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from scaling.errors import QuestionError, require_columns
+from scaling.questions._transfer.arms import read_values
+from scaling.questions._transfer.contrasts import contrast
+
+Array = NDArray[np.float64]
+NOTHING = "nothing"
+_COLUMNS = ("run_id", "parent_run", "N", "D", "seed", "blend")
+_NINE_OF_TEN = 1.28
+"""Standard errors that a difference must be beyond the interval's half width, to be seen in nine of ten studies."""
+
+
+class NoSuchReading(QuestionError):
+    """A question about what was read first, asked of runs that did not read it."""
+
+    target: str
+    source: str
+    read: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"asked what {self.source!r} read first does for {self.target!r}, but the runs that go on to it had read "
+            f"{', '.join(map(repr, self.read)) or 'nothing'}. It takes models that read {self.source!r}, and others "
+            "that read the same without it, two seeds each; train both, as in runs/learning-to-reason/study.toml."
+        )
+
+
+@dataclass(frozen=True)
+class Arms:
+    """What is compared: what was read first with the source, without it, and with each placebo in its place."""
+
+    with_source: str
+    without: str
+    placebos: tuple[str, ...]
+
+
+def name_of(domains: frozenset[str]) -> str:
+    """What was read, in words."""
+    return " and ".join(sorted(domains)) or NOTHING
+
+
+def learners(
+    runs: pl.DataFrame, measurements: pl.DataFrame | None, target: str, measure: str, sign: float
+) -> pl.DataFrame:
+    """Every run on the target alone, by what its parent had read.
+
+    Returns:
+        Columns N, seed, read (domains that were read first, in words), D (tokens of the target), value (lower is
+        better).
+
+    Raises:
+        MissingColumns: a column is not there.
+        NoValues: `measure` was not measured.
+    """
+    require_columns(
+        _COLUMNS, runs.columns, "Open a study whose grids go on from others, with all of its runs."
+    )
+    values = read_values(runs, measurements, measure)
+    blends = {
+        run: frozenset(d for d, s in json.loads(blend).items() if s)
+        for run, blend in runs.select("run_id", "blend").iter_rows()
+    }
+    rows = [
+        (N, seed, name_of(blends.get(parent, frozenset()) - {target}), D, sign * values[run, target])
+        for run, parent, N, D, seed, _ in runs.select(_COLUMNS).iter_rows()
+        if blends[run] == {target} and (run, target) in values and (parent is None or parent in blends)
+    ]
+    header = {"N": pl.Int64, "seed": pl.Int64, "read": pl.String, "D": pl.Int64, "value": pl.Float64}
+    frame = pl.DataFrame(rows, header, orient="row")
+    return frame.group_by("N", "seed", "read", "D").agg(pl.col("value").mean()).sort("N", "read", "D", "seed")
+
+
+def arms(frame: pl.DataFrame, target: str, source: str, placebos: Mapping[str, str]) -> Arms:
+    """Which of the readings are compared: of those with the source, that with most runs.
+
+    Raises:
+        NoSuchReading: there is none, or none without the source.
+    """
+    read = frame["read"].value_counts(sort=True)["read"].to_list()
+
+    def domains(name: str) -> frozenset[str]:
+        return frozenset() if name == NOTHING else frozenset(name.split(" and "))
+
+    for name in read:
+        rest = domains(name) - {source}
+        if source in domains(name) and name_of(rest) in read:
+            swapped = (name_of(rest | {one}) for one, of in placebos.items() if of == source)
+            return Arms(name, name_of(rest), tuple(one for one in swapped if one in read))
+    raise NoSuchReading(target, source, tuple(sorted(read)))
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much lower the value of the models with the source is than that of others, over the learning curve."""
+
+    over: str
+    N: float
+    """Infinite for the mean over sizes."""
+    mean: float
+    stderr: float
+    low: float
+    high: float
+    seeds: int
+
+    @property
+    def detectable(self) -> float:
+        """The gain that would be seen in nine of ten such studies."""
+        return (self.high - self.low) / 2 + _NINE_OF_TEN * self.stderr
+
+
+def gains(frame: pl.DataFrame, compared: Arms, level: float, seed: int) -> list[Gain]:
+    """Gains of the source over each other arm, on the mean over sizes and at each size.
+
+    The value of a model is its mean over all token counts, which lie evenly in their logarithm: the area under its
+    learning curve. Intervals hold for all contrasts of the mean over sizes together, and for all of single sizes.
+    """
+    read = [compared.with_source, compared.without, *compared.placebos]
+    some = frame.filter(pl.col("read").is_in(read))
+    area = some.group_by("N", "read", "seed", maintain_order=True).agg(
+        pl.col("value").mean(), counts=pl.len()
+    )
+    area = area.filter(pl.col("counts") == pl.col("counts").max().over("N"))
+    seeds, sizes = sorted(area["seed"].unique()), sorted(area["N"].unique())
+    keys, rows = [], []
+    for name in read:
+        each = []
+        for N in sizes:
+            known = dict(area.filter(N=N, read=name).select("seed", "value").iter_rows())
+            each.append(np.array([known.get(s, math.nan) for s in seeds]))
+            keys.append((float(N), name))
+        rows += each
+        keys.append((math.inf, name))
+        rows.append(np.mean(each, axis=0))
+    place, values = {key: i for i, key in enumerate(keys)}, np.array(rows)
+    pairs = [
+        (place[N, name], place[N, compared.with_source])
+        for N, name in keys
+        if name != compared.with_source
+        and np.isfinite(values[place[N, name]] - values[place[N, compared.with_source]]).sum() > 1
+    ]
+    if not pairs:
+        return []
+    groups = [-1.0 if math.isinf(N) else math.log(N) for N, _ in keys]
+    tested = contrast(values, pairs, groups, seed=seed)
+    of = [keys[i] for i, _ in pairs]
+    pooled = [i for i, (N, _) in enumerate(of) if math.isinf(N)]
+    critical = {
+        True: tested.critical(pooled, level),
+        False: tested.critical([i for i in range(len(of)) if i not in pooled], level),
+    }
+    made = []
+    for i, (N, name) in enumerate(of):
+        mean, error = float(tested.mean[i]), float(tested.stderr[i])
+        half = error * critical[math.isinf(N)]
+        made.append(Gain(name, N, mean, error, mean - half, mean + half, int(tested.seeds[i])))
+    return made
+
+
+def twice(frame: pl.DataFrame, without: str) -> float:
+    """What twice the tokens of the target gain, by the ends of the mean learning curve without the source."""
+    means = frame.filter(read=without).group_by("D").agg(pl.col("value").mean()).sort("D")
+    if len(means) < 2:
+        return 0.0
+    tokens, value = means["D"].to_numpy(), means["value"].to_numpy()
+    return max(0.0, float(value[0] - value[-1]) / math.log2(tokens[-1] / tokens[0]))
+
+
+def halfway(frame: pl.DataFrame, without: str) -> float:
+    """The value between those with the fewest and with the most tokens of the target, of the arm without the source."""
+    means = frame.filter(read=without).group_by("D").agg(pl.col("value").mean()).sort("D")["value"].to_numpy()
+    return float(means[0] + means[-1]) / 2
+
+
+def to_criterion(frame: pl.DataFrame, criterion: float) -> pl.DataFrame:
+    """Tokens of the target at which each model's curve first comes to a value, linear in ln D between budgets.
+
+    Returns:
+        Columns N, seed, read, tokens, reached (false where it does not: tokens are then the most it was trained on).
+    """
+    rows = []
+    for (N, seed, read), some in frame.group_by(["N", "seed", "read"], maintain_order=True):
+        at = np.log(some.sort("D")["D"].to_numpy())
+        value = np.minimum.accumulate(some.sort("D")["value"].to_numpy())
+        reached = bool(value[-1] <= criterion)
+        where = float(np.interp(-criterion, -value, at)) if reached else float(at[-1])
+        rows.append((N, seed, read, math.exp(where), reached))
+    return pl.DataFrame(rows, ["N", "seed", "read", "tokens", "reached"], orient="row")

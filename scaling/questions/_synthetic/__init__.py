@@ -1,0 +1,1 @@
+"""What becomes of models that read what models wrote, and what such text is worth."""
