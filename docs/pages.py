@@ -61,6 +61,8 @@ KEYS = (
         study.Trunk,
     ),
 )
+PARTS = ("model", "schedule")
+"""Of a trunk, whose keys stand beside its own."""
 RECORDS = ("Run", "Evaluation", "Measurement")
 
 
@@ -122,21 +124,26 @@ def _formula(law: Callable[..., Any]) -> str:
 
 def picture(law: Callable[..., Any], name: str) -> Any:
     """The law under sliders, as `laws.toml` says or, where it says nothing, from the middle of its starts."""
-    says = tomllib.loads((HERE / "laws.toml").read_text())
-    read = describe(law)
+    said, read = says(), describe(law)
     columns = set(read.column_names)
-    across = next((c for c in says["across"] if c in columns), read.column_names[0])
-    many = next((c for c in says["lines"] if c in columns - {across}), None)
-    known = says["at"] | says["laws"].get(name, {})
+    across = next((c for c in said["across"] if c in columns), read.column_names[0])
+    many = next((c for c in said["lines"] if c in columns - {across}), None)
+    known = said["at"] | said["laws"].get(name, {})
     at = {a.name: known.get(a.name, _middle(a)) for a in (*read.columns, *read.parameters)}
     return explore(
         law,
-        across=(across, *says["across"].get(across, (1.0, 100.0))),
+        across=(across, *said["across"].get(across, (1.0, 100.0))),
         at=at,
-        lines=(many, says["lines"][many]) if many else None,
-        texts={c: text for c, text in says["follow"].items() if c in columns},
+        lines=(many, said["lines"][many]) if many else None,
+        texts={c: text for c, text in said["follow"].items() if c in columns},
         title=_returned(law),
     )
+
+
+@functools.cache
+def says() -> dict[str, Any]:
+    """How laws are drawn."""
+    return tomllib.loads((HERE / "laws.toml").read_text())
 
 
 def _middle(argument: Argument) -> float:
@@ -265,9 +272,10 @@ def _keys(part: type) -> Iterator[tuple[str, str, str]]:
         and isinstance(after.value, ast.Constant)
     }
     for field in dataclasses.fields(part):
-        if dataclasses.is_dataclass(field.default) or field.default is dataclasses.MISSING:
+        if dataclasses.is_dataclass(field.default) or field.name in PARTS:
             continue
-        yield field.name, below.get(field.name, ""), f"`{field.default!r}`".replace("|", "\\|")
+        default = "" if field.default is dataclasses.MISSING else f"`{field.default!r}`"
+        yield field.name, below.get(field.name, ""), default
 
 
 def _measured() -> str:

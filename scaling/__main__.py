@@ -365,8 +365,17 @@ def new(folder: Path, like: str) -> None:
     "-p", "--parameter", multiple=True, metavar="NAME=VALUE", help="Of the notebook; may be given again."
 )
 @click.option("--pdf", is_flag=True, help="Print the page too, by the Chromium of this machine.")
+@click.option(
+    "--watch",
+    "study",
+    metavar="STUDY",
+    type=PATH,
+    help="Write a page of a study's curves so far, and again as rows arrive, until all are there.",
+)
 @click.option("--out", type=PATH, default=Path("reports"), help="Folder for what is written.")
-def report(name: str | None, every: bool, parameter: tuple[str, ...], pdf: bool, out: Path) -> None:
+def report(
+    name: str | None, every: bool, parameter: tuple[str, ...], pdf: bool, study: Path | None, out: Path
+) -> None:
     """Execute a notebook and write it as one HTML file that opens offline.
 
     NAME is a notebook's under notebooks/ or in the suite, or a study that names its notebook.
@@ -376,21 +385,26 @@ def report(name: str | None, every: bool, parameter: tuple[str, ...], pdf: bool,
       scaling report quickstart
       scaling report plateau -p study=runs/mine --pdf
       scaling report --all
+      scaling report --watch runs/mine
     """
     from scaling.reports import report as write_report
-    from scaling.reports import site
+    from scaling.reports import site, watch
     from scaling.reports.parameters import parameter_value
     from scaling.reports.suite import notebooks
     from scaling.study import read_study
 
-    if every == (name is not None):
-        raise click.UsageError(f"give the name of a notebook, or --all: there are {', '.join(notebooks())}")
+    if every + (name is not None) + (study is not None) != 1:
+        there = ", ".join(notebooks())
+        raise click.UsageError(f"give the name of a notebook, --all or --watch STUDY: there are {there}")
+    if study:
+        watch(study, out=out)
+        return
     if name is None:
         site(out=out)
         return
-    study = Path("runs") / name / "study.toml"
-    if name not in notebooks() and study.exists():
-        name = read_study(study).notebook or name
+    own = Path("runs") / name / "study.toml"
+    if name not in notebooks() and own.exists():
+        name = read_study(own).notebook or name
     given = {key: parameter_value(value) for key, value in _pairs(parameter).items()}
     write_report(name, out=out, parameters=given, pdf=pdf)
 

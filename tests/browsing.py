@@ -36,7 +36,9 @@ def open_browser(profile: Path) -> webdriver.Chrome:
     for flag in [*FLAGS.split(), f"--user-data-dir={profile}"]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(programs["chromium-driver"]))
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(programs["chromium-driver"]))
+    opened.set_script_timeout(SECONDS)
+    return opened
 
 
 def _programs() -> dict[str, str | None]:

@@ -25,6 +25,9 @@ def test_notebook_makes_its_report(name, tmp_path, monkeypatch, capsys, request)
     assert "scaling-chart" in html
     assert html.count("if (!window.vegaEmbed)") == 1  # the bundle is there, once
     assert html.count("<h2") >= 2
+    assert not [
+        raw for raw in ("shape: (", 'class="dataframe"') if raw in html
+    ]  # frames as polars and pandas print them
     cells = re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", html, flags=re.DOTALL)
     assert cells and not [
         c for c in cells if re.search(r'^(null|nan|".*")$|^[a-z]\w*_\w+$', c.strip(), re.IGNORECASE)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -117,6 +118,9 @@ def test_the_site_has_every_answer_and_names_what_failed(tmp_path, capsys):
     assert "<strong>1</strong> it is." in index
     assert 'alt="The first chart of: What is 01-right?" src="data:image/svg+xml;base64,' in index
     assert "<strong>Not made:</strong> code cell 2 of 2" in index
+    picture = (tmp_path / "out" / "pictures" / "right.svg").read_text()
+    assert "<title>What is 01-right?</title><desc>1 it is.</desc>" in picture
+    assert "aria-" not in picture and not re.search(r"\d\.\d{3}", re.sub(r">[^<]*<", "><", picture))
     assert "1 reports" in capsys.readouterr().out
     assert not (tmp_path / "out" / "broken.html").exists()
 

@@ -42,7 +42,7 @@ def explore(
     """
     column, low, high = across
     along = np.geomspace(low, high, POINTS) if low > 0 else np.linspace(low, high, POINTS)
-    columns, many = [float(f"{x:.6g}") for x in along], lines[0] if lines else None
+    columns, many = [float(f"{x:.6g}") for x in along], lines[0] if lines else ""
     curves = {f"{many} = {print_count(v)}": {many: v} for v in lines[1]} if lines else {"": {}}
     base = of({column: x, "curve": name} | value for name, value in curves.items() for x in columns)
     fields = {name: f"datum.{name}" for name in (column, many) if name}
@@ -74,7 +74,7 @@ def _slider(argument: Argument, start: float) -> list[alt.Parameter]:
     """A slider, in powers of ten where the argument spans orders of magnitude, and the value beside it."""
     quantity, name = argument.quantity, f"at_{argument.name}"
     if quantity.log:
-        middle, step = round(math.log10(start), 3), 0.01
+        middle, step = round(math.log10(start), 6), 0.01
         low, high = middle - 2, middle + 2
         said = words.vega_count(_value(argument))
     else:
