@@ -136,7 +136,8 @@ def _with_documents(corpus: Corpus, source: CorpusSource) -> Corpus:
 
 def _asked_documents(source: CorpusSource) -> tuple[dict[str, int], dict[str, dict[str, Any]]]:
     """How many of each split, and of each domain what they are."""
-    counts = dict(zip(SPLITS, (source.train_documents, source.heldout_documents), strict=True))
+    every = (source.train_documents, source.heldout_documents)
+    counts: dict[str, int] = dict(zip(SPLITS, every, strict=True))
     return counts, {one.name: {"kind": one.kind, "parameters": one.parameters} for one in source.documents}
 
 
