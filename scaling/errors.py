@@ -138,9 +138,12 @@ class MissingColumns(RecordError):
     hint: str
 
     def __str__(self) -> str:
+        spelled = {name.lower(): name for name in self.there}
+        own = {spelled[name.lower()]: name for name in map(str, self.missing) if name.lower() in spelled}
+        way = f"They differ in capitals: runs.rename({own})." if own else self.hint
         return (
             f"column {', '.join(map(str, self.missing))} asked for, but the table has {', '.join(self.there)}. "
-            f"{self.hint}"
+            f"{way}"
         )
 
 

@@ -48,3 +48,8 @@ def test_a_close_name_is_offered_whatever_its_capitals():
     assert did_you_mean("CHINCHILA", ["chinchilla", "kaplan"]) == "Did you mean 'chinchilla'? "
     assert did_you_mean("zzz", ["chinchilla"]) == ""
     assert str(UnknownKey("study.toml", "budget", ["budgets", "seed"])).endswith("Did you mean 'budgets'?")
+
+
+def test_a_column_in_other_capitals_is_named_by_its_own_name():
+    assert "rename({'Loss': 'loss'})" in str(MissingColumns(["loss"], ["N", "D", "Loss"], "Rename one."))
+    assert str(MissingColumns(["loss"], ["N", "D", "ppl"], "Rename one.")).endswith("Rename one.")

@@ -32,7 +32,7 @@ def read_delimited(source: str, data: bytes) -> Raw:
         raise NotATable(source, "it is a web page", "Download the file itself, not the page that shows it.")
     if start.startswith("version https://git-lfs"):
         raise NotATable(source, "it is a pointer of Git LFS", "Get the file by git lfs pull.")
-    lines = list(io.StringIO(text, newline=""))
+    lines = list(io.StringIO(text if "\n" in text else text.replace("\r", "\n"), newline=""))
     above = _above(lines)
     told = re.fullmatch(r'"?sep=(.)"?\s*', lines[above - 1]) if above else None
     delimiter = told[1] if told else _delimiter(lines[above : above + 50])
@@ -45,6 +45,8 @@ def read_delimited(source: str, data: bytes) -> Raw:
     except csv.Error as problem:
         raise NotATable(source, f"line {above + reader.line_num}: {problem}") from None
     rows = [(line, row) for line, row in rows if any(cell.strip() for cell in row)]
+    while len(rows) > 1 and rows[-1][1][0].startswith("#") and not any(rows[-1][1][1:]):
+        notes.append(f"left out: line {rows.pop()[0]}, a comment below the table")
     if not rows:
         raise NotATable(source, "it is empty")
     (line, names), body = rows[0], rows[1:]

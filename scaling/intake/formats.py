@@ -18,7 +18,7 @@ import polars as pl
 from scaling.errors import MissingPackage, did_you_mean
 from scaling.intake import trackers
 from scaling.intake.delimited import decoded, read_delimited
-from scaling.intake.raw import NotATable, Raw, rows_of, table_of, without_index
+from scaling.intake.raw import NotATable, Raw, rows_of, spelled_out, table_of, without_index
 from scaling.records import MissingRuns, UnreadableTable, reading_table
 
 _TEXT = (".csv", ".tsv", ".tab", ".txt", ".dat")
@@ -88,7 +88,7 @@ def _of_columns(path: Path, data: bytes) -> pl.DataFrame:
         raise NotATable(path.name, "it is empty")
     parquet = data.startswith(b"PAR1") or path.suffix in (".parquet", ".pq")
     with reading_table(path):
-        return (pl.read_parquet if parquet else pl.read_ipc)(io.BytesIO(data))
+        return spelled_out((pl.read_parquet if parquet else pl.read_ipc)(io.BytesIO(data)))
 
 
 def _of_zip(path: Path, data: bytes) -> Raw:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.intake.raw import NotATable, Raw, column_of, rows_of, table_of, without_index
+from scaling.intake.raw import NotATable, Raw, column_of, rows_of, spelled_out, table_of, without_index
 from scaling.intake.trackers import understood
 
 
@@ -47,12 +47,7 @@ def of_frame(table: Any) -> Raw:
             f"it is a {type(table).__name__}",
             "Hand over a path, a frame, or a dictionary of columns.",
         )
-    frame = raw.frame.with_columns(
-        pl.col(n).cast(pl.String)
-        for n, k in raw.frame.schema.items()
-        if isinstance(k, pl.Categorical | pl.Enum)
-    )
-    return understood(without_index(raw.noting(frame=frame)))
+    return understood(without_index(raw.noting(frame=spelled_out(raw.frame))))
 
 
 def _of_pandas(table: Any) -> Raw:

@@ -91,6 +91,11 @@ def table_of(source: str, names: Sequence[object], columns: Sequence[Sequence[An
     return pl.DataFrame([column_of(n, c) for n, c in zip(clean, columns, strict=True)])
 
 
+def spelled_out(frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame whose categories are text, as in any other column of names or of counts such as "85M"."""
+    return frame.cast({pl.Categorical: pl.String, pl.Enum: pl.String})  # type: ignore[dict-item]
+
+
 def rows_of(source: str, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """A frame of rows that are dictionaries; a key that comes late is empty before, nested ones get a dotted name."""
     flat = [flattened(row) for row in rows]

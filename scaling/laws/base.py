@@ -140,6 +140,8 @@ def describe(law: Callable[..., Any] | Law) -> Law:
     """
     if isinstance(law, Law):
         return law
+    if not callable(law):
+        raise NotALaw(repr(law), "it is no function; pass one itself, e.g. laws.get('chinchilla')")
     name = name_of(law)
     try:
         signature = inspect.signature(law)

@@ -98,6 +98,8 @@ def workbook(path):
         ("unicode.csv", BODY.replace(",", "\t").replace(".", ",").encode("utf-16")),
         ("mark.csv", b"\xef\xbb\xbf" + BODY.encode()),
         ("comment.csv", "# from my notes\n\n" + BODY + "\n,,\n"),
+        ("comment_below.csv", BODY + "# two seeds are missing\n"),
+        ("old_macintosh.csv", BODY.replace("\n", "\r")),
         ("index.csv", "".join(f"{',' if i == 0 else f'{i - 1},'}{x}\n" for i, x in enumerate(BODY.split()))),
         ("rows.json", json.dumps(OBJECTS)),
         ("inside.json", json.dumps({"runs": OBJECTS})),
@@ -116,6 +118,9 @@ def test_workbooks_parquet_and_arrow_are_read(tmp_path):
     frame.write_parquet(tmp_path / "t.parquet")
     frame.write_ipc(tmp_path / "t.arrow")
     assert rows(read_runs(tmp_path / "t.parquet")) == rows(read_runs(tmp_path / "t.arrow")) == ROWS
+    categories = frame.with_columns(pl.col("N").cast(pl.String).cast(pl.Categorical))
+    categories.write_parquet(tmp_path / "categories.parquet")
+    assert rows(read_runs(tmp_path / "categories.parquet")) == ROWS
 
 
 @pytest.mark.parametrize(

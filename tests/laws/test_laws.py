@@ -223,6 +223,10 @@ def test_partial_holds_parameters_still():
         (lambda x, *y, a: a, r"\*y"),
         (lambda x, *, a, **k: a, r"\*\*k"),
         (dict.fromkeys, "signature|reads|fit"),
+        (
+            "chinchilla",
+            "'chinchilla' was given as a law, but it is no function; pass one itself, e.g. laws.get",
+        ),
     ],
 )
 def test_law_names_what_its_signature_lacks(function, words):

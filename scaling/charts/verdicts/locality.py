@@ -1,21 +1,24 @@
-"""Locality: how many held-out requests each arm got right, by what was read before."""
+"""Locality: held-out requests done right by each arm, against labels of the tool itself, and the index against size."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import altair as alt
 import polars as pl
 
-from scaling.charts.parts import finish, of, series
+from scaling.charts.parts import Chart, finish, log_x, of, series, stacked, whiskers
 from scaling.verdict import Verdict
 
 
-def draw(verdict: Verdict) -> alt.LayerChart:
-    """Shares of the largest models with their intervals, an arm a row."""
-    table = verdict.evidence["arms"]
-    return shares(table.filter(pl.col("N") == table["N"].max()))
+def draw(verdict: Verdict) -> Any:
+    """Shares of the largest models, an arm a row; what labels add to them; and the locality index by size."""
+    table, index = verdict.evidence["arms"], verdict.evidence["index"]
+    largest = table.filter(pl.col("N") == table["N"].max())
+    return stacked(shares(largest), labels(largest), against_size(index))
 
 
-def shares(arms: pl.DataFrame) -> alt.LayerChart:
+def shares(arms: pl.DataFrame) -> Chart:
     """A dot and its interval for each arm and pre-training.
 
     Args:
@@ -34,3 +37,53 @@ def shares(arms: pl.DataFrame) -> alt.LayerChart:
         x=alt.X("low:Q", title=title), x2="high:Q", y=y, yOffset=apart, color=colour
     )
     return finish(alt.layer(bars, dots), 40 * len(order))
+
+
+def labels(arms: pl.DataFrame) -> Chart:
+    """Shares against documents of labels of the tested tools, a line for each pre-training; at none, labels of others.
+
+    Args:
+        arms: of one size, columns pretrained, arm, documents, share, low, high.
+    """
+    tuned = arms.filter((pl.col("documents") > 0) | (pl.col("arm") == "labels of others"))
+    names = arms["pretrained"].unique(maintain_order=True).to_list()
+    ticks = tuned["documents"].unique().sort().to_list()
+    x = alt.X("documents:Q", title="documents of labels of the tools themselves")
+    x = x.scale(type="symlog", constant=4).axis(values=ticks)
+    y = alt.Y("share:Q", title="share done right", axis=alt.Axis(format="%")).scale(domain=[0, 1])
+    base, colour = of(tuned.drop("N")), series("pretrained", names)
+    told = ["pretrained:N", "documents:Q", "share:Q", "low:Q", "high:Q"]
+    line = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour)
+    bar = base.mark_rule(strokeWidth=2, opacity=0.5).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour)
+    dot = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, y=y, color=colour, tooltip=told)
+    return finish(alt.layer(line, bar, dot), 240)
+
+
+def against_size(index: pl.DataFrame) -> Chart:
+    """The locality index by N, a colour for each pre-training; intervals end where the axis does.
+
+    Args:
+        index: columns pretrained, N, locality, low, high; what is not defined is left out.
+    """
+    names = index["pretrained"].unique(maintain_order=True).to_list()
+    spread = {name: 1.06 ** (place - (len(names) - 1) / 2) for place, name in enumerate(names)}
+    rows = [
+        {
+            "pretrained": row["pretrained"],
+            "N": row["N"] * spread[row["pretrained"]],  # beside one another
+            "mid": row["locality"],
+            "low": max(row["low"], -0.5),
+            "high": min(row["high"], 1.5),
+        }
+        for row in index.drop_nans("locality").iter_rows(named=True)
+    ]
+    sizes = index["N"].to_list()
+    x = log_x("N", "parameters N", min(sizes) * 0.8, max(sizes) * 1.25, labels="counts")
+
+    def y(field: str) -> alt.Y:
+        return alt.Y(f"{field}:Q", title="locality index").scale(domain=[-0.5, 1.5])
+
+    lines = of([{"mid": 0}, {"mid": 1}]).mark_rule(strokeDash=[3, 3], opacity=0.5).encode(y=y("mid"))
+    line, dot = whiskers(of(rows), x, y, tooltip=["pretrained:N", "mid:Q"])
+    colour = series("pretrained", names)
+    return finish(alt.layer(lines, line.encode(color=colour), dot.encode(color=colour)), 240)

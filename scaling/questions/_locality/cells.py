@@ -73,7 +73,9 @@ def cells(runs: pl.DataFrame, measured: pl.DataFrame, tested: str) -> pl.DataFra
     for arm in (NOTHING, OTHERS, OWN):
         if arm not in there:
             raise NoArm(arm, there)
-    return frame.sort("pretrained", "N", "documents", "arm", "seed")
+    read, way = pl.col("pretrained"), pl.col("arm")
+    order = read != "neither", read.str.count_matches(" and "), read, "N", "documents"
+    return frame.sort(*order, way == OTHERS, way != NOTHING, way.str.len_chars(), way, "seed")
 
 
 def _arm(stage: str, way: re.Match[str], documents: int) -> str | None:
