@@ -62,12 +62,13 @@ def _read(source: CorpusSource, progress: bool) -> Corpus:
     """Documents as bytes."""
     of_files = source.source in ("installed", "folder", "files")
     documents = Files(source) if of_files else Table(source, progress=progress)
+    spelled = {one.name for one in source.documents}
 
     def write(folder: Path) -> dict[str, Any]:
         counted = write_documents(
             folder,
             _tracked(documents, progress),
-            domains=source.domains,
+            domains=tuple(domain for domain in source.domains if domain not in spelled),
             unreadable=documents.unreadable,
             asked=source.path or source.name or ", ".join(source.paths) or "installed packages",
         )
