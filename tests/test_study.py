@@ -256,5 +256,8 @@ def test_a_stage_that_there_is_not_is_refused(tmp_path):
 def test_every_key_is_of_one_spec():
     """So that a study file may give them flat."""
     specs = [DataSpec, ModelSpec, OptimSpec, ScheduleSpec]
-    inside = sum((list(keys_of(spec)) for spec in specs), ["stage", "parent", "kl_weight", "seed", "member"])
+    inside = sum(
+        (list(keys_of(spec)) for spec in specs),
+        ["stage", "parent", "generated", "kl_weight", "seed", "member"],
+    )
     assert sorted(inside) == sorted(keys_of(Trunk))
