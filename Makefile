@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help report test lab check constraints clean
+.PHONY: help report test test-engines test-lab lab check docs pictures constraints clean
 
 help:  ## what can be typed
-	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 20
 
 report: $(READY)  ## train the quickstart on this machine, fit it, write reports/quickstart.html
 	$(BIN)/scaling sweep runs/quickstart/study.toml --here
@@ -18,6 +18,9 @@ report: $(READY)  ## train the quickstart on this machine, fit it, write reports
 test: $(READY)  ## the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(TESTS)
 
+test-lab: $(READY)  ## a notebook in JupyterLab, its widget moved, in headless Chromium
+	$(BIN)/python -m pytest -m lab tests/test_lab.py
+
 lab: $(READY)  ## JupyterLab on notebooks/
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
@@ -25,6 +28,14 @@ check: $(READY)  ## linter, formatter, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+docs: $(READY)  ## the documentation as a site, reports/docs/index.html
+	$(BIN)/pip install --quiet -c constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+pictures: $(READY)  ## every report, and what README shows of them
+	$(BIN)/scaling report --all
+	$(BIN)/python docs/pictures.py reports
 
 $(READY): requirements.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make needs Python 3.11 or newer, found $$($(PYTHON) --version): name one with make PYTHON=..."; exit 1; }

@@ -50,6 +50,7 @@ _HOME = {
     "ComputePath": "scaling.fitting",
     "Forecast": "scaling.fitting",
     "plot": "scaling.charts",
+    "refit": "scaling.charts",
     "report": "scaling.reports",
     "ScalingError": "scaling.errors",
 }
@@ -86,12 +87,13 @@ __all__ = [
     "ComputePath",
     "Forecast",
     "plot",
+    "refit",
     "report",
     "ScalingError",
 ]
 
 if TYPE_CHECKING:
-    from scaling.charts import plot
+    from scaling.charts import plot, refit
     from scaling.check import check_runs
     from scaling.design.allocation import allocate
     from scaling.design.blending import blend

@@ -73,22 +73,33 @@ def cli() -> None:
 @click.option(
     "--workers", type=click.IntRange(1), help="Stacks at once.  [default: one for each core, or each GPU]"
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    help="Where to train; auto is a GPU where there is one.",
+)
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16"]),
     default="auto",
-    show_default=True,
     help="Of activations and products; auto is bf16 on a GPU.",
 )
 @click.option("--no-graph", is_flag=True, help="On a GPU, do not record steps as CUDA graphs.")
 @click.option("--compile", is_flag=True, help="Fuse element-wise work by torch.compile; pays for long runs.")
+@click.option("--ranks", type=click.IntRange(1), default=1, help="Cores or GPUs that train one stack.")
 @click.option(
-    "--ranks",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Cores or GPUs that train one stack.",
+    "--engine",
+    type=click.Choice(["local", "ray", "slurm"]),
+    default="local",
+    help="Where stacks train: this machine, a Ray cluster, or Slurm.",
+)
+@click.option(
+    "--address", metavar="HOST:PORT", help="Of the Ray cluster's head.  [default: a cluster of this machine]"
+)
+@click.option("--option", "-o", multiple=True, metavar="NAME=VALUE", help="Of the engine, e.g. gpus=0.25.")
+@click.option(
+    "--store", metavar="URL", help="Share the store with other machines, e.g. s3://bucket/prefix (fsspec)."
 )
 @click.option("--here", is_flag=True, help="Train on this machine also what is committed, to compare.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and train nothing.")
@@ -101,6 +112,10 @@ def sweep(
     no_graph: bool,
     compile: bool,
     ranks: int,
+    engine: str,
+    address: str | None,
+    option: tuple[str, ...],
+    store: str | None,
     here: bool,
     dry_run: bool,
     quiet: bool,
@@ -113,9 +128,10 @@ def sweep(
     Example:
       scaling sweep runs/quickstart/study.toml --dry-run
     """
+    from scaling.store import shared_or_own
     from scaling.study import read_study
+    from scaling.sweeps.engines import make_engine
     from scaling.sweeps.engines.base import Asked
-    from scaling.sweeps.engines.local import LocalEngine
     from scaling.sweeps.launch import sweep as run_sweep
     from scaling.sweeps.plan import plan_sweep
 
@@ -123,25 +139,32 @@ def sweep(
     asked = Asked(
         workers=workers, device=device, precision=precision, graph=not no_graph, compile=compile, ranks=ranks
     )
+    place = make_engine(engine, _pairs(option) | ({"address": address} if address else {}))
     if dry_run:
-        capacity = LocalEngine().capacity(asked)
-        click.echo(plan_sweep(wanted, capacity, asked, here=here, progress=not quiet))
+        rows = shared_or_own(wanted, store)
+        click.echo(
+            plan_sweep(wanted, place.capacity(asked), asked, here=here, progress=not quiet, store=rows)
+        )
         return
-    rows = run_sweep(wanted, here=here, progress=not quiet, **asdict(asked))
+    rows = run_sweep(wanted, here=here, progress=not quiet, engine=place, store=store, **asdict(asked))
     click.echo(f"{rows.height} runs of {wanted.name} in the store")
 
 
 @cli.command()
 @click.argument("runs")
 @click.option("--law", "law_name", default="chinchilla", help="A function of scaling.laws.")
-@click.option("--objective", default="huber_log")
+@click.option(
+    "--objective",
+    default="huber_log",
+    help="What is made small: huber_log, or another that scaling.fit names.",
+)
 @click.option("--bootstrap", type=click.IntRange(0), default=1000, help="Refits; 0 for none.")
 @click.option("--cluster", default="auto", help='What is resampled together: a column, or "rows".')
 @click.option("--origin", type=click.Choice(["committed", "local"]), help="Only rows that were made there.")
 @click.option("--where", metavar="SQL", help='Only rows that fulfil a condition, e.g. "epochs = 1".')
 @_reading
 @click.option("--fixed", multiple=True, metavar="NAME=VALUE", help="Hold a parameter; may be given again.")
-@click.option("--seed", type=int, default=0)
+@click.option("--seed", type=int, default=0, help="Of the bootstrap.")
 @click.option("--save", type=PATH, help="Write the fit as JSON.")
 def fit(
     runs: str,
@@ -199,8 +222,8 @@ def fit(
 )
 @click.option("--where", metavar="SQL", help='Only rows that fulfil a condition, e.g. "seed = 0".')
 @click.option("--level", type=float, default=0.8, help="Of the intervals.")
-@click.option("--bootstrap", type=click.IntRange(20), default=200)
-@click.option("--seed", type=int, default=0)
+@click.option("--bootstrap", type=click.IntRange(20), default=200, help="Refits.")
+@click.option("--seed", type=int, default=0, help="Of the refits.")
 def blend(
     runs: str,
     targets: tuple[str, ...],
@@ -276,7 +299,7 @@ def new(folder: Path, like: str) -> None:
     "-p", "--parameter", multiple=True, metavar="NAME=VALUE", help="Of the notebook; may be given again."
 )
 @click.option("--pdf", is_flag=True, help="Print the page too, by the Chromium of this machine.")
-@click.option("--out", type=PATH, default=Path("reports"))
+@click.option("--out", type=PATH, default=Path("reports"), help="Folder for what is written.")
 def report(name: str | None, every: bool, parameter: tuple[str, ...], pdf: bool, out: Path) -> None:
     """Execute a notebook and write it as one HTML file that opens offline.
 
@@ -309,10 +332,10 @@ def report(name: str | None, every: bool, parameter: tuple[str, ...], pdf: bool,
 @cli.command()
 @click.argument("inputs")
 @click.option("--draws", type=click.IntRange(100), default=200_000, help="Of the Monte Carlo.")
-@click.option("--seed", type=int, default=0)
+@click.option("--seed", type=int, default=0, help="Of the Monte Carlo.")
 @click.option("--law", type=PATH, help="A saved fit that says what repeats cost.")
 @click.option("--by", type=float, default=2030.0, help="The year that is asked about.")
-@click.option("--out", type=PATH, default=Path("reports/wall.html"))
+@click.option("--out", type=PATH, default=Path("reports/wall.html"), help="The page that is written.")
 @click.option("--no-report", is_flag=True, help="Print the verdict, and write nothing.")
 def wall(inputs: str, draws: int, seed: int, law: Path | None, by: float, out: Path, no_report: bool) -> None:
     """When demand for text reaches its stock, from INPUTS: a scenario of the suite or a TOML file.
@@ -352,7 +375,7 @@ def wall(inputs: str, draws: int, seed: int, law: Path | None, by: float, out: P
 
 
 @cli.group(invoke_without_command=True)
-@click.option("--root", type=PATH, default=Path("runs"))
+@click.option("--root", type=PATH, default=Path("runs"), help="Folder of the studies.")
 @click.pass_context
 def runs(ctx: click.Context, root: Path) -> None:
     """What the store has: a line for each study.

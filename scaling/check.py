@@ -27,6 +27,7 @@ _LIKELY = {
     "loss": "bpb bits_per_byte ppl perplexity final_loss nll cross_entropy test_ce",
 }
 _TARGETS = {"score_from_loss": "score", "score_from_compute": "score", "error_from_loss": "error"}
+_TARGETS |= {"best_of_n_gain": "gain", "policy_gain": "gain"}
 _ROWS = 2000  # as many as a look at what is identified needs
 
 

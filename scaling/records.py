@@ -1,7 +1,8 @@
 """One row of the store each: a `Run`, an `Evaluation` of a learning curve, a `Measurement` of a probe.
 
-Rows travel as JSON lines, `{"run": {...}}`, `{"evaluation": {...}}` or `{"measurement": {...}}`: a process killed while
-it writes leaves at most one line cut short, which every reader leaves out.
+Rows travel as JSON lines, `{"run": {...}, "crc": "..."}`, with "evaluation" or "measurement" in place of "run"; "crc"
+is the CRC-32 of the line without it, which older lines lack. A process killed while it writes leaves at most one line
+cut short, which every reader leaves out; a line that is whole and is not what was written is refused.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.errors import BadValue, RecordError
-from scaling.files import naming_a_full_disk
+from scaling.files import NotWritten, naming_a_full_disk
 
 
 class MissingRuns(RecordError):
@@ -37,6 +40,16 @@ class UnreadableTable(RecordError):
 
     def __str__(self) -> str:
         return f"{self.path} cannot be read as a table ({self.reason}). Restore it from a copy, or write it again."
+
+
+class DamagedRows(UnreadableTable):
+    """A file of rows that is not what was written, as after a bit has turned over."""
+
+    def __str__(self) -> str:
+        return (
+            f"the rows {self.path} cannot be used: {self.reason}. Delete the file and type the sweep's command again; "
+            "its runs are trained anew, to the same bits."
+        )
 
 
 @contextmanager
@@ -249,7 +262,7 @@ OF_ITEMS = ("item_log_probability", "item_choice", "item_exact")
 """Probes that ask the `[items]` of a study."""
 PROBES = (
     "heldout", "position", "answer_loss", "answer_exact", "memorised", "seen_exact", "executed", "preferred",
-    "written",
+    "helpful", "divergence", "written",
     *OF_ITEMS,
 )  # fmt: skip
 """What a study may ask to have measured: each is a file of `train.probes`. "heldout" is measured in any case."""
@@ -284,34 +297,84 @@ def append_rows(path: Path, *rows: dict[str, Any]) -> None:
     """Add rows to a file of JSON lines and have them on disk before returning; a torn last line is closed first.
 
     Raises:
-        DiskFull: there was no room; the file is as it was.
+        DiskFull, NotWritten: the file is as it was.
     """
-    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    with naming_a_full_disk("rows", path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+", buffering=0) as file:
-            size = file.seek(0, os.SEEK_END)
-            if size:
-                file.seek(size - 1)
-            torn = size > 0 and file.read(1) != b"\n"
-            left = memoryview(b"\n" * torn + text)
-            try:
-                while left:
-                    left = left[file.write(left) :]
-                os.fsync(file.fileno())
-            except OSError:
-                file.truncate(size)
-                raise
+    text = "".join(map(_sealed, rows)).encode()
+    try:
+        with naming_a_full_disk("rows", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab+", buffering=0) as file:
+                size = file.seek(0, os.SEEK_END)
+                if size:
+                    file.seek(size - 1)
+                torn = size > 0 and file.read(1) != b"\n"
+                left = memoryview(b"\n" * torn + text)
+                try:
+                    while left:
+                        left = left[file.write(left) :]
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(size)
+                    raise
+    except OSError as problem:
+        raise NotWritten("rows", path, str(problem)) from problem
 
 
 def read_rows(path: Path, kind: str) -> list[dict[str, Any]]:
-    """The rows of one kind of `ROW_KEYS`; none where there is no file."""
+    """The rows of one kind of `ROW_KEYS`; none where there is no file.
+
+    Raises:
+        DamagedRows: a line is whole, and is not what was written.
+        UnreadableTable: the system does not give the file.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    except OSError as problem:
+        raise UnreadableTable(path, str(problem)) from None
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if kind in row:
+    for number, line in enumerate(lines, 1):
+        row = _opened(line) if line else {}
+        if row is None and not _is_torn(line):
+            raise DamagedRows(path, f"line {number} is not what was written")
+        if row and kind in row:
             rows.append(row[kind])
     return rows
+
+
+_SEAL = re.compile(rb', "crc": "([0-9a-f]{8})"}$')
+_SEALED_BUT_FOR_ITS_END = re.compile(rb'"crc": ".{8}".{1,2}$', re.DOTALL)
+
+
+def _sealed(row: dict[str, Any]) -> str:
+    """The line of a row, with the checksum of the line as it would be without one."""
+    text = json.dumps(row)
+    return f'{text[:-1]}, "crc": "{zlib.crc32(text.encode()):08x}"}}\n'
+
+
+def _opened(line: bytes) -> dict[str, Any] | None:
+    """What a line holds; None where it is not what was written."""
+    if seal := _SEAL.search(line):
+        line = line[: seal.start()] + b"}"
+        if zlib.crc32(line) != int(seal[1], 16):
+            return None
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    whole = isinstance(row, dict) and len(row) == 1 and all(isinstance(value, dict) for value in row.values())
+    return row if whole and (seal or row.keys() <= ROW_KEYS.keys()) else None
+
+
+def _is_torn(line: bytes) -> bool:
+    """Whether a line breaks off, as a kill leaves it, and is not one of which a byte has changed."""
+    if _SEALED_BUT_FOR_ITS_END.search(line):
+        return False
+    try:
+        json.loads(line)
+    except json.JSONDecodeError as problem:
+        return not line.endswith(b"}") or problem.pos == len(line)
+    except (ValueError, RecursionError):
+        return not line.endswith(b"}")
+    return False

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from selenium import webdriver
@@ -91,3 +97,36 @@ def faults(browser: webdriver.Chrome, page: Path) -> list[str]:
 def browser_charts(page: Path) -> int:
     """Charts that a page will draw."""
     return page.read_text().count('<div class="scaling-chart" ')
+
+
+@contextmanager
+def notebook_in_lab(browser: webdriver.Chrome, path: Path, own: Path) -> Iterator[None]:
+    """A notebook in a JupyterLab of its own on loopback, its cells run; settings and kernels go into `own`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = (
+        f"--ip=127.0.0.1 --port={port} --ServerApp.port_retries=0 --no-browser --allow-root --IdentityProvider.token= "
+        "--LabApp.expose_app_in_browser=True --LabApp.news_url= "
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"
+    )
+    places = {f"JUPYTER_{each}_DIR": str(own / each.lower()) for each in ("CONFIG", "DATA", "RUNTIME")}
+    command = [sys.executable, "-m", "jupyterlab", *options.split(), f"--notebook-dir={path.parent}"]
+    with (own / "server.log").open("w") as log:
+        server = subprocess.Popen(command, env=os.environ | places, stdout=log, stderr=log)
+    try:
+        WebDriverWait(browser, SECONDS).until(lambda _: _listens(port))
+        browser.get(f"http://127.0.0.1:{port}/doc/tree/{path.name}")
+        kernel = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status"
+        wait_for(browser, f"{kernel} == 'idle' && document.querySelector('.jp-Notebook .jp-Cell') !== null")
+        browser.execute_script("jupyterapp.commands.execute('notebook:run-all-cells')")
+        yield
+    finally:
+        browser.get("about:blank")
+        server.terminate()  # and with it its kernels
+        server.wait(30)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0

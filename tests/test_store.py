@@ -30,12 +30,14 @@ from scaling.records import (
     read_rows,
 )
 from scaling.store import (
+    BadCondition,
     ChangedTable,
     Store,
     StudyChanged,
     open_evaluations,
     open_measurements,
     open_runs,
+    select_rows,
 )
 from scaling.study import identity, read_study
 
@@ -243,6 +245,50 @@ def test_store_recovers_measurements_once_each_and_commit_keeps_them(store):
         file.unlink()
     assert open_measurements(store.study.folder, origin="committed").equals(before)
     assert open_measurements(store.study.folder).equals(before)
+
+
+def test_open_evaluations_recovers_the_rows_of_a_condition(store):
+    """Committed and local ones: a committed row that was made again here is not there with what it was."""
+    write_rows(store)
+    store.commit()
+    write_rows(store, corpus_hash="c1")
+    trunk = store.study.trunks[0]
+    run = make_run(trunk, 65536)
+    again = Evaluation(
+        run_id=run.run_id, step=128, tokens=65536, domain="code", loss=9, loss_stderr=0.1, loss_bits_per_byte=3
+    )  # fmt: skip
+    append_rows(store.local / "rows" / "z.jsonl", {"evaluation": dataclasses.asdict(again)})
+    whole = open_evaluations(store.study.folder)
+    assert whole.height == 8
+    for condition in ("loss < 3", "step = 128 AND domain = 'code'", "loss > 8"):
+        picked = open_evaluations(store.study.folder, only=condition)
+        assert picked.equals(select_rows(whole, condition))
+        assert not picked.is_empty()
+    for condition, words in (("stepp = 1", "step, tokens"), ("step =", "loss"), ("loss + step", "loss")):
+        with pytest.raises(BadCondition, match=words):
+            open_evaluations(store.study.folder, only=condition)
+    with pytest.raises(MissingRuns, match=r"those where loss > 100"):
+        open_evaluations(store.study.folder, only="loss > 100")
+
+
+def test_a_table_committed_while_another_process_reads_is_not_damage(store, monkeypatch):
+    """The sums are read, then the table: in between another process commits."""
+    write_rows(store)
+    store.commit()
+    before = open_runs(store.study.folder, origin="committed")
+    write_rows(store, corpus_hash="c1")
+    sha256_of, moments = scaling.store.tables.sha256_of, []
+
+    def and_commit(path):
+        monkeypatch.setattr(scaling.store.tables, "sha256_of", sha256_of)
+        moments.append(path)
+        store.commit()
+        return sha256_of(path)
+
+    monkeypatch.setattr(scaling.store.tables, "sha256_of", and_commit)
+    after = open_runs(store.study.folder, origin="committed")
+    assert len(moments) == 1
+    assert (before.height, after.height) == (4, 8)
 
 
 def test_check_sums_are_what_sha256sum_reads(store):

@@ -5,14 +5,19 @@ Nothing here imports altair or matplotlib before something is drawn.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaling.charts.registry import UnknownResult, drawing
+from scaling.errors import check_installed
+from scaling.laws import chinchilla, kaplan, power_mean
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["UnknownResult", "plot"]
+    from scaling.charts.refitting import Refit
+
+__all__ = ["UnknownResult", "plot", "refit"]
 
 
 def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:
@@ -43,3 +48,45 @@ def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:
     """
     draw = drawing(result, with_runs=runs is not None)
     return draw(result) if runs is None else draw(result, runs)
+
+
+def refit(
+    runs: pl.DataFrame,
+    *,
+    law: Callable[..., Any] = chinchilla,
+    laws: Sequence[Callable[..., Any]] = (chinchilla, kaplan, power_mean),
+    objective: str = "huber_log",
+    bootstrap: int = 200,
+    seed: int = 0,
+) -> Refit:
+    """A fit in JupyterLab that follows its reader.
+
+    Drag over runs, or click one, to leave them out; choose another law, another objective, another window of compute.
+    The law is fitted anew at every move, without resampling, and with it when the moves rest. Below stand the numbers
+    and the line of Python that makes the same fit. The same choices can be read and set from another cell:
+
+        live = scaling.refit(runs, law=chinchilla)
+        live.left_out, live.law, live.window = [0, 7], "kaplan", (12.0, 14.0)    # window: powers of ten of FLOPs
+        live.fitted, live.runs, live.line
+
+    On a page without a kernel it stands still, with charts, numbers and line as they were.
+
+    Args:
+        runs: columns N, D, C and loss, and what the laws read.
+        law: that it begins with; of N and D, or of N, D and unique_tokens.
+        laws: to choose from.
+        objective: one of `charts.refitting.OBJECTIVES`; as for `scaling.fit`.
+        bootstrap: draws of the fit at rest.
+        seed: of starts and bootstrap.
+
+    Raises:
+        MissingColumns: the runs lack one of N, D, C and loss.
+        NotALaw: a law does not read N and D.
+        BadOption: an objective or a number of draws that there is not.
+        MissingPackage: the extra "notebooks" is not installed.
+    """
+    check_installed("plot", "altair", "vl_convert")
+    check_installed("notebooks", "anywidget", "traitlets")
+    from scaling.charts.refitting import Refit  # here, because the packages it imports are of an extra
+
+    return Refit(runs, law, laws, objective=objective, bootstrap=bootstrap, seed=seed)

@@ -7,7 +7,9 @@ is kept in the kernel, so a saved notebook draws again when it is opened, and so
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -48,18 +50,21 @@ to draw this chart.</p></div>
 
 _PICTURE = 480
 """Points across of a chart that would fill its page."""
+_TALL = 520
+"""Points that charts above one another may take in a picture, without their axes."""
+_TAG = re.compile(r"<[^>]*>")
+_SPOKEN = re.compile(r' (?:aria-\w+|role)="[^"]*"')
+_DIGITS = re.compile(r"-?\d+\.\d{3,}(?:e-\d+)?")
 _AXIS = 72
 """Points that the labels and the title of an axis take beside charts that stand above one another."""
 
-_BUNDLE = """\
-<script>(() => {
+_SCRIPT = """\
+(() => {
   if (!window.vegaEmbed) { (() => { %(code)s })(); }
   const waiting = window.scalingCharts;
   window.scalingCharts = {push: draw => draw()};
   if (Array.isArray(waiting)) waiting.forEach(draw => draw());
-})()</script>
-<style>%(style)s</style>
-"""
+})()"""
 
 STYLE = """\
 .scaling-chart{width:100%;min-width:16rem;overflow:auto hidden;color:inherit;font:14px/1.4 system-ui,sans-serif}
@@ -76,13 +81,20 @@ font-variant-numeric:tabular-nums}
 
 
 @cache
-def _bundle() -> str:
+def library() -> str:
+    """Vega, Vega-Lite and vega-embed as JavaScript, which puts them into the window it runs in."""
     version = altair.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
-    everything = vl_convert.javascript_bundle(vl_version=version)  # pyright: ignore[reportCallIssue]  a default it hides
-    code = everything.replace("</script", "<\\/script")
-    return _BUNDLE.replace("%(style)s", STYLE).replace(
-        "%(code)s", code
-    )  # the code last: it may hold anything
+    return vl_convert.javascript_bundle(vl_version=version)  # pyright: ignore[reportCallIssue]  a default it hides
+
+
+@cache
+def script() -> str:
+    """The library, and what draws the charts that wait for it, as one file of JavaScript."""
+    return _SCRIPT.replace("%(code)s", library().replace("</script", "<\\/script"))
+
+
+def _bundle() -> str:
+    return f"<script>{script()}</script>\n<style>{STYLE}</style>\n"
 
 
 class Bundle:
@@ -110,15 +122,29 @@ def embed(spec: dict[str, Any]) -> str:
 
 
 def picture(html: str) -> str | None:
-    """The first chart of what `embed` made, as it stands before a slider is moved, in SVG; None without a chart."""
+    """The first chart of what `embed` made, as it stands before a slider is moved, in SVG; None without a chart.
+
+    Of charts above one another there are as many as a picture has room for.
+    """
     _, marked, rest = html.partition(_CHART.partition("%(spec)s")[0].rpartition("\n")[2])
     if not marked:
         return None
     spec, _ = json.JSONDecoder().raw_decode(rest)
+    if stacked := spec.get("vconcat"):
+        given = (
+            chart.get("height") for chart in stacked
+        )  # a number, or the height of a row of unknown number
+        ends = itertools.accumulate(height if isinstance(height, int) else _TALL // 2 for height in given)
+        spec["vconcat"] = stacked[: max(1, sum(end <= _TALL for end in ends))]
     for chart in (spec, *spec.get("vconcat", ())):
         if chart.get("width") == "container":
             chart["width"] = _PICTURE
-    return vl_convert.vegalite_to_svg(json.dumps(spec))
+    return _TAG.sub(lambda tag: _lean(tag[0]), vl_convert.vegalite_to_svg(json.dumps(spec)))
+
+
+def _lean(tag: str) -> str:
+    """A tag of a picture without what nobody sees: words for hundreds of marks, digits below a hundredth of a point."""
+    return _DIGITS.sub(lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), _SPOKEN.sub("", tag))
 
 
 def enable() -> Bundle:

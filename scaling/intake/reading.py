@@ -270,7 +270,8 @@ def read_columns() -> frozenset[str]:
     """Columns that some law reads or predicts, which must hold numbers."""
     laws = {c.name for law in LAWS.values() for c in describe(law).columns}
     return frozenset(
-        laws | {"loss", "loss_stderr", "entropy", "epochs", "bytes_per_token", "step", "score", "error"}
+        laws
+        | {"loss", "loss_stderr", "entropy", "epochs", "bytes_per_token", "step", "score", "error", "gain"}
     )
 
 

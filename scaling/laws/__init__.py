@@ -53,6 +53,7 @@ from scaling.laws.mixture import (
     with_transfer,
 )
 from scaling.laws.optimal import Optimum, Serving, cheapest, optimum
+from scaling.laws.preference import best_of_n_gain, policy_gain
 from scaling.laws.repetition import (
     MUENNIGHOFF_2023,
     data_constrained,
@@ -105,6 +106,8 @@ LAWS: dict[str, Callable[..., Any]] = {
         score_from_loss,
         error_from_loss,
         score_from_compute,
+        best_of_n_gain,
+        policy_gain,
     )
 }
 """Laws with a formula, by the name of their function; `bnsl`, `multi_power` and laws of blends make more."""

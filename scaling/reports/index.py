@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from html import escape
 from pathlib import Path
 
 from scaling.reports.render import TEMPLATES, FailedCell, Page, markdown, render, write_files
@@ -10,7 +11,7 @@ from scaling.reports.suite import notebooks as known_notebooks
 
 
 def site(*, notebooks: str | Path | None = None, out: str | Path = "reports") -> Path:
-    """Path of an index of every report, each made anew beside it.
+    """Path of an index of every report, each made anew beside it, and the picture of each in `pictures/`.
 
     A notebook that fails is named on the index, and raised when all others are done.
 
@@ -31,7 +32,10 @@ def site(*, notebooks: str | Path | None = None, out: str | Path = "reports") ->
         except FailedCell as problem:
             failed.append(problem)
             continue
-        write_files({Path(out) / f"{page.name}.html": page.html.encode()})
+        files = {Path(out) / f"{page.name}.html": page.html.encode()}
+        if page.picture:
+            files[Path(out) / "pictures" / f"{page.name}.svg"] = entitled(page).encode()
+        write_files(files)
         pages.append(page)
         print(f"{page.name}: {page.facts['seconds']} s", flush=True)
     index = Path(out) / "index.html"
@@ -40,6 +44,16 @@ def site(*, notebooks: str | Path | None = None, out: str | Path = "reports") ->
     for problem in failed:
         raise problem
     return index
+
+
+def entitled(page: Page) -> str:
+    """The picture of a page on paper of its own, with its question as title and its answer as description."""
+    said = "".join(
+        f"<{tag}>{escape(text)}</{tag}>"
+        for tag, text in (("title", page.facts["title"]), ("desc", page.lead))
+    )
+    tag, close, drawn = (page.picture or "").partition(">")
+    return f'{tag} style="background:#fff"{close}{said}{drawn}\n'
 
 
 def _index(pages: list[Page], failed: list[FailedCell]) -> str:

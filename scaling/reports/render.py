@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import itertools
 import platform
 import re
 import sys
@@ -54,6 +55,10 @@ class FailedCell(ReportError):
         )
 
 
+_SHORT = 60
+"""Characters of a sentence that says too little alone."""
+
+
 @dataclass(frozen=True)
 class Page:
     """A notebook that has run."""
@@ -70,6 +75,14 @@ class Page:
     """What it says first and large, in Markdown; empty where it answers nothing."""
     picture: str | None
     """Its first chart, in SVG."""
+
+    @property
+    def lead(self) -> str:
+        """How the answer begins, as plain text: its first sentence, or more of them where that is short."""
+        plain = re.sub(r"</?div[^>]*>|\*\*|`", "", self.answer).split()
+        sentences = re.split(r"(?<=[.!?]) (?=[A-Z])", " ".join(plain))
+        ends = itertools.accumulate(map(len, sentences))
+        return " ".join(sentences[: 1 + sum(end < _SHORT for end in ends)])
 
 
 def report(

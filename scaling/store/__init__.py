@@ -9,6 +9,8 @@
     .store/<study>/weights             weights of finished runs, where a study keeps them
     .store/<study>/{asked,leases,checkpoints,logs}
 
+Machines without a common disk share a store by a URL (see `shared`): each works in its `.store` as above.
+
 A row is known by `run_id`: configuration, seed, budget and corpus. Where this machine has made a committed row again,
 its own row is the one that is read.
 """
@@ -23,17 +25,21 @@ from scaling.store.opening import (
     studies,
 )
 from scaling.store.rows import Store, StudyChanged
+from scaling.store.shared import SharedStore, StoreUnreachable, shared_or_own
 from scaling.store.tables import ChangedTable
 
 __all__ = [
     "BadCondition",
     "ChangedTable",
+    "SharedStore",
     "Store",
+    "StoreUnreachable",
     "StudyChanged",
     "ceiling_share",
     "open_evaluations",
     "open_measurements",
     "open_runs",
     "select_rows",
+    "shared_or_own",
     "studies",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import polars as pl
 
 from scaling.errors import StudyError
 from scaling.files import written_whole
-from scaling.leases import Lease, claim
+from scaling.leases import Held, claim
 from scaling.records import ROW_KEYS, MissingRuns, Run, local_folder, read_rows
 from scaling.store.tables import SCHEMAS, read_metadata, read_parquet, write_parquet
 from scaling.study import Study
@@ -71,20 +73,29 @@ class Store:
 
     # --- rows --------------------------------------------------------------------------------------
 
-    def rows(self, kind: str, origin: str) -> pl.DataFrame:
-        """All rows of a kind of `ROW_KEYS` and an origin ("local", "committed"), in the schema's columns."""
-        frame = self._committed(kind) if origin == "committed" else self._local(kind)
-        later = [pl.col("stage").fill_null(Run.stage)] if kind == "run" else []
-        return frame.with_columns(later)
+    def rows(self, kind: str, origin: str, only: pl.Expr | None = None) -> pl.DataFrame:
+        """All rows of a kind of `ROW_KEYS` and an origin ("local", "committed"), in the schema's columns.
 
-    def _committed(self, kind: str) -> pl.DataFrame:
-        """A column that came after the file was written is empty."""
-        path, schema = self.study.folder / _TABLES[kind], SCHEMAS[kind]
-        frame = read_parquet(path) if path.exists() else pl.DataFrame(schema=schema)
-        return frame.select(
-            (pl.col(name) if name in frame.columns else pl.lit(None, t)).cast(t).alias(name)
-            for name, t in schema.items()
-        )
+        Args:
+            kind, origin: of the rows.
+            only: a condition on them; committed rows that do not fulfil it are passed over as the table is read.
+        """
+
+        def shape(rows: pl.LazyFrame) -> pl.LazyFrame:
+            there = rows.collect_schema().names()  # a column that came after the table was written is empty
+            shaped = rows.select(
+                (pl.col(name) if name in there else pl.lit(None, t)).cast(t).alias(name)
+                for name, t in SCHEMAS[kind].items()
+            )
+            if kind == "run":
+                shaped = shaped.with_columns(pl.col("stage").fill_null(Run.stage))
+            return shaped if only is None else shaped.filter(only)
+
+        path = self.study.folder / _TABLES[kind]
+        if origin == "committed" and path.exists():
+            return read_parquet(path, shape)
+        rows = self._local(kind) if origin == "local" else pl.DataFrame(schema=SCHEMAS[kind])
+        return shape(rows.lazy()).collect()
 
     def _local(self, kind: str) -> pl.DataFrame:
         files = sorted(self.local.glob("rows/*.jsonl"))
@@ -129,9 +140,25 @@ class Store:
 
     # --- leases ------------------------------------------------------------------------------------
 
-    def claim(self, *works: str) -> Lease | None:
+    def claim(self, *works: str) -> Held | None:
         """A lease of all these pieces of work; None, and none of them, while another living process holds one."""
         return claim(self.local / "leases", works)
+
+    # --- with other machines -----------------------------------------------------------------------
+
+    def bring(self, stack: str, runs: Iterable[str]) -> None:
+        """Have here what a stack goes on from: its checkpoints, and the weights of these runs."""
+
+    def send(self, stack: str, trunks: Iterable[str], runs: Iterable[str], *, done: bool) -> Future[None]:
+        """Let others have what was made of a stack: the rows of its trunks, its state, the weights of its runs.
+
+        Args:
+            stack: its id, as `trunks` and `runs` are ids.
+            done: it is finished, and must reach them.
+        """
+        sent: Future[None] = Future()
+        sent.set_result(None)  # others see the same folder
+        return sent
 
 
 def run_first(study: Study) -> str:

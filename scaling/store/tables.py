@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import types
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from scaling.records import DomainLoss, Evaluation, Measurement, Run, Unreadable
 
 SUMS = "SHA256SUMS"
 """Holds a line for each committed table of its folder: its SHA-256 and its name. `sha256sum -c` reads it too."""
+_MANY_ROWS = 1_000_000
 
 
 class ChangedTable(UnreadableTable):
@@ -54,21 +55,25 @@ SCHEMAS = {"run": _schema(Run), "evaluation": _schema(Evaluation), "measurement"
 """Columns and types of each kind of rows."""
 
 
-def read_parquet(path: Path) -> pl.DataFrame:
-    """A parquet file as a frame.
+def read_parquet(
+    path: Path, shape: Callable[[pl.LazyFrame], pl.LazyFrame] = lambda rows: rows
+) -> pl.DataFrame:
+    """A parquet file as a frame, in the shape that is asked for: rows left out there are not held in memory.
 
     Raises:
         ChangedTable: there are check sums beside it, and it is not the file they are of.
         UnreadableTable: it is cut short or damaged.
     """
     with reading_table(path):
-        return pl.read_parquet(_as_committed(path))
+        _check(path)
+        return pl.scan_parquet(path, glob=False).pipe(shape).collect(engine="streaming")
 
 
 def read_metadata(path: Path) -> dict[str, str]:
     """What a parquet file says of itself; raises as `read_parquet`."""
     with reading_table(path):
-        return pl.read_parquet_metadata(_as_committed(path))
+        _check(path)
+        return pl.read_parquet_metadata(path)
 
 
 def write_parquet(table: pl.DataFrame, path: Path, metadata: dict[str, str]) -> None:
@@ -80,21 +85,26 @@ def write_parquet(table: pl.DataFrame, path: Path, metadata: dict[str, str]) -> 
         DiskFull, NotWritten: the old table is whole.
     """
     before = {sha256_of(path)} if path.exists() else set()
+    level = (
+        19 if table.height <= _MANY_ROWS else 3
+    )  # smallest in version control, or hours for a few per cent
     with written_whole(path, "rows") as scratch:
-        table.write_parquet(scratch, compression="zstd", compression_level=19, metadata=metadata)
+        table.write_parquet(scratch, compression="zstd", compression_level=level, metadata=metadata)
         _write_sums(path, before | {sha256_of(scratch)})
     _write_sums(path, {sha256_of(path)})
 
 
-def _as_committed(path: Path) -> Path | bytes:
-    """What to read a table from: the very bytes that were checked, or the file where no check sum is of it."""
-    expected = [digest for digest, name in _sums(path.parent) if name == path.name]
-    if not expected:
-        return path
-    data = path.read_bytes()
-    if (got := hashlib.sha256(data).hexdigest()) not in expected:
-        raise ChangedTable(path, "it has changed since", expected[-1], got)
-    return data
+def _check(path: Path) -> None:
+    """Nothing, where a table is to its last bit one that was committed, or there is no check sum of it."""
+    expected, before = _expected(path), None
+    while expected and (got := sha256_of(path)) not in expected:
+        if expected == before:
+            raise ChangedTable(path, "it has changed since", expected[-1], got)
+        expected, before = _expected(path), expected  # another process may have committed meanwhile
+
+
+def _expected(path: Path) -> list[str]:
+    return [digest for digest, name in _sums(path.parent) if name == path.name]
 
 
 def _sums(folder: Path) -> list[tuple[str, str]]:

@@ -49,7 +49,8 @@ from scaling.corpora.synthetic.generated import Generated
 from scaling.errors import BadValue, StudyError, UnknownKey
 from scaling.flops import ladder
 from scaling.records import MissingRuns
-from scaling.study.spec import Blend, Budgets, Stage, Study, Tokens, Trunk, keys_of
+from scaling.study.parts import Blend, Budgets, Tokens
+from scaling.study.spec import Stage, Study, Trunk, keys_of
 from scaling.units import UnknownUnit, parse_count
 
 

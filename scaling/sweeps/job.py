@@ -22,6 +22,8 @@ EXIT_STOPPED = 3
 """A worker was asked to stop, or its launcher is gone; everything is resumable."""
 EXIT_NO_ROOM = 4
 """A worker had no room on the disk or in the memory, and said so; everything is resumable, but not as it is."""
+EXIT_LOST = 5
+"""The place where a worker ran is gone, say a node of a cluster, which is no fault of its stack; all is resumable."""
 
 _CHECKPOINTS = 5  # of a trunk and of the branch under way: checkpoint.KEPT each, and the one being written
 _ROW_BYTES = 3_000

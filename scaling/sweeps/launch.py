@@ -14,21 +14,23 @@ import signal
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from scaling.errors import TrainError
 from scaling.files import naming_a_full_disk
-from scaling.leases import Lease
-from scaling.store import open_runs
+from scaling.leases import Held
+from scaling.store import open_runs, shared_or_own
 from scaling.study import Study, read_study
+from scaling.sweeps.engines import make_engine
 from scaling.sweeps.engines.base import Asked, Engine, Worker
-from scaling.sweeps.engines.local import LocalEngine
-from scaling.sweeps.job import EXIT_NO_ROOM, EXIT_STOPPED, Message, StackSpec
+from scaling.sweeps.job import EXIT_LOST, EXIT_NO_ROOM, EXIT_STOPPED, Message, StackSpec
 from scaling.sweeps.plan import Plan, plan_sweep
 from scaling.sweeps.progress import Progress
 
@@ -50,6 +52,8 @@ class WorkersFailed(TrainError):
 
 ATTEMPTS = 3
 """Starts of one stack before the sweep gives it up."""
+LOSSES = 20
+"""Of the places where one stack ran, nodes that a cluster takes back say, which are not counted among its starts."""
 _POLL_SECONDS = 0.2
 _REFRESH_SECONDS = 10.0
 _STOP_SECONDS = 20.0
@@ -67,7 +71,9 @@ def sweep(
     graph: bool = True,
     compile: bool = False,
     ranks: int = 1,
-    engine: Engine | None = None,
+    engine: str | Engine = "local",
+    options: Mapping[str, Any] | None = None,
+    store: str | None = None,
 ) -> pl.DataFrame:
     """Train what the store does not have yet, and return the study's runs.
 
@@ -81,7 +87,10 @@ def sweep(
         graph: record steps as CUDA graphs on a GPU.
         compile: fuse element-wise work by torch.compile, which takes ten seconds and more for each shape.
         ranks: processes, each with a core or a GPU of its own, that train one stack together.
-        engine: where the workers run; processes of this machine by default.
+        engine: where the workers run: "local", processes of this machine, "ray" or "slurm"; or an `Engine`.
+        options: of an engine that is named, e.g. {"address": "head:6379"}; each engine's file says which it has.
+        store: a URL that fsspec knows, e.g. "s3://bucket/prefix", where launchers on other machines find rows, leases
+            and checkpoints too; by default the store is a folder of this machine.
 
     Returns:
         `open_runs` of the study.
@@ -91,7 +100,9 @@ def sweep(
         BudgetBeyondCorpus, EmptyDomain, MissingFolder, PackageNotInstalled: the corpus cannot give what is asked.
         UnreadableItems, ItemTooLong: its probes cannot ask what the study's items say.
         DeviceNotFound: CUDA was asked for and is absent.
-        BadOption: a precision that there is not, or no rank.
+        BadOption: a precision or an engine that there is not, or no rank.
+        StoreUnreachable: the shared store does not answer or refuses.
+        MissingPackage, UnknownEngineOption: the engine's package is not installed, or it has no such option.
         TooManyRanks: a step has fewer windows than there are ranks to share them.
         ModelTooLarge: a model does not fit into a worker's share of the memory.
         WorkersFailed: a stack failed `ATTEMPTS` times, or once for want of room on the disk; the others were finished
@@ -103,12 +114,13 @@ def sweep(
     asked = Asked(
         workers=workers, device=device, precision=precision, graph=graph, compile=compile, ranks=ranks
     )
-    engine = engine or LocalEngine()
-    plan = plan_sweep(study, engine.capacity(asked), asked, here=here, progress=progress)
+    place: Engine = make_engine(engine, options) if isinstance(engine, str) else engine
+    rows = shared_or_own(study, store)
+    plan = plan_sweep(study, place.capacity(asked), asked, here=here, progress=progress, store=rows)
     if plan.stacks:
         with naming_a_full_disk("the working files of a sweep", plan.store.local):
             plan.write_down()
-            _Launcher(plan, engine, shown=progress).run()
+            _Launcher(plan, place, shown=progress).run()
     return open_runs(study)
 
 
@@ -135,7 +147,7 @@ class _Hand:
 
     worker: Worker
     log: Path
-    at: tuple[StackSpec, Lease] | None = None
+    at: tuple[StackSpec, Held] | None = None
 
 
 class _Launcher:
@@ -147,9 +159,12 @@ class _Launcher:
         self.hands: dict[int, _Hand] = {}
         self._numbers = itertools.count()
         self.attempts: dict[str, int] = defaultdict(int)
+        self.lost: dict[str, int] = defaultdict(int)
         self.problems: dict[str, str] = {}
         """What a stack's worker said before it ended, or last wrote into its log."""
         self.failed: list[tuple[StackSpec, Path]] = []
+        self.sent: list[tuple[StackSpec, Held, Future[None]]] = []
+        """Stacks that are done, on their way to where others see their rows."""
         self.messages: queue.Queue[tuple[int, Message]] = queue.Queue()
         cost = sum(stack.cost for stack in plan.stacks)
         self.progress = Progress(plan.study.name, plan.runs, plan.done, cost, shown=shown)
@@ -160,9 +175,10 @@ class _Launcher:
     def run(self) -> None:
         with self.progress, _termination_as_interrupt():
             try:
-                while self.waiting or any(hand.at for hand in self.hands.values()):
+                while self.waiting or self.sent or any(hand.at for hand in self.hands.values()):
                     self._hand_out()
                     self._listen(_POLL_SECONDS)
+                    self._settle()
                     self._reap()
                     self._refresh_leases()
             finally:
@@ -184,6 +200,7 @@ class _Launcher:
             if lease is None:
                 continue  # another launcher has one of them
             self.waiting.remove(stack)
+            self.store.bring(stack.id, stack.parents)
             left = self._left(stack)
             if left is None:
                 lease.release()
@@ -230,6 +247,17 @@ class _Launcher:
             self.problems[stack.id] = message.problem
         if message.done:
             hand.at = None
+            self.sent.append((stack, lease, self._send(stack, done=True)))
+
+    def _send(self, stack: StackSpec, *, done: bool = False) -> Future[None]:
+        runs = stack.run_ids if done and self.plan.study.keep == "weights" else ()
+        return self.store.send(stack.id, stack.trunk_ids, runs, done=done)
+
+    def _settle(self) -> None:
+        """Give back the leases of stacks whose rows others can see."""
+        for stack, lease, sent in [one for one in self.sent if one[2].done()]:
+            sent.result()
+            self.sent.remove((stack, lease, sent))
             self.finished |= stack.run_ids
             lease.release()
             self.progress.finish(stack, done=True)
@@ -247,6 +275,9 @@ class _Launcher:
             stack, lease = hand.at
             lease.release()
             self.progress.finish(stack, done=False)
+            if status == EXIT_LOST and self.lost[stack.id] < LOSSES:
+                self.lost[stack.id] += 1
+                self.attempts[stack.id] -= 1
             if status != EXIT_NO_ROOM and self.attempts[stack.id] < ATTEMPTS:
                 self.waiting.append(stack)
             else:
@@ -273,9 +304,13 @@ class _Launcher:
             self._refreshed = time.monotonic()
             if any(stack.parents for stack in self.waiting):
                 self.finished |= self.store.finished(here=self.plan.here)
+            for _, lease, _ in self.sent:
+                lease.refresh()
             for hand in self.hands.values():
                 if hand.at and not hand.at[1].refresh():
                     hand.worker.stop()  # this machine slept, and another launcher has taken over
+                elif hand.at:
+                    self._send(hand.at[0])
 
     def _stop_all(self) -> None:
         for hand in self.hands.values():
@@ -284,6 +319,7 @@ class _Launcher:
         for hand in self.hands.values():
             hand.worker.end(max(0.1, deadline - time.monotonic()))
         self._listen(0)
-        for hand in self.hands.values():
-            if hand.at:
-                hand.at[1].release()
+        for stack, lease in [hand.at for hand in self.hands.values() if hand.at]:
+            self._send(stack).result()
+            lease.release()
+        self._settle()

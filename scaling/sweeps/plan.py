@@ -97,6 +97,8 @@ class Plan:
     """Every run that the study asks for."""
     finished: frozenset[str]
     """Those of them that need no training."""
+    store: Store
+    """Where rows go."""
     items: Items | None = None
     """What its probes ask."""
 
@@ -124,11 +126,6 @@ class Plan:
     def memory(self) -> float:
         """Bytes that the largest stack takes while it trains."""
         return max((self._mode_and_bytes(stack)[1] for stack in self.stacks), default=0.0)
-
-    @cached_property
-    def store(self) -> Store:
-        """Where rows go."""
-        return Store(self.study)
 
     def job(self, stack: StackSpec) -> Job:
         """What a worker is told, to train a stack."""
@@ -257,10 +254,16 @@ class Plan:
 
 
 def plan_sweep(
-    study: Study, capacity: Capacity, asked: Asked = DEFAULT, *, here: bool = False, progress: bool = True
+    study: Study,
+    capacity: Capacity,
+    asked: Asked = DEFAULT,
+    *,
+    here: bool = False,
+    progress: bool = True,
+    store: Store | None = None,
 ) -> Plan:
     """What `sweep` would do with the capacity of its engine, every refusal included, without doing it."""
-    store = Store(study)
+    store = store or Store(study)
     store.check_unchanged()
     corpus = study.build_corpus(progress=progress)
     for trunk in study.trunks:
@@ -275,7 +278,7 @@ def plan_sweep(
     left = unfinished(study.trunks, corpus.corpus_hash, finished)
     _check_weights(store, left, corpus.corpus_hash, finished)
     stacks = stack_trunks(left, corpus.corpus_hash, capacity, stacks_begun(store.local, corpus.corpus_hash))
-    return Plan(study, asked, capacity, here, corpus, tuple(stacks), wanted, finished, items)
+    return Plan(study, asked, capacity, here, corpus, tuple(stacks), wanted, finished, store, items)
 
 
 def _check_weights(store: Store, trunks: Sequence[Trunk], corpus_hash: str, finished: frozenset[str]) -> None:

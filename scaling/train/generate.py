@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from scaling.errors import BadOption, TrainError
-from scaling.train.model import Forward, Weights, norm, wide
+from scaling.train.model import Forward, NoSuchHead, Weights, norm, wide
 
 AT_ONCE = 2**22
 """Numbers of keys, or of logits, that a step of generation holds for each model: 16 MiB, which a CPU can cache."""
@@ -95,17 +95,12 @@ def generate(
     models = len(weights["head"])
     tokens = torch.empty((models, len(asked), samples, new), dtype=torch.int64, device=device)
     likely = torch.empty((models, len(asked), samples), device=device)
-    lengths: dict[int, list[int]] = defaultdict(list)
-    for i, request in enumerate(asked):
-        lengths[len(request)].append(i)
     generator = torch.Generator(device).manual_seed(seed)
-    for length, rows in sorted(lengths.items()):
-        held = shape.depth * shape.width * (length + samples * new) + samples * shape.vocabulary
-        for some in np.array_split(rows, -(-len(rows) * held // AT_ONCE)):
-            if len(some):
-                prompt = torch.from_numpy(np.stack([asked[i] for i in some])).to(device)
-                decoder = _Decoder(forward, weights, prompt.expand(models, -1, -1), samples, new)
-                tokens[:, some], likely[:, some] = _answers(decoder, temperature, barred, end, generator)
+    own = samples * (shape.depth * shape.width * new + shape.vocabulary)
+    for some in _together(asked, lambda length: shape.depth * shape.width * length + own):
+        prompt = torch.from_numpy(np.stack([asked[i] for i in some])).to(device)
+        decoder = _Decoder(forward, weights, prompt.expand(models, -1, -1), samples, new)
+        tokens[:, some], likely[:, some] = _answers(decoder, temperature, barred, end, generator)
     return Answers(tokens.cpu().numpy(), likely.cpu().numpy())
 
 
@@ -151,6 +146,59 @@ def answer_log_probability(
     return np.concatenate(out, axis=1)
 
 
+@torch.no_grad()
+def answer_scores(
+    forward: Forward, weights: Weights, requests: Sequence[ArrayLike], answers: NDArray[np.int64], *, end: int
+) -> NDArray[np.float64]:
+    """What K reward models say of answers to requests, `[K, requests, samples]`.
+
+    The keys and values of a request are computed once for all its answers, the last block at the judged place alone.
+
+    Args:
+        forward, weights: the K models, with a score head.
+        requests: tokens of each, one or more.
+        answers: tokens `[K, requests, samples, new]`, as from `generate`; each is judged at its first `end`, or at its
+            last token.
+        end: token after which an answer is over.
+
+    Raises:
+        NoSuchHead: the models have no score head.
+        TooLong: a request and its answers do not fit into the context.
+        BadOption: no answers to every request.
+    """
+    if "score" not in weights:
+        raise NoSuchHead("score", ("head",))
+    shape, device, models = forward.shape, weights["head"].device, len(weights["head"])
+    asked = [np.asarray(r, np.int64).ravel() for r in requests]
+    if answers.ndim != 4 or answers.shape[:2] != (models, len(asked)):
+        wanted = f"an array [{models}, {len(asked)}, samples, new]"
+        raise BadOption("answers", f"an array of shape {list(answers.shape)}", wanted)
+    samples, new = answers.shape[2:]
+    for i, request in enumerate(asked):
+        if len(request) + new > shape.context:
+            raise TooLong(i, len(request), new, shape.context)
+    over = answers == end
+    last = np.where(over.any(3), over.argmax(3), new - 1)
+    scores = np.empty(last.shape)
+    for some in _together(asked, lambda length: (length + samples * new) * shape.mlp_width):
+        prompt = torch.from_numpy(np.stack([asked[i] for i in some])).to(device)
+        ours, ends = (torch.from_numpy(part[:, some]).to(device) for part in (answers, last))
+        said = _scores(forward, weights, prompt.expand(models, -1, -1), ours, ends)
+        scores[:, some] = said.double().cpu().numpy()
+    return scores
+
+
+def _together(asked: Sequence[NDArray[np.int64]], held: Callable[[int], int]) -> Iterator[NDArray[np.int64]]:
+    """Requests of one length, as many at a time as hold no more than `AT_ONCE` numbers; each `held` by its length."""
+    lengths: dict[int, list[int]] = defaultdict(list)
+    for i, request in enumerate(asked):
+        lengths[len(request)].append(i)
+    for length, rows in sorted(lengths.items()):
+        for some in np.array_split(rows, -(-len(rows) * held(length) // AT_ONCE)):
+            if len(some):
+                yield some
+
+
 class _Decoder:
     """K models that read the same requests once, and then one more token of every sample at a time.
 
@@ -161,23 +209,12 @@ class _Decoder:
         self.forward, self.weights, self.samples = forward, weights, samples
         models, requests, self.place = prompt.shape
         shape = forward.shape
-        own = (shape.depth, new, models * requests, shape.heads, samples, shape.head_dim)
+        own = (shape.depth, new, models * requests * shape.heads * samples, shape.head_dim)
         self.own_keys, self.own_values = (prompt.new_empty(own, dtype=forward.cosine.dtype) for _ in range(2))
-        self.keys, self.values, self.taken = [], [], 0
-        recent = prompt[:, :, max(0, self.place - shape.neighbours) :]
-        self.recent = recent.repeat_interleave(samples, 1)
-        """The last tokens of every sample, `[K, requests samples, ≤ neighbours]`."""
-        x = forward.embed(weights, prompt)
-        for block in range(shape.depth):
-            q, k, v = (
-                t.flatten(0, 1).transpose(1, 2)
-                for t in forward.heads(weights, block, x, forward.angles(self.place))
-            )
-            self.keys.append(k.contiguous())
-            self.values.append(v.contiguous())
-            mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
-            x = forward.after_attention(weights, block, x, mixed.transpose(1, 2).reshape(x.shape))
-        last = norm(x.view(models, requests, self.place, -1)[:, :, -1])
+        self.taken = 0
+        self.recent = _recent(forward, prompt, samples)
+        x, self.kept = _read(forward, weights, prompt)
+        last = norm(x[:, :, -1])
         self.logits = forward.head(weights, last)[:, :, None].expand(-1, -1, samples, -1)
         """Of the next token, `[K, requests, samples, vocabulary]`."""
 
@@ -193,7 +230,8 @@ class _Decoder:
                 t.view(-1, self.samples, shape.heads, shape.head_dim).transpose(1, 2)
                 for t in forward.heads(weights, block, x, angles)
             )
-            self.own_keys[block, self.taken], self.own_values[block, self.taken] = k, v
+            for kept, one in ((self.own_keys, k), (self.own_values, v)):
+                kept[block, self.taken].view(q.shape).copy_(one)
             mixed = self._attend(block, q)
             x = forward.after_attention(weights, block, x, mixed.transpose(1, 2).reshape(x.shape))
         self.taken += 1
@@ -201,12 +239,70 @@ class _Decoder:
 
     def _attend(self, block: int, q: Tensor) -> Tensor:
         """Scores are bounded, so no maximum need be taken off before their exponentials."""
+        keys, values = self.kept[block]
         own_keys, own_values = (t[block, : self.taken + 1] for t in (self.own_keys, self.own_values))
-        shared = (q @ self.keys[block].mT).exp_()
-        own = (own_keys * q).sum(-1).exp_()  # [places, K requests, heads, samples]
-        total = shared.sum(-1) + own.sum(0)
-        mixed = (shared @ self.values[block]).add_((own[..., None] * own_values).sum(0))
-        return mixed.div_(total[..., None])
+        shared = (q @ keys.mT).exp_()
+        own = torch.bmm(q.reshape(-1, 1, q.shape[-1]), own_keys.permute(1, 2, 0)).exp_()
+        mixed = (shared @ values).add_(torch.bmm(own, own_values.transpose(0, 1)).view(q.shape))
+        return mixed.div_(shared.sum(-1, keepdim=True) + own.sum(-1).view(*q.shape[:-1], 1))
+
+
+def _read(forward: Forward, weights: Weights, prompt: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """What K models make of requests `[K, requests, places]`.
+
+    Returns:
+        The residual stream, `[K, requests, places, width]`, and for each block its keys and values, each
+        `[K requests, heads, places, size]`.
+    """
+    x, kept = forward.embed(weights, prompt), []
+    for block in range(forward.shape.depth):
+        q, k, v = (
+            t.flatten(0, 1).transpose(1, 2)
+            for t in forward.heads(weights, block, x, forward.angles(prompt.shape[2]))
+        )
+        kept.append((k.contiguous(), v.contiguous()))
+        mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
+        x = forward.after_attention(weights, block, x, mixed.transpose(1, 2).reshape(x.shape))
+    return x.view(*prompt.shape, -1), kept
+
+
+def _recent(forward: Forward, prompt: Tensor, samples: int) -> Tensor:
+    """The last tokens of every sample's request, `[K, requests samples, ≤ neighbours]`."""
+    return prompt[:, :, max(0, prompt.shape[2] - forward.shape.neighbours) :].repeat_interleave(samples, 1)
+
+
+def _scores(forward: Forward, weights: Weights, prompt: Tensor, answers: Tensor, last: Tensor) -> Tensor:
+    """Of answers `[K, requests, samples, new]`, at the place `last` `[K, requests, samples]` of each."""
+    shape, (models, _, samples, new) = forward.shape, answers.shape
+    _, kept = _read(forward, weights, prompt)
+    before = _recent(forward, prompt, samples)
+    angles = forward.angles(new, prompt.shape[2])
+    seen = torch.cat([before, answers.flatten(1, 2)], 2)
+    x = forward.embed(weights, seen, before=before.shape[2])
+    at = last.flatten(1)[:, :, None, None]
+    hidden_from = torch.ones(new, new, dtype=torch.bool, device=x.device).triu(1)
+    for block, (keys, values) in enumerate(kept):
+        q, k, v = forward.heads(weights, block, x, angles)  # [K, texts, new, heads, size]
+        hidden = hidden_from.expand(models, q.shape[1], new, new)
+        if block == shape.depth - 1:  # nothing but the scored place goes on from here
+            q = q.gather(2, at[..., None].expand(-1, -1, 1, *q.shape[3:]))
+            hidden = hidden.gather(2, at[..., 0].expand(-1, -1, 1)[..., None].expand(-1, -1, 1, new))
+            x = (
+                x.view(models, -1, new, shape.width)
+                .gather(2, at.expand(-1, -1, 1, shape.width))
+                .flatten(1, 2)
+            )
+        places = q.shape[2]
+        ask = q.unflatten(1, (-1, samples)).flatten(0, 1).permute(0, 3, 1, 2, 4).flatten(2, 3)
+        shared = (ask @ keys.mT).exp_()  # [K requests, heads, samples places, places of the request]
+        ours = (shared @ values).unflatten(2, (samples, places)).permute(0, 2, 3, 1, 4).flatten(0, 1)
+        total = shared.sum(-1).unflatten(2, (samples, places)).permute(0, 2, 3, 1).flatten(0, 1)
+        q, k, v = (t.flatten(0, 1).transpose(1, 2) for t in (q, k, v))  # [K texts, heads, places, size]
+        own = (q @ k.mT).masked_fill_(hidden.flatten(0, 1)[:, None], -torch.inf).exp_()
+        mixed = ours + (own @ v).transpose(1, 2)
+        mixed = mixed / (total + own.sum(-1).transpose(1, 2))[..., None]
+        x = forward.after_attention(weights, block, x, mixed.reshape(x.shape))
+    return wide(torch.bmm(norm(x), weights["score"])).view(last.shape)
 
 
 def _answers(

@@ -77,6 +77,8 @@ RECOVERED += [
     (laws.score_from_loss, {"loss": np.linspace(1.5, 4.5, 15)}, {"a": 0.6, "b": 0.25, "k": 2.5, "L_mid": 2.7}),
     (laws.error_from_loss, {"loss": np.linspace(1.5, 4.5, 15)}, {"error_at_chance": 0.75, "k": 2.0, "gamma": 0.9}),
     (laws.score_from_compute, ALONG_C, {"low": 0.25, "high": 0.9, "slope": 1.1, "C_mid": 1e20}),
+    (laws.best_of_n_gain, {"sqrt_kl": np.linspace(0.3, 2, 8)}, {"alpha": 0.4, "beta": 0.12}),
+    (laws.policy_gain, {"sqrt_kl": np.linspace(0.3, 2, 8)}, {"alpha": 0.2, "beta": 0.15}),
     (laws.bivariate_mixing, OWN_SHARE, {"B": 200.0, "C": 1.5, "alpha": 0.1, "beta": 0.3}),
     (laws.transferred_data, FINETUNED, {"k": 2e4, "alpha": 0.18, "beta": 0.38}),
 ]  # fmt: skip

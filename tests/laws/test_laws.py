@@ -32,6 +32,7 @@ COLUMNS = {
     "code": np.linspace(0.0, 0.6, ROWS),
     "prose": np.linspace(0.4, 0.1, ROWS),
     "share": np.linspace(0.05, 1.0, ROWS),
+    "sqrt_kl": np.linspace(0.3, 2.5, ROWS),
     "pretrained": np.array([0.0, 1.0, 1.0, 0.0, 1.0, 0.0]),
 }
 
@@ -394,6 +395,14 @@ def test_scores_fall_with_loss_between_their_levels():
     assert laws.error_from_loss(40.0, error_at_chance=0.75, k=1.0, gamma=0.8) == pytest.approx(0.75)
     middle = laws.score_from_compute(1e22, low=0.25, high=0.95, slope=1.3, C_mid=1e22)
     assert middle == pytest.approx(0.6)
+
+
+def test_gains_are_largest_where_over_optimisation_begins():
+    d = np.linspace(0.01, 6.0, 6000)
+    choice = laws.best_of_n_gain(d, alpha=0.6, beta=0.15)
+    assert d[choice.argmax()] == pytest.approx(0.6 / (2 * 0.15), abs=2e-3)
+    trained = laws.policy_gain(d, alpha=0.3, beta=0.2)
+    assert d[trained.argmax()] == pytest.approx(math.exp(0.3 / 0.2 - 1), abs=2e-3)
 
 
 def test_along_exchanges_one_column():

@@ -9,8 +9,8 @@ from scipy import stats
 
 from scaling.errors import BadOption
 from scaling.flops import Shape, count_parameters
-from scaling.train.generate import TooLong, answer_log_probability, generate
-from scaling.train.model import Forward, matrix_views
+from scaling.train.generate import TooLong, answer_log_probability, answer_scores, generate
+from scaling.train.model import Forward, NoSuchHead, matrix_views
 
 SHAPE = Shape(width=32, context=16, vocabulary=12, activation="swiglu")
 REQUESTS = [[1, 2, 3], [4], [5, 6, 7], [0, 11]]
@@ -103,3 +103,37 @@ def test_generate_names_what_cannot_be_answered(models):
         generate(forward, weights, REQUESTS, new=2, allowed=np.zeros((2, 12), bool))
     with pytest.raises(BadOption, match="answers=1"):
         answer_log_probability(forward, weights, REQUESTS, [[1]])
+
+
+@pytest.mark.parametrize("neighbours", [0, 2])
+def test_scores_of_answers_match_reading_each_whole_text(neighbours, monkeypatch):
+    """At their first end, or at their last token; in whatever groups they are read."""
+    shape = replace(SHAPE, neighbours=neighbours, depth=3, score_head=True)
+    torch.manual_seed(1)
+    weights = matrix_views(0.4 * torch.randn(2, count_parameters(shape).total), shape)
+    forward = Forward(shape, torch.device("cpu"))
+    answers = generate(forward, weights, REQUESTS, new=6, samples=5, end=9, seed=3).tokens
+    scores = answer_scores(forward, weights, REQUESTS, answers, end=9)
+    ended = 0
+    for k, i, j in np.ndindex(scores.shape):
+        said = answers[k, i, j].tolist()
+        ended += 9 in said[:-1]
+        text = [*REQUESTS[i], *said[: said.index(9) + 1 if 9 in said else None]]
+        last = torch.full((2, 1), len(text) - 1)
+        with torch.no_grad():
+            one = forward.scores(weights, torch.tensor([text]).expand(2, 1, -1), last)
+        assert scores[k, i, j] == pytest.approx(float(one[k, 0]), rel=1e-4, abs=1e-4)
+    assert 5 < ended < scores.size
+    monkeypatch.setattr("scaling.train.generate.AT_ONCE", 1)
+    np.testing.assert_allclose(answer_scores(forward, weights, REQUESTS, answers, end=9), scores, atol=1e-4)
+
+
+def test_scores_name_what_cannot_be_judged(models):
+    forward, weights = models
+    with pytest.raises(NoSuchHead, match="'score' head"):
+        answer_scores(forward, weights, [[1]], np.zeros((2, 1, 1, 4), int), end=9)
+    scored = {**weights, "score": torch.zeros(2, 32, 1)}
+    with pytest.raises(BadOption, match=r"shape \[1, 2, 3, 4\].*\[2, 2, samples, new\]"):
+        answer_scores(forward, scored, [[1], [2]], np.zeros((1, 2, 3, 4), int), end=9)
+    with pytest.raises(TooLong, match="request 0 has 8 tokens"):
+        answer_scores(forward, scored, [[1] * 8], np.zeros((2, 1, 1, 9), int), end=9)

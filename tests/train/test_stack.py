@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from scaling.corpora.sampler import held_out_windows
 from scaling.flops import ACTIVATIONS, count_parameters
 from scaling.study import Trunk
-from scaling.study.spec import COOLDOWNS, OPTIMIZERS
+from scaling.study.parts import COOLDOWNS, OPTIMIZERS
 from scaling.train import checkpoint
 from scaling.train.fastpath import _norm
 from scaling.train.feed import AHEAD, Feed

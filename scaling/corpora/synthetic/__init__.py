@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from scaling.corpora.kinds import Parameters, make
 from scaling.corpora.synthetic import people, programs
+from scaling.corpora.synthetic.dialogues import DialoguePairs, Dialogues
 from scaling.corpora.synthetic.documents import Writer
 from scaling.corpora.synthetic.errands import ErrandPairs, Errands, Prose
 from scaling.corpora.synthetic.tools import Manuals, Requests, Scripts
@@ -24,6 +25,8 @@ WRITERS: dict[str, Callable[..., Writer]] = {
     "prose": Prose,
     "errands": Errands,
     "errand pairs": ErrandPairs,
+    "dialogues": Dialogues,
+    "dialogue pairs": DialoguePairs,
 }
 """Kinds of documents, each a function of keyword-only parameters."""
 

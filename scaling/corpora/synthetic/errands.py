@@ -16,10 +16,8 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from scaling.corpora.synthetic.documents import Page
-from scaling.corpora.synthetic.pages import ANSWER, END, Pages, Section, page_of, split_of
+from scaling.corpora.synthetic.pages import ANSWER, END, Pages, PairPages, Section, split_of
 from scaling.corpora.synthetic.tools import FILES, FRAMES, VALUES, Texts, phrase
-from scaling.errors import require
 
 _THINGS = (*VALUES["number"], *VALUES["name"], *FILES)
 _KINDS: dict[str, Callable[[Sequence[str]], Sequence[str]]] = {
@@ -111,41 +109,22 @@ class Errands(Texts):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ErrandPairs(Errands):
+class ErrandPairs(PairPages, Errands):
     """Errands with two answers each: the right one, and behind it the same errand with a wrong one.
 
-    What is scored are the ends of both; a wrong answer has a word too few, too many, another, or two in each other's
-    place. No pair is a tie.
+    A wrong answer has a word too few, too many, another, or two in each other's place.
     """
 
-    pairs: int = 4
-    """Of each page."""
-    noise: float = 0.0
-    """Share of pairs whose wrong answer comes first: labels that are false."""
+    @property
+    def longest_text(self) -> int:
+        """Words of an errand and its answer, were it one too long."""
+        return 14
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        fits = 1 <= self.pairs <= self.longest // (2 * _LONGEST_ERRAND)
-        most = f"from 1 to {self.longest // (2 * _LONGEST_ERRAND)}, or longest larger"
-        require(self, "pairs", pairs=(fits, most), noise=(0 <= self.noise <= 1, "from 0 to 1"))
-
-    def pages(self, split: str, count: int) -> Iterator[Page]:
-        """So many pages of a split; those of a longer call begin with those of a shorter one."""
-        rng = random.Random(f"pairs {self.world} {split}")
-        for _ in range(count):
-            errands, halves = self.sections(rng, split), []
-            for _ in range(self.pairs):
-                one = next(errands)
-                asked, answer = one.words[: -one.answer], one.words[-one.answer : -1]
-                both = [[*asked, *answer, END], [*asked, *_wrong(rng, answer), END]]
-                if rng.random() < self.noise:
-                    both.reverse()
-                halves += [Section(half, one.latent, 1) for half in both]
-            yield page_of(halves, self.longest)
-
-
-_LONGEST_ERRAND = 14
-"""Words of an errand and its answer, were it one too long."""
+    def compared(self, rng: random.Random, split: str) -> Iterator[tuple[str, list[str], list[str]]]:
+        """An errand with its answer, and with a wrong one."""
+        for one in self.sections(rng, split):
+            asked, answer = one.words[: -one.answer], one.words[-one.answer : -1]
+            yield one.latent, [*asked, *answer, END], [*asked, *_wrong(rng, answer), END]
 
 
 def _wrong(rng: random.Random, answer: Sequence[str]) -> list[str]:

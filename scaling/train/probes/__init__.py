@@ -29,17 +29,20 @@ trained again for a probe that was asked for later, and a model that has diverge
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.corpora.corpus import Corpus
 from scaling.corpora.items import Items
+from scaling.corpora.synthetic import writer
 from scaling.records import ON_CURVES, Measurement, check_probes
 from scaling.train.stack import Stack
 
+Kind = TypeVar("Kind")
 Windows = Mapping[str, NDArray[np.int64]]
 """Held-out windows of each domain, `[windows, context + 1]` tokens each."""
 
@@ -82,6 +85,15 @@ def asked_probes(asked: Sequence[str], *, on_curves: bool, items: Items | None =
     modules = [importlib.import_module(f"{__name__}.{name}") for name in dict.fromkeys(chosen)]
     probes = [module.PROBE for module in modules if module.PROBE.name != "heldout"]
     return [probe(items) if isinstance(probe, type) else probe for probe in probes]
+
+
+def writers_of(corpus: Corpus, windows: Windows, kind: type[Kind]) -> Iterator[tuple[str, Kind]]:
+    """The measured domains whose documents are of a kind, and who writes them."""
+    for domain in sorted(windows.keys() & corpus.documents.keys()):
+        about = corpus.documents[domain]
+        writes = writer(about["kind"], tuple((key, value) for key, value in about["parameters"]))
+        if isinstance(writes, kind):
+            yield domain, writes
 
 
 def measurements(

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from scaling.corpora.synthetic import writer
 from scaling.corpora.synthetic.documents import FILLER
 from scaling.corpora.synthetic.pages import END
 from scaling.corpora.synthetic.tools import Request, Requests
-from scaling.train.generate import generate
+from scaling.train.generate import answer_scores, generate
 from scaling.train.model import matrix_views
 from scaling.train.probes import Reading, Windows
 from scaling.train.probes.answer_loss import answered
@@ -91,42 +90,14 @@ def _chosen(stack: Stack, asks: Requests, domain: str, pages: Sequence[Sequence[
     parents = matrix_views(stack.start, stack.shape)
     tokens = _generate(stack, asks, parents, prompts, samples=BEST_OF[-1], temperature=1.0)
     right = _right(stack.corpus, asks, some, tokens)
-    scores = answer_scores(stack, prompts, tokens, stack.corpus.words.index(END))
+    end = stack.corpus.words.index(END)
+    scores = answer_scores(stack.forward, stack.views, prompts, tokens, end=end)
     readings = []
     for n in BEST_OF:
         best = scores[:, :, :n].argmax(2)[..., None]
         picked = np.take_along_axis(right, best, 2)[..., 0]
         readings += [_reading(k, f"{domain} best of {n}", mine) for k, mine in enumerate(picked)]
     return readings
-
-
-@torch.no_grad()
-def answer_scores(
-    stack: Stack, prompts: Sequence[NDArray[np.int64]], answers: NDArray[np.int64], end: int
-) -> NDArray[np.float64]:
-    """What the reward models of a stack say of answers to requests.
-
-    Args:
-        stack: of reward models.
-        prompts: tokens of each request, the row's first among them.
-        answers: tokens `[K, requests, samples, new]`; each is judged at its first `end`, or at its last token.
-        end: token.
-
-    Returns:
-        `[K, requests, samples]`.
-    """
-    models, _, samples, new = answers.shape
-    over = answers == end
-    length = np.where(over.any(3), over.argmax(3), new - 1) + 1
-    scores = np.empty(answers.shape[:3])
-    for i, prompt in enumerate(prompts):
-        texts = np.concatenate(
-            [np.broadcast_to(prompt, (models, samples, len(prompt))), answers[:, i]], axis=2
-        )
-        inputs: Tensor = torch.from_numpy(texts).to(stack.device)
-        last = torch.from_numpy(len(prompt) - 1 + length[:, i]).to(stack.device)
-        scores[:, i] = stack.forward.scores(stack.views, inputs, last).double().cpu().numpy()
-    return scores
 
 
 def _generate(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from scaling.corpora.synthetic.documents import SCORED
+from scaling.corpora.synthetic.pages import PairPages
 from scaling.train.losses import log_probabilities
 from scaling.train.model import matrix_views
 from scaling.train.post.pairs import read_pairs
-from scaling.train.probes import Reading, Windows
+from scaling.train.probes import Reading, Windows, writers_of
 from scaling.train.stack import Stack
 
 
@@ -24,14 +24,12 @@ class Preferred:
 
     @torch.no_grad()
     def measure(self, stack: Stack, windows: Windows) -> list[Reading]:
-        """A reading for every model and every domain of pairs that it was trained on; `n` counts documents."""
+        """A reading for every model and every domain of pairs, trained on or not; `n` counts documents."""
         stage, models = stack.trunks[0].stage, len(stack.trunks)
         if stage not in ("reward", "prefer") or stack.start is None:
             return []
         readings = []
-        for domain in sorted({d for sampler in stack.samplers for d in sampler.domains} & windows.keys()):
-            if not stack.corpus.tokens(domain, SCORED["heldout"]).any():
-                continue
+        for domain, _ in writers_of(stack.corpus, windows, PairPages):
             texts, last = read_pairs(stack.corpus, domain, stack.shape.context, "heldout")
             documents, pairs = texts.shape[:2]
             inputs = torch.from_numpy(texts.reshape(1, -1, *texts.shape[2:])).to(stack.device)
