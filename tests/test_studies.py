@@ -17,7 +17,7 @@ from scaling.study.identity import run_id
 RUNS = Path(__file__).parents[1] / "runs"
 
 
-UNDER_WAY = ("preference", "memory", "transfer-text")
+UNDER_WAY = ("learning-to-reason", "memory", "order", "preference", "synthetic", "transfer-text")
 """Studies of which only whole blocks are committed yet."""
 
 
@@ -55,7 +55,7 @@ def ensembles(study):
 
 TUNED = ("learning-rate", "optimizer", "depth")
 """Studies that vary the rate itself."""
-WORLDS = ("locality", "memory", "preference", "transfer-programs")
+WORLDS = ("learning-to-reason", "locality", "memory", "preference", "synthetic", "transfer-programs")
 """Studies of synthetic documents, in windows and vocabularies of their own."""
 BEYOND = ("ladder-gpu",)
 """Studies of widths that no CPU tunes: their rate is carried over."""

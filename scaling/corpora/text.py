@@ -62,12 +62,13 @@ def _read(source: CorpusSource, progress: bool) -> Corpus:
     """Documents as bytes."""
     of_files = source.source in ("installed", "folder", "files")
     documents = Files(source) if of_files else Table(source, progress=progress)
+    spelled = {one.name for one in source.documents}
 
     def write(folder: Path) -> dict[str, Any]:
         counted = write_documents(
             folder,
             _tracked(documents, progress),
-            domains=source.domains,
+            domains=tuple(domain for domain in source.domains if domain not in spelled),
             unreadable=documents.unreadable,
             asked=source.path or source.name or ", ".join(source.paths) or "installed packages",
         )
@@ -136,7 +137,8 @@ def _with_documents(corpus: Corpus, source: CorpusSource) -> Corpus:
 
 def _asked_documents(source: CorpusSource) -> tuple[dict[str, int], dict[str, dict[str, Any]]]:
     """How many of each split, and of each domain what they are."""
-    counts = dict(zip(SPLITS, (source.train_documents, source.heldout_documents), strict=True))
+    every = (source.train_documents, source.heldout_documents)
+    counts: dict[str, int] = dict(zip(SPLITS, every, strict=True))
     return counts, {one.name: {"kind": one.kind, "parameters": one.parameters} for one in source.documents}
 
 

@@ -69,7 +69,9 @@ def test_pages_are_those_of_the_parents_own_weights_and_hashed(study, texts):
     corpus = study.build_corpus(progress=False)
     runs = scaling.open_runs(study)
     trunk = next(t for t in study.trunks if (t.generation, t.generated, t.seed) == (1, "accumulate", 1))
-    kept = load_weights(study, run := parent_run(trunk, corpus.corpus_hash))
+    run = parent_run(trunk, corpus.corpus_hash)
+    assert run is not None
+    kept = load_weights(study, run)
     weights = {name: torch.from_numpy(m)[None] for name, m in kept.matrices.items()}
     pages = write_pages(Forward(kept.shape, torch.device("cpu")), weights, 128, int(run, 16) % 2**31)[0]
     assert (pages[:32] == texts[1, 1, "replace"]).all() or len(

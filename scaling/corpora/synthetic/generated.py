@@ -108,9 +108,9 @@ def _fit(corpus: Corpus, domain: str, pages: Pages, verified: bool) -> Pages:
     return pages[kept]
 
 
-def page_words(corpus: Corpus, page: Pages) -> list[str]:
+def page_words(corpus: Corpus, page: Pages) -> Sequence[str]:
     """The words of a page, without what fills its row up."""
-    words = [corpus.words[token] for token in page[1:].tolist()]
+    words: list[str] = [corpus.words[token] for token in page[1:].tolist()]
     return words[: words.index(corpus.words[FILLER])] if corpus.words[FILLER] in words else words
 
 

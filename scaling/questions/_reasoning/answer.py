@@ -95,7 +95,7 @@ def reasoning(
         answer=answer,
         sentence=words.sentence(answer, source, target, compared.without, pooled, unit, level)
         if known
-        else words.cannot(source, target, "fewer than two seeds have both at every size"),
+        else words.cannot(source, target, "fewer than two seeds have both at any size"),
         numbers=numbers,
         evidence={"gains": cells, "curves": curves.sort("N", "read", "D"), "to_criterion": tokens},
         would_change=words.doubts(pooled, doubled, compared.placebos, reached, ratio, unit, level)

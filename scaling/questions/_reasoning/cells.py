@@ -121,7 +121,7 @@ class Gain:
 
 
 def gains(frame: pl.DataFrame, compared: Arms, level: float, seed: int) -> list[Gain]:
-    """Gains of the source over each other arm, on the mean over sizes and at each size.
+    """Gains of the source over each other arm, on the mean over sizes that have it and its rest, and at each size.
 
     The value of a model is its mean over all token counts, which lie evenly in their logarithm: the area under its
     learning curve. Intervals hold for all contrasts of the mean over sizes together, and for all of single sizes.
@@ -132,9 +132,11 @@ def gains(frame: pl.DataFrame, compared: Arms, level: float, seed: int) -> list[
         pl.col("value").mean(), counts=pl.len()
     )
     area = area.filter(pl.col("counts") == pl.col("counts").max().over("N"))
-    seeds, sizes = sorted(area["seed"].unique()), sorted(area["N"].unique())
+    both = area.filter(pl.col("read").is_in(read[:2])).group_by("N", "seed").len().filter(pl.col("len") == 2)
+    whole = both.group_by("N").len().filter(pl.col("len") > 1)  # sizes of which two seeds have both arms
+    seeds, sizes = sorted(area["seed"].unique()), sorted(whole["N"])
     keys, rows = [], []
-    for name in read:
+    for name in read if sizes else ():
         each = []
         for N in sizes:
             known = dict(area.filter(N=N, read=name).select("seed", "value").iter_rows())

@@ -19,8 +19,6 @@ from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
 QUESTION = "Does text by models collapse those that read it, and what is it worth?"
 _DRAWS = 200
 """Equally likely values that stand for a measured factor in a forecast."""
-_LEAST = 1e-3
-"""Smallest factor that a forecast takes."""
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -46,7 +44,7 @@ class Synthetic(Verdict):
         for one in self.values:
             if math.isfinite(one.N):
                 continue
-            drawn = tuple(max(_LEAST, one.factor[0] + one.factor_stderr * float(ndtri(s))) for s in shares)
+            drawn = tuple(one.factor[0] * math.exp(one.log_stderr * float(ndtri(s))) for s in shares)
             source = f"measured on {self.reach}" + (", a lower bound" if one.beyond > 0 else "")
             made[f"text by models, {one.arm}"] = Intervention(
                 "synthetic", Input(distribution="draws", unit="times", source=source, date=date, values=drawn)

@@ -176,7 +176,8 @@ class Value:
     """Real tokens that a token by a model is worth, and its interval."""
     factor: tuple[float, float, float]
     """Real text that does as well, over the real text that there was."""
-    factor_stderr: float
+    log_stderr: float
+    """Of the logarithm of the factor."""
     beyond: int
     """1 where it is better than the most real text that was tried, so that all is a lower bound; -1 an upper one."""
 
@@ -216,19 +217,20 @@ def values(frame: pl.DataFrame, level: float, seed: int) -> list[Value]:
 
 
 def _value(arm: str, N: float, each: Sequence[tuple[Worth, float, float, float]], level: float) -> Value:
+    """From U(L) at each size, the real text that is kept and what is added; means are of ln U, which is above 0."""
     few = min(len(one.seeds) for one, *_ in each)
-
-    def ends(of: Sequence[tuple[Array, Array]]) -> tuple[float, float, float, float]:
-        seeds = np.mean([mine[:few] for mine, _ in of], axis=0)
-        drawn = np.mean([drawn for _, drawn in of], axis=0)
-        error = math.sqrt(seeds.var(ddof=1) / few + drawn.var())
-        half, mean = float(stdtrit(few - 1, 0.5 + level / 2)) * error, float(seeds.mean())
-        return mean, mean - half, mean + half, error
-
-    worths = [((w.seeds - kept) / added, (w.draws - kept) / added) for w, kept, added, _ in each]
-    factors = [(w.seeds / base, w.draws / base) for w, _, _, base in each]
-    mean, low, high, _ = ends(worths)
-    *factor, error = ends(factors)
+    seeds = np.mean([np.log(w.seeds[:few] / base) for w, _, _, base in each], axis=0)
+    drawn = np.mean([np.log(w.draws / base) for w, _, _, base in each], axis=0)
+    error = math.sqrt(seeds.var(ddof=1) / few + drawn.var())
+    half, mean = float(stdtrit(few - 1, 0.5 + level / 2)) * error, float(seeds.mean())
+    kept, added, base = (float(np.mean([one[i] for one in each])) for i in (1, 2, 3))
+    mid, low, high = (math.exp(end) for end in (mean, mean - half, mean + half))
     signs = [w.beyond for w, *_ in each]
-    beyond = max(signs) if max(signs) > 0 else min(signs)
-    return Value(arm, N, (mean, low, high), (factor[0], factor[1], factor[2]), error, beyond)
+    return Value(
+        arm=arm,
+        N=N,
+        worth=((mid * base - kept) / added, (low * base - kept) / added, (high * base - kept) / added),
+        factor=(mid, low, high),
+        log_stderr=error,
+        beyond=max(signs) if max(signs) > 0 else min(signs),
+    )

@@ -39,7 +39,9 @@ def sentence(arm: str, answers: Mapping[str, str], ends: Mapping[str, Gain], uni
 
 def _moved(gain: Gain, unit: str, level: float) -> str:
     ends = between(f"{gain.low:+.2g}", f"{gain.high:+.2g}", level)
-    return f"{abs(gain.mean):.2g} {unit} {'better' if gain.mean > 0 else 'worse'} than on real text alone ({ends})"
+    counted_in = "" if unit == "1" else f" {unit}"
+    way = "better" if gain.mean > 0 else "worse"
+    return f"{abs(gain.mean):.2g}{counted_in} {way} than on real text alone ({ends})"
 
 
 def cannot(why: str) -> str:
