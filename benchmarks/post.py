@@ -3,7 +3,7 @@
     python -m benchmarks.post [--requests 1000] [--workers 2]
 
 A policy and a reward model of a million weights, a process of one thread for each worker; fresh weights, since what
-they say takes no other time. Where other work shares the cores, seconds of the processor say what a free core would take.
+they say takes no other time. Where other work shares the cores, processor seconds say what a free core would take.
 """
 
 from __future__ import annotations
