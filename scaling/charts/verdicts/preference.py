@@ -31,17 +31,23 @@ def gold(curves: pl.DataFrame, *, domains: Sequence[str] = ()) -> alt.FacetChart
         name for name in ("arm", "domain", "distance", "gold", "low", "high", "n") if name in curves.columns
     ]
     base = of(curves.filter(pl.col("domain").is_in(panels)).select(columns))
+    said = [
+        alt.Tooltip(name, type="nominal" if name in ("arm", "domain") else "quantitative") for name in columns
+    ]
     colour = series("arm", arms, title=None)
-    x = alt.X("distance:Q", title="√KL from the parent, √nat")
+    x = alt.X("distance:Q", title="√KL from the parent, √nats")
     area = base.mark_area(opacity=0.15).encode(
-        x=x, y=alt.Y("low:Q", title="worth by the checker").scale(zero=False), y2="high:Q", color=colour
+        x=x,
+        y=alt.Y("low:Q", title="worth by the checker, from 0 to 1").scale(zero=False),
+        y2="high:Q",
+        color=colour,
     )
     line = base.mark_line(point=True, strokeWidth=2).encode(
         x=x,
-        y=alt.Y("gold:Q", title="worth by the checker"),
+        y=alt.Y("gold:Q", title="worth by the checker, from 0 to 1"),
         color=colour,
         order="distance:Q",
-        tooltip=columns,
+        tooltip=said,
     )
     facet = alt.Facet("domain:N", title=None, sort=panels)
     return styled(alt.layer(area, line).properties(width=200, height=170).facet(facet, columns=3))
