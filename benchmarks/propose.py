@@ -409,7 +409,9 @@ class Published:
         """Preferences: at random, of the nearest to the best size first, around it by level, or evenly over a grid."""
         N, D = (np.log(self.rest[c].to_numpy().astype(float)) for c in "ND")
         cost = TokenCost.of(*(self.pilot[c].to_numpy().astype(float) for c in ("N", "D", "C")))
-        best = np.log(optimum(cost.priced(describe(chinchilla)), self.flops, **self.fitted.params).N)
+        best = np.log(
+            optimum(cost.priced(describe(chinchilla)), self.flops, **dict[str, Any](self.fitted.params)).N
+        )
         rng = np.random.default_rng(0)
         if design == "random":
             return rng.permutation(len(N))

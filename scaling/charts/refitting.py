@@ -111,7 +111,8 @@ class Refit(AnyWidget):
         """The widget; and for pages without a kernel the charts, numbers and line as they stand."""
         made = super()._repr_mimebundle_()
         data, about = made if made is not None else ({}, {})
-        charts = "".join(chart._repr_mimebundle_()["text/html"] for chart in self._charts())
+        drawn: Any = self._charts()
+        charts = "".join(chart._repr_mimebundle_()["text/html"] for chart in drawn)
         table = self.fitted._repr_html_() if self.fitted else escape(self.state["error"])
         page = f"{charts}{table}<pre><code>{escape(self.line)}</code></pre>"
         return data | {"text/html": page, "text/plain": repr(self)}, about
@@ -230,7 +231,7 @@ class Refit(AnyWidget):
         low, high = self._ends
         x = log_x("C", words.COMPUTE, 10 ** (low - 0.1), 10 ** (high + 1), labels="powers")
         floor = min(row["loss_mid"] for row in state["frontier"])
-        y = log_y(words.LOSS, floor * 0.9, float(runs["loss"].max()) * 1.08)
+        y = log_y(words.LOSS, floor * 0.9, float(runs["loss"].to_numpy().max()) * 1.08)
         frontier, curves = of(state["frontier"]), of(state["curves"])
         frontier.data.name, curves.data.name = "frontier", "curves"
         brush = alt.selection_interval(name="brush", zoom=False, encodings=["x", "y"])

@@ -174,7 +174,7 @@ def _forecast(request: Request, places: Mapping[str, Array]) -> Asked:
     both = {c: np.concatenate([places[c], point[c]]) for c in READS}
     moved = _ln_losses(fitted, both, beyond=True)
     name = f"loss at {power_of_ten(C)} FLOPs"
-    read = {c: point[c] for c in describe(fitted.law).column_names}
+    read: Any = {c: point[c] for c in describe(fitted.law).column_names}
     said = fitted.predict(level=request.level, **read)
     now = {name: show.Interval(float(said.median[0]), float(said.low[0]), float(said.high[0]), request.level)}
     about = f"the {name} by {fitted.name}, {point['N'][0]:.3g} parameters on {point['D'][0]:.3g} tokens"

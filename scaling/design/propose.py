@@ -355,8 +355,7 @@ def _fresh(lots: list[Lot]) -> Iterator[Lot]:
         shift = used[lot.width, lot.depth]
         seeds = tuple(s + shift for s in lot.seeds)
         used[lot.width, lot.depth] += len(seeds)
-        yield Lot(*(getattr(lot, f) for f in ("N", "width", "depth", "budgets", "unique_budget")), seeds,
-                  lot.flops, lot.keys | {"seed": list(seeds)})  # fmt: skip
+        yield replace(lot, seeds=seeds, keys=lot.keys | {"seed": list(seeds)})
 
 
 def _lots_of_arms(batch: Batch, arms: Arms) -> tuple[Lot, ...]:

@@ -110,7 +110,8 @@ class Failures:
         every = np.repeat(np.arange(times.size), times.ravel())
         u = rng.random(len(every))
         at = -M * np.log1p(u * np.expm1(-until.ravel()[every] / M))
-        return np.bincount(every, at, times.size).reshape(times.shape)
+        lost: Array = np.bincount(every, at, times.size).astype(np.float64)
+        return lost.reshape(times.shape)
 
 
 @dataclass(frozen=True)

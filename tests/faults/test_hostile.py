@@ -1,4 +1,4 @@
-"""Files, words and names of strangers: read, or refused by name; benchmarks/hostile.py does it by the thousand."""
+"""Files, words and names of strangers: read, or refused by name; benchmarks/fuzz.py does it by the thousand."""
 
 import html.parser
 import json

@@ -9,7 +9,7 @@ import altair as alt
 import polars as pl
 
 from scaling.charts import theme, words
-from scaling.charts.parts import band, finish, log_x, log_y, of, series, stacked, whiskers
+from scaling.charts.parts import Chart, band, finish, log_x, log_y, of, series, stacked, whiskers
 from scaling.verdict import Verdict
 
 _LEGEND: dict[str, Any] = {
@@ -53,8 +53,9 @@ def frontier(
     shown = shown.with_columns(low=pl.col("loss") - pl.col("spread"), high=pl.col("loss") + pl.col("spread"))
     given = None if curves is None else curves.filter(given=pl.col("given").max())
     ends = pl.concat(each.select("C", "low", "high") for each in (shown, given) if each is not None)
-    x = log_x("C", words.COMPUTE, ends["C"].min() * 0.8, ends["C"].max() * 1.25, labels="powers")
-    y = log_y(words.LOSS, float(ends["low"].min()) * 0.98, float(ends["high"].max()) * 1.02)
+    C, low, high = ends.to_numpy().astype(float).T
+    x = log_x("C", words.COMPUTE, C.min() * 0.8, C.max() * 1.25, labels="powers")
+    y = log_y(words.LOSS, low.min() * 0.98, high.max() * 1.02)
     ink, layers = theme.COLOURS[0] if given is None else theme.INK, []
     if given is None:
         layers = [of(shown).mark_line(strokeWidth=1.5, color=ink, opacity=0.6).encode(x=x, y=y("loss"))]
@@ -94,7 +95,8 @@ def misses(points: pl.DataFrame, curves: pl.DataFrame) -> alt.LayerChart:
         for rival in rivals
     )  # fmt: skip
     names = curves["name"].unique(maintain_order=True).to_list()
-    x = log_x("C", words.COMPUTE, points["C"].min() * 0.8, points["C"].max() * 1.25, labels="powers")
+    C = points["C"].to_numpy().astype(float)
+    x = log_x("C", words.COMPUTE, C.min() * 0.8, C.max() * 1.25, labels="powers")
     y = alt.Y("mid:Q", title="loss above the rival, %").axis(tickCount=5)
     colour, base = series("name", names, **_LEGEND), of(rows)
     zero = of([{"mid": 0}]).mark_rule(strokeWidth=1.5).encode(y=y)
@@ -106,9 +108,9 @@ def misses(points: pl.DataFrame, curves: pl.DataFrame) -> alt.LayerChart:
     )
 
 
-def _held_out(points: pl.DataFrame, x: alt.X) -> alt.LayerChart:
+def _held_out(points: pl.DataFrame, x: alt.X) -> Chart:
     """The last decade of compute, shaded."""
-    last = float(points["C"].max())
+    last = float(points["C"].to_numpy().max())
     rows = of([{"C": last / 10, "end": last, "label": "last decade: held out"}])
     shade = rows.mark_rect(color=theme.INK, opacity=0.05).encode(x=x, x2="end:Q")
     name = rows.mark_text(align="right", baseline="bottom", dx=-4, dy=-4, opacity=0.75)
@@ -120,7 +122,8 @@ def _next_run(curves: pl.DataFrame, next_runs: pl.DataFrame, enough: float, x: a
     few = next_runs.sort("C").filter(pl.col("wrong") <= enough)
     row = (few if len(few) else next_runs.sort("C").tail(1)).row(0, named=True)
     at = curves.with_columns(away=(pl.col("C") / row["C"]).log().abs()).sort("away").group_by("name").first()
-    apart = 100 * (at["loss"].max() / at["loss"].min() - 1)
+    loss = at["loss"].to_numpy()
+    apart = 100 * (loss.max() / loss.min() - 1)
     label = [f"a run here misses {100 * row['wrong']:.0f} % of plateaus;", f"rivals are {apart:.0f} % apart"]
     rule = of([{"C": row["C"], "label": label}])
     text = rule.mark_text(align="right", baseline="top", dx=-6, lineHeight=16)

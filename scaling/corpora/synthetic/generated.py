@@ -110,7 +110,7 @@ def _fit(corpus: Corpus, domain: str, pages: Pages, verified: bool) -> Pages:
 
 def page_words(corpus: Corpus, page: Pages) -> Sequence[str]:
     """The words of a page, without what fills its row up."""
-    words: list[str] = [corpus.words[token] for token in page[1:].tolist()]
+    words = [corpus.words[int(token)] for token in page[1:].tolist()]
     return words[: words.index(corpus.words[FILLER])] if corpus.words[FILLER] in words else words
 
 

@@ -57,7 +57,7 @@ class Worth:
         return np.where(is_so.any(axis=1), self.epochs[is_so.argmax(axis=1)], math.inf)
 
 
-def loss_of(fitted: Fit, N: float, D: Array, unique_tokens: Any, parameters: dict[str, Any]) -> Array:
+def loss_of(fitted: Fit, N: float | Array, D: Array, unique_tokens: Any, parameters: dict[str, Any]) -> Array:
     """Loss of a law of N and D, or N, D and unique_tokens, in nats/token."""
     columns = {"N": N, "D": D, "unique_tokens": unique_tokens}
     return np.asarray(fitted.law(*(columns[c] for c in describe(fitted.law).column_names), **parameters))

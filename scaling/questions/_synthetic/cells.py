@@ -223,7 +223,7 @@ def _value(arm: str, N: float, each: Sequence[tuple[Worth, float, float, float]]
     drawn = np.mean([np.log(w.draws / base) for w, _, _, base in each], axis=0)
     error = math.sqrt(seeds.var(ddof=1) / few + drawn.var())
     half, mean = float(stdtrit(few - 1, 0.5 + level / 2)) * error, float(seeds.mean())
-    kept, added, base = (float(np.mean([one[i] for one in each])) for i in (1, 2, 3))
+    kept, added, base = np.mean([[kept, added, base] for _, kept, added, base in each], axis=0).tolist()
     mid, low, high = (math.exp(end) for end in (mean, mean - half, mean + half))
     signs = [w.beyond for w, *_ in each]
     return Value(

@@ -61,9 +61,11 @@ class Helpful:
         """A reading for every model and every group; `n` counts requests."""
         rewarded = stack.trunks[0].stage == "reward"
         readings = []
-        for drawn in answers(
-            stack, windows, matrix_views(stack.start, stack.shape) if rewarded else stack.views
-        ):
+        writer = stack.views
+        if rewarded:
+            assert stack.start is not None, "a reward model has a parent"
+            writer = matrix_views(stack.start, stack.shape)
+        for drawn in answers(stack, windows, writer):
             if rewarded:
                 end = stack.corpus.words.index(END)
                 scores = answer_scores(stack.forward, stack.views, drawn.prompts, drawn.tokens, end=end)
@@ -111,7 +113,7 @@ def _marks(
     for k, i, j in np.ndindex(tokens.shape[:3]):
         key = (i, tokens[k, i, j].tobytes())
         if key not in seen:
-            said = [words[token] for token in tokens[k, i, j]]
+            said = [words[int(token)] for token in tokens[k, i, j]]
             answer = said[: said.index(END) + 1] if END in said else said
             seen[key] = [*asdict(asks.check(asked[i], answer)).values()]
         for aspect, good in zip(ASPECTS, seen[key], strict=True):

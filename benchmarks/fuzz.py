@@ -1,6 +1,6 @@
 """Input that means harm, by the thousand: what was spoiled is read, or refused by name, and nothing else happens.
 
-    nice python benchmarks/hostile.py --each 3000     # a few minutes of one core
+    nice python benchmarks/fuzz.py --each 3000     # a few minutes of one core
 
 Seeds of every format are spoiled by changing, cutting and doubling bytes, and by marks put in (scripts, paths out of a
 folder, pickles, formulas, endless brackets). Asked: errors of the suite alone; no process, connection or object of a
