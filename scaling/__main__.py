@@ -283,8 +283,8 @@ def blend(
     "--stop-below", type=float, default=0.2, help="Say stop where a decade more shrinks less than this."
 )
 @click.option("--level", type=float, default=0.8, help="Of the intervals.")
-@click.option("--bootstrap", type=click.IntRange(100), default=400)
-@click.option("--seed", type=int, default=0)
+@click.option("--bootstrap", type=click.IntRange(100), default=400, help="Refits.")
+@click.option("--seed", type=int, default=0, help="Of the refits.")
 def propose(
     runs: str,
     law_name: str | None,

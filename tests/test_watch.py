@@ -13,7 +13,7 @@ from test_store import STUDY, make_run
 from scaling.__main__ import cli
 from scaling.records import Evaluation, append_rows
 from scaling.reports import watch
-from scaling.reports.watch import curves_so_far
+from scaling.reports.watching import curves_so_far
 from scaling.store import Store
 from scaling.study import identity, read_study
 

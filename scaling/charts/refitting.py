@@ -114,7 +114,7 @@ class Refit(AnyWidget):
         drawn: Any = self._charts()
         charts = "".join(chart._repr_mimebundle_()["text/html"] for chart in drawn)
         table = self.fitted._repr_html_() if self.fitted else escape(self.state["error"])
-        page = f"{charts}{table}<pre><code>{escape(self.line)}</code></pre>"
+        page = f"{charts}{table}<pre tabindex="0"><code>{escape(self.line)}</code></pre>"
         return data | {"text/html": page, "text/plain": repr(self)}, about
 
     # --- what is asked -----------------------------------------------------------------------------

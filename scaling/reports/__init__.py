@@ -3,6 +3,6 @@
 from scaling.reports.index import site
 from scaling.reports.render import report, write_notebook
 from scaling.reports.suite import start
-from scaling.reports.watch import watch
+from scaling.reports.watching import watch
 
 __all__ = ["report", "site", "start", "watch", "write_notebook"]

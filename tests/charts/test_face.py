@@ -15,6 +15,7 @@ from scaling.charts import UnknownResult, plot
 from scaling.charts.registry import RESULTS
 from scaling.design.allocation import allocate
 from scaling.design.blending import blend
+from scaling.design.propose import propose
 from scaling.fitting import (
     ComputePath,
     agree,
@@ -79,6 +80,7 @@ def results(runs: pl.DataFrame) -> dict[str, tuple[Any, ...]]:
         "Comparison": (compare([chinchilla, kaplan], runs),),
         "CrossValidation": (cross_validate([chinchilla, kaplan], runs, how="expanding", origins=2),),
         "Allocation": (allocate(fitted, runs, [1e12, 1e13]),),
+        "Proposal": (propose(runs, question="exponent", flops=1e13, bootstrap=100),),
         "Blend": (blend(on_blends, "prose", law="mixing", bootstrap=20),),
         "Forecast": (forecast(fitted, ComputePath(start_year=2025, start_flops=1e13)),),
         "Prediction": (fitted.predict(N=np.array([1e4, 1e5]), D=1e7),),

@@ -131,8 +131,8 @@ def test_repetitions_keeps_to_one_budget(repeated):
     assert max(len(group) for group in marks(shown, "symbol")) == len(repeated)
 
 
-def test_repetition_names_the_cell_that_the_law_misses_most(verdicts: dict[str, Verdict]) -> None:
-    given = verdicts["repetition"]
+def test_repetition_names_the_cell_that_the_law_misses_most(repeated: pl.DataFrame) -> None:
+    given = questions.repetition(repeated, laws=(chinchilla, with_repeats(chinchilla)), bootstrap=20)
     points = given.evidence["points"]
     assert (
         len(points) == 15

@@ -30,9 +30,11 @@ _LOG_TAIL = 12
 class SlurmNotFound(TrainError):
     """A machine from which nothing can be submitted to Slurm."""
 
+    command: str
+
     def __str__(self) -> str:
         return (
-            "asked for the engine 'slurm', but this machine has no sbatch. Type the command on a login node, or leave "
+            f"asked for the engine 'slurm', but this machine has no {self.command}. Type the command on a login node, or leave "
             "--engine out to train here."
         )
 
@@ -123,7 +125,7 @@ class SlurmEngine:
             SlurmRefused: Slurm did not take it.
         """
         if shutil.which("sbatch") is None:
-            raise SlurmNotFound()
+            raise SlurmNotFound("sbatch")
         folder = folder / "slurm"
         note = folder / "array"
         if note.exists() and (earlier := Array(note.read_text(), folder)).left():
