@@ -79,7 +79,7 @@ class Refit(AnyWidget):
         self._ready = True
         self.on_msg(self._hear)
         choices = {"laws": list(self._laws), "objectives": list(OBJECTIVES), "ends": self._ends}
-        self.page = choices | {"charts": [chart.to_dict() for chart in self._charts()]}
+        self.page = choices | {"charts": [chart.to_dict() for chart in self._charts(brushed=True)]}
 
     @property
     def runs(self) -> pl.DataFrame:
@@ -114,7 +114,7 @@ class Refit(AnyWidget):
         drawn: Any = self._charts()
         charts = "".join(chart._repr_mimebundle_()["text/html"] for chart in drawn)
         table = self.fitted._repr_html_() if self.fitted else escape(self.state["error"])
-        page = f"{charts}{table}<pre tabindex="0"><code>{escape(self.line)}</code></pre>"
+        page = f"{charts}{table}<pre tabindex='0'><code>{escape(self.line)}</code></pre>"
         return data | {"text/html": page, "text/plain": repr(self)}, about
 
     # --- what is asked -----------------------------------------------------------------------------
@@ -219,8 +219,8 @@ class Refit(AnyWidget):
             ]
         return rows
 
-    def _charts(self) -> tuple[Chart, ...]:
-        """Loss against compute, and below it what the law misses of each run, with what the page shows now."""
+    def _charts(self, *, brushed: bool = False) -> tuple[Chart, ...]:
+        """Loss against compute, and below it what the law misses of each run; brushed, runs can be marked."""
         if self.fitted is None:
             return ()  # what went wrong is said in words
         state, runs = self.state, self.given
@@ -234,10 +234,11 @@ class Refit(AnyWidget):
         y = log_y(words.LOSS, floor * 0.9, float(runs["loss"].to_numpy().max()) * 1.08)
         frontier, curves = of(state["frontier"]), of(state["curves"])
         frontier.data.name, curves.data.name = "frontier", "curves"
-        brush = alt.selection_interval(name="brush", zoom=False, encodings=["x", "y"])
         points = shown.points(x, y("loss")).encode(opacity=there)
         line = curves.mark_line(strokeWidth=1.5, opacity=0.7).encode(x=x, y=y("loss"), color=shown.colour)
-        above = alt.layer(*band(frontier, x, y, "loss"), line, points.add_params(brush))
+        if brushed:
+            points = points.add_params(alt.selection_interval(name="brush", zoom=False, encodings=["x", "y"]))
+        above = alt.layer(*band(frontier, x, y, "loss"), line, points)
         span = [float(end(runs["D"].to_numpy())) for end in (np.min, np.max)]
         x = log_x("D", "training tokens D", span[0] * 0.85, span[1] * 1.18, labels="counts", wanted=4)
         missed = alt.Y("residual:Q", title="loss above the law, %").axis(tickCount=5)

@@ -34,8 +34,8 @@ class SlurmNotFound(TrainError):
 
     def __str__(self) -> str:
         return (
-            f"asked for the engine 'slurm', but this machine has no {self.command}. Type the command on a login node, or leave "
-            "--engine out to train here."
+            f"asked for the engine 'slurm', but this machine has no {self.command}. Type the command on a login "
+            "node, or leave --engine out to train here."
         )
 
 
