@@ -22,7 +22,7 @@ STUDY = """
 source = "folder"
 path = "text"
 [defaults]
-budgets = ["64Ki", "128Ki"]
+budgets = ["32Ki", "64Ki"]
 warmup_tokens = "4Ki"
 context = 32
 [[grid]]
