@@ -133,6 +133,7 @@ def wait_for(condition, seconds=300.0):
         time.sleep(0.02)
 
 
+@pytest.mark.engines
 def test_a_launcher_joins_a_sweep_and_takes_over_from_one_whose_machine_dies(folders):
     calm, one, _ = folders
     scaling.sweep(calm, progress=False)
