@@ -41,6 +41,7 @@ from scaling.sweeps.job import run_ids
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "faults"))
 
 import pretending
+from disturb import STUDY as TINY
 from disturb import file_of, rows_of, write_missing
 
 STUDY = '[defaults]\nbudgets = ["64Ki"]\n[[grid]]\nwidth = 16\n'
@@ -172,19 +173,6 @@ CHILDREN: dict[str, Callable[[Path], object]] = {
     "open and filter runs": open_and_filter, "evaluations of one run": one_run, "evaluations of one step": one_step,
     "all evaluations": all_evaluations, "opened while another compacts": reading,
 }  # fmt: skip
-TINY = """
-[corpus]
-source = "language"
-languages = {{ markov = {{ kind = "markov" }} }}
-train_tokens = "64Ki"
-heldout_tokens = "16Ki"
-[defaults]
-budgets = ["8Ki", "16Ki"]
-warmup_tokens = 0
-width = 16
-[[grid]]
-seed = {seeds}
-"""
 
 
 def child(name: str, folder: Path) -> None:
@@ -231,7 +219,9 @@ def main() -> None:
         if options.tiny:
             tiny = Path(root) / "runs" / "tiny"
             tiny.mkdir(parents=True)
-            (tiny / "study.toml").write_text(TINY.format(seeds=list(range(options.tiny // 2))))
+            (tiny / "study.toml").write_text(
+                TINY.replace("[0, 1, 2, 3]", str(list(range(options.tiny // 2))))
+            )
             measure("launcher", tiny)
 
 

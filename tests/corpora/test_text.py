@@ -1,6 +1,5 @@
 import json
 import resource
-import sysconfig
 from dataclasses import replace
 
 import numpy as np
@@ -50,12 +49,10 @@ def test_corpus_hash_changes_with_the_text(library):
     assert "python" in record["versions"]
 
 
-def test_corpus_of_installed_packages_has_both_domains(shared_library, monkeypatch):
-    """Of a standard library that is read in a second."""
-    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(shared_library))
+def test_corpus_of_installed_packages_has_both_domains():
     corpus = build_corpus(CorpusSource(packages=("lmfit",)), progress=False)
     assert corpus.versions.keys() == {"python", "lmfit"}
-    assert min(corpus.bytes.values()) > 1e5
+    assert min(corpus.bytes.values()) > 1e6
     assert corpus.tokens("prose").dtype == np.uint8
 
 

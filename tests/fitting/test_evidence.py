@@ -174,12 +174,15 @@ def test_comparisons_are_invariant_to_duplication_with_half_weight(power_mean_ru
     pair = [laws.chinchilla, laws.kaplan]
     twice = pl.concat([power_mean_runs, power_mean_runs])
     column = twice.with_columns(half=pl.lit(0.5))
-    by_size = partial(cross_validate, cluster="N")
-    for judge, runs, weights in ((compare, twice, np.full(len(twice), 0.5)), (by_size, column, "half")):
-        once, again = judge(pair, power_mean_runs).table, judge(pair, runs, weights=weights).table
-        assert again["law"].to_list() == once["law"].to_list()
-        for name in ("held_out_percent", "held_out_bias_percent"):
-            np.testing.assert_allclose(again[name], once[name], rtol=1e-4)
+    for judge in (compare, partial(cross_validate, cluster="N")):
+        once = judge(pair, power_mean_runs).table
+        for again in (
+            judge(pair, twice, weights=np.full(len(twice), 0.5)),
+            judge(pair, column, weights="half"),
+        ):
+            assert again.table["law"].to_list() == once["law"].to_list()
+            for name in ("held_out_percent", "held_out_bias_percent"):
+                np.testing.assert_allclose(again.table[name], once[name], rtol=1e-4)
 
 
 def test_stacking_recovers_the_sharper_of_two_laws():

@@ -186,7 +186,7 @@ ANY_OBJECTIVE = st.sampled_from(["huber_log", "huber_likelihood", "squares_log",
 SOME = settings(max_examples=12, deadline=None)
 
 
-@settings(max_examples=5, deadline=None)
+@SOME
 @given(st.permutations(range(30)), ANY_OBJECTIVE, st.integers(0, 2**32))
 def test_fit_is_invariant_to_row_order(noisy, order, objective, seed):
     """To the last bit, draws included."""
@@ -245,14 +245,14 @@ def test_fit_is_invariant_to_how_runs_are_handed_over(noisy):
 
 
 def test_fit_is_invariant_to_chunks(noisy, monkeypatch):
-    one = fit(chinchilla, noisy, bootstrap=15)
+    one = fit(chinchilla, noisy, bootstrap=40)
     monkeypatch.setattr(sys.modules["scaling.fitting.solve"], "_CELLS", 64)
-    other = fit(chinchilla, noisy, bootstrap=15)
+    other = fit(chinchilla, noisy, bootstrap=40)
     np.testing.assert_allclose(other.draws["alpha"], one.draws["alpha"], rtol=1e-6)
     monkeypatch.setattr(sys.modules["scaling.fitting.problem"], "_BLOCK_ROWS", 7)
-    other = fit(chinchilla, noisy, bootstrap=15, priors={"E": (1.7, 0.1)})
+    other = fit(chinchilla, noisy, bootstrap=40, priors={"E": (1.7, 0.1)})
     monkeypatch.undo()
-    one = fit(chinchilla, noisy, bootstrap=15, priors={"E": (1.7, 0.1)})
+    one = fit(chinchilla, noisy, bootstrap=40, priors={"E": (1.7, 0.1)})
     np.testing.assert_allclose(other.draws["alpha"], one.draws["alpha"], rtol=1e-6)
 
 

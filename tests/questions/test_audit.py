@@ -181,8 +181,9 @@ def test_multiverse_matches_besiroglu_with_and_without_five_runs(whole):
     assert table["form"].str.starts_with("isoFLOP").any()
 
 
-def test_audit_calls_the_chinchilla_points_fragile_with_five_runs(whole):
-    assert whole.answer == FRAGILE
+def test_audit_calls_the_chinchilla_points_fragile_with_five_runs_and_robust_without(tidy, whole):
+    without = audit(open_published("chinchilla").sort("loss").head(240), others=(), bootstrap=100)
+    assert (whole.answer, without.answer) == (FRAGILE, ROBUST)
     assert "which runs are left out" in whole.sentence
 
 

@@ -10,25 +10,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from shared_sweeps import write_folders, written
 
 import scaling
 from scaling.errors import MissingPackage, check_installed
-from scaling.records import read_rows
 from scaling.store import SharedStore, Store, StoreUnreachable
 from scaling.study import read_study
 
-STUDY = """
-[corpus]
-source = "folder"
-path = "text"
-[defaults]
-budgets = ["32Ki", "64Ki"]
-warmup_tokens = "4Ki"
-context = 32
-[[grid]]
-width = [16, 32]
-seed = 0
-"""
 ELSEWHERE = """
 import socket, sys
 host = sys.argv.pop(1)
@@ -44,13 +32,8 @@ WHAT_MAY_DIFFER = ["seconds", "flops_per_second", "ceiling", "study", "origin"]
 @pytest.fixture
 def folders(tmp_path, library):
     """A folder of the study for a calm sweep, and one for each of two machines."""
-    made = []
-    for machine in ("calm", "one", "two"):
-        made.append(tmp_path / machine / "runs" / "elastic")
-        made[-1].mkdir(parents=True)
-        (made[-1] / "text").symlink_to(library)
-        (made[-1] / "study.toml").write_text(STUDY)
-    return made
+    names = tuple(f"{machine}/runs/elastic" for machine in ("calm", "one", "two"))
+    return write_folders(tmp_path, library, names, budgets=["32Ki", "64Ki"])
 
 
 @pytest.fixture
@@ -106,12 +89,6 @@ def kill_all(launcher):
             os.kill(pid, signal.SIGKILL)
 
 
-def written(folder):
-    """The ids of all rows on a machine's disk, doubled ones too."""
-    files = Store(read_study(folder)).local.glob("rows/*.jsonl")
-    return [row["run_id"] for file in files for row in read_rows(file, "run")]
-
-
 def rows(where):
     return scaling.open_runs(where).drop(WHAT_MAY_DIFFER).sort("run_id")
 
@@ -133,7 +110,6 @@ def wait_for(condition, seconds=300.0):
         time.sleep(0.02)
 
 
-@pytest.mark.engines
 def test_a_launcher_joins_a_sweep_and_takes_over_from_one_whose_machine_dies(folders):
     calm, one, _ = folders
     scaling.sweep(calm, progress=False)

@@ -6,10 +6,10 @@ import time
 
 import polars as pl
 import pytest
+from shared_sweeps import STUDY, write_folders, written
 
 import scaling
 from scaling.errors import BadOption, MissingPackage, check_installed
-from scaling.records import read_rows
 from scaling.store import Store
 from scaling.study import read_study
 from scaling.sweeps.engines import make_engine
@@ -26,18 +26,6 @@ pytestmark = [
     pytest.mark.engines,
     pytest.mark.filterwarnings("ignore"),  # of Ray's own
 ]
-STUDY = """
-[corpus]
-source = "folder"
-path = "text"
-[defaults]
-budgets = ["64Ki", "256Ki"]
-warmup_tokens = "4Ki"
-context = 32
-[[grid]]
-width = [16, 32]
-seed = [0, 1, 2]
-"""
 WHAT_MAY_DIFFER = ["seconds", "flops_per_second", "ceiling", "study", "origin"]
 
 
@@ -58,12 +46,8 @@ def cluster():
 
 @pytest.fixture
 def folders(tmp_path, library):
-    for name in ("calm", "killed"):
-        folder = tmp_path / "runs" / name
-        folder.mkdir(parents=True)
-        (folder / "text").symlink_to(library)
-        (folder / "study.toml").write_text(STUDY)
-    return tmp_path / "runs" / "calm", tmp_path / "runs" / "killed"
+    asked = {"budgets": ["64Ki", "256Ki"], "seed": [0, 1, 2]}
+    return write_folders(tmp_path / "runs", library, ("calm", "killed"), **asked)
 
 
 class Overheard(RayEngine):
@@ -83,12 +67,6 @@ class Overheard(RayEngine):
 
 def rows(folder):
     return scaling.open_runs(folder).drop(WHAT_MAY_DIFFER).sort("run_id")
-
-
-def written(folder):
-    """The ids of all rows on the disk, doubled ones too."""
-    files = Store(read_study(folder)).local.glob("rows/*.jsonl")
-    return [row["run_id"] for file in files for row in read_rows(file, "run")]
 
 
 def test_rows_are_invariant_to_the_engine_and_to_a_node_that_is_lost(cluster, folders):
@@ -140,7 +118,7 @@ def test_a_share_of_a_gpu_counts_as_slots():
 def test_a_problem_of_a_job_is_told_and_the_others_are_finished(cluster, folders):
     """A file is where one stack's checkpoints should be."""
     folder = folders[0]
-    (folder / "study.toml").write_text(STUDY.replace('"64Ki", "256Ki"', '"16Ki"'))
+    (folder / "study.toml").write_text(STUDY.format(budgets=["16Ki"], seed=[0, 1, 2]))
     from scaling.sweeps.launch import WorkersFailed
     from scaling.sweeps.plan import plan_sweep
 

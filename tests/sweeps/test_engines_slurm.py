@@ -9,10 +9,10 @@ import threading
 import time
 
 import pytest
+from shared_sweeps import write_folders, written
 
 import scaling
 from scaling.errors import BadOption, MissingPackage, check_installed
-from scaling.records import read_rows
 from scaling.store import Store
 from scaling.study import read_study
 from scaling.sweeps.engines import make_engine
@@ -27,18 +27,6 @@ except MissingPackage as problem:
 from scaling.sweeps.engines.slurm import SlurmNotFound, SlurmRefused
 
 pytestmark = [pytest.mark.engines, pytest.mark.slurm]
-STUDY = """
-[corpus]
-source = "folder"
-path = "text"
-[defaults]
-budgets = ["64Ki", "512Ki"]
-warmup_tokens = "4Ki"
-context = 32
-[[grid]]
-width = [16, 32]
-seed = 0
-"""
 CONFIGURATION = """
 ClusterName=loopback
 SlurmctldHost={host}(127.0.0.1)
@@ -116,22 +104,11 @@ def slurm(tmp_path_factory):
 
 @pytest.fixture
 def folders(tmp_path, library):
-    for name in ("calm", "queued"):
-        folder = tmp_path / "runs" / name
-        folder.mkdir(parents=True)
-        (folder / "text").symlink_to(library)
-        (folder / "study.toml").write_text(STUDY)
-    return tmp_path / "runs" / "calm", tmp_path / "runs" / "queued"
+    return write_folders(tmp_path / "runs", library, ("calm", "queued"), budgets=["64Ki", "512Ki"])
 
 
 def said(*command):
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
-
-
-def written(folder):
-    """The ids of all rows on the disk, doubled ones too."""
-    files = Store(read_study(folder)).local.glob("rows/*.jsonl")
-    return [row["run_id"] for file in files for row in read_rows(file, "run")]
 
 
 def rows(folder):

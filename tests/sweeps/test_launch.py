@@ -163,7 +163,8 @@ def test_sweep_killed_and_typed_again_gives_the_same_rows(tmp_path, library, swe
     assert rows(killed).equals(rows(swept, width=32))
 
 
-@pytest.mark.parametrize(("ranks", "moment"), [(1, "at start"), (2, "at work")])
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("moment", ["at start", "at work"])
 def test_workers_end_within_a_second_of_a_launcher_that_is_killed(study, ranks, moment):
     """While they import torch and while they train; every rank of them; what they were at is saved.
 
@@ -186,7 +187,7 @@ def test_workers_end_within_a_second_of_a_launcher_that_is_killed(study, ranks, 
     assert bool(kept) == (moment == "at work")
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_sweep_interrupted_says_how_to_go_on(study, stop):
     command = [sys.executable, "-m", "scaling", "sweep", str(study), "--quiet"]
     launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -212,7 +213,7 @@ def test_sweep_runs_from_a_notebook_cell(tmp_path, library):
     assert "6/6 runs" in str(notebook.metadata["widgets"])  # the bar is a widget, whose state is kept apart
 
 
-@pytest.mark.parametrize("workers", [(1, 2)], ids=str)
+@pytest.mark.parametrize("workers", [(1, 1), (1, 2)], ids=str)
 def test_two_launchers_share_one_store_whatever_their_workers(study, workers):
     """No trunk is in two stacks, and no run is written twice."""
     command = [sys.executable, "-m", "scaling", "sweep", str(study), "--quiet", "--workers"]
@@ -342,7 +343,7 @@ def test_rows_are_invariant_to_what_their_worker_did_before(study, swept, tmp_pa
     assert rows(study).equals(rows(swept))
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL])
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
 def test_rows_are_invariant_to_a_worker_that_is_killed_under_a_living_launcher(
     tmp_path, library, swept, sent
 ):

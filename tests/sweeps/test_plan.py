@@ -213,8 +213,10 @@ def test_a_model_beyond_memory_is_named_before_any_work(study):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
 def test_expected_memory_matches_the_peak_of_a_process(corpus):
-    """Eight models of width 64 train, fork and are evaluated; the guess may be a half too high, and a third too low, as
-    where the allocator keeps what was freed: peaks of one and the same program differ by half."""
+    """Eight models of width 64 train, fork and are evaluated; the guess may be a tenth too low and a half too high.
+
+    The lowest peak of three: what the allocator keeps of freed memory depends on what else the machine does, and adds.
+    """
     code = f"""
 import re, torch
 from pathlib import Path
@@ -231,9 +233,10 @@ stack.advance(4, lambda _: 0.1)
 stack.evaluate(held_out_windows(corpus, "code", 128, 256))
 print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    peak = 1024 * int(said)
-    assert 0.65 * peak < stack_bytes(Trunk.of(width=64, budgets=(8192,)), 8) < 1.5 * peak
+    ask = [sys.executable, "-c", code]
+    said = [subprocess.run(ask, capture_output=True, text=True, check=True).stdout for _ in range(3)]
+    peak = 1024 * min(map(int, said))
+    assert 0.9 * peak < stack_bytes(Trunk.of(width=64, budgets=(8192,)), 8) < 1.5 * peak
 
 
 def test_an_evaluation_pass_shrinks_with_the_vocabulary_and_not_below_a_window():
