@@ -461,3 +461,11 @@ def test_rows_that_a_full_disk_has_no_room_for_leave_the_file_as_it_was(tmp_path
     monkeypatch.undo()
     append_rows(path, {"run": {"run_id": "b"}})
     assert [row["run_id"] for row in read_rows(path, "run")] == ["a", "b"]
+
+
+def test_a_study_that_was_edited_throughout_is_told_in_a_few_lines():
+    """A default is a line of every trunk: a few that are gone, a few that are new, and how many more."""
+    lines = [f'{sign}{{"seed": {seed}}}' for sign in "-+" for seed in range(50)]
+    said = str(StudyChanged("mine", "\n".join(lines))).splitlines()
+    assert said[1:-1] == [*lines[:3], *lines[50:53], "… and 94 more lines"]
+    assert str(StudyChanged("mine", lines[0])).splitlines()[1:-1] == lines[:1]

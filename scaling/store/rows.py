@@ -18,6 +18,9 @@ from scaling.store.tables import SCHEMAS, read_metadata, read_parquet, write_par
 from scaling.study import Study
 from scaling.study.identity import difference, spell_out
 
+_SHOWN = 3
+"""Lines of a kind, gone or new, of a difference that are printed: a changed default is one of each for every trunk."""
+
 
 class StudyChanged(StudyError):
     """A study file edited after it has run."""
@@ -26,10 +29,14 @@ class StudyChanged(StudyError):
     difference: str
 
     def __str__(self) -> str:
+        lines = self.difference.splitlines()
+        shown = [line for sign in "-+" for line in [line for line in lines if line[0] == sign][:_SHOWN]]
+        more = f"… and {len(lines) - len(shown)} more lines\n" if len(lines) > len(shown) else ""
         return (
             f"study {self.name!r} has rows that were made from another study file; the difference is\n"
-            f"{self.difference}\n"
-            "Undo the edit, or give the changed study a name (and folder) of its own."
+            + "".join(f"{line}\n" for line in shown)
+            + more
+            + "Undo the edit, or give the changed study a name (and folder) of its own."
         )
 
 
