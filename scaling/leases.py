@@ -104,6 +104,7 @@ def _file(folder: Path, work: str) -> Path:
 
 
 def _is_held(path: Path) -> bool:
+    looked = monotonic()
     holder, stamp = _holder(path)
     dead = holder.get("host") == socket.gethostname() and not is_alive(holder["pid"])
     if stamp is None or dead:
@@ -113,7 +114,7 @@ def _is_held(path: Path) -> bool:
     if stamp != before:
         since = monotonic()
         _seen[path] = stamp, since
-    return monotonic() - since <= LEASE_SECONDS
+    return looked - since <= LEASE_SECONDS
 
 
 def _holder(path: Path) -> tuple[dict[str, Any], tuple[object, int] | None]:
@@ -153,8 +154,9 @@ class ObjectLeases:
 
     Each claim of a piece of work makes an object with the next number, and of two who try for one number the store
     refuses one; whoever has the highest number is the holder. The holder writes its object anew to say that it is
-    alive, and writes into it that it has given it back. A lease is free again where nobody has seen it change for
-    `LEASE_SECONDS` of his own clock, so that clocks may differ or step.
+    alive, and writes into it that it has given it back. A lease is free again where who wants it has seen it unchanged
+    for `LEASE_SECONDS` of a clock of its own, from the end of one look to the start of another, so that clocks may
+    differ or step and a look may take long.
 
         <root>/<work>/<number>
     """
@@ -206,7 +208,7 @@ class ObjectLeases:
         """The newest object of each piece of work, as it was a moment ago at most."""
         if monotonic() - self._looked < _LOOK_SECONDS:
             return self._newest
-        self._looked = now = monotonic()
+        looked = monotonic()
         listed: dict[str, Any] = {}
         with suppress(FileNotFoundError):
             listed = self.files.find(self.root, detail=True)
@@ -216,14 +218,14 @@ class ObjectLeases:
             version = tuple(str(about.get(field)) for field in _VERSION)
             before = self._sights.get(path)
             if before is None or before.version != version:
-                before = _Sight(path, int(number), version, now)
+                before = _Sight(path, int(number), version, monotonic())
             newest[work] = before
         self._sights = {sight.path: sight for sight in newest.values()}
-        self._newest = newest
+        self._newest, self._looked = newest, looked
         return newest
 
     def _is_held(self, sight: _Sight) -> bool:
-        if monotonic() - sight.since > LEASE_SECONDS:
+        if self._looked - sight.since > LEASE_SECONDS:
             return False
         if sight.holder is None:
             sight.holder = self.holder(sight.path)

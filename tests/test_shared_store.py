@@ -65,6 +65,16 @@ def test_an_object_lease_of_a_silent_holder_is_taken_over_once_whatever_the_cloc
     assert taken.refresh()
 
 
+def test_a_look_that_takes_longer_than_a_lease_frees_none(files, monkeypatch):
+    monkeypatch.setattr(scaling.leases, "LEASE_SECONDS", 0.05)
+    system = files[0]
+    held = ObjectLeases(*files).claim(("work",))
+    elsewhere(held.leases, held.paths["work"])
+    find = system.find
+    monkeypatch.setattr(system, "find", lambda *a, **k: (find(*a, **k), time.sleep(0.1))[0])
+    assert not ObjectLeases(*files).claim(("work",)) and held.is_newest()
+
+
 @pytest.fixture
 def machines(tmp_path):
     """The same study on two machines, and the URL of the store that they share."""
