@@ -15,7 +15,7 @@
 
     [defaults]                           # any key of a `Trunk`'s specs; counts may be written "512", "128Ki" or "4M"
     budgets = ["128Ki", "1Mi"]
-    peak_lr = { 16 = 0.02, 32 = 0.015 }  # one number, or one for each width
+    peak_lr = { 16 = 0.02, 32 = 0.015 }  # one number, or one for each width; so is head_dim
 
     [[grid]]                             # a list stands for every value in it; lists multiply
     width = [16, 32]
@@ -174,24 +174,28 @@ def _trunk(asked: dict[str, Any]) -> Trunk:
         raise _bad("width", asked.get("width"), "given, one or a list of them, or N in its place")
     asked = _read("[[grid]]", asked, _TRUNK)
     if "N" in asked:
+        if isinstance(table := asked.get("head_dim"), dict):
+            raise _bad("head_dim", table, "one number where N chooses the width")
         given = {key: asked[key] for key in ("depth", "head_dim") if key in asked}
         shape = ladder(asked.pop("N"), **given)
         asked |= {"width": shape.width, "depth": shape.depth, "head_dim": shape.head_dim}
-    return _checked(Trunk.of(**asked | _own_rate(asked, asked["width"])))
+    return _checked(Trunk.of(**asked | _at_width(asked, asked["width"])))
 
 
 def _child(parent: Trunk, asked: dict[str, Any]) -> Trunk:
     asked = _read("[[grid]]", asked, _TRUNK)
-    return _checked(parent.then(**asked | _own_rate(asked, parent.model.width)))
+    return _checked(parent.then(**asked | _at_width(asked, parent.model.width)))
 
 
-def _own_rate(asked: Mapping[str, Any], width: int) -> dict[str, float]:
-    """The rate of this width, where rates are given by width."""
-    if not isinstance(table := asked.get("peak_lr"), dict):
-        return {}
-    if str(width) not in table:
-        raise _bad("peak_lr", table, f"a number, or a table with the width {width} in it")
-    return {"peak_lr": _number("peak_lr", table[str(width)])}
+def _at_width(asked: Mapping[str, Any], width: int) -> dict[str, Any]:
+    """What is given by width, at this one."""
+    own = {}
+    for key, read in _BY_WIDTH.items():
+        if isinstance(table := asked.get(key), dict):
+            if str(width) not in table:
+                raise _bad(key, table, f"a number, or a table with the width {width} in it")
+            own[key] = read(key, table[str(width)])
+    return own
 
 
 def _checked(trunk: Trunk) -> Trunk:
@@ -255,6 +259,10 @@ _TEXT, _NAMES = _is(str), _is(list, _is(str))
 _as_it_is = _reader("", lambda _: True)  # for values that the dataclass they go into checks
 _number = _reader("a number", _is_finite, float)
 _whole = _reader("a whole number", lambda value: _is_finite(value) and int(value) == value, int)
+
+
+def _table_or(read: Reader, key: str, value: object) -> Any:
+    return value if isinstance(value, dict) else read(key, value)
 
 
 def _count(key: str, value: object, what: str = "tokens", example: str = "128Ki") -> int:
@@ -322,12 +330,14 @@ _BY_TYPE: dict[Any, Reader] = {
 }
 _FAMILY: dict[str, Reader] = {"name": _reader("text", _TEXT), "parent": _reader("the name of a grid", _TEXT)}
 """Of a grid, beside the keys of its trunks."""
+_BY_WIDTH: dict[str, Reader] = {"peak_lr": _number, "head_dim": _whole}
+"""What a table may give for each width."""
 _TRUNK: dict[str, Reader] = {
     key: _BY_TYPE[kind] for key, kind in keys_of(Trunk).items() if key != "parent"
 } | {
     "N": partial(_count, what="weights", example="124M"),
     "unique_budget": lambda key, value: None if value == "all" else _count(key, value),
-    "peak_lr": lambda key, value: value if isinstance(value, dict) else _number(key, value),
+    **{key: partial(_table_or, read) for key, read in _BY_WIDTH.items()},
 }
 _CORPUS: dict[str, Reader] = dict.fromkeys([*keys_of(CorpusSource), "blend"], _as_it_is) | {
     "packages": _reader("a list of package names", _NAMES, tuple),
