@@ -3,18 +3,22 @@
     python -m benchmarks.coverage_reasoning [--worlds 200]
 
 A skill is learned all of a sudden, after a number of tokens that differs from run to run and, by what was read first,
-by a factor that is set. Worlds are seeded from 30,000 on, tests from 0.
+by a factor that is set. Below: what is read while the rate falls, at costs in nats/token that are set. Worlds are
+seeded from 30,000 on, tests from 0.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+import polars as pl
 
 from scaling.questions import reasoning
 from scaling.questions._reasoning.words import ANSWERS
-from scaling.questions._reasoning.worlds import PLACEBO, SOURCE, TARGET, world
+from scaling.questions._reasoning.worlds import PLACEBO, SOURCE, TARGET, decayed, world
 from scaling.show import Table
 
 FIRST = 30_000
@@ -29,6 +33,15 @@ CASES = {
     "source and placebo 2 times sooner": ({"source": 2.0, "placebo": 2.0}, {}),
     "source 2 times later": ({"source": 0.5}, {}),
 }
+DECAYS = {
+    "nothing differs": ({}, {}),
+    "nothing differs, heavy tails": ({}, {"heavy": True}),
+    "nothing differs, 2 seeds": ({}, {"seeds": 2}),
+    "source .03 lower": ({"source": -0.03}, {}),
+    "source .03 lower, heavy tails": ({"source": -0.03}, {"heavy": True}),
+    "source and placebo .03 lower": ({"source": -0.03, "placebo": -0.03}, {}),
+    "source and placebo .05 higher": ({"source": 0.05, "placebo": 0.05}, {}),
+}
 
 
 def main() -> None:
@@ -36,18 +49,34 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--worlds", type=int, default=200)
     worlds = parser.parse_args().worlds
-    rows = []
-    for name, (sooner, how) in CASES.items():
-        answers, alarms = [], []
-        for seed in range(worlds):
-            runs = world(sooner, seed=FIRST + seed, **how)
-            said = reasoning(runs, target=TARGET, source=SOURCE, placebos={PLACEBO: SOURCE}, measure="loss")
-            answers.append(said.answer)
-            gains = [n for key, n in said.numbers.items() if key.startswith("gain")]
-            alarms.append(any(n.low > 0 or n.high < 0 for n in gains))
-        shares = [f"{answers.count(answer) / worlds:.2f}" for answer in ANSWERS]
-        rows.append((name, *shares, f"{np.mean(alarms):.2f}"))
-    print(Table(("world", *ANSWERS, "any contrast beyond chance"), rows, f"{worlds} worlds a row"))
+    for title, make, cases, when in (
+        ("read first", world, CASES, "first"),
+        ("decay", decayed, DECAYS, "decay"),
+    ):
+        rows = [row_of(name, make, *case, when, worlds) for name, case in cases.items()]
+        print(Table((title, *ANSWERS, "any contrast beyond chance"), rows, f"{worlds} worlds a row"))
+
+
+def row_of(
+    name: str,
+    make: Callable[..., pl.DataFrame],
+    differs: Mapping[str, float],
+    how: Mapping[str, Any],
+    when: str,
+    worlds: int,
+) -> tuple[str, ...]:
+    """Shares of the answers, and of the worlds in which a contrast that decides is beyond chance."""
+    answers, alarms = [], []
+    for seed in range(worlds):
+        runs = make(differs, seed=FIRST + seed, **how)
+        said = reasoning(
+            runs, target=TARGET, source=SOURCE, placebos={PLACEBO: SOURCE}, measure="loss", when=when
+        )
+        answers.append(said.answer)
+        gains = [n for key, n in said.numbers.items() if key.startswith("gain") and "more" not in key]
+        alarms.append(any(n.low > 0 or n.high < 0 for n in gains))
+    shares = [f"{answers.count(answer) / worlds:.2f}" for answer in ANSWERS]
+    return (name, *shares, f"{np.mean(alarms):.2f}")
 
 
 if __name__ == "__main__":

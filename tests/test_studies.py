@@ -13,6 +13,7 @@ from scaling.laws import chinchilla, kaplan, power_mean
 from scaling.store import Store, select_rows, studies
 from scaling.study import read_study
 from scaling.study.identity import run_id
+from scaling.train.schedule import cooldown_share
 
 RUNS = Path(__file__).parents[1] / "runs"
 
@@ -180,6 +181,16 @@ def test_gpu_twins_ask_for_larger_models_than_their_study(file):
     twin, study = read_study(file), read_study(file.parent)
     assert min(t.model.width for t in twin.trunks) > max(t.model.width for t in study.trunks)
     assert {t.optim.weight_decay for t in twin.trunks} == {t.optim.weight_decay for t in study.trunks}
+
+
+def test_the_decay_goes_on_from_a_rate_that_has_not_fallen():
+    """What is kept of the first grid is cooled for one step, which is at the full rate; the rest is the decay alone."""
+    for trunk in read_study(RUNS / "decay").trunks:
+        schedule = trunk.schedule
+        for budget in schedule.budgets:
+            start, end = schedule.branch_step(budget), schedule.steps(budget)
+            last = cooldown_share(start, start, end, schedule.cooldown_shape)
+            assert (last, end - start) == (1, end if trunk.parent else 1)
 
 
 def test_the_ladders_gpu_twin_spans_what_it_says():

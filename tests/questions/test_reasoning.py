@@ -7,7 +7,7 @@ from scaling.errors import BadOption, MissingColumns
 from scaling.questions import reasoning
 from scaling.questions._reasoning.cells import NoSuchReading, to_criterion
 from scaling.questions._reasoning.words import CANNOT, HELPS, HURTS, NONE, WORDS
-from scaling.questions._reasoning.worlds import PLACEBO, SOURCE, world
+from scaling.questions._reasoning.worlds import PLACEBO, SOURCE, TARGET, decayed, world
 
 ASKED = {"placebos": {PLACEBO: SOURCE}, "measure": "loss"}
 
@@ -40,6 +40,27 @@ def test_reasoning_asks_which_comes_first_in_the_same_words():
     assert set(said.evidence["gains"]["over"]) == {"nothing", "shuffled code"}
 
 
+@pytest.mark.parametrize(
+    "costs, answer",
+    [
+        ({"source": -0.05}, HELPS),
+        ({"source": 0.05, "placebo": 0.05}, HURTS),
+        ({"source": -0.05, "placebo": -0.05}, WORDS),
+        ({}, NONE),
+    ],
+)
+def test_reasoning_recovers_what_is_read_in_the_decay(costs, answer):
+    """At as many tokens of the target; twice as many, which is as many in all, stand beside and decide nothing."""
+    said = reasoning(decayed(costs, spread=0.005), target=TARGET, when="decay", **ASKED)
+    assert (said.answer, said.question) == (answer, "Does code in the decay help to learn english?")
+    gain = {name.removeprefix("gain over "): n.value for name, n in said.numbers.items()}
+    assert gain["nothing"] == pytest.approx(-costs.get("source", 0), abs=0.01)
+    assert gain["more english"] == pytest.approx(
+        gain["nothing"] - 0.06, abs=0.01
+    )  # what twice the tokens gain
+    assert set(said.evidence["gains"]["over"]) == {"nothing", "shuffled code", "more english"}
+
+
 def test_tokens_to_criterion_lie_between_budgets_or_are_censored():
     rows = [(1, 0, "a", 100, 2.0), (1, 0, "a", 400, 1.0), (1, 1, "a", 100, 2.0), (1, 1, "a", 400, 1.9)]
     table = to_criterion(pl.DataFrame(rows, ["N", "seed", "read", "D", "value"], orient="row"), 1.5)
@@ -60,3 +81,5 @@ def test_reasoning_names_what_is_missing():
         reasoning(runs.drop("parent_run"), measure="loss")
     with pytest.raises(BadOption, match="level=2 was asked for"):
         reasoning(runs, level=2, measure="loss")
+    with pytest.raises(BadOption, match="when='last' was asked for"):
+        reasoning(runs, when="last", measure="loss")

@@ -10,9 +10,20 @@ import numpy as np
 import polars as pl
 from scipy.special import stdtrit
 
+from scaling.errors import BadOption
 from scaling.questions._reasoning import words
-from scaling.questions._reasoning.cells import Arms, Gain, arms, gains, halfway, learners, to_criterion, twice
-from scaling.questions._reasoning.words import ANSWERS, CANNOT, HELPS, HURTS, NONE, WORDS
+from scaling.questions._reasoning.cells import (
+    Arms,
+    Gain,
+    arms,
+    decays,
+    gains,
+    halfway,
+    learners,
+    to_criterion,
+    twice,
+)
+from scaling.questions._reasoning.words import ANSWERS, CANNOT, HELPS, HURTS, NONE, WHEN, WORDS
 from scaling.questions._transfer.arms import unit_of
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
 
@@ -27,6 +38,7 @@ def reasoning(
     measure: str = "answer_loss",
     higher_is_better: bool = False,
     criterion: float | None = None,
+    when: str = "first",
     level: float = 0.95,
     seed: int = 0,
 ) -> Verdict:
@@ -42,7 +54,10 @@ def reasoning(
         "no effect at these sizes"   the gain is not, and its interval is narrower than what twice the target gains
         "cannot tell"                it is not, and the interval is wider, or too few seeds have every arm
 
-    Which comes first is a question of the same form: `target="prose"` and models whose parents read code alone.
+    Which comes first is a question of the same form: `target="prose"` and models whose parents read code alone. So is
+    what is read while the rate falls, `when="decay"`: models go on from a constant rate to the target and the source,
+    to the target and a placebo, or to as many tokens of the target alone, which are then what is paired. "more TARGET",
+    as many tokens in all of the target alone, stands beside them and decides nothing.
 
     Args:
         runs: rows with run_id, parent_run, N, D, seed and blend; those on the target alone are compared, by what their
@@ -55,6 +70,7 @@ def reasoning(
         measure: "loss", or a probe such as "answer_loss".
         higher_is_better: of what is measured.
         criterion: value to which tokens are counted; None is halfway down the mean curve of models without the source.
+        when: "first", before the target, or in the "decay" of models that go on from others.
         level: of all intervals.
         seed: of draws.
 
@@ -62,11 +78,13 @@ def reasoning(
         MissingColumns: a column is not there.
         NoValues: `measure` was not measured.
         NoSuchReading: no run on the target had read the source, or none the same without it.
-        BadOption: the level is no share.
+        BadOption: the level is no share, or there is no such `when`.
     """
     check_level(level)
+    if when not in WHEN:
+        raise BadOption("when", when, " or ".join(map(repr, WHEN)))
     sign = -1.0 if higher_is_better else 1.0
-    frame = learners(runs, measurements, target, measure, sign)
+    frame = (decays if when == "decay" else learners)(runs, measurements, target, measure, sign)
     compared = arms(frame, target, source, placebos or {})
     every, unit = gains(frame, compared, level, seed), unit_of(measurements, measure)
     pooled = [one for one in every if math.isinf(one.N)]
@@ -75,7 +93,7 @@ def reasoning(
     answer = _answer(pooled, compared, doubled) if known else CANNOT
     bar = halfway(frame, compared.without) if criterion is None else sign * criterion
     tokens = to_criterion(frame, bar)
-    ratio = _ratio(tokens, compared, level)
+    ratio = _ratio(tokens, compared, level) if when == "first" else None
     numbers = {f"gain over {one.over}": Estimate(one.mean, one.low, one.high, level, unit) for one in pooled}
     if ratio is not None:
         numbers[f"tokens to criterion, over those after {compared.without}"] = Estimate(
@@ -89,13 +107,13 @@ def reasoning(
     )
     largest = float(frame["N"].to_numpy().max())
     return Verdict(
-        question=f"Does {source} read first help to learn {target}?",
+        question=f"Does {WHEN[when].format(source)} help to learn {target}?",
         topic="reasoning",
         answers=ANSWERS,
         answer=answer,
-        sentence=words.sentence(answer, source, target, compared.without, pooled, unit, level)
+        sentence=words.sentence(answer, source, target, compared.without, pooled, unit, level, when)
         if known
-        else words.cannot(source, target, "fewer than two seeds have both at any size"),
+        else words.cannot(source, target, "fewer than two seeds have both at any size", when),
         numbers=numbers,
         evidence={"gains": cells, "curves": curves.sort("N", "read", "D"), "to_criterion": tokens},
         would_change=words.doubts(pooled, doubled, compared.placebos, reached, ratio, unit, level)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from scaling.questions._transfer.contrasts import contrast
 Array = NDArray[np.float64]
 NOTHING = "nothing"
 _COLUMNS = ("run_id", "parent_run", "N", "D", "seed", "blend")
+_FRAME = {"N": pl.Int64, "seed": pl.Int64, "read": pl.String, "D": pl.Int64, "value": pl.Float64}
 _NINE_OF_TEN = 1.28
 """Standard errors that a difference must be beyond the interval's half width, to be seen in nine of ten studies."""
 
@@ -44,9 +45,11 @@ class Arms:
     with_source: str
     without: str
     placebos: tuple[str, ...]
+    more: tuple[str, ...] = ()
+    """As many tokens in all of the target alone: shown beside the others, and no part of the answer."""
 
 
-def name_of(domains: frozenset[str]) -> str:
+def name_of(domains: Set[str]) -> str:
     """What was read, in words."""
     return " and ".join(sorted(domains)) or NOTHING
 
@@ -68,18 +71,62 @@ def learners(
         _COLUMNS, runs.columns, "Open a study whose grids go on from others, with all of its runs."
     )
     values = read_values(runs, measurements, measure)
-    blends = {
-        run: frozenset(d for d, s in json.loads(blend).items() if s)
+    blends = _blends(runs)
+    rows = [
+        (N, seed, name_of(blends.get(parent, {}).keys() - {target}), D, sign * values[run, target])
+        for run, parent, N, D, seed, _ in runs.select(_COLUMNS).iter_rows()
+        if blends[run].keys() == {target} and (run, target) in values and (parent is None or parent in blends)
+    ]
+    return _means(pl.DataFrame(rows, _FRAME, orient="row"))
+
+
+def decays(
+    runs: pl.DataFrame, measurements: pl.DataFrame | None, target: str, measure: str, sign: float
+) -> pl.DataFrame:
+    """Every run that goes on from another one and reads the target, by what else it reads meanwhile.
+
+    Those of the target alone are "nothing" by their tokens; and "more TARGET" beside each run of as many tokens in all.
+
+    Returns:
+        As of `learners`.
+
+    Raises:
+        MissingColumns: a column is not there.
+        NoValues: `measure` was not measured.
+    """
+    require_columns(
+        _COLUMNS, runs.columns, "Open a study whose grids go on from others, with all of its runs."
+    )
+    values = read_values(runs, measurements, measure)
+    blends = _blends(runs)
+    rows = [
+        (N, seed, name_of(own.keys() - {target}), round(D * own[target]), sign * values[run, target], D)
+        for run, parent, N, D, seed, _ in runs.select(_COLUMNS).iter_rows()
+        if parent in blends and target in (own := blends[run]) and (run, target) in values
+    ]
+    frame = pl.DataFrame(rows, _FRAME | {"all": pl.Int64}, orient="row")
+    mixed = frame.filter(pl.col("read") != NOTHING).select("N", "D", "all").unique()
+    more = frame.filter(read=NOTHING).drop("D").join(mixed, on=["N", "all"])
+    return _means(pl.concat([frame, more.with_columns(read=pl.lit(more_of(target))).select(frame.columns)]))
+
+
+def more_of(target: str) -> str:
+    """What the target alone is called, where it stands for what others read beside it."""
+    return f"more {target}"
+
+
+def _blends(runs: pl.DataFrame) -> dict[str, dict[str, float]]:
+    """Of each run the domains that it reads, with their shares."""
+    return {
+        run: {domain: share for domain, share in json.loads(blend).items() if share}
         for run, blend in runs.select("run_id", "blend").iter_rows()
     }
-    rows = [
-        (N, seed, name_of(blends.get(parent, frozenset()) - {target}), D, sign * values[run, target])
-        for run, parent, N, D, seed, _ in runs.select(_COLUMNS).iter_rows()
-        if blends[run] == {target} and (run, target) in values and (parent is None or parent in blends)
-    ]
-    header = {"N": pl.Int64, "seed": pl.Int64, "read": pl.String, "D": pl.Int64, "value": pl.Float64}
-    frame = pl.DataFrame(rows, header, orient="row")
-    return frame.group_by("N", "seed", "read", "D").agg(pl.col("value").mean()).sort("N", "read", "D", "seed")
+
+
+def _means(frame: pl.DataFrame) -> pl.DataFrame:
+    """A row for each size, reading, count of tokens and seed."""
+    means = frame.group_by("N", "seed", "read", "D").agg(pl.col("value").mean())
+    return means.sort("N", "read", "D", "seed")
 
 
 def arms(frame: pl.DataFrame, target: str, source: str, placebos: Mapping[str, str]) -> Arms:
@@ -97,7 +144,8 @@ def arms(frame: pl.DataFrame, target: str, source: str, placebos: Mapping[str, s
         rest = domains(name) - {source}
         if source in domains(name) and name_of(rest) in read:
             swapped = (name_of(rest | {one}) for one, of in placebos.items() if of == source)
-            return Arms(name, name_of(rest), tuple(one for one in swapped if one in read))
+            more = (more_of(target),) if more_of(target) in read else ()
+            return Arms(name, name_of(rest), tuple(one for one in swapped if one in read), more)
     raise NoSuchReading(target, source, tuple(sorted(read)))
 
 
@@ -124,10 +172,12 @@ def gains(frame: pl.DataFrame, compared: Arms, level: float, seed: int) -> list[
     """Gains of the source over each other arm, on the mean over sizes that have it and its rest, and at each size.
 
     The value of a model is its mean over all token counts, which lie evenly in their logarithm: the area under its
-    learning curve. Intervals hold for all contrasts of the mean over sizes together, and for all of single sizes.
+    learning curve, over those counts that the source has. Intervals hold for all contrasts of the mean over sizes
+    together, and for all of single sizes.
     """
-    read = [compared.with_source, compared.without, *compared.placebos]
-    some = frame.filter(pl.col("read").is_in(read))
+    read = [compared.with_source, compared.without, *compared.placebos, *compared.more]
+    asked = frame.filter(read=compared.with_source).select("N", "D").unique()
+    some = frame.filter(pl.col("read").is_in(read)).join(asked, on=["N", "D"], how="semi")
     area = some.group_by("N", "read", "seed", maintain_order=True).agg(
         pl.col("value").mean(), counts=pl.len()
     )

@@ -13,13 +13,22 @@ HELPS, HURTS, WORDS = "helps", "hurts", "its words explain it"
 NONE, CANNOT = "no effect at these sizes", "cannot tell"
 ANSWERS = (HELPS, HURTS, WORDS, NONE, CANNOT)
 """What `reasoning` may answer."""
+WHEN = {"first": "{} read first", "decay": "{} in the decay"}
+"""When the source is read, and how that is called."""
 
 
 def sentence(
-    answer: str, source: str, target: str, without: str, gains: Sequence[Gain], unit: str, level: float
+    answer: str,
+    source: str,
+    target: str,
+    without: str,
+    gains: Sequence[Gain],
+    unit: str,
+    level: float,
+    when: str = "first",
 ) -> str:
     """The answer, and the gains that it rests on."""
-    first = f"{source} read first"
+    first = WHEN[when].format(source)
     lead = {
         HELPS: f"**{first.capitalize()} helps to learn {target}**",
         HURTS: f"**{first.capitalize()} makes {target} harder to learn**",
@@ -29,6 +38,8 @@ def sentence(
     }[answer]
     over = [f"over {one.over} {moved(one, unit, level)}" for one in gains]
     begun = "" if without == "nothing" else f", within as many tokens of {without}"
+    if when == "decay":
+        begun = f", for as many tokens of {target}"
     return f"{lead}{begun}: along the learning curve it gains {', '.join(over)}."
 
 
@@ -37,9 +48,9 @@ def moved(gain: Gain, unit: str, level: float) -> str:
     return f"{gain.mean:+.2g} {unit} ({between(f'{gain.low:+.2g}', f'{gain.high:+.2g}', level)})"
 
 
-def cannot(source: str, target: str, why: str) -> str:
+def cannot(source: str, target: str, why: str, when: str = "first") -> str:
     """Why the runs cannot tell."""
-    return f"**These runs cannot tell whether {source} read first helps to learn {target}:** {why}."
+    return f"**These runs cannot tell whether {WHEN[when].format(source)} helps to learn {target}:** {why}."
 
 
 def doubts(
