@@ -4,7 +4,9 @@
     python benchmarks/coverage_memory.py --worlds 20
 
 Five sizes, five amounts of data from a quarter of capacity to four times, three seeds. What is true of skill past full
-memory is given; capacity follows a power of size. Runs differ in both, and runs of one seed share a part of it.
+memory is given; capacity follows a power of size. Runs differ in both, and runs of one seed share a part of it. Below:
+studies of duplicates, three sizes and three seeds, in which the log odds of what is memorised rise by a given step with
+each doubling of how often it was seen, and duplicates cost a given loss on fresh answers.
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from scaling.questions import memory
-from scaling.questions._memory.words import ANSWERS, RISES
-from scaling.questions._memory.worlds import World, simulate
+from scaling.questions import duplicates, memory
+from scaling.questions._memory.words import ANSWERS, DUPLICATES, RISES
+from scaling.questions._memory.worlds import RULED, STORED, World, duplicated, simulate
 from scaling.show import table
 
 FIRST = 70_000
@@ -32,6 +35,18 @@ WORLDS = {
     "stalls, capacity bends (slope .85)": World(skill="stalls", slope=0.85),
     "stalls, sizes scatter by 5 %": World(skill="stalls", size_spread=0.05),
 }
+DUPLICATED = {
+    "kept the more the oftener, cost .1": {},
+    "the same, no cost": {"cost": 0.0},
+    "the same, no cost, heavy tails": {"cost": 0.0, "heavy": True},
+    "the same, 2 seeds": {"seeds": 2},
+    "hardly more, .1 for each doubling": {"steep": 0.1, "cost": 0.0},
+    "kept alike, log odds -1": {"steep": 0.0, "middle": 0.0, "cost": 0.0},
+    "kept alike, heavy tails": {"steep": 0.0, "middle": 0.0, "cost": 0.0, "heavy": True},
+    "kept alike, 2 seeds": {"steep": 0.0, "middle": 0.0, "cost": 0.0, "seeds": 2},
+    "nothing is kept": {"steep": 0.1, "middle": 60.0, "cost": 0.0},
+}
+"""What `duplicated` is asked for."""
 
 
 def row_of(name: str, world: World, worlds: int) -> list[str]:
@@ -50,6 +65,20 @@ def row_of(name: str, world: World, worlds: int) -> list[str]:
     return [name, *shares, *holds, *(f"{width:.2f}" for width in np.median(widths, axis=0))]
 
 
+def row_of_duplicates(name: str, asked: dict[str, Any], worlds: int) -> list[str]:
+    """Shares of the answers, of intervals of the cost that leave out zero, and of those that hold what is true."""
+    answers, alarms, held = Counter[str](), 0, 0
+    for number in range(FIRST, FIRST + worlds):
+        said = duplicates(
+            *duplicated(**asked, seed=number), stored=STORED, skill=RULED, chance=0.04, level=LEVEL
+        )
+        answers[said.answer] += 1
+        cost = said.numbers["loss on fresh answers, over that without duplicates"]
+        alarms += cost.low > 0 or cost.high < 0
+        held += cost.low <= asked.get("cost", 0.1) <= cost.high
+    return [name, *(f"{100 * n / worlds:.0f}" for n in (*(answers[a] for a in DUPLICATES), alarms, held))]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Errors of the verdict on memory.")
     parser.add_argument("--worlds", type=int, default=200, help="of each kind")
@@ -65,6 +94,8 @@ def main() -> None:
             memory(*study, skill="programs", chance=0.1, level=LEVEL).answer == RISES for study in studies
         ]
         rows.append([str(seeds), f"{100 * np.mean(right):.0f}"])
+    header = ["duplicates", *DUPLICATES, "cost beyond chance", "cost held"]
+    print(table(header, [row_of_duplicates(name, asked, worlds) for name, asked in DUPLICATED.items()]))
     print("\nwhere skill rises, how often that is said, by seeds")
     print(table(["seeds", "%"], rows))
 

@@ -261,8 +261,8 @@ ROW_KEYS = {
 OF_ITEMS = ("item_log_probability", "item_choice", "item_exact")
 """Probes that ask the `[items]` of a study."""
 PROBES = (
-    "heldout", "position", "answer_loss", "answer_exact", "memorised", "seen_exact", "executed", "preferred",
-    "helpful", "divergence", "written",
+    "heldout", "position", "answer_loss", "answer_exact", "memorised", "seen_exact", "perturbed_exact",
+    "executed", "preferred", "helpful", "divergence", "written",
     *OF_ITEMS,
 )  # fmt: skip
 """What a study may ask to have measured: each is a file of `train.probes`. "heldout" is measured in any case."""

@@ -8,10 +8,11 @@ import pytest
 
 import scaling
 from scaling.errors import BadOption, MissingColumns
-from scaling.questions import memory
+from scaling.questions import duplicates, memory
 from scaling.questions._memory.cells import NotMeasured, capacities, mean_of, means, slope_of, with_memory
-from scaling.questions._memory.words import BEFORE, CANNOT, MEMORY, RISES, STALLS
-from scaling.questions._memory.worlds import World, simulate
+from scaling.questions._memory.duplicates import SeenAlike
+from scaling.questions._memory.words import BEFORE, CANNOT, GROWS, MEMORY, NOTHING, RISES, STALLS
+from scaling.questions._memory.worlds import RULED, STORED, World, duplicated, simulate
 
 SIZES = (12_000, 24_000, 40_000, 60_000, 100_000)
 
@@ -132,3 +133,47 @@ def test_what_was_not_measured_is_named():
 def test_the_verdict_is_drawn():
     spec = scaling.plot(verdict(World())).to_dict()
     assert "bits" in str(spec)
+
+
+@pytest.mark.parametrize(
+    "true, answer",
+    [({}, GROWS), ({"steep": 0.0, "middle": 0.0}, CANNOT), ({"steep": 0.1, "middle": 60.0}, NOTHING)],
+)
+def test_duplicates_recovers_whether_what_is_seen_more_often_is_kept_more(true, answer):
+    said = duplicates(*duplicated(**true, seed=2), stored=STORED, skill=RULED, chance=0.04)
+    assert (said.answer, said.topic) == (answer, "duplicates")
+    scaling.plot(said).to_dict()
+
+
+def test_duplicates_recovers_shares_what_memory_explains_and_what_they_cost():
+    """Nothing is drawn: the share is the logistic of log2(times); of answers known, exactly what a copy brings."""
+    quiet = {"spread": 0.0, "shared": 0.0, "loss_spread": 0.0}
+    said = duplicates(*duplicated(**quiet), stored=STORED, skill=RULED, chance=0.04)
+    share = {t: 1 / (1 + math.exp(-0.8 * (math.log2(t) - 5))) for t in (8, 500)}
+    loss = 1.1
+    for times, kept in share.items():
+        assert said.numbers[f"memorised of what was seen {times} times"].value == pytest.approx(100 * kept)
+        fresh = math.exp(-loss)
+        seen = fresh + (1 - fresh) * kept
+        for other, right in (("fresh", fresh), ("changed", fresh * (1 - kept))):
+            name = f"answers that memory explains, seen {times} times, against {other} ones"
+            assert said.numbers[name].value == pytest.approx(100 * (seen - right) / (seen - 0.04))
+    assert said.numbers["loss on fresh answers, over that without duplicates"].value == pytest.approx(0.1)
+    x, y = (
+        np.log2([8, 31, 125, 500]),
+        [1 / (1 + math.exp(-0.8 * (math.log2(t) - 5))) for t in (8, 31, 125, 500)],
+    )
+    assert said.numbers["rise of the share memorised"].value == pytest.approx(100 * np.polyfit(x, y, 1)[0])
+
+
+def test_duplicates_names_what_is_missing():
+    runs, measured = duplicated()
+    plain = runs.filter(pl.col("run_id").str.ends_with("plain"))
+    with pytest.raises(SeenAlike, match=r"no run saw the documents of 'once', .* more and less often"):
+        duplicates(plain, measured, stored=STORED)
+    with pytest.raises(NotMeasured, match="no measurement 'memorised'"):
+        duplicates(runs, measured, stored=["poems"])
+    with pytest.raises(MissingColumns, match="domain_epochs"):
+        duplicates(runs.drop("domain_epochs"), measured, stored=STORED)
+    with pytest.raises(BadOption, match=r"chance=1"):
+        duplicates(runs, measured, stored=STORED, chance=1)

@@ -11,7 +11,7 @@ from scaling.corpora.source import CorpusSource, DocumentSource
 from scaling.corpora.text import build_corpus
 from scaling.flops import count_parameters
 from scaling.study import Trunk
-from scaling.train.probes import memorised, seen_exact
+from scaling.train.probes import memorised, perturbed_exact, seen_exact
 from scaling.train.probes.heldout import outcome
 from scaling.train.probes.memorised import evenly, generator_bits, pages, seen_pages
 from scaling.train.stack import Stack
@@ -132,3 +132,35 @@ def test_a_model_that_knows_few_documents_by_heart_has_not_diverged(stack):
     assert outcome(*asked).status == "diverged"
     assert "no better than a uniform guess" in outcome(*asked).note
     assert outcome({"strings": np.full(9, np.nan)}, *asked[1:], epochs=40).status == "diverged"
+
+
+def test_an_answer_known_by_heart_is_wrong_once_a_word_is_changed():
+    """A model of few sums knows their answers, and gives the old ones where the executor says others."""
+    sums = {
+        "depth": 1,
+        "distractors": 0,
+        "modulus": 7,
+        "names": 4,
+        "skill": "sums",
+        "stretch": 0,
+        "traced": 1,
+    }
+    documents = DocumentSource(name="sums", kind="programs", parameters=tuple(sorted(sums.items())))
+    source = CorpusSource(
+        source="synthetic", documents=(documents,), train_documents=64, heldout_documents=20
+    )
+    corpus, context = build_corpus(source), source.model_context
+    asked = {"width": 16, "context": context, "vocabulary": corpus.vocabulary, "blend": (("sums", 1.0),)}
+    asked |= {
+        "tokens_per_step": 8 * context,
+        "budgets": (150 * 8 * context,),
+        "peak_lr": 0.02,
+        "max_epochs": 200,
+    }
+    made = Stack([Trunk.of(**asked, warmup_tokens=0, unique_budget=16 * context)], corpus, CPU)
+    made.advance(150, lambda step: min(1.0, (step + 1) / 20) * min(1.0, (150 - step) / 60))
+    windows = {"sums": pages(corpus, "sums", "heldout", np.arange(20), context)}
+    (seen,), (changed,) = (p.PROBE.measure(made, windows) for p in (seen_exact, perturbed_exact))
+    assert (seen.value, seen.n, changed.group) == (1.0, 16, "sums")
+    assert changed.value < 0.5
+    assert 8 <= changed.n <= 16  # those left out stand in the training text as they are now

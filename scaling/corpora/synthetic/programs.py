@@ -124,6 +124,38 @@ class Programs:
         told = self.told(words)
         return told is not None and told.right(traced=self.traced)
 
+    def perturbed(self, words: Sequence[str], scored: Sequence[int]) -> Page | None:
+        """The same page with one number or name of its steps another, and its answer as executing it then brings.
+
+        Which word is changed is drawn, by the page, among those on which the answer hangs; a number becomes another one
+        of the world, a name another one of the page. None where no single change gives a page with another answer.
+
+        Args:
+            words: of a page of this kind.
+            scored: places of its answer.
+
+        Raises:
+            NotTold: as of `told`.
+        """
+        told, dice = self.told(words), Dice("perturbed", *words)
+        if told is None:
+            return None
+        names = sorted(set(words) & set(self.world.names))
+        numbers = [str(number) for number in range(self.world.modulus)]
+        before, tries = execute(told.program).trace, list[tuple[int, str]]()
+        for place in sorted(set(range(len(words))) - set(scored)):
+            others = names if words[place] in names else numbers if words[place] in numbers else []
+            tries += [(place, other) for other in others if other != words[place]]
+        for place, other in dice.several(tries, len(tries)):
+            changed = [*words[:place], other, *words[place + 1 :]]
+            if (now := self.told(changed)) is None or not (trace := now.executed()):
+                continue
+            if trace[-1] != before[-1] and len(trace) == len(before):
+                for at, value in zip(scored, trace if self.traced else trace[-1:], strict=True):
+                    changed[at] = str(value)
+                return Page(changed, scored, str(now.program))
+        return None
+
     # --- inside ------------------------------------------------------------------------------------
 
     @property

@@ -42,16 +42,17 @@ class Told:
     answer: tuple[str, ...]
 
     def right(self, *, traced: bool) -> bool:
-        """Whether the answer is what executing the program brings; traced, with the values on the way.
-
-        A program that reads a name before it has a value has no answer.
-        """
-        try:
-            outcome = execute(self.program)
-        except (KeyError, AssertionError):
-            return False
-        trace: Sequence[Value] = outcome.trace if traced else outcome.trace[-1:]
+        """Whether the answer is what executing the program brings; traced, with the values on the way."""
+        trace = self.executed() if traced else self.executed()[-1:]
         return bool(trace) and self.answer == tuple(map(str, trace))
+
+    def executed(self) -> Sequence[Value]:
+        """What executing the program brings, after the values on the way; nothing where it has no answer, as it reads a
+        name before that has a value."""
+        try:
+            return execute(self.program).trace
+        except (KeyError, AssertionError):
+            return ()
 
 
 def check_told(surface: str) -> None:

@@ -66,3 +66,24 @@ def test_reading_names_a_surface_that_draws():
         NotTold, match=r"'picture', which draws states and tells no steps.*english, code, trace"
     ):
         writer("programs", (("surface", "picture"),)).told(["zoom"])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("surface", ["english", "code", "trace", "table"])
+@pytest.mark.parametrize("skill", SKILLS)
+def test_a_perturbed_page_differs_in_one_word_and_has_the_answer_of_its_own_program(surface, skill):
+    """By the executor; drawn by the page alone. Of family and graph only names can be changed, so some have none."""
+    made = programs(skill=skill, surface=surface, depth=2, distractors=1, modulus=7, traced=1)
+    changed = 0
+    for page in made.pages("train", 12):
+        other = made.perturbed(page.words, page.scored)
+        assert other == made.perturbed(page.words, page.scored)
+        if other is None:
+            continue
+        changed += 1
+        apart = {i for i, (a, b) in enumerate(zip(page.words, other.words, strict=True)) if a != b}
+        assert len(apart - set(page.scored)) == 1
+        assert page.scored[-1] in apart
+        assert made.right(other.words)
+        assert str(made.told(other.words).program) == other.latent != page.latent
+    assert changed >= 4
+    assert made.perturbed(["no", "page"], [1]) is None
