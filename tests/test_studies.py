@@ -1,5 +1,6 @@
 """The committed studies hold what the project says of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,15 @@ import polars as pl
 import pytest
 
 import scaling
+from scaling.corpora.corpus import Corpus, token_file, token_type
 from scaling.fitting.vertex import vertex
 from scaling.flops import count_parameters
 from scaling.laws import chinchilla, kaplan, power_mean
 from scaling.store import Store, select_rows, studies
-from scaling.study import read_study
+from scaling.study import Study, read_study
 from scaling.study.identity import run_id
+from scaling.sweeps.engines.base import Capacity
+from scaling.sweeps.plan import plan_sweep
 from scaling.train.schedule import cooldown_share
 
 RUNS = Path(__file__).parents[1] / "runs"
@@ -181,6 +185,28 @@ def test_gpu_twins_ask_for_larger_models_than_their_study(file):
     twin, study = read_study(file), read_study(file.parent)
     assert min(t.model.width for t in twin.trunks) > max(t.model.width for t in study.trunks)
     assert {t.optim.weight_decay for t in twin.trunks} == {t.optim.weight_decay for t in study.trunks}
+
+
+@pytest.mark.parametrize("file", sorted(RUNS.glob("*/gpu.toml")), ids=lambda file: file.parent.name)
+def test_gpu_twins_are_planned_to_their_last_budget(file, tmp_path, monkeypatch):
+    """On one GPU and text of the size that they ask for; for its words it needs no more than an empty file's."""
+    twin = read_study(file)
+    source = twin.corpus
+    domains = [*source.domains, *source.placebo_of]
+    sizes = dict.fromkeys(domains, 200 << 20)  # installed packages have 100 MB and more
+    if source.source == "synthetic":
+        sizes = dict.fromkeys(domains, source.train_documents * (source.model_context or 0))
+    corpus = Corpus(tmp_path, "twin", sizes, {}, 0, {}, vocabulary=source.model_vocabulary)
+    for domain, tokens in sizes.items():
+        for split, count in (("train", tokens), ("heldout", 1 << 20)):
+            with (tmp_path / token_file(domain, split)).open("wb") as hole:
+                hole.truncate((count + 1) * token_type(corpus.vocabulary)(0).itemsize)
+    monkeypatch.setattr(Study, "build_corpus", lambda *_, **__: corpus)
+    gpu = Capacity(device="cuda", device_name="a GPU", memory=80e9)
+    plan = plan_sweep(twin, gpu, store=Store(replace(twin, folder=tmp_path / "runs" / "twin")))
+    assert plan.done == 0 < plan.runs
+    assert plan.memory < gpu.memory
+    assert f"{plan.runs} runs, 0 of them done" in str(plan)
 
 
 def test_the_decay_goes_on_from_a_rate_that_has_not_fallen():
