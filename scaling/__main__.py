@@ -244,6 +244,8 @@ def blend(
 ) -> None:
     """Propose a blend of domains from RUNS on other blends: a study's folder, a table, or published:NAME.
 
+    Of a study, runs on placebos are left out.
+
     \b
     Example:
       scaling blend published:code-shares --target c4=1
@@ -251,12 +253,16 @@ def blend(
     """
     from scaling import open_runs
     from scaling.design.blending import blend as best_blend
+    from scaling.design.domains import without
     from scaling.store import select_rows
+    from scaling.study import read_study
 
     target = dict(map(_assignment, targets))
     within = dict(map(_range, limits))
     table = open_runs(runs)
     rows = select_rows(table, where) if where else table
+    if (Path(runs) / "study.toml").is_file():
+        rows = without(rows, read_study(runs).corpus.placebo_of)
     click.echo(best_blend(rows, target, N=size, D=tokens, limits=within, **options))
 
 

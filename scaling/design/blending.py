@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -188,9 +189,10 @@ def blend(
 
         minimise  Σ_i w_i L_i(r)   over shares r that add up to 1, each no more and no less than was tried
 
-    The loss on each target follows a law of its own, fitted by squares on log loss to the runs of one model size. The
-    laws are convex in the shares, so there is one best blend; each bootstrap draw has its own. Intervals are of the
-    draws, stretched by how much more the law misses blends left out than those it was fitted to.
+    for as many tokens, half or twice: where only blends of little of a domain were trained for long, none of much is
+    proposed. The loss on each target follows a law of its own, fitted by squares on log loss to the runs of one model
+    size. The laws are convex in the shares, so there is one best blend; each bootstrap draw has its own. Intervals are
+    of the draws, stretched by how much more the law misses blends left out than those it was fitted to.
 
     Args:
         runs: one row per run: `blend` (a struct, or JSON) or a column w_<domain> for each; the loss on each domain as
@@ -200,7 +202,8 @@ def blend(
             blends left out.
         N: size of the models to propose for, one that there are runs of; the largest by default. Other sizes are not
             used: the best blend may change with size.
-        D: tokens to propose for, where runs differ in them; the most by default.
+        D: tokens to propose for, where runs differ in them; by default those for which the most different blends were
+            tried, and of several the most.
         limits: lowest and highest share of a domain, in place of what was tried, e.g. {"code": (0, 0.3)}.
         level: of the intervals.
         bootstrap: refits, at least 20.
@@ -229,8 +232,8 @@ def blend(
     read = read_blends(runs).of_size(N)
     for one in weights:
         read.measured(one)
-    low, high = _limits(read, limits)
     tokens = _tokens(read, D)
+    low, high = _limits(read, limits, tokens)
     names = affordable(read, LAWS if law == "auto" else (law,))
     judged = {one: judge(read, one, names, seed) for one in weights}
     curves = {one: judged[one][0].resampled(draws, seed, tokens) for one in weights}
@@ -285,10 +288,7 @@ def _best_run(blends: Blends, measured: Array, tokens: float | None) -> int:
     """The run, of those with as many tokens as are asked about, whose blend has the lowest loss, over its seeds."""
     numbers = blends.different
     mean = (np.bincount(numbers, measured) / np.bincount(numbers))[numbers]
-    if tokens is not None and blends.D is not None:
-        near = np.abs(np.log(blends.D / tokens))
-        mean = np.where(near <= near.min() + 0.01, mean, np.inf)
-    return int(np.argmin(mean))
+    return int(np.argmin(np.where(blends.near(tokens), mean, np.inf)))
 
 
 def _weights(target: str | Mapping[str, float]) -> dict[str, float]:
@@ -304,9 +304,12 @@ def _weights(target: str | Mapping[str, float]) -> dict[str, float]:
     return {one: w / sum(weights.values()) for one, w in weights.items()}
 
 
-def _limits(blends: Blends, limits: Mapping[str, tuple[float, float]] | None) -> tuple[Array, Array]:
-    """Lowest and highest share of each domain: what was tried, or what was asked for."""
-    low, high = blends.shares.min(axis=0), blends.shares.max(axis=0)
+def _limits(
+    blends: Blends, limits: Mapping[str, tuple[float, float]] | None, tokens: float | None
+) -> tuple[Array, Array]:
+    """Lowest and highest share of each domain: what was tried for as many tokens, half or twice, or what was asked."""
+    tried = blends.shares[blends.near(tokens, within=math.log(2))]
+    low, high = tried.min(axis=0), tried.max(axis=0)
     for domain, pair in (limits or {}).items():
         if domain not in blends.domains:
             raise UnknownShare("limits", domain, blends.domains)
@@ -330,7 +333,7 @@ def _tokens(blends: Blends, D: float | None) -> float | None:
             raise BadOption("D", D, "left out, as the runs do not differ in tokens")
         return None
     wanted = "a number of tokens above zero"
-    asked = float(blends.budgets.max()) if D is None else number("D", D, wanted)
+    asked = blends.most_tried() if D is None else number("D", D, wanted)
     if not asked > 0:
         raise BadOption("D", D, wanted)
     return asked

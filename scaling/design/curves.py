@@ -127,7 +127,7 @@ def affordable(blends: Blends, names: tuple[str, ...]) -> tuple[str, ...]:
     if few := tuple(name for name in names if free[name] + _SPARE <= _fitted(different)):
         return few
     needed = next(n for n in itertools.count(different) if _fitted(n) >= min(free.values()) + _SPARE)
-    raise TooFewBlends(different, blends.domains, needed)
+    raise TooFewBlends(different, blends.domains, needed, None if blends.N is None else float(blends.N[0]))
 
 
 def _law(name: str, blends: Blends, target: str) -> Callable[..., Any]:

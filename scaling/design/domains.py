@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import keyword
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,8 @@ from scaling.fitting.options import number
 SUM = 0.01
 """How far shares that add up to 1 may be from it: seventeen of three decimals each."""
 _SHARES, _LOSSES, _BESIDE = "w_", "loss_", ("loss_stderr", "loss_bits_per_byte", "loss_curve")
+_ALIKE = 0.01
+"""Distance in log tokens within which two runs have as many."""
 _TAKEN = ("N", "D", "loss", "fold", "trunk_id")
 
 
@@ -87,12 +89,15 @@ class TooFewBlends(FitError):
     blends: int
     domains: tuple[str, ...]
     needed: int
+    N: float | None = None
+    """Size of the models, where it is known."""
 
     def __str__(self) -> str:
+        sized, other = ("", "") if self.N is None else (f" of N = {self.N:,.0f}", ", name another size")
         return (
-            f"the best blend of {len(self.domains)} domains ({', '.join(self.domains)}) was asked for, but the runs "
-            f"have {self.blends} different blends, and {self.needed} are the least. Train more, drawn at random, or "
-            "leave out runs until fewer domains remain."
+            f"the best blend of {len(self.domains)} domains ({', '.join(self.domains)}) was asked for, but the runs"
+            f"{sized} have {self.blends} different blends, and {self.needed} are the least. Train more, drawn at "
+            f"random{other}, or leave out runs until fewer domains remain."
         )
 
 
@@ -127,6 +132,25 @@ class Blends:
         """D where it differs between the runs, by more than a percent; None where it does not."""
         differs = self.D is not None and self.D.max() > 1.01 * self.D.min()
         return self.D if differs else None
+
+    def near(self, tokens: float | None, within: float = _ALIKE) -> NDArray[np.bool_]:
+        """Which runs have as many tokens as are asked about, or are the nearest to it, and those of about as many.
+
+        Args:
+            tokens: asked about; where it is None, all runs are near.
+            within: distance in log tokens that is added to that of the nearest run.
+        """
+        if tokens is None or self.D is None:
+            return np.ones(len(self.shares), bool)
+        apart = np.abs(np.log(self.D / tokens))
+        return apart <= apart.min() + within
+
+    def most_tried(self) -> float:
+        """The tokens for which the most different blends were trained, and of several the most."""
+        assert self.D is not None
+        blends, budgets = self.different, np.unique(self.D)
+        tried = [len(np.unique(blends[self.near(budget)])) for budget in budgets]
+        return float(max(zip(tried, budgets, strict=True))[1])
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -227,6 +251,13 @@ def read_blends(runs: Table) -> Blends:
     trunks = frame["trunk_id"] if "trunk_id" in frame.columns else None
     read = Blends(tuple(shares.columns), values, _losses(frame), counts["N"], counts["D"], trunks)
     return read.rows(np.ones(frame.height, bool))
+
+
+def without(runs: pl.DataFrame, domains: Iterable[str]) -> pl.DataFrame:
+    """The runs that were trained on none of some domains, such as placebos, which nobody would propose."""
+    shares = _shares(runs)
+    some = [domain for domain in domains if domain in shares.columns]
+    return runs.filter(shares.select(pl.sum_horizontal(some) == 0).to_series()) if some else runs
 
 
 def _shares(frame: pl.DataFrame) -> pl.DataFrame:

@@ -10,9 +10,9 @@ from pytest import approx
 import scaling
 from scaling import laws
 from scaling.design.blending import Blend
-from scaling.design.domains import read_blends
+from scaling.design.domains import read_blends, without
 from scaling.design.simplex import lowest
-from scaling.errors import BadOption, MissingColumns
+from scaling.errors import BadOption, FitError, MissingColumns
 
 DOMAINS = ("code", "prose", "math")
 PROSE = {"C": np.array([0.10, 0.80, 0.15]), "gamma": np.array([0.5, 0.4, 0.7]), "E": 1.5}
@@ -55,6 +55,28 @@ def test_blend_recovers_the_best_blend_of_the_law_that_made_the_runs():
     assert best.loss.median == approx(loss.min(), abs=1e-4)
     assert best.shares.median.sum() == approx(1)
     assert best.target == approx({"prose": 0.75, "code": 0.25})
+
+
+def test_blend_proposes_for_the_tokens_that_most_blends_were_tried_for_and_within_what_was_tried_there():
+    """Long runs on code alone say nothing of prose for as long: it is proposed for them as far as it was tried."""
+    half = rows(D=5e5).with_columns(pl.col("loss_prose", "loss_code") + 0.1)
+    short = pl.concat([half, rows(D=1e6)])
+    long = [{"code": share, "prose": 0.1, "math": 0.9 - share} for share in (0.9, 0.6, 0.3)]
+    losses = {
+        f"loss_{d}": [float(additive([b[x] for x in DOMAINS], **law)) - 0.1 for b in long]
+        for d, law in (("prose", PROSE), ("code", CODE))
+    }
+    both = pl.concat([short, pl.DataFrame({"blend": long, **losses, "D": 4e6})])
+    best = scaling.blend(both, "prose", law="additive_mixing", bootstrap=20)
+    assert best.D == 1e6
+    assert best.proposal["prose"] > 0.6
+    later = scaling.blend(both, "prose", law="additive_mixing", bootstrap=20, D=4e6)
+    assert later.proposal["prose"] == approx(0.1)
+    alone = without(both, ["math", "maths"])
+    assert len(alone) == 1
+    assert alone["blend"].struct.field("code").item() == 0.9
+    with pytest.raises(FitError, match=r"runs of N = 50 have 4 different blends.*name another size"):
+        scaling.blend(rows(N=50.0).head(4), "prose")
 
 
 def test_blend_prints_shares_gains_and_doubts(proposed):
