@@ -60,7 +60,15 @@ def ensembles(study):
 
 TUNED = ("learning-rate", "optimizer", "depth")
 """Studies that vary the rate itself."""
-WORLDS = ("learning-to-reason", "locality", "memory", "preference", "synthetic", "transfer-programs")
+WORLDS = (
+    "duplicates",
+    "learning-to-reason",
+    "locality",
+    "memory",
+    "preference",
+    "synthetic",
+    "transfer-programs",
+)
 """Studies of synthetic documents, in windows and vocabularies of their own."""
 BEYOND = ("ladder-gpu",)
 """Studies of widths that no CPU tunes: their rate is carried over."""

@@ -7,7 +7,7 @@ import polars as pl
 
 import scaling
 from scaling.flops import count_parameters
-from scaling.questions import memory
+from scaling.questions import duplicates, memory
 from scaling.study import read_study
 
 RUNS = Path(__file__).parents[1] / "runs"
@@ -42,6 +42,28 @@ def test_the_study_of_memory_offers_less_and_more_than_each_size_can_hold():
         offered = [sum(bits[d] * tokens / context for d, tokens in t.data.unique) for t in mine]
         assert width == 8 or min(offered) < capacity
         assert max(offered) > 2 * capacity
+
+
+def test_the_smoke_study_of_duplicates_goes_from_sweep_to_verdict(tmp_path):
+    """Both arms, every probe; of what is seen 80 times more is kept than of what is seen five times."""
+    folder = tmp_path / "runs" / "duplicates"
+    folder.mkdir(parents=True)
+    shutil.copy(RUNS / "duplicates" / "smoke.toml", folder / "study.toml")
+    scaling.sweep(folder, workers=1, device="cpu", progress=False)
+    stored, skill = (["strings", "strings 16 times"], ["programs", "programs 16 times"])
+    said = duplicates(
+        scaling.open_runs(folder),
+        scaling.open_measurements(folder),
+        stored=stored,
+        skill=skill,
+        chance=1 / 49,
+    )
+    cells = said.evidence["cells"].sort("times")
+    assert cells["times"].unique().to_list() == [5, 80]
+    share = cells.group_by("times", maintain_order=True).agg(pl.col("share").mean())["share"]
+    assert share[1] > share[0] + 0.1
+    assert len(said.evidence["costs"]) == 2
+    assert cells.filter(kind="with a rule")["changed"].null_count() == 0
 
 
 def test_the_smoke_study_of_programs_measures_answers_of_every_arm(tmp_path):

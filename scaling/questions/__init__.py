@@ -18,6 +18,7 @@ from scaling.questions._replay.answer import month_ends, replay
 from scaling.questions._silence.answer import silence
 from scaling.questions._synthetic.answer import Synthetic, synthetic
 from scaling.questions._transfer.answer import transfer
+from scaling.questions._transfer.fitted import fitted_laws
 from scaling.questions._trend.answer import trend
 from scaling.questions._wall.answer import Wall, wall
 from scaling.questions._wall.inputs import Input, Inputs
@@ -32,6 +33,7 @@ __all__ = [
     "best_epochs",
     "chain",
     "duplicates",
+    "fitted_laws",
     "index",
     "index_as_of",
     "influence",

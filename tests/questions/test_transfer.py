@@ -1,6 +1,7 @@
 """What one domain does for another, in worlds where that is known."""
 
 import json
+import re
 import time
 
 import numpy as np
@@ -10,7 +11,7 @@ from matrices import PLACEBOS, SIZES, T, constant, rising, world
 
 import scaling
 from scaling.errors import BadOption, MissingColumns
-from scaling.questions import transfer
+from scaling.questions import fitted_laws, transfer
 from scaling.questions._transfer.answer import NoSuchPair, NothingAdded
 from scaling.questions._transfer.arms import NoValues
 from scaling.questions._transfer.matrix import PlaceboWithoutRuns
@@ -231,3 +232,27 @@ def test_a_small_study_goes_from_its_sweep_to_a_verdict_within_a_minute(tmp_path
     assert verdict.answer in ANSWERS and "code" in verdict.question
     assert len(verdict.evidence["cells"]) == 3
     assert time.monotonic() - started < 60
+
+
+def test_fitted_laws_recover_effective_data_and_exchange_rates_or_say_why_not():
+    """Cells that follow Hernandez' law, and a world in which a token of code is worth .3 of prose at every dose."""
+    sizes, amounts = (6e3, 2.5e4, 1e5, 4e5), (6e4, 2.5e5, 1e6)
+    rows = [(N, D, 30 * D**0.3 * N**0.4 / (4 * D)) for N in sizes for D in amounts]
+    cells = pl.DataFrame(rows, ["N", "unique", "worth"], orient="row").with_columns(
+        source=pl.lit("code"), target=pl.lit("prose"), epochs=1.0, dose=4.0
+    )
+    runs = world(lambda *_: 0.3, lambda *_: 0.1, doses=(0.25, 0.5, 1, 2, 4, 8), noise=0.001).with_columns(
+        epochs=1.0
+    )
+    asked = {"source": "code", "target": "prose", "placebos": PLACEBOS, "bootstrap": 20}
+    said = {row[0]: row[2] for row in fitted_laws(runs, cells, **asked).rows}
+    numbers = dict(
+        part.split(" [")[0].split() for part in said["effective data transferred"].split(", ") if " [" in part
+    )
+    assert {name: float(value) for name, value in numbers.items()} == {"k": 30, "alpha": 0.3, "beta": 0.4}
+    (tau,) = re.findall(r"tau_code ([\d.]+)", said["exchange"])
+    assert float(tau) == pytest.approx(0.3, abs=0.05)
+    one = fitted_laws(runs, cells.filter(pl.col("unique") == 6e4, pl.col("N") < 1e5), **asked).rows
+    assert one[0][2].startswith("not fitted: transferred_data has 2 free parameters")
+    few = fitted_laws(runs.filter(pl.col("D") < 6e5), cells, **asked).rows
+    assert "blends, and" in few[1][2]
