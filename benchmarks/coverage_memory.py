@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 
 from scaling.questions import duplicates, memory
-from scaling.questions._memory.words import ANSWERS, DUPLICATES, RISES
-from scaling.questions._memory.worlds import RULED, STORED, World, duplicated, simulate
+from scaling.questions._duplicates.words import ANSWERS as DUPLICATES
+from scaling.questions._duplicates.worlds import RULED, STORED, duplicated
+from scaling.questions._memory.words import ANSWERS, RISES
+from scaling.questions._memory.worlds import World, simulate
 from scaling.show import table
 
 FIRST = 70_000

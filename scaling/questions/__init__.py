@@ -3,11 +3,11 @@
 from scaling.questions._audit.answer import audit, influence
 from scaling.questions._audit.chain import chain
 from scaling.questions._decade.answer import misses, next_decade
+from scaling.questions._duplicates.answer import duplicates
 from scaling.questions._index.answer import index, index_as_of
 from scaling.questions._law.answer import which_law
 from scaling.questions._locality.answer import locality
 from scaling.questions._memory.answer import memory
-from scaling.questions._memory.duplicates import duplicates
 from scaling.questions._plateau.answer import plateau
 from scaling.questions._preference.answer import preference
 from scaling.questions._reasoning.answer import reasoning

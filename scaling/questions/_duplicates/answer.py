@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 from scaling.errors import BadOption, QuestionError, require_columns
-from scaling.questions._memory import words
+from scaling.questions._duplicates import words
+from scaling.questions._duplicates.words import ALIKE, ANSWERS, CANNOT, EACH, GROWS, NOTHING, QUESTION
 from scaling.questions._memory.cells import NotMeasured, mean_of
-from scaling.questions._memory.words import ALIKE, CANNOT, DUPLICATES, EACH, GROWS, NOTHING
 from scaling.records import ON_OFFER
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
 
@@ -106,18 +106,18 @@ def duplicates(
         pl.when(pl.col("domain").is_in(skill)).then(pl.lit("with a rule")).otherwise(pl.lit("without a rule"))
     )
     return Verdict(
-        question=words.ASKED,
+        question=QUESTION,
         topic="duplicates",
-        answers=DUPLICATES,
+        answers=ANSWERS,
         answer=answer,
-        sentence=words.of_duplicates(answer, numbers),
+        sentence=words.sentence(answer, numbers),
         numbers=numbers,
         evidence={
             "cells": cells.with_columns(kind=kind).sort("params_total", "kind", "times"),
             "costs": cost,
         },
-        would_change=words.doubts_of_duplicates(shares, cost),
-        next_runs=(words.next_runs_of_duplicates(int(seen["params_total"].to_numpy().max())),),
+        would_change=words.doubts(shares, cost),
+        next_runs=(words.next_runs(int(seen["params_total"].to_numpy().max())),),
         identifiable=answer != CANNOT,
         reach=Reach.of(runs),
         data_hash=hash_of(seen, list(stored), list(skill), chance),

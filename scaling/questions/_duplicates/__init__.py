@@ -1,0 +1,1 @@
+"""Is what is seen more often memorised more?"""
