@@ -85,7 +85,7 @@ def reasoning(
     reached = float(of_arms["reached"].to_numpy().mean()) if len(of_arms) else 0.0
     cells = pl.DataFrame([asdict(one) for one in every])
     curves = frame.group_by("N", "read", "D").agg(
-        sign * pl.col("value").mean(), stderr=pl.col("value").std() / pl.len().sqrt(), seeds=pl.len()
+        pl.col("value").mean() * sign, stderr=pl.col("value").std() / pl.len().sqrt(), seeds=pl.len()
     )
     largest = float(frame["N"].to_numpy().max())
     return Verdict(
