@@ -22,7 +22,7 @@ from scaling.train.schedule import cooldown_share
 RUNS = Path(__file__).parents[1] / "runs"
 
 
-UNDER_WAY = ("learning-to-reason", "memory", "transfer-text")
+UNDER_WAY = ("memory", "transfer-text")
 """Studies of which only whole blocks are committed yet."""
 
 
