@@ -53,7 +53,7 @@ def main() -> None:
         ("read first", world, CASES, "first"),
         ("decay", decayed, DECAYS, "decay"),
     ):
-        rows = [row_of(name, make, *case, when, worlds) for name, case in cases.items()]
+        rows = [row_of(name, make, differs, how, when, worlds) for name, (differs, how) in cases.items()]
         print(Table((title, *ANSWERS, "any contrast beyond chance"), rows, f"{worlds} worlds a row"))
 
 

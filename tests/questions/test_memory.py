@@ -62,6 +62,19 @@ def test_memory_explains_answers_where_little_data_are_seen():
     assert most < least - 30
 
 
+def test_memory_explains_answers_against_changed_documents_where_they_were_asked():
+    runs, measured = simulate(World(), seed=3)
+    none = measured.filter(pl.col("probe") == "seen_exact").with_columns(
+        probe=pl.lit("perturbed_exact"), value=0.1
+    )
+    said = memory(runs, pl.concat([measured, none]), skill="programs", chance=0.1)
+    assert said.numbers[
+        "answers that memory explains, most data, against changed ones"
+    ].value == pytest.approx(100)
+    assert "answers that memory explains, most data" in said.numbers
+    assert said.answer == verdict(World()).answer
+
+
 def test_runs_whose_memory_is_never_full_cannot_tell():
     said = verdict(World(amounts=(0.1, 0.2, 0.4)))
     assert (said.answer, said.identifiable) == (CANNOT, False)

@@ -49,7 +49,8 @@ def memory(
     A document's memorised bits are what it costs the true generator above what it costs the model. Where a model
     memorises at most 0.7 of the bits on offer its memory is full; capacity is the most that such a cell holds.
     The rise of skill is that of right answers on documents never seen, from the least data that fill memory to the
-    most, over sizes and seeds. Memory explains (seen - fresh) / (seen - chance) of the answers.
+    most, over sizes and seeds. Memory explains (seen - fresh) / (seen - chance) of the answers; where perturbed_exact
+    was measured, the same against documents seen of which one word and so the answer was changed.
 
     The answer is "skill rises past full memory" where the rise's interval is above 0, "skill stalls at full memory"
     where it is below 10 points, "skill came before memory was full" where 95 % were right by then, "memory without the
@@ -138,10 +139,14 @@ def _missing(full: pl.DataFrame, risen: pl.DataFrame) -> str:
 
 def _explained(table: pl.DataFrame, chance: float, level: float) -> dict[str, Estimate]:
     """Percent of the answers that memory explains, with the least and with the most data of each size."""
-    shares = table.with_columns(share=explained(chance)).drop_nulls("share")
     numbers = {}
-    for end, pick in (("least", pl.col("unique_tokens").min()), ("most", pl.col("unique_tokens").max())):
-        rows = shares.filter(pl.col("unique_tokens") == pick.over("params_total"))
-        if len(rows) and math.isfinite(float(np.sum(rows["share"].to_numpy()))):
-            numbers[f"answers that memory explains, {end} data"] = mean_of(rows, "share", level, "%", 100)
+    for other, against in (("fresh", ""), ("changed", ", against changed ones")):
+        if other not in table.columns:
+            continue
+        shares = table.with_columns(share=explained(chance, other)).drop_nulls("share")
+        for end, pick in (("least", pl.col("unique_tokens").min()), ("most", pl.col("unique_tokens").max())):
+            rows = shares.filter(pl.col("unique_tokens") == pick.over("params_total"))
+            if len(rows) and math.isfinite(float(np.sum(rows["share"].to_numpy()))):
+                said = f"answers that memory explains, {end} data{against}"
+                numbers[said] = mean_of(rows, "share", level, "%", 100)
     return numbers

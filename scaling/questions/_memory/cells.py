@@ -40,7 +40,8 @@ def with_memory(runs: pl.DataFrame, measurements: pl.DataFrame, skill: str) -> p
 
     Returns:
         The columns of CELL, seed, D, on_offer and memorised (bits of all domains), seen and fresh (share of the
-        documents of `skill` whose answers are right), fresh_loss (of these answers, nats/token).
+        documents of `skill` whose answers are right), fresh_loss (of these answers, nats/token), and changed, where
+        perturbed_exact was measured (share of the documents seen that are right with one word changed).
 
     Raises:
         MissingColumns: a column is not there.
@@ -62,9 +63,14 @@ def with_memory(runs: pl.DataFrame, measurements: pl.DataFrame, skill: str) -> p
     for probe, part in zip(("memorised", *PROBES), parts.values(), strict=True):
         if part.is_empty():
             raise NotMeasured(probe, skill, sorted(ends["probe"].unique()))
+    if len(changed := of_skill.filter(pl.col("probe") == "perturbed_exact")):
+        parts["changed"] = changed
     table = runs.filter(pl.col("D") == pl.col("D").max().over(CELL)).select("run_id", *CELL, "seed", "D")
     for name, part in parts.items():
-        table = table.join(part.group_by("run_id").agg(pl.col("value").sum().alias(name)), on="run_id")
+        how = "left" if name == "changed" else "inner"
+        table = table.join(
+            part.group_by("run_id").agg(pl.col("value").sum().alias(name)), on="run_id", how=how
+        )
     per_parameter = pl.col("on_offer", "memorised") * pl.col("params_total")
     return table.with_columns(per_parameter).sort(*CELL, "seed")
 
@@ -83,9 +89,10 @@ def means(table: pl.DataFrame, chance: float) -> pl.DataFrame:
     return rows.with_columns(full=full, explained=explained(chance)).sort(CELL)
 
 
-def explained(chance: float) -> pl.Expr:
-    """(seen - fresh) / (seen - chance), of the columns of these names; null where hardly any answer is right."""
-    share = (pl.col("seen") - pl.col("fresh")) / (pl.col("seen") - chance)
+def explained(chance: float, other: str = "fresh") -> pl.Expr:
+    """(seen - fresh) / (seen - chance), of the columns of these names, or of another for "fresh"; null where hardly any
+    answer is right."""
+    share = (pl.col("seen") - pl.col(other)) / (pl.col("seen") - chance)
     return pl.when(pl.col("seen") - chance > 0.05).then(share)
 
 

@@ -115,7 +115,7 @@ def more_of(target: str) -> str:
     return f"more {target}"
 
 
-def _blends(runs: pl.DataFrame) -> dict[str, dict[str, float]]:
+def _blends(runs: pl.DataFrame) -> dict[str | None, dict[str, float]]:
     """Of each run the domains that it reads, with their shares."""
     return {
         run: {domain: share for domain, share in json.loads(blend).items() if share}

@@ -40,8 +40,9 @@ class PerturbedExact:
             made = {}
             for k, numbers in seen.items():
                 some = evenly(numbers, min(PAGES, len(numbers)))
-                shown = (pages(corpus, domain, split, some, context) for split in ("train", SCORED["train"]))
-                if changed := _perturbed(corpus, writer, *shown, trained):
+                shown = pages(corpus, domain, "train", some, context)
+                marks = pages(corpus, domain, SCORED["train"], some, context)
+                if changed := _perturbed(corpus, writer, shown, marks, trained):
                     made[k] = np.array(changed)
             if not made:
                 continue
