@@ -6,6 +6,8 @@ READY := $(VENV)/.ready
 ENGINES := $(VENV)/engines
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Compiled once, not anew by each of the processes that tests and sweeps start.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help report test test-engines test-lab lab check docs pictures constraints clean
 

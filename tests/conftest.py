@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
@@ -21,6 +22,12 @@ from scaling.corpora.source import CorpusSource
 from scaling.corpora.text import build_corpus
 from scaling.flops import Shape, count_flops, count_parameters
 from scaling.laws import chinchilla
+
+with contextlib.suppress(ImportError):  # a bare machine does without
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
 
 if TYPE_CHECKING:
     import polars as pl

@@ -5,7 +5,9 @@ Nothing here imports altair or matplotlib before something is drawn.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any
 
 from scaling.charts.registry import UnknownResult, drawing
@@ -18,6 +20,31 @@ if TYPE_CHECKING:
     from scaling.charts.refitting import Refit
 
 __all__ = ["UnknownResult", "plot", "refit"]
+
+
+def _postpone_grammar() -> None:
+    """Let altair come without the grammar of international addresses, three quarters of its import's time.
+
+    jsonschema, which altair imports, builds it for a check that no chart asks for. Whoever does ask gets it then.
+    """
+    spec = find_spec("rfc3987_syntax")
+    if spec is None or spec.loader is None or spec.name in sys.modules:
+        return
+    module, build = module_from_spec(spec), spec.loader.exec_module
+
+    def built() -> Any:
+        if vars(module).pop("__getattr__", None):
+            build(module)
+        return module
+
+    vars(module).update(
+        __getattr__=lambda name: getattr(built(), name),
+        is_valid_syntax=lambda term, value: built().is_valid_syntax(term, value),
+    )
+    sys.modules[spec.name] = module
+
+
+_postpone_grammar()
 
 
 def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from scaling import laws, show
 from scaling.fitting.data import Array, Data, scales
+from scaling.fitting.later import when_read
 from scaling.fitting.minimum import descend
 from scaling.fitting.parallel import in_parts, processes_for
 from scaling.fitting.problem import Problem
@@ -86,7 +87,7 @@ class Discrepancy:
     """Backtests that this rests on; 0: the runs are too few for any, and it is the prior of simulated worlds."""
     relative: bool = True
     """In log loss; False: in the unit of the loss."""
-    forms: tuple[Form, ...] = ()
+    forms: tuple[Form, ...] = when_read(())
     """Rival forms; the law itself has what is left of the draws."""
     missed: tuple[tuple[int, float, float], ...] = ()
     """What the backtests missed: origin, decades beyond its runs, and the mean miss there."""

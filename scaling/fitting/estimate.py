@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from scaling.fitting.data import Array, Data, Table, Weights, row_names
-from scaling.fitting.discrepancy import backtest
+from scaling.fitting.discrepancy import Discrepancy, backtest
 from scaling.fitting.fewclusters import FEW, directions, few_targets
 from scaling.fitting.identifiability import caveats, condition, slopes, spare_runs, undetermined
+from scaling.fitting.later import Later
 from scaling.fitting.minimum import Minimum, descend, minimise, pose
 from scaling.fitting.noise import scatter
 from scaling.fitting.options import Options, whole
@@ -79,7 +80,7 @@ def fit(
             who must not overestimate, 0.1 for those who must not underestimate.
         seed: of starts and bootstrap.
         bootstrap: number of refits to resampled runs; 0 skips them, and the backtests from smaller runs on that
-            `Fit.discrepancy` rests on.
+            `Fit.discrepancy` rests on, which are made when it is first read.
         cluster: what is resampled together: "rows", "compute" (quarter decades), a column, or "auto": trunk_id where
             the table has it, else learning curves of one model each, else quarter decades of compute, else rows. The
             choice is printed. Under eight clusters are not resampled: see `fitting.fewclusters`.
@@ -113,15 +114,16 @@ def fit(
     groups = clusters(data, cluster) if bootstrap else Clusters(np.zeros(data.rows, np.int64), 1, "rows")
     minimum = minimise(problem, options)
     refits = bootstrap_refits(minimum, groups, bootstrap, options)
-    result = _result(law, minimum, data, groups, refits, options)
-    if not bootstrap:
-        return result
-    missed = backtest(minimum.problem, data, minimum.best, groups, options.seed)
-    if missed is None:
-        missed = unseen_schedules(minimum.problem, data, minimum.best, groups)
-    else:
-        missed = replace(missed, forms=rival_forms(minimum, data, groups, options, bootstrap_refits))
-    return replace(result, discrepancy=missed)
+    discrepancy = Later(lambda: _discrepancy(minimum, data, groups, options)) if bootstrap else None
+    return _result(law, minimum, data, groups, refits, options, discrepancy)
+
+
+def _discrepancy(minimum: Minimum, data: Data, groups: Clusters, options: Options) -> Discrepancy | None:
+    alone = backtest(minimum.problem, data, minimum.best, groups, options.seed)
+    if alone is None:
+        return unseen_schedules(minimum.problem, data, minimum.best, groups)
+    forms = Later(lambda: rival_forms(minimum, data, groups, options, bootstrap_refits))
+    return replace(alone, forms=forms)  # type: ignore[arg-type]
 
 
 @np.errstate(all="ignore")
@@ -264,7 +266,7 @@ def _missed_most(data: Data, residuals: Array) -> dict[str, float]:
 @np.errstate(all="ignore")
 def _result(
     law: Callable[..., Any], minimum: Minimum, data: Data, groups: Clusters, refits: list[Solution],
-    options: Options,
+    options: Options, discrepancy: Later | None,
 ) -> Fit:  # fmt: skip
     problem, best = minimum.problem, minimum.best
     drawn = np.concatenate([np.empty((0, len(best))), *(r.parameters for r in refits)])
@@ -298,6 +300,7 @@ def _result(
         target=options.target,
         residuals=residuals,
         residual_weights=own,
+        discrepancy=discrepancy,  # type: ignore[arg-type]
         noise=scatter(problem, data, missed, groups),
         missed_most=_missed_most(data, residuals[data.order]),
         rms_percent=100.0 * weighted_rms(data.target / value - 1.0, data.weights),

@@ -19,6 +19,7 @@ from scaling.files import written_whole
 from scaling.fitting.data import Array
 from scaling.fitting.discrepancy import Discrepancy
 from scaling.fitting.distance import distance_of
+from scaling.fitting.later import when_read
 from scaling.fitting.noise import Noise
 from scaling.fitting.options import Options, share
 from scaling.fitting.prediction import Prediction
@@ -145,8 +146,9 @@ class Fit(show.Shown):
     data_hash: str
     chi_squared: float | None = None
     """Sum of squared misses over known standard errors; None where the objective reads none."""
-    discrepancy: Discrepancy | None = None
-    """Model discrepancy beyond the runs; None without a bootstrap, or where the law reads nothing to go beyond."""
+    discrepancy: Discrepancy | None = when_read(None)  # noqa: RUF009
+    """Model discrepancy beyond the runs; None without a bootstrap, or where the law reads nothing to go beyond. Its
+    backtests are made when it is first read: to predict, to print or to save."""
     noise: Noise | None = None
     """How the scatter of runs changes with scale; None where the law reads none."""
     missed_most: dict[str, float] = field(default_factory=dict)
@@ -283,7 +285,7 @@ class Fit(show.Shown):
             draws = {p: np.full(count, v) for p, v in self.params.items()}
         parameters = {p: values[:, None] for p, values in draws.items()}
         rng = np.random.default_rng([seed, 1])
-        miss = self.discrepancy if discrepancy and self.drawn else None
+        miss = self.discrepancy if self.drawn and discrepancy else None
         t = miss.draws(count, seed) if miss else np.zeros(count)
         beyond = miss is not None and bool(np.any(miss.support.distance(points) > 0))
         size, width = int(np.prod(shape)), max(1, _CELLS // count)
@@ -301,7 +303,7 @@ class Fit(show.Shown):
         low, median, high = (np.asarray(row) for row in out.reshape((3, *shape)))
         if not self.drawn and not new_run:
             low, high = np.full(shape, np.nan), np.full(shape, np.nan)
-        far = distance_of(self.discrepancy, points, shape) if self.discrepancy and self.drawn else None
+        far = distance_of(self.discrepancy, points, shape) if self.drawn and self.discrepancy else None
         return Prediction(median, low, high, level, "new run" if new_run else "mean", beyond, distance=far)
 
     def save(self, path: str | Path) -> None:
@@ -387,7 +389,7 @@ class Fit(show.Shown):
             yield most
         for p, how in self.undetermined.items():
             yield f"not determined by these runs: {p} ({how})"
-        if self.discrepancy and self.drawn:
+        if self.drawn and self.discrepancy:
             yield str(self.discrepancy)
         yield from self.notes
 

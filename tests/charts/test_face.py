@@ -53,6 +53,19 @@ def test_plot_names_the_package_that_is_missing() -> None:
     assert "pip install 'scaling[plot]'" in ran.stderr
 
 
+def test_a_grammar_that_no_chart_asks_for_is_built_when_somebody_does() -> None:
+    """In an interpreter of its own: three quarters of altair's import would go there."""
+    code = (
+        "import sys, scaling.charts.live, jsonschema\n"
+        "assert 'lark' not in sys.modules\n"
+        "conforms = jsonschema.FormatChecker().conforms\n"
+        "print(*(conforms(text, 'iri') for text in ('https://é.org/ü', 'no address')))\n"
+        "from rfc3987_syntax import parse; print(parse('iri', 'https://é.org').data)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["True", "False", "iri"]
+
+
 def results(runs: pl.DataFrame) -> dict[str, tuple[Any, ...]]:
     fitted = fit(chinchilla, runs, bootstrap=20)
     curves = pl.DataFrame(

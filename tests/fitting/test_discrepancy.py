@@ -1,6 +1,8 @@
 """Model discrepancy: learned from backtests, zero among the runs, kept with the fit."""
 
+import copy
 import json
+import pickle
 import sys
 from dataclasses import replace
 from functools import partial
@@ -227,6 +229,16 @@ def test_saved_fit_keeps_its_discrepancy(wrong, tmp_path):
     assert older.discrepancy is None
     without = str(wrong.predict(discrepancy=False, **AHEAD))
     assert str(older.predict(**AHEAD)) == without[: without.index("\nthe farthest point")]
+
+
+def test_discrepancy_is_invariant_to_when_it_is_read(wrong):
+    """Also where the runs were written over meanwhile, and in a fit that was sent to another process."""
+    runs = {column: limited()[column].to_numpy().copy() for column in ("N", "D", "loss")}
+    late = fit(chinchilla, runs, bootstrap=300, cluster="N")
+    for values in runs.values():
+        values[:] = 1.0
+    for same in (pickle.loads(pickle.dumps(late)), copy.copy(late), replace(late, name="another"), late):
+        assert same.discrepancy == wrong.discrepancy
 
 
 def test_discrepancy_is_invariant_to_row_order_and_chunks(wrong, monkeypatch):

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,12 @@ def children(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def hears_no_interrupt(pid):
+    """Whether it has come so far as to leave a terminal's interrupt to who started it."""
+    (ignored,) = re.findall(r"SigIgn:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(ignored, 16) >> signal.SIGINT - 1 & 1)
+
+
 def alive(pid):
     try:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
@@ -49,11 +56,13 @@ def test_an_interrupted_fit_leaves_no_process_behind():
         [sys.executable, "-c", LONG], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        while not (others := children(fitting.pid)) and fitting.poll() is None:
+        while fitting.poll() is None:
+            if (others := children(fitting.pid)) and all(map(hears_no_interrupt, others)):
+                break
             time.sleep(0.05)
         time.sleep(0.5)
         os.killpg(fitting.pid, signal.SIGINT)  # as a terminal does: all of them hear it
-        words = fitting.communicate(timeout=30)[1]
+        words = fitting.communicate(timeout=300)[1]
     finally:
         fitting.kill()
     assert others and not any(map(alive, others))

@@ -1,8 +1,8 @@
 """What one domain does for another, in worlds where that is known."""
 
 import json
+import os
 import re
-import time
 
 import numpy as np
 import polars as pl
@@ -222,16 +222,17 @@ budgets = ["16Ki"]
 
 
 def test_a_small_study_goes_from_its_sweep_to_a_verdict_within_a_minute(tmp_path, library):
+    """Of one core, its worker's and this process's, however many others wait for it."""
     folder = tmp_path / "runs" / "small"
     folder.mkdir(parents=True)
     (folder / "study.toml").write_text(STUDY.replace('"library"', f'"{library}"'))
-    started = time.monotonic()
+    started = sum(os.times()[:4])
     runs = scaling.sweep(folder, progress=False, workers=1)
     verdict = transfer(runs, placebos=read_study(folder).corpus.placebo_of)
     assert len(runs) == 36
     assert verdict.answer in ANSWERS and "code" in verdict.question
     assert len(verdict.evidence["cells"]) == 3
-    assert time.monotonic() - started < 60
+    assert sum(os.times()[:4]) - started < 60
 
 
 def test_fitted_laws_recover_effective_data_and_exchange_rates_or_say_why_not():

@@ -168,7 +168,7 @@ def test_sweep_killed_and_typed_again_gives_the_same_rows(tmp_path, library, swe
 def test_workers_end_within_a_second_of_a_launcher_that_is_killed(study, ranks, moment):
     """While they import torch and while they train; every rank of them; what they were at is saved.
 
-    A second of a core each: on a machine where processes wait for one, so much longer.
+    A second of a core each, and of the clock as much longer as processes wait for a core here.
     """
     (study / "study.toml").write_text(STUDY.replace('"64Ki"]', '"512Ki"]\nmax_epochs = 8'))
     planned(study)  # writes the corpus
@@ -180,9 +180,16 @@ def test_workers_end_within_a_second_of_a_launcher_that_is_killed(study, ranks, 
     workers = workers_of(launcher)
     launcher.send_signal(signal.SIGKILL)
     launcher.wait()
-    killed = time.monotonic()
-    wait_for(lambda: not any(map(is_running, workers)))
-    assert time.monotonic() - killed < max(1.0, os.getloadavg()[0] / os.cpu_count())
+    spent, killed = {pid: [seconds_of(pid)] for pid in workers}, time.monotonic()
+
+    def all_ended():
+        for pid in filter(is_running, workers):
+            spent[pid].append(seconds_of(pid))
+        return not any(map(is_running, workers))
+
+    wait_for(all_ended)
+    assert time.monotonic() - killed < 20
+    assert all(max(seconds) - seconds[0] < 1 for seconds in spent.values())
     kept = list(Store(read_study(study)).local.glob("checkpoints/*/**/step-*"))
     assert bool(kept) == (moment == "at work")
 
@@ -194,7 +201,7 @@ def test_sweep_interrupted_says_how_to_go_on(study, stop):
     wait_for_rows(study, 1)
     workers = workers_of(launcher)
     launcher.send_signal(stop)
-    _, errors = launcher.communicate(timeout=60)
+    _, errors = launcher.communicate(timeout=300)
     assert launcher.returncode == 130
     assert "type the same command to go on" in errors
     assert workers and not any(map(is_running, workers))
@@ -587,6 +594,12 @@ def is_running(pid):
     return "State:" in (status := read_of(pid, "status")) and "State:\tZ" not in status
 
 
+def seconds_of(pid):
+    """Of cores that a process has had, all of its threads; 0 where it has ended."""
+    fields = read_of(pid, "stat").rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def read_of(pid, what):
     try:
         return Path(f"/proc/{pid}/{what}").read_text()
@@ -603,7 +616,7 @@ def wait_for_rows(folder, count):
     wait_for(lambda: rows_on_disk(folder) >= count)
 
 
-def wait_for(condition, seconds=60.0):
+def wait_for(condition, seconds=300.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"

@@ -5,7 +5,6 @@ from functools import partial
 
 import pytest
 import torch
-from torch._dynamo.testing import CompileCounter
 
 from scaling.flops import count_parameters
 from scaling.study import Trunk
@@ -70,6 +69,8 @@ def test_gradient_is_invariant_to_compilation():
 
 def test_one_graph_is_compiled_for_a_trunk_with_its_branches(corpus, monkeypatch):
     """However many blocks, steps and branches; torch's own counter stands in for the compiler."""
+    from torch._dynamo.testing import CompileCounter  # here, because it takes seconds to import
+
     counter = CompileCounter()
     monkeypatch.setattr("torch.compile", partial(torch.compile, backend=counter))
     trunk = TRUNK.but(depth=3, vocabulary=256)
