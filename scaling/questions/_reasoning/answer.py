@@ -14,7 +14,7 @@ from scaling.questions._reasoning import words
 from scaling.questions._reasoning.cells import Arms, Gain, arms, gains, halfway, learners, to_criterion, twice
 from scaling.questions._reasoning.words import ANSWERS, CANNOT, HELPS, HURTS, NONE, WORDS
 from scaling.questions._transfer.arms import unit_of
-from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
+from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 
 
 def reasoning(
@@ -87,7 +87,7 @@ def reasoning(
     curves = frame.group_by("N", "read", "D").agg(
         pl.col("value").mean(), stderr=pl.col("value").std() / pl.len().sqrt(), seeds=pl.len()
     )
-    largest = float(frame["N"].to_numpy().max())
+    largest, (seeds, flops) = float(frame["N"].to_numpy().max()), more_seeds(runs)
     return Verdict(
         question=f"Does {source} read first help to learn {target}?",
         topic="reasoning",
@@ -101,7 +101,8 @@ def reasoning(
         would_change=words.doubts(pooled, doubled, compared.placebos, reached, ratio, unit, level)
         if known
         else (),
-        next_runs=(words.next_runs(largest),),
+        next_runs=(seeds if answer == CANNOT else words.next_runs(largest),),
+        next_flops=flops,
         identifiable=answer != CANNOT,
         reach=Reach.of(runs),
         data_hash=hash_of(frame, source, placebos or {}, measure),
