@@ -229,7 +229,11 @@ def propose(
     whole("bootstrap", bootstrap, "a number of refits, 100 or more", least=100)
     if C is not None and not number("C", C, "a number of FLOPs above zero") > 0:
         raise BadOption("C", C, "a number of FLOPs above zero")
-    frame = _complete(as_frame(runs))
+    if (frame := as_frame(runs)).is_empty():
+        raise BadOption("runs", "none", "one or more; no row fulfils the condition, or the table is empty")
+    frame = _complete(frame)
+    if C is not None and (least := float(frame["C"].to_numpy().min())) > C:
+        raise BadOption("C", C, f"FLOPs to look ahead to; the smallest run took {least:.1e}")
     budget = _budget(flops, hours, frame)
     source = None if study is None else study if isinstance(study, Study) else read_study(study)
     if question in SLOPES:
@@ -313,7 +317,9 @@ def _complete(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _budget(flops: float | None, hours: float | None, runs: pl.DataFrame) -> float:
-    if (flops is None) == (hours is None):
+    if flops is not None and hours is not None:
+        raise BadOption("hours", hours, "left out, as flops= is given, or the other way round")
+    if flops is None and hours is None:
         raise BadOption("flops", flops, "a number of FLOPs above zero, or left out where hours= is given")
     option, given = ("flops", flops) if hours is None else ("hours", hours)
     value = number(option, given, "a number above zero")
@@ -325,7 +331,10 @@ def _budget(flops: float | None, hours: float | None, runs: pl.DataFrame) -> flo
         raise BadOption(
             "hours", hours, "flops= in its place, as these runs do not say how many seconds they took"
         )
-    return 3600 * value * float(np.median((known["C"] / known["seconds"]).to_numpy()))
+    budget = 3600 * value * float(np.median((known["C"] / known["seconds"]).to_numpy()))
+    if not np.isfinite(budget):
+        raise BadOption("hours", hours, "a number of hours whose FLOPs can be counted")
+    return budget
 
 
 def _reading(frame: pl.DataFrame, reading: str | None) -> tuple[pl.DataFrame, str]:

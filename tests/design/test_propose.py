@@ -226,6 +226,14 @@ def test_propose_names_what_it_cannot_do(runs):
         scaling.propose(runs, question="exponent")
     with pytest.raises(BadOption, match=r"hours=1.0.*do not say how many seconds"):
         scaling.propose(runs.drop("seconds"), question="exponent", hours=1.0)
+    with pytest.raises(BadOption, match=r"hours=2.*left out, as flops= is given"):
+        scaling.propose(runs, question="exponent", flops=1e13, hours=2)
+    with pytest.raises(BadOption, match=r"hours=1e\+300.*whose FLOPs can be counted"):
+        scaling.propose(runs, question="exponent", hours=1e300)
+    with pytest.raises(BadOption, match=r"runs='none'.*one or more; no row fulfils"):
+        scaling.propose(runs.clear(), question="exponent", flops=1e13)
+    with pytest.raises(BadOption, match=r"C=1.0.*to look ahead to; the smallest run took 1.5e\+11"):
+        scaling.propose(runs, question="forecast", C=1.0, flops=1e13)
     with pytest.raises(BadOption, match=r"reading='bits'.*a column of the runs"):
         scaling.propose(runs, question="slope", reading="bits", study="runs/transfer-text", **ask)
 
