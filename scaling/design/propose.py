@@ -379,7 +379,9 @@ def _lots(batch: Batch, there: Candidates, *more: str) -> tuple[Lot, ...]:
         trunk = there.trunks[unit]
         flat, N = trunk.flat, int(there.columns["N"][there.places[unit, 0]])
         seeds = tuple(range(trunk.seed, trunk.seed + times))
-        keys = {key: flat[key] for key in _OF_GRIDS if flat[key] is not None} | {"seed": list(seeds)}
+        keys: dict[str, Any] = {key: flat[key] for key in _OF_GRIDS if flat[key] is not None} | {
+            "seed": list(seeds)
+        }
         keys |= {key: dict(flat[key]) for key in more}
         blend = ", ".join(f"{domain} {100 * share:.3g}" for domain, share in keys.get("blend", {}).items())
         model, budgets, cap = trunk.model, trunk.schedule.budgets, trunk.data.unique_budget

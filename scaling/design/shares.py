@@ -115,9 +115,11 @@ def _shares(made: Blend, request: Request) -> _Wanted:
         raise InNoDoubt(
             about, ", ".join(f"{d} {100 * s:.3g} %" for d, s in made.proposal.items() if s > _VARIES)
         )
-    ends = (made.shares.median, made.shares.low, made.shares.high)
+    middle, low, high = made.shares.median, made.shares.low, made.shares.high
     now = {
-        f"share of {made.domains[i]}": show.Interval(*(float(end[i]) for end in ends), request.level)
+        f"share of {made.domains[i]}": show.Interval(
+            float(middle[i]), float(low[i]), float(high[i]), request.level
+        )
         for i in varies
     }
     return made.draws[:, varies], now, about
@@ -196,4 +198,4 @@ def _lack(there: Candidates, variances: list[float]) -> Array:
     """What laws miss, alike for blends that are near each other; each target's law misses on its own."""
     shares = np.stack([values for name, values in there.columns.items() if name.startswith("share ")], axis=1)
     alike = lack_of_fit(shares, 1.0, _ALIKE)
-    return np.kron(np.diag(variances), alike)
+    return np.kron(np.diag(variances), alike).astype(float)
