@@ -1,20 +1,27 @@
-"""How many FLOPs `scaling.propose` takes for the interval that other designs give: simulated worlds, published runs.
+"""How many FLOPs `scaling.propose` takes for an answer as good as other designs give: simulated worlds, published runs.
 
-    python benchmarks/propose.py                     # every part; minutes on a quiet core
-    python benchmarks/propose.py --worlds 10 --part exponent
+    python benchmarks/propose.py                     # a second of a quiet core for each world
+    python benchmarks/propose.py --minutes 40        # as many worlds of each kind as they allow
 
 In each world a law is true. A pilot of four sizes by five budgets, two seeds each, is fitted; then each design spends
-the same FLOPs on further runs, from half to eight times the pilot's sizes and budgets, and the law is fitted to all. A
-design takes as many FLOPs for the interval of another as its median width says, a power law of FLOPs between those
-tried. All designs pay the same: a trunk's branches share the FLOPs of the trunk.
+the same FLOPs on further runs, from half to eight times the pilot's sizes and budgets, and `scaling.fit` is given all.
+A design takes as many FLOPs for another's answer as its own at three budgets say, a power law between them; beyond the
+largest nothing is said. All designs pay the same: a trunk's branches share the FLOPs of the trunk.
 
     grid              five sizes by octaves of tokens, trunks with branches, from the smallest up
     random            sizes and tokens log-uniform over all that is allowed
     isoFLOP           seven sizes around the best one by the pilot, at three levels of compute a factor of four apart
     compute-optimal   eight runs along the best sizes by the pilot
 
-On published runs the pilot is the cheapest half; designs choose among the others, each at its own FLOPs, and the runs
-that are left are predicted.
+An answer is as good as another by its interval score (width, and ten times what an 80 % interval misses the truth by),
+the mean over worlds; by its error, the mean distance from the truth; and by the median width of its interval alone,
+which flatters designs whose intervals are too narrow.
+
+Exponents and forecasts are those of the additive law alone, by the bootstrap of trunks that `scaling.fit` has and a
+Huber loss bent at 1.345 standard deviations; `--full` takes `scaling.fit` itself, with its allowance beyond the runs.
+
+Source:
+    Gneiting and Raftery 2007, JASA 102(477), equation 43, for the interval score.
 """
 
 from __future__ import annotations
@@ -22,7 +29,8 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -34,21 +42,24 @@ import polars as pl  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 import scaling  # noqa: E402
-from scaling.design.asked import LACK, Request, ask, noise_of  # noqa: E402
+from scaling.design.asked import Request, ask  # noqa: E402
 from scaling.design.candidates import REACH, candidates  # noqa: E402
-from scaling.design.information import Belief, Units, best_batch, lack_of_fit  # noqa: E402
+from scaling.design.information import Units, best_batch  # noqa: E402
+from scaling.fitting import Fit  # noqa: E402
 from scaling.flops import count_flops, count_parameters, ladder  # noqa: E402
 from scaling.laws import chinchilla, optimum, power_mean  # noqa: E402
 from scaling.laws.base import describe  # noqa: E402
 from scaling.laws.optimal import TokenCost  # noqa: E402
 from scaling.show import table  # noqa: E402
 
-FIRST, LEVEL, DRAWS = 90_000, 0.8, 200
-TIMES = {"exponent": (1.0, 4.0, 16.0), "forecast": (1.0, 4.0, 16.0)}
-"""Budgets, in units of what the pilot took."""
+FIRST, LEVEL, DRAWS = 100_000, 0.8, 100
+TIMES, RIVAL_TIMES = (1.0, 16.0), (2.0, 10.0, 50.0)
+"""Budgets of proposed runs and of the other designs, in units of what the pilot took."""
 SIZES, TOKENS = np.geomspace(2e6, 1.6e7, 4), 2e7 * 2.0 ** np.arange(5)
+STEPS = 6  # of Gauss-Newton, after which no draw moves
 LOW = SIZES[0] / 2, TOKENS[0] / 2  # the least that any design may train
 AHEAD = 30.0  # times the pilot's largest run, at which a forecast is asked
+PARAMETERS, EXPONENTS = ("E", "A", "B", "alpha", "beta"), ("alpha", "beta")
 Law = Callable[..., Any]
 
 
@@ -82,7 +93,6 @@ class Kind(NamedTuple):
 KINDS = {
     "true law": Kind(),
     "heavy tails": Kind(tails=2.5, own=0.004),
-    "clustered noise": Kind(shared=0.012, own=0.004),
     "wrong law": Kind(power=(1.5, 4.0)),
 }
 
@@ -106,36 +116,26 @@ class World:
     def __init__(self, kind: str, number: int):
         self.kind, self.number = KINDS[kind], number
         self.rng = np.random.default_rng([number, list(KINDS).index(kind)])
-        self.constants = terms(self.rng)
-        law = chinchilla
-        if self.kind.power:
-            law = partial(power_mean, q=self.rng.uniform(*self.kind.power))
-        self.truth: Law = partial(law, **self.constants)
+        constants = terms(self.rng)
+        law = partial(power_mean, q=self.rng.uniform(*self.kind.power)) if self.kind.power else chinchilla
+        self.truth = partial(law, **constants)
         self.trunks = 0
-        self.sought = self.constants if law is chinchilla else self._nearest()
+        self.sought = self._nearest() if self.kind.power else constants
         plan = [Planned(N, tuple(TOKENS)) for N in SIZES for _ in range(2)]
         self.spent, self.pilot = flops_of(plan), self.runs(plan)
         self.C = AHEAD * float(self.pilot["C"].to_numpy().max())
-        N, D, ln_loss = (
-            self.pilot["N"].to_numpy(),
-            self.pilot["D"].to_numpy(),
-            np.log(self.pilot["loss"].to_numpy()),
-        )
-        theta = best_fit(as_theta(self.constants), N, D, ln_loss)[0]
-        constants = {p: np.exp(v) if p in "AB" else v for p, v in zip(PARAMETERS, theta, strict=True)}
+        theta = best_fit(as_theta(constants), *columns(self.pilot))[0]
+        fitted = dict(zip(PARAMETERS, [theta[0], *np.exp(theta[1:3]), *theta[3:]], strict=True))
         cost = TokenCost.of(*(self.pilot[c].to_numpy() for c in ("N", "D", "C")))
         at = np.geomspace(self.pilot["C"].to_numpy().min() / 100, 1e20, 60)
-        best = optimum(cost.priced(describe(chinchilla)), at, **constants).N
+        best = optimum(cost.priced(describe(chinchilla)), at, **dict[str, Any](fitted)).N
         self.ln_best = np.log(at), np.log(np.clip(best, LOW[0], REACH * SIZES[-1]))
 
     def _nearest(self) -> dict[str, float]:
         """The additive law nearest to the truth over all that is allowed: what its exponents then mean."""
-        N, D = np.meshgrid(
-            np.geomspace(2e6, REACH * SIZES[-1], 12), np.geomspace(2e7, REACH * TOKENS[-1], 12)
-        )
-        theta = best_fit(
-            as_theta(self.constants), N.ravel(), D.ravel(), np.log(self.truth(N.ravel(), D.ravel()))
-        )[0]
+        ends = (LOW[0], REACH * SIZES[-1]), (LOW[1], REACH * TOKENS[-1])
+        N, D = (a.ravel() for a in np.meshgrid(*(np.geomspace(*e, 12) for e in ends)))
+        theta = best_fit(as_theta(self.truth.keywords), N, D, np.log(self.truth(N, D)))[0]
         return dict(
             zip(PARAMETERS, theta.tolist(), strict=True)
         )  # A and B by their logarithms, which nobody reads
@@ -183,7 +183,7 @@ def drawn(world: World, budget: float) -> list[Planned]:
     D = np.exp(world.rng.uniform(np.log(LOW[1]), np.log(REACH * TOKENS[-1]), 400))
     plan, spent = [], 0.0
     for n, d, cost in zip(N, D, per_token(N) * D, strict=True):
-        if spent + cost <= budget and len(plan) < 100:
+        if spent + cost <= budget and len(plan) < 200:
             plan, spent = [*plan, Planned(n, (d,))], spent + cost
     return plan
 
@@ -209,48 +209,69 @@ def optimal(world: World, budget: float) -> list[Planned]:
     return filled(make, budget, least, 4e18)
 
 
-def proposed(world: World, question: str, budgets: list[float], full: bool) -> list[list[Planned]]:
-    """What `scaling.propose` says, for several budgets at once: the steps that it takes.
+@dataclass(frozen=True, kw_only=True)
+class Once(Request):
+    """A request whose law is fitted once, whatever is asked."""
 
-    Unless in full, the draws of the exponents are those of `quick`, in place of the bootstrap of `scaling.fit`.
-    """
-    there = candidates(world.pilot, None, budget=max(budgets))
-    if full or question == "forecast":
-        C = world.C if question == "forecast" else None
-        asked = ask(
-            question, Request(runs=world.pilot, C=C, bootstrap=DRAWS, seed=world.number), there.columns
-        )
-        belief, own, shared = asked.belief, asked.own, asked.shared
-    else:
-        draws, r, labels = quick(world, world.pilot)
-        losses = np.stack([curve(theta, there.columns["N"], there.columns["D"])[0] for theta in draws])
-        flat = np.ones(len(there.columns["N"]))
-        own, shared = (v * flat for v in noise_of(r, np.ones(len(r)), labels, 5))
-        lack = lack_of_fit(there.logs, LACK * float(own[0] + shared[0]))
-        belief = Belief.of(draws[:, 3:], losses, lack)
-    units = Units(there.places, own, shared, there.flops, there.shapes)
-    plans = []
-    for budget in budgets:
-        chosen = [there.trunks[unit] for unit in best_batch(belief, units, budget).chosen]
-        plans.append([Planned(count_parameters(t.model).matrices, t.schedule.budgets) for t in chosen])
-    return plans
+    kept: dict[str, Fit] = field(default_factory=dict)
+
+    def fitted(self, law: Law) -> Fit:
+        """Without rival forms, which take a second: the bound binds nowhere, and with it none is fitted."""
+        if not self.kept:
+            self.kept["fit"] = scaling.fit(
+                law, self.runs, bootstrap=DRAWS, seed=self.seed, bounds={"E": (0.0, None)}
+            )
+        return self.kept["fit"]
+
+
+def proposed(world: World) -> Iterator[tuple[str, float, list[Planned], float]]:
+    """Question, budget, the trunks that `scaling.propose` says, and what it says will be left of the width."""
+    there = candidates(world.pilot, None, budget=TIMES[-1] * world.spent)
+    request = Once(runs=world.pilot, C=world.C, seed=world.number)
+    for question in QUESTIONS:
+        asked = ask(question, request, there.columns)
+        units = Units(there.places, asked.own, asked.shared, there.flops, there.shapes)
+        for times in TIMES:
+            batch = best_batch(asked.belief, units, times * world.spent)
+            chosen = [there.trunks[unit] for unit in batch.chosen]
+            plan = [Planned(count_parameters(t.model).matrices, t.schedule.budgets) for t in chosen]
+            yield question, times, plan, float(np.exp((batch.belief.doubt - asked.belief.doubt) / 2))
 
 
 RIVALS = {"grid": grid, "random": drawn, "isoFLOP": isoflop, "compute-optimal": optimal}
+QUESTIONS = ("exponent", "forecast")
 
 
 # --- what a design gives --------------------------------------------------------------------------------
 
 
 class Given(NamedTuple):
-    """Of one design at one budget: FLOPs, width of the interval in ln, share of intervals that hold the truth."""
+    """Of one design at one budget in one world; lengths are shares of the truth."""
 
     flops: float
+    score: float
+    """Interval score."""
+    error: float
     width: float
     held: float
+    foretold: float = np.nan
+    """Width, by the proposal."""
 
 
-PARAMETERS = ("E", "A", "B", "alpha", "beta")
+MEASURES = ("score", "error", "width")
+
+
+def given(flops: float, said: list[tuple[float, float, float, float]], foretold: float = np.nan) -> Given:
+    """From the estimate, both ends and the truth of each target."""
+    middle, low, high, true = np.array(said).T
+    missed = np.maximum(low - true, 0) + np.maximum(true - high, 0)
+    score = (high - low + 2 / (1 - LEVEL) * missed) / true
+    width, held = float(np.mean((high - low) / true)), float(np.mean(missed == 0))
+    return Given(flops, float(score.mean()), float(np.mean(abs(middle - true) / true)), width, held, foretold)
+
+
+def columns(runs: pl.DataFrame) -> tuple[NDArray, NDArray, NDArray]:
+    return runs["N"].to_numpy(), runs["D"].to_numpy(), np.log(runs["loss"].to_numpy())
 
 
 def as_theta(constants: dict[str, Any]) -> NDArray:
@@ -258,23 +279,22 @@ def as_theta(constants: dict[str, Any]) -> NDArray:
 
 
 def curve(theta: NDArray, N: NDArray, D: NDArray) -> tuple[NDArray, NDArray]:
-    """ln loss of the additive law at E, ln A, ln B, alpha and beta, and its slopes, shape (runs, 5)."""
-    E, a, b, alpha, beta = theta
+    """ln loss of the additive law at (E, ln A, ln B, alpha, beta), shape (..., runs); its slopes, (..., runs, 5)."""
+    E, a, b, alpha, beta = np.moveaxis(theta, -1, 0)[..., None]
     by_size, by_tokens = np.exp(a - alpha * np.log(N)), np.exp(b - beta * np.log(D))
-    loss = E + by_size + by_tokens
-    parts = [np.ones(len(N)), by_size, by_tokens, -np.log(N) * by_size, -np.log(D) * by_tokens]
-    return np.log(loss), np.stack(parts, axis=1) / loss[:, None]
+    loss = np.maximum(E + by_size + by_tokens, 1e-3)
+    parts = [np.ones_like(loss), by_size, by_tokens, -np.log(N) * by_size, -np.log(D) * by_tokens]
+    return np.log(loss), np.stack(parts, axis=-1) / loss[..., None]
 
 
-def best_fit(
-    theta: NDArray, N: NDArray, D: NDArray, ln_loss: NDArray
-) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Huber on ln loss, bent at 1.345 standard deviations, by damped Gauss-Newton from the truth."""
+def best_fit(theta: NDArray, N: NDArray, D: NDArray, ln_loss: NDArray) -> tuple[NDArray, float]:
+    """Huber on ln loss by damped Gauss-Newton, and where it bends: at 1.345 standard deviations of the misses."""
 
     def cost(theta: NDArray, bend: float) -> float:
         r = np.abs(ln_loss - curve(theta, N, D)[0])
         return float(np.where(r < bend, 0.5 * r**2, bend * (r - 0.5 * bend)).sum())
 
+    bend = 0.0
     for _ in range(3):  # the bend follows the misses
         bend = max(1.345 * 1.4826 * float(np.median(np.abs(ln_loss - curve(theta, N, D)[0]))), 1e-5)
         damping = 1e-3
@@ -290,203 +310,162 @@ def best_fit(
                 damping *= 10
             if damping > 1e6 or np.abs(step).max() < 1e-9:
                 break
-    return theta, J, r, w
+    return theta, bend
 
 
-def quick(world: World, runs: pl.DataFrame) -> tuple[NDArray, NDArray, NDArray]:
-    """Draws of the parameters by a cluster bootstrap of one Gauss-Newton step each, the misses, and their trunks."""
-    N, D, ln_loss = runs["N"].to_numpy(), runs["D"].to_numpy(), np.log(runs["loss"].to_numpy())
-    theta, J, r, w = best_fit(as_theta(world.constants), N, D, ln_loss)
+def refits(world: World, runs: pl.DataFrame) -> tuple[NDArray, NDArray]:
+    """The parameters, and draws of them: `scaling.fit`'s bootstrap of trunks, every draw refitted from the best fit."""
+    N, D, ln_loss = columns(runs)
+    theta, bend = best_fit(as_theta(world.truth.keywords), N, D, ln_loss)
     labels = np.unique(runs["trunk_id"].to_numpy(), return_inverse=True)[1]
     count, rng = labels.max() + 1, np.random.default_rng(world.number)
-    times = rng.multinomial(count, np.full(count, 1 / count), DRAWS)[:, labels] * w
-    H = np.einsum("bn,ni,nj->bij", times, J, J, optimize=True) + 1e-12 * np.eye(5)
-    draws = theta + np.linalg.solve(H, (times * r @ J)[:, :, None])[:, :, 0]
-    spare = np.sqrt(len(r) / max(1, len(r) - 5))
-    return theta + spare * (draws - theta), r, labels
+    times = rng.multinomial(count, np.full(count, 1 / count), DRAWS)[:, labels]
+    draws = np.tile(theta, (DRAWS, 1))
+    for _ in range(STEPS):
+        value, J = curve(draws, N, D)
+        r = ln_loss - value
+        w = times * np.minimum(1.0, bend / np.maximum(np.abs(r), 1e-12))
+        H = np.swapaxes(J, 1, 2) @ (w[..., None] * J)
+        H += 1e-6 * H * np.eye(5) + 1e-10 * np.eye(5)
+        step = np.linalg.solve(H, np.einsum("br,brp->bp", w * r, J)[..., None])[..., 0]
+        draws = draws + np.clip(step, -0.5, 0.5)
+    return theta, draws
 
 
-def exponents(world: World, runs: pl.DataFrame, full: bool) -> dict[str, Any]:
-    if not full:
-        ends = np.quantile(quick(world, runs)[0], [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
-        return dict(zip(PARAMETERS, ends.T, strict=True))
-    # a bound that binds nowhere, so that no rival form is fitted: it would say nothing of a parameter
-    fitted = scaling.fit(chinchilla, runs, bootstrap=DRAWS, seed=world.number, bounds={"E": (0.0, None)})
-    return fitted.intervals(LEVEL)
-
-
-def judged(world: World, question: str, plan: list[Planned], full: bool) -> Given:
+def answers(
+    world: World, plan: list[Planned], full: bool
+) -> dict[str, list[tuple[float, float, float, float]]]:
+    """The estimate, both ends and the truth of each target, by question, with the runs of a plan."""
     runs = pl.concat([world.pilot, world.runs(plan)]) if plan else world.pilot
-    if question == "exponent":
-        ends = exponents(world, runs, full)
-        both = [(*ends[p], world.sought[p]) for p in ("alpha", "beta")]
-        width = float(np.exp(np.mean([np.log((high - low) / true) for low, high, true in both])))
-        return Given(flops_of(plan), width, float(np.mean([low <= true <= high for low, high, true in both])))
-    fitted = scaling.fit(chinchilla, runs, bootstrap=DRAWS, seed=world.number)
     N, D = (float(a) for a in world.best(world.C))
-    said = fitted.predict(N=N, D=D, level=LEVEL)
     true = float(world.truth(N, D))
-    return Given(flops_of(plan), float(np.log(said.high / said.low)), float(said.low <= true <= said.high))
+    if full:
+        fitted = scaling.fit(chinchilla, runs, bootstrap=DRAWS, seed=world.number)
+        ends, said = fitted.intervals(LEVEL), fitted.predict(N=N, D=D, level=LEVEL)
+        exponents = [(fitted.params[p], *ends[p], world.sought[p]) for p in EXPONENTS]
+        return {
+            "exponent": exponents,
+            "forecast": [(float(said.median), float(said.low), float(said.high), true)],
+        }
+    theta, draws = refits(world, runs)
+    at = np.array([N]), np.array([D])
+    middle = np.append(theta, np.exp(curve(theta, *at)[0]))
+    every = np.column_stack([draws, np.exp(curve(draws, *at)[0])])
+    low, high = np.quantile(every, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
+    known = [*(world.sought[p] for p in EXPONENTS), true]
+    rows = list(zip(*(a[-3:].tolist() for a in (middle, low, high)), known, strict=True))
+    return {"exponent": rows[:2], "forecast": rows[2:]}
 
 
-def world_of(question: str, kind: str, number: int, full: bool) -> dict[str, list[Given]]:
-    world = World(kind, number)
-    budgets = [times * world.spent for times in TIMES[question]]
-    plans = {name: [make(world, b) for b in budgets] for name, make in RIVALS.items()}
-    plans["proposed"] = proposed(world, question, budgets, full)
-    return {
-        name: [judged(world, question, plan, full) for plan in several] for name, several in plans.items()
+def world_of(kind: str, number: int, full: bool) -> dict[tuple[str, str, int], Given]:
+    """What each design gives: by question, its name, and the number of its budget."""
+    world, every = World(kind, number), {}
+    for name, make in RIVALS.items():
+        for b, times in enumerate(RIVAL_TIMES):
+            plan = make(world, times * world.spent)
+            for question, said in answers(world, plan, full).items():
+                every[question, name, b] = given(flops_of(plan), said)
+    before = answers(world, [], full)
+    for question, times, plan, left in proposed(world):
+        said = answers(world, plan, full)[question]
+        foretold = left * given(1.0, before[question]).width
+        every[question, "proposed", TIMES.index(times)] = given(flops_of(plan), said, foretold)
+    return every
+
+
+def flops_for(wanted: float, flops: NDArray, reached: NDArray) -> float:
+    """FLOPs at which something has fallen so far, a power law between budgets: the least at most, infinite beyond."""
+    y = -np.log(np.minimum.accumulate(reached))
+    return float(
+        np.exp(np.interp(-np.log(wanted), y + 1e-9 * np.arange(len(y)), np.log(flops), right=np.inf))
+    )
+
+
+Table = dict[tuple[str, int], NDArray]
+"""By design and number of its budget, `Given` of each world, shape (worlds, 6)."""
+
+
+def ratio(every: Table, b: int, measure: str, names: Iterable[str]) -> tuple[float, str]:
+    """How many times the FLOPs of the proposed runs the best of some designs takes, and its name."""
+    i = Given._fields.index(measure)
+
+    def whole(values: NDArray) -> float:
+        return float(np.median(values[:, i]) if measure == "width" else values[:, i].mean())
+
+    own = every["proposed", b]
+    needs = {}
+    for name in names:
+        those = [every[name, k] for k in range(len(RIVAL_TIMES))]
+        flops = np.array([v[:, 0].mean() for v in those])
+        needs[name] = flops_for(whole(own), flops, np.array([whole(v) for v in those])) / own[:, 0].mean()
+    best = min(needs, key=lambda name: needs[name])
+    return needs[best], best
+
+
+def times_words(value: float, most: float) -> str:
+    return f"{value:.2g}×" if np.isfinite(value) else f">{most:.2g}×"
+
+
+def rows_of(question: str, kind: str, worlds: list[dict[tuple[str, str, int], Given]]) -> Iterator[list[str]]:
+    every: Table = {
+        (name, b): np.array([world[question, name, b] for world in worlds])
+        for name, count in {"proposed": len(TIMES), **dict.fromkeys(RIVALS, len(RIVAL_TIMES))}.items()
+        for b in range(count)
     }
-
-
-def flops_for(width: float, curve: list[tuple[float, float]]) -> float:
-    """FLOPs at which a median width is reached, a power law between budgets and beyond them."""
-    x, y = np.log(np.array(curve)).T
-    y = np.minimum.accumulate(y)
-    i = int(np.clip(np.searchsorted(-y, -np.log(width)), 1, len(y) - 1))
-    slope = min((y[i] - y[i - 1]) / (x[i] - x[i - 1]), -0.05)
-    return float(np.exp(x[i] + (np.log(width) - y[i]) / slope))
-
-
-def rows_of(question: str, kind: str, worlds: int, first: int, full: bool) -> Iterator[list[str]]:
-    every = [world_of(question, kind, first + i, full) for i in range(worlds)]
-    names = ("proposed", *RIVALS)
-    median = {
-        name: [
-            tuple(np.median([(w[name][b].flops, w[name][b].width) for w in every], axis=0))
-            for b in range(len(TIMES[question]))
-        ]
-        for name in names
-    }
-    for b, times in enumerate(TIMES[question]):
-        flops, width = median["proposed"][b]
-        ratios = {name: flops_for(width, median[name]) / flops for name in RIVALS}
-        best = min(ratios, key=lambda name: ratios[name])
-        held = {name: 100 * np.mean([w[name][b].held for w in every]) for name in names}
+    rng = np.random.default_rng(0)
+    again = [
+        {key: values[rows] for key, values in every.items()}
+        for rows in rng.integers(0, len(worlds), (200, len(worlds)))
+    ]
+    held = [
+        f"{100 * np.mean([every[name, b][:, 4] for b in range(len(RIVAL_TIMES))]):.0f}" for name in RIVALS
+    ]
+    for b, times in enumerate(TIMES):
+        own = every["proposed", b]
+        most = min(every[name, len(RIVAL_TIMES) - 1][:, 0].mean() for name in RIVALS) / own[:, 0].mean()
+        cells = []
+        for measure in MEASURES:
+            value, best = ratio(every, b, measure, RIVALS)
+            low, high = np.quantile(
+                [ratio(a, b, measure, RIVALS)[0] for a in again], [0.1, 0.9], method="nearest"
+            )
+            inside = f" [{times_words(low, most)}, {times_words(high, most)}]" if measure != "width" else ""
+            cells.append(f"{times_words(value, most)}{inside} ({best})")
+        each = [times_words(ratio(every, b, "score", [name])[0], most) for name in RIVALS]
         yield [
-            question, kind, f"{times:g}×", f"{100 * width:.2g}", *(f"{ratios[name]:.2g}×" for name in RIVALS),
-            f"{ratios[best]:.2g}× ({best})", f"{held['proposed']:.0f}",
-            ", ".join(f"{held[name]:.0f}" for name in RIVALS),
+            question, kind, f"{len(worlds)}", f"{times:g}×", f"{100 * own[:, 2].mean():.2g}",
+            f"{100 * np.median(own[:, 3]):.2g}", f"{100 * np.median(own[:, 5]):.2g}", *cells, ", ".join(each),
+            f"{100 * own[:, 4].mean():.0f}", ", ".join(held),
         ]  # fmt: skip
 
 
 HEADER = [
-    "interval of", "worlds", "budget, of the pilot's", "width, %", *(f"{name} takes" for name in RIVALS),
-    "best rival takes", f"held of {LEVEL:.0%}", "held by rivals",
+    "question", "worlds", "of them", "budget", "error, %", "width, %", "foretold, %",
+    *(f"best rival takes, by {measure}" for measure in MEASURES),
+    f"{', '.join(RIVALS)} take, by score", f"held of {LEVEL:.0%}", "held by rivals",
 ]  # fmt: skip
-PARTS = {"exponent": tuple(KINDS), "forecast": tuple(KINDS)}
-
-
-# --- published runs -------------------------------------------------------------------------------------
-
-PUBLISHED = ("chinchilla", "isoflop")
-SHARES = (0.05, 0.2, 0.6)
-"""Budgets, as shares of what all runs that may be chosen took."""
-
-
-class Published:
-    """Published runs, of which the cheapest half are the pilot."""
-
-    def __init__(self, name: str):
-        frame = scaling.open_runs(f"published:{name}")
-        if "C" not in frame.columns:
-            frame = frame.with_columns(C=6.0 * pl.col("N") * pl.col("D"))
-        self.frame = frame.sort("C").with_columns(unique_tokens=pl.col("D").cast(pl.Float64))
-        self.half = self.frame.height // 2
-        self.pilot, self.rest = self.frame[: self.half], self.frame[self.half :]
-        self.flops = self.rest["C"].to_numpy().astype(float)
-        self.fitted = scaling.fit(chinchilla, self.pilot, bootstrap=DRAWS)
-
-    def within(self, order: NDArray, budget: float) -> list[int]:
-        """Of runs in an order of preference those that are paid for."""
-        chosen, spent = [], 0.0
-        for row in order:
-            if spent + self.flops[row] <= budget:
-                chosen, spent = [*chosen, int(row)], spent + self.flops[row]
-        return chosen
-
-    def order(self, design: str) -> NDArray:
-        """Preferences: at random, of the nearest to the best size first, around it by level, or evenly over a grid."""
-        N, D = (np.log(self.rest[c].to_numpy().astype(float)) for c in "ND")
-        cost = TokenCost.of(*(self.pilot[c].to_numpy().astype(float) for c in ("N", "D", "C")))
-        best = np.log(
-            optimum(cost.priced(describe(chinchilla)), self.flops, **dict[str, Any](self.fitted.params)).N
-        )
-        rng = np.random.default_rng(0)
-        if design == "random":
-            return rng.permutation(len(N))
-        if design == "compute-optimal":
-            return np.argsort(np.abs(N - best))
-        if design == "isoFLOP":  # whole levels of a quarter decade, the cheapest first
-            return np.lexsort((np.abs(N - best), np.round(4 * np.log10(self.flops))))
-        cells = np.round(N / np.log(2)).astype(int) * 1000 + np.round(D / np.log(2)).astype(int)
-        first = np.zeros(len(N))
-        for cell in np.unique(cells):
-            rows = rng.permutation(np.flatnonzero(cells == cell))
-            first[rows] = np.arange(len(rows))
-        return np.lexsort((rng.random(len(N)), first))
-
-    def proposed(self, budget: float) -> list[int]:
-        places = {c: self.rest[c].to_numpy().astype(float) for c in ("N", "D", "C", "unique_tokens")}
-        asked = ask("exponent", Request(runs=self.pilot, bootstrap=DRAWS), places)
-        each = np.arange(len(self.flops))
-        units = Units(each[:, None], asked.own, asked.shared, self.flops, each, 1)
-        return list(best_batch(asked.belief, units, budget).chosen)
-
-    def judged(self, chosen: list[int]) -> Given:
-        """Width of the exponents' intervals, and the share of the runs left that 80 % intervals for new runs hold."""
-        fitted = scaling.fit(chinchilla, pl.concat([self.pilot, self.rest[chosen]]), bootstrap=DRAWS)
-        ends, left = fitted.intervals(LEVEL), np.setdiff1d(np.arange(len(self.flops)), chosen)
-        width = np.exp(
-            np.mean([np.log((ends[p][1] - ends[p][0]) / fitted.params[p]) for p in ("alpha", "beta")])
-        )
-        N, D, loss = (self.rest[c].to_numpy()[left].astype(float) for c in ("N", "D", "loss"))
-        said = fitted.predict(N=N, D=D, level=LEVEL, new_run=True)
-        return Given(
-            float(self.flops[chosen].sum()),
-            float(width),
-            float(np.mean((said.low <= loss) & (loss <= said.high))),
-        )
-
-
-def published_rows(name: str) -> Iterator[list[str]]:
-    runs = Published(name)
-    budgets = [share * float(runs.flops.sum()) for share in SHARES]
-    given = {
-        design: [runs.judged(runs.within(runs.order(design), budget)) for budget in budgets]
-        for design in RIVALS
-    }
-    for budget, share in zip(budgets[:2], SHARES, strict=False):
-        own = runs.judged(runs.proposed(budget))
-        curves = {design: [(one.flops, one.width) for one in several] for design, several in given.items()}
-        ratios = {design: flops_for(own.width, curve) / own.flops for design, curve in curves.items()}
-        best = min(ratios, key=lambda design: ratios[design])
-        held = [f"{100 * given[design][SHARES.index(share)].held:.0f}" for design in RIVALS]
-        yield [
-            "exponent", f"published:{name}", f"{100 * share:g} % of the dearer half", f"{100 * own.width:.2g}",
-            *(f"{ratio:.2g}×" for ratio in ratios.values()), f"{ratios[best]:.2g}× ({best})", f"{100 * own.held:.0f}",
-            ", ".join(held),
-        ]  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="FLOPs of proposed runs beside those of other designs.")
-    parser.add_argument(
-        "--worlds", type=int, default=0, help="of each kind; 0: 67 for exponents, 50 for forecasts"
-    )
-    parser.add_argument("--part", choices=[*PARTS, "published"], action="append")
+    parser.add_argument("--worlds", type=int, default=70, help="of each kind")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="after which no world is begun")
+    parser.add_argument("--kind", choices=KINDS, action="append")
     parser.add_argument("--first", type=int, default=FIRST, help="number of the first world")
-    parser.add_argument("--full", action="store_true", help="exponents too by scaling.fit, a second each")
-    asked = parser.parse_args()
-    began, rows = time.time(), []
-    for part in asked.part or [*PARTS, "published"]:
-        for kind in PARTS.get(part, ()):
-            worlds = asked.worlds or {"exponent": 67, "forecast": 50}[part]
-            rows += list(rows_of(part, kind, worlds, asked.first, asked.full))
-            print(table(HEADER, rows[-len(TIMES[part]) :]), f"{time.time() - began:.0f} s", flush=True)
-        for name in PUBLISHED if part == "published" else ():
-            rows += list(published_rows(name))
-    print(table(HEADER, rows))
+    parser.add_argument("--full", action="store_true", help="intervals of scaling.fit, a second or two each")
+    asked, began = parser.parse_args(), time.time()
+    done: dict[str, list[dict[tuple[str, str, int], Given]]] = {kind: [] for kind in asked.kind or KINDS}
+    for number in range(asked.first, asked.first + asked.worlds):
+        for kind, worlds in done.items():
+            if time.time() - began < 60 * asked.minutes:
+                worlds.append(world_of(kind, number, asked.full))
+    print(
+        table(
+            HEADER,
+            [row for question in QUESTIONS for kind in done for row in rows_of(question, kind, done[kind])],
+        )
+    )
+    print(f"{time.process_time():.0f} CPU seconds")
 
 
 if __name__ == "__main__":

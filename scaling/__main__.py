@@ -272,7 +272,7 @@ def blend(
     "--question",
     required=True,
     metavar="NAME",
-    help="exponent, forecast, law, plateau, repetition, transfer or slope.",
+    help="exponent, forecast, law, plateau, repetition, transfer, slope, exchange or blend.",
 )
 @click.option("--flops", type=float, help="The budget.")
 @click.option("--hours", type=float, help="The budget in its place, at the speed of the runs so far.")
@@ -280,6 +280,7 @@ def blend(
 @click.option("--parameter", help="Of the law, for exponent and repetition.  [default: all exponents, R_D]")
 @click.option("--at", "C", type=float, help="FLOPs of the forecast.  [default: ten times the largest run]")
 @click.option("--reading", help="The column that slope is of, a row for each N and seed.")
+@click.option("--target", metavar="DOMAIN", help="Whose loss exchange and blend ask about.")
 @click.option(
     "--study", type=PATH, help="Whose text, shape and rate to train with.  [default: RUNS, if it is one]"
 )

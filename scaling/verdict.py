@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scaling import show
 from scaling.errors import BadOption, QuestionError
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
-from scaling.units import print_count
+from scaling.units import power_of_ten, print_count
 
 
 class UnknownAnswer(QuestionError):
@@ -41,11 +41,14 @@ FRONTIER_FLOPS = 2.1e25
 
 ASKED_BY = {
     "plateau": "plateau", "law": "law", "repetition": "repetition", "transfer": "transfer", "decade": "forecast",
-    "audit": "exponent",
+    "audit": "exponent", "wall": "repetition",
 }  # fmt: skip
 """By topic, the question by which `scaling propose` finds the runs that would tell."""
 DECADE = 10.0
 """Times the compute of the largest run: what it takes to know more, where a question knows no better."""
+
+SEEDS = 10
+"""Of every arm, that a question about arms asks for where it cannot tell."""
 
 PLACES = {"committed": "committed", "local": "this machine"}
 """What a reader calls the origins of a row."""
@@ -185,7 +188,7 @@ class Verdict:
         """What would change the answer, as a list, and which runs would tell."""
         lines = [f"- {line}" for line in self.would_change]
         if self.next_runs:
-            lines.append(f"- **Runs that would tell most.** {'; '.join(self.next_runs)}.")
+            lines.append(f"- **Runs that would tell most.** {self._asked_runs}.")
         if self.study_command:
             lines.append(
                 f"- **As a study.** `{self.study_command}` writes the runs that would tell most for so many FLOPs."
@@ -205,6 +208,20 @@ class Verdict:
         )
 
     @property
+    def would_tell(self) -> str | None:
+        """What would settle the answer: a command, or else in words with the FLOPs; None where the runs can tell."""
+        return None if self.identifiable else self.study_command or self._asked_runs or None
+
+    @property
+    def _asked_runs(self) -> str:
+        flops = (
+            f", about {power_of_ten(self.next_flops)} FLOPs"
+            if self.next_flops and not self.identifiable
+            else ""
+        )
+        return "; ".join(self.next_runs) + flops
+
+    @property
     def details(self) -> Sequence[show.Table | str]:
         """What a question prints below its numbers."""
         return ()
@@ -212,7 +229,7 @@ class Verdict:
     def __str__(self) -> str:
         numbers = [f"  {name}: {number}" for name, number in self.numbers.items()]
         rests = [] if self.reach is None else [f"rests on {self.reach}"]
-        asked = [] if self.study_command is None else [f"would tell: {self.study_command}"]
+        asked = [] if self.would_tell is None else [f"would tell: {self.would_tell}"]
         lines = [self.question, self.sentence.replace("**", ""), *numbers, *rests, *asked]
         return "\n\n".join(["\n".join(lines), *map(str, self.details)])
 
@@ -244,6 +261,26 @@ class Grounds:
         numbers = [show.Table(("of this answer", ""), rows)] if rows else []
         parts = [p if isinstance(p, str) else p._repr_html_() for p in (*numbers, *self.verdict.details)]
         return "\n\n".join([*parts, self.verdict.doubts])
+
+
+def more_seeds(runs: pl.DataFrame) -> tuple[str, float | None]:
+    """Further seeds of every arm of a study, up to ten or twice as many, in words, and the FLOPs of as many runs.
+
+    The FLOPs are None where the runs have neither C nor N and D; branches of a trunk count in full, as if it were
+    trained for each of them.
+    """
+    seeds = runs["seed"].n_unique()
+    more, first = max(SEEDS - seeds, seeds), int(runs["seed"].cast(pl.Int64).max()) + 1  # type: ignore[arg-type]
+    known = {"N", "D"} <= set(runs.columns)
+    each = (
+        runs["C"]
+        if "C" in runs.columns
+        else runs["N"] * runs["D"] * FLOPS_PER_PARAMETER_TOKEN
+        if known
+        else None
+    )
+    words = f"seeds {first} to {first + more - 1} of every arm, added to `seed` in the study's file"
+    return words, None if each is None else float(each.sum()) / seeds * more
 
 
 def hash_of(*parts: Any) -> str:

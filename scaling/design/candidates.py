@@ -87,14 +87,14 @@ def candidates(
         BadOption: sizes or tokens that no trunk has.
     """
     base = template or Trunk.of(width=64, budgets=(131_072,))
-    shapes = _shapes(base if template else None, _range("sizes", sizes, counts_of(runs, "N")))
+    shapes = shapes_near(base if template else None, _range("sizes", sizes, counts_of(runs, "N")))
     if not shapes:
         raise BadOption("sizes", sizes, "a range that a shape of this depth falls into")
     step = base.schedule.tokens_per_step
-    budgets = _budgets(step, *_range("tokens", tokens, counts_of(runs, "D")))
+    budgets = octaves(step, *_range("tokens", tokens, counts_of(runs, "D")))
     caps = (None, *_caps(runs, budgets, base.model.context)) if repeats else (None,)
     seed = int(runs["seed"].cast(pl.Int64).max()) + 1 if "seed" in runs.columns else 0  # type: ignore[arg-type]
-    rates = _rates(runs, base)
+    rates = rates_of(runs, base)
     number: dict[tuple[int, int, int], int] = {}
     rows, trunks, flops, of_shape = [], [], [], []
     ratio = counts_of(runs, "D") / counts_of(runs, "N")
@@ -137,7 +137,7 @@ def _range(option: str, asked: tuple[float, float] | None, seen: Array) -> tuple
     return float(low), float(high)
 
 
-def _shapes(template: Trunk | None, ends: tuple[float, float]) -> list[Shape]:
+def shapes_near(template: Trunk | None, ends: tuple[float, float]) -> list[Shape]:
     """Shapes evenly spaced in ln N: of the template's depth, or of the ladder."""
     if template is None:
         every = {ladder(N) for N in np.geomspace(max(ends[0], 6e3), max(ends[1], 6e3), _SIZES)}
@@ -151,7 +151,7 @@ def _shapes(template: Trunk | None, ends: tuple[float, float]) -> list[Shape]:
     return [replace(model, width=width) for width in sorted(set(widths))]
 
 
-def _budgets(step: int, low: float, high: float) -> list[int]:
+def octaves(step: int, low: float, high: float) -> list[int]:
     """Octaves of tokens, or as many as there may be, in whole steps."""
     count = min(_BUDGETS, 1 + int(np.log2(high / low) + 1e-9))
     ratio = 2.0 if count < _BUDGETS else (high / low) ** (1 / (count - 1))
@@ -176,7 +176,7 @@ def _caps(runs: pl.DataFrame, budgets: list[int], context: int) -> list[int]:
     return sorted({seen[0], seen[len(seen) // 2], seen[-1], *(2 * seen[-1],) * (2 * seen[-1] <= most)})
 
 
-def _rates(runs: pl.DataFrame, base: Trunk):
+def rates_of(runs: pl.DataFrame, base: Trunk):
     """The peak rate of the nearest width so far; the template's where rows have none."""
     if not {"width", "peak_lr"} <= set(runs.columns):
         return lambda width: base.optim.peak_lr

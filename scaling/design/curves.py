@@ -39,6 +39,11 @@ class Curve:
     """In all, of the blends asked about, where the runs differ in them."""
 
     @property
+    def own(self) -> str:
+        """The domain in whose tokens an exchange rate counts."""
+        return self.blends.domains[self.blends.nearest(self.target)]
+
+    @property
     def stretch(self) -> float:
         """How much more it misses blends left out than its own, degrees of freedom allowed for; at least 1.
 

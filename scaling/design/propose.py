@@ -15,7 +15,9 @@ import polars as pl
 from scaling import show
 from scaling.design.asked import QUESTIONS, Asked, NoSuchParameter, Request, UnknownQuestion, ask, law_of
 from scaling.design.candidates import REACH, BudgetTooSmall, Candidates, candidates
+from scaling.design.domains import read_blends
 from scaling.design.information import Batch, Belief, Units, best_batch
+from scaling.design.shares import BLENDS, ask_blend
 from scaling.design.slopes import Arms, arms_of, ask_slope, gains
 from scaling.errors import BadOption
 from scaling.fitting.data import Array, Table, as_frame, counts_of
@@ -29,7 +31,7 @@ from scaling.units import counted, power_of_ten, print_count
 SLOPES = ("transfer", "slope")
 _TIMES = (0.1, 0.3, 1.0, 3.0, 10.0)
 """Of the budget, at which the doubt that would be left is printed."""
-_CORPUS = {
+_CORPUS: dict[str, Any] = {
     "source": "installed",
     "packages": ["numpy", "scipy", "polars", "lmfit", "matplotlib", "networkx"],
     "blend": {"code": 0.5, "prose": 0.5},
@@ -50,6 +52,8 @@ class Lot:
     flops: float
     keys: dict[str, Any]
     """Of the study's grid."""
+    blend: str = ""
+    """Shares of domains in words, where blends are asked about."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,8 +110,10 @@ class Proposal(show.Shown):
 
     def shown(self) -> Iterator[str | show.Table]:
         yield f"next runs for {self.about}, within {power_of_ten(self.budget)} FLOPs"
+        blends = any(lot.blend for lot in self.lots)
         rows = [
             [
+                *[lot.blend] * blends,
                 print_count(lot.N),
                 f"{lot.width}, {lot.depth}",
                 ", ".join(print_count(b) for b in lot.budgets),
@@ -117,7 +123,18 @@ class Proposal(show.Shown):
             ]
             for lot in self.lots
         ]
-        yield show.Table(["parameters N", "width, depth", "tokens D", "of it unique", "seeds", "FLOPs"], rows)
+        yield show.Table(
+            [
+                *["blend, %"] * blends,
+                "parameters N",
+                "width, depth",
+                "tokens D",
+                "of it unique",
+                "seeds",
+                "FLOPs",
+            ],
+            rows,
+        )
         yield from self.words
 
     @property
@@ -155,6 +172,7 @@ def propose(
     parameter: str | None = None,
     C: float | None = None,
     reading: str | None = None,
+    target: str | Mapping[str, float] | None = None,
     study: Study | str | Path | None = None,
     sizes: tuple[float, float] | None = None,
     tokens: tuple[float, float] | None = None,
@@ -175,13 +193,15 @@ def propose(
         runs: so far; columns N, D and loss, and where they are there C, seed, trunk_id, unique_tokens, width, peak_lr.
         question: "exponent" (the exponents of a law, or `parameter`), "forecast" (the loss at C), "law" (which of
             chinchilla, kaplan and power_mean), "plateau" (or a power law), "repetition" (R_D of a law with repeats),
-            "transfer" (the slope against size of what a source gives a target), or "slope" (of `reading`).
+            "transfer" (the slope against size of what a source gives a target), "slope" (of `reading`), "exchange"
+            (what a token of each other domain is worth in a target's own), or "blend" (the best shares for a target).
         flops: the budget, FLOPs.
         hours: the budget in place of it, at the FLOP/s that the runs reached (columns C and seconds).
         law: of N, D and unique_tokens, for all but "law" and the slopes; chinchilla unless given.
         parameter: of the law, for "exponent" and "repetition".
         C: FLOPs at which "forecast" asks; ten times the largest run unless given.
         reading: the column that "slope" is of, one row for each N and seed.
+        target: of "exchange" and "blend", as for `scaling.blend`: a domain whose loss was measured.
         study: whose corpus, shape, rate and schedule the runs are to have, a study or its file; for the slopes it is
             needed, as its arms are what is trained. Without one shapes follow `flops.ladder`.
         sizes, tokens: smallest and largest N and D; by default half the smallest and eight times the largest so far.
@@ -201,21 +221,34 @@ def propose(
     Source:
         Chaloner and Verdinelli 1995, Statistical Science 10(3), equation 14.
     """
-    if question not in {*QUESTIONS, *SLOPES}:
-        raise UnknownQuestion(question, (*QUESTIONS, *SLOPES))
+    if question not in (known := (*QUESTIONS, *SLOPES, *BLENDS)):
+        raise UnknownQuestion(question, known)
     share("level", level, "0.8")
     share("stop_below", stop_below, "0.2")
     whole("most_seeds", most_seeds, "a number of seeds, 1 or more", least=1)
     whole("bootstrap", bootstrap, "a number of refits, 100 or more", least=100)
     if C is not None and not number("C", C, "a number of FLOPs above zero") > 0:
         raise BadOption("C", C, "a number of FLOPs above zero")
-    frame = _complete(as_frame(runs))
+    if (frame := as_frame(runs)).is_empty():
+        raise BadOption("runs", "none", "one or more; no row fulfils the condition, or the table is empty")
+    frame = _complete(frame)
+    if C is not None and (least := float(frame["C"].to_numpy().min())) > C:
+        raise BadOption("C", C, f"FLOPs to look ahead to; the smallest run took {least:.1e}")
     budget = _budget(flops, hours, frame)
     source = None if study is None else study if isinstance(study, Study) else read_study(study)
     if question in SLOPES:
         request = Request(runs=frame, level=level, seed=seed)
         asked, batch, path, lots = _of_arms(request, question, reading, source, budget, most_seeds)
         text, left_out = _arms_text, 0
+    elif question in BLENDS:
+        if source is None and (others := sorted({*read_blends(frame).domains} - {*_CORPUS["blend"]})):
+            raise BadOption("study", None, f"the study whose corpus has {', '.join(others)}")
+        request = Request(runs=frame, level=level, seed=seed, bootstrap=bootstrap)
+        asked, units, there = ask_blend(request, question, target, _template(source), most_seeds)
+        if budget < (least := float(there.flops.min())):
+            raise BudgetTooSmall(budget, least, there.trunks[int(there.flops.argmin())].name)
+        batch, path = _spent(asked, units, budget)
+        lots, text, left_out = _lots(batch, there, "blend"), _text, 0
     else:
         chosen = describe(law_of(question, law))
         if parameter is not None and parameter not in chosen.parameter_names:
@@ -284,7 +317,9 @@ def _complete(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _budget(flops: float | None, hours: float | None, runs: pl.DataFrame) -> float:
-    if (flops is None) == (hours is None):
+    if flops is not None and hours is not None:
+        raise BadOption("hours", hours, "left out, as flops= is given, or the other way round")
+    if flops is None and hours is None:
         raise BadOption("flops", flops, "a number of FLOPs above zero, or left out where hours= is given")
     option, given = ("flops", flops) if hours is None else ("hours", hours)
     value = number(option, given, "a number above zero")
@@ -296,7 +331,10 @@ def _budget(flops: float | None, hours: float | None, runs: pl.DataFrame) -> flo
         raise BadOption(
             "hours", hours, "flops= in its place, as these runs do not say how many seconds they took"
         )
-    return 3600 * value * float(np.median((known["C"] / known["seconds"]).to_numpy()))
+    budget = 3600 * value * float(np.median((known["C"] / known["seconds"]).to_numpy()))
+    if not np.isfinite(budget):
+        raise BadOption("hours", hours, "a number of hours whose FLOPs can be counted")
+    return budget
 
 
 def _reading(frame: pl.DataFrame, reading: str | None) -> tuple[pl.DataFrame, str]:
@@ -335,16 +373,20 @@ def _nats(prior: Array | None, after: Belief) -> float | None:
 # --- as a study -----------------------------------------------------------------------------------------
 
 
-def _lots(batch: Batch, there: Candidates) -> tuple[Lot, ...]:
+def _lots(batch: Batch, there: Candidates, *more: str) -> tuple[Lot, ...]:
     lots = []
     for unit, times in sorted(Counter(batch.chosen).items()):
         trunk = there.trunks[unit]
         flat, N = trunk.flat, int(there.columns["N"][there.places[unit, 0]])
         seeds = tuple(range(trunk.seed, trunk.seed + times))
-        keys = {key: flat[key] for key in _OF_GRIDS if flat[key] is not None} | {"seed": list(seeds)}
+        keys: dict[str, Any] = {key: flat[key] for key in _OF_GRIDS if flat[key] is not None} | {
+            "seed": list(seeds)
+        }
+        keys |= {key: dict(flat[key]) for key in more}
+        blend = ", ".join(f"{domain} {100 * share:.3g}" for domain, share in keys.get("blend", {}).items())
         model, budgets, cap = trunk.model, trunk.schedule.budgets, trunk.data.unique_budget
         spent = times * float(there.flops[unit])
-        lots.append(Lot(N, model.width, model.depth, budgets, cap, seeds, spent, keys))
+        lots.append(Lot(N, model.width, model.depth, budgets, cap, seeds, spent, keys, blend))
     return tuple(_fresh(lots))
 
 

@@ -12,6 +12,7 @@ from scaling.__main__ import cli
 from scaling.design.asked import NoLawFits, NoSuchParameter, UnknownQuestion
 from scaling.design.candidates import BudgetTooSmall
 from scaling.design.information import Belief, Units, best_batch, lack_of_fit
+from scaling.design.shares import InNoDoubt
 from scaling.design.slopes import NoReadings
 from scaling.errors import BadOption
 from scaling.fitting.identifiability import TooFewRuns
@@ -170,6 +171,44 @@ def test_a_transfer_slope_is_asked_of_the_arms_of_its_study(tmp_path):
         scaling.propose(table, question="transfer", flops=3e12)
 
 
+@pytest.fixture(scope="module")
+def blends():
+    """Eight blends by three budgets, two seeds each, where a token of code is worth .3 of one of prose."""
+    rng, rows = np.random.default_rng(0), []
+    for prose in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0):
+        for D in (2**19, 2**20, 2**21):
+            for seed in range(2):
+                loss = 1.5 + 60 / (D * (prose + 0.3 * (1 - prose))) ** 0.3 * np.exp(0.004 * rng.normal())
+                rows.append((24_576, D, seed, prose, 1 - prose, loss))
+    schema = ["N", "D", "seed", "w_prose", "w_code", "loss_prose"]
+    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(loss=pl.col("loss_prose"))
+
+
+def test_blends_are_proposed_for_an_exchange_rate(blends, tmp_path):
+    """Within the shares and budgets that were tried, each lot a stack, with seeds that are new."""
+    made = scaling.propose(blends, question="exchange", target="prose", flops=3e12, bootstrap=100)
+    assert "the worth of a token of code in tokens of prose" in str(made) and "blend, %" in str(made)
+    assert 0 < made.left < 1
+    assert made.now["tau_code"].median == pytest.approx(0.3, abs=0.03)
+    trunks = read_study(made.write(tmp_path / "study.toml")).trunks
+    assert sum(StackSpec((t,), "x").flops for t in trunks) == pytest.approx(made.flops)
+    assert made.flops <= 3e12
+    assert {t.data.blend for t in trunks} == {tuple(sorted(lot.keys["blend"].items())) for lot in made.lots}
+    assert min(dict(t.data.blend)["prose"] for t in trunks) >= 0.2
+    assert min(t.seed for t in trunks) == 2 and len(set(trunks)) == len(trunks)
+    assert len({t.stack_key for t in trunks}) == 1
+    with pytest.raises(
+        InNoDoubt, match=r"the best blend for the loss on prose, but all draws agree on it: prose 100 %"
+    ):
+        scaling.propose(blends, question="blend", target="prose", flops=3e12, bootstrap=100)
+    with pytest.raises(BadOption, match=r"target=None.*a domain whose loss is asked about, of prose"):
+        scaling.propose(blends, question="exchange", flops=3e12)
+    with pytest.raises(BudgetTooSmall, match=r"the cheapest"):
+        scaling.propose(blends, question="exchange", target="prose", flops=1e6, bootstrap=100)
+    with pytest.raises(BadOption, match=r"study=None.*whose corpus has math"):
+        scaling.propose(blends.rename({"w_code": "w_math"}), question="exchange", target="prose", flops=3e12)
+
+
 def test_propose_names_what_it_cannot_do(runs):
     ask = {"flops": 1e13, "bootstrap": 100}
     with pytest.raises(UnknownQuestion, match=r"about 'plato'.*Did you mean 'plateau'\?.*exponent, forecast"):
@@ -187,6 +226,14 @@ def test_propose_names_what_it_cannot_do(runs):
         scaling.propose(runs, question="exponent")
     with pytest.raises(BadOption, match=r"hours=1.0.*do not say how many seconds"):
         scaling.propose(runs.drop("seconds"), question="exponent", hours=1.0)
+    with pytest.raises(BadOption, match=r"hours=2.*left out, as flops= is given"):
+        scaling.propose(runs, question="exponent", flops=1e13, hours=2)
+    with pytest.raises(BadOption, match=r"hours=1e\+300.*whose FLOPs can be counted"):
+        scaling.propose(runs, question="exponent", hours=1e300)
+    with pytest.raises(BadOption, match=r"runs='none'.*one or more; no row fulfils"):
+        scaling.propose(runs.clear(), question="exponent", flops=1e13)
+    with pytest.raises(BadOption, match=r"C=1.0.*to look ahead to; the smallest run took 1.5e\+11"):
+        scaling.propose(runs, question="forecast", C=1.0, flops=1e13)
     with pytest.raises(BadOption, match=r"reading='bits'.*a column of the runs"):
         scaling.propose(runs, question="slope", reading="bits", study="runs/transfer-text", **ask)
 

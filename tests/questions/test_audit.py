@@ -114,6 +114,7 @@ def test_audit_answers_from_its_closed_set():
     wild = audit(square(noise=0.3, seed=1), others=(), bootstrap=60)
     assert good.answer == ROBUST and good.identifiable
     assert wild.answer == CANNOT_TELL and not wild.identifiable
+    assert "scaling propose RUNS --question exponent --flops" in wild.would_tell
     assert good.sentence.startswith("**Robust.** Of ") and "resampling the runs" in good.sentence
     assert set(CHOICES) | set(OUTCOMES) < set(good.evidence["specifications"].columns)
     assert len(good.numbers) == 6 and good.next_runs

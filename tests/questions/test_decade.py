@@ -63,6 +63,7 @@ def test_verdict_names_what_cannot_be_told(ladder: pl.DataFrame) -> None:
     verdict = next_decade(fit(chinchilla, noisy, bootstrap=50), compared, noisy)
     assert verdict.answer == CANNOT_TELL and not verdict.identifiable
     assert "cannot tell" in verdict.sentence
+    assert "scaling propose RUNS --question forecast --flops" in verdict.would_tell
 
 
 @pytest.mark.parametrize("draws", [0, 10])

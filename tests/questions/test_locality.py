@@ -27,6 +27,7 @@ def test_locality_is_not_defined_where_labels_teach_nothing():
     verdict = locality(*world(same))
     assert verdict.answer == "cannot tell" and not verdict.identifiable
     assert "not defined" in verdict.sentence
+    assert "of every arm, added to `seed` in the study's file" in str(verdict)
 
 
 def test_locality_intervals_cover_the_truth():

@@ -79,9 +79,11 @@ def test_runs_whose_memory_is_never_full_cannot_tell():
     said = verdict(World(amounts=(0.1, 0.2, 0.4)))
     assert (said.answer, said.identifiable) == (CANNOT, False)
     assert "memory was full at 0 sizes" in said.sentence
+    assert "would tell: the same cells for 4 times the tokens" in str(said)
     one = verdict(World(seeds=1))
     assert one.answer == CANNOT
     assert "one seed" in one.sentence
+    assert "seeds 1 to 9 of every arm" in str(one)
 
 
 def test_memory_is_invariant_to_the_order_of_rows_and_to_shorter_runs_of_a_cell():

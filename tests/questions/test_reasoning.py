@@ -81,7 +81,9 @@ def test_tokens_to_criterion_lie_between_budgets_or_are_censored():
 
 def test_reasoning_cannot_tell_from_one_seed_or_from_scatter():
     assert reasoning(world({}, seeds=1), **ASKED).answer == CANNOT
-    assert reasoning(world({}, seeds=2, onset_spread=2.0), **ASKED).answer == CANNOT
+    scattered = reasoning(world({}, seeds=2, onset_spread=2.0), **ASKED)
+    assert scattered.answer == CANNOT
+    assert "seeds 2 to 9 of every arm" in scattered.would_tell
 
 
 def test_reasoning_names_what_is_missing():

@@ -96,6 +96,7 @@ def test_grid_that_stops_at_four_epochs_cannot_tell():
     assert said.answer == CANNOT and not said.identifiable
     assert "no text is seen more than 4 times" in said.sentence
     assert "16 and 64 epochs" in said.next_runs[0]
+    assert "scaling propose RUNS --question repetition --flops" in said.would_tell
 
 
 def test_runs_whose_loss_rises_are_said_to_hurt():

@@ -39,6 +39,7 @@ def test_silence_answers_from_its_closed_set(months, answer):
     verdict = silence(months)
     assert verdict.answer == answer
     assert verdict.identifiable == (answer != DISAGREE)
+    assert ("of silence in all, after which every null" in str(verdict)) == (answer == DISAGREE)
     assert verdict.evidence["nulls"]["null"].n_unique() == 4
     assert "rests on" not in str(verdict) and "Size" not in verdict.doubts
 

@@ -46,6 +46,7 @@ def test_few_seeds_cannot_tell():
     assert "fewer than two seeds" in one.sentence
     wide = synthetic(world({"verified": 0.0}, seeds=2, spread=1.0))
     assert wide.answer == CANNOT
+    assert all("of every arm" in said.would_tell for said in (one, wide))
 
 
 def test_the_worth_of_written_text_moves_the_wall(said):

@@ -97,6 +97,7 @@ def test_a_source_that_was_not_learned_decides_nothing():
     verdict = asked(runs)
     assert verdict.answer == CANNOT and not verdict.identifiable
     assert "the source was not learned" in verdict.sentence
+    assert "scaling propose RUNS --question transfer" in verdict.would_tell
     assert asked(world(constant(0.2), constant(0.1)), learned=2.1).answer == HELPS
     assert asked(world(constant(0.2), constant(0.1)), learned=1.9).answer == CANNOT
 

@@ -29,7 +29,7 @@ from scaling.questions._wall.inputs import (
 from scaling.questions._wall.roles import Demand
 from scaling.questions._wall.scenario import SCENARIOS, MissingScenario, UnreadableScenario
 from scaling.questions._wall.sensitivity import rank_shares
-from scaling.questions._wall.words import AFTER, BEFORE, CANNOT_SAY, NONE
+from scaling.questions._wall.words import AFTER, BEFORE, CANNOT_SAY, NONE, next_runs
 
 PUBLISHED = SCENARIOS / "published-2024.toml"
 
@@ -334,6 +334,11 @@ def test_verdict_answers_from_its_closed_set(published_wall: Wall, simple: Input
     assert published_wall.verdict(2027).answer == AFTER
     unsure = published_wall.verdict(2029)
     assert unsure.answer == CANNOT_SAY and not unsure.identifiable
+    assert "scaling propose RUNS --question repetition --flops" in unsure.would_tell
+    of_stock = pl.DataFrame(
+        {"input": ["stock", "repeats"], "share": [0.9, 0.002], "rank_correlation": [1.0, 0.0]}
+    )
+    assert next_runs(of_stock) == ("no training run, but a narrower stock, 90 % of the variance",)
     never = simple.but(None, pages_growth=constant(10, "times per year"))
     none = wall(never, draws=100)
     assert none.verdict().answer == NONE

@@ -194,6 +194,7 @@ def _index(scores: Scores, anchor: str, penalty: float) -> Index:
         numbers={"capability of the latest record": highest},
         evidence={"models": models, "benchmarks": benchmarks, "records": records},
         would_change=words.DOUBTS,
+        next_runs=() if scale.converged else (words.NEXT_SCORES,),
         identifiable=scale.converged,
         data_hash=hash_of(models, benchmarks),
         residual_std=scale.residual_std,

@@ -31,6 +31,9 @@ def sentence(
     )
 
 
+NEXT_SCORES = "no training run, but more benchmarks that the same models were tested on"
+"""What would determine a scale."""
+
 DOUBTS = (
     "**A second ability.** Benchmarks that order the models otherwise lower the share that one scale explains.",
     "**Which benchmarks.** The scale is that of what was tested: scores that everyone reaches tell no models apart.",

@@ -10,7 +10,7 @@ from scaling.errors import require_columns
 from scaling.questions._locality import words
 from scaling.questions._locality.cells import NOTHING, OTHERS, OWN, arms, cells, index, labels_worth, slopes
 from scaling.questions._locality.words import CANNOT, LOCAL, NOT, PARTLY
-from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
+from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 
 QUESTION = "Are post-training abilities local to their labels?"
 
@@ -73,6 +73,7 @@ def locality(
         )
         for row in steepness.iter_rows(named=True)
     }
+    seeds, flops = more_seeds(runs)
     return Verdict(
         question=QUESTION,
         topic="locality",
@@ -94,10 +95,8 @@ def locality(
             "labels_worth": labels_worth(table, N),
         },
         would_change=words.DOUBTS,
-        next_runs=(
-            "ten seeds of the cells whose interval is widest",
-            "a larger model with its rates tuned anew",
-        ),
+        next_runs=(seeds,) if said == CANNOT else words.NEXT_RUNS,
+        next_flops=flops,
         identifiable=said != CANNOT,
         reach=Reach.of(runs.with_columns(D=pl.lit(1)) if "D" not in runs.columns else runs),
         data_hash=hash_of(frame),

@@ -52,3 +52,9 @@ DOUBTS = (
     "**Other text.** Manuals that state a flag before its meaning only, or comments in one phrasing, teach less.",
 )
 """What would change the answer."""
+
+NEXT_RUNS = (
+    "ten seeds of the cells whose interval is widest",
+    "a larger model with its rates tuned anew",
+)
+"""The runs that would tell most more."""

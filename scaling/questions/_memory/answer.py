@@ -30,7 +30,7 @@ from scaling.questions._memory.words import (
     RISES,
     STALLS,
 )
-from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
+from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 
 QUESTION = "Memorised or generalised: does skill go on rising after memory is full?"
 
@@ -100,6 +100,7 @@ def memory(
         answer = _answer(rise, first, mean_of(risen, "last", level, "").high - chance)
         said = words.sentence(answer, capacity, rise, first, last)
         doubts = words.doubts(full, slope, skill)
+    asked, flops = _asked(runs, full, risen)
     return Verdict(
         question=QUESTION,
         topic="memory",
@@ -109,7 +110,8 @@ def memory(
         numbers=numbers,
         evidence={"cells": cells, "capacity": full, "rises": risen},
         would_change=doubts,
-        next_runs=(words.next_runs(table),),
+        next_runs=(words.next_runs(table),) if answer != CANNOT else asked,
+        next_flops=flops,
         identifiable=answer != CANNOT,
         reach=Reach.of(runs),
         data_hash=hash_of(table, skill, chance),
@@ -126,6 +128,17 @@ def _answer(rise: Estimate, first: float, above_chance: float) -> str:
     if rise.low > 0:
         return RISES
     return STALLS if rise.high < LEAST else CANNOT
+
+
+def _asked(
+    runs: pl.DataFrame, full: pl.DataFrame, risen: pl.DataFrame
+) -> tuple[tuple[str, ...], float | None]:
+    """The runs that would tell where these cannot, and their FLOPs."""
+    if len(full) >= 2 and risen["params_total"].n_unique() >= 2:
+        seeds, flops = more_seeds(runs)
+        return (seeds,), flops
+    spent = float(runs["C"].sum()) if "C" in runs.columns else None
+    return (words.more_data(runs, filled=len(full) >= 2),), spent and words.MORE * spent
 
 
 def _missing(full: pl.DataFrame, risen: pl.DataFrame) -> str:

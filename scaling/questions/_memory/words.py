@@ -64,6 +64,18 @@ def doubts(full: pl.DataFrame, slope: Estimate, skill: str) -> tuple[str, ...]:
     )
 
 
+MORE = 4.0
+"""Times the data, or the epochs, that runs without an answer should see."""
+
+
+def more_data(runs: pl.DataFrame, *, filled: bool) -> str:
+    """The runs without which memory was never full, or never overflowed."""
+    if not filled:
+        return f"the same cells for {MORE:g} times the tokens, until the memory of two sizes or more is full"
+    most = int(runs["unique_tokens"].to_numpy().max())
+    return f"every size on {print_count(MORE * most, 2)} distinct tokens too, for as many epochs"
+
+
 def next_runs(table: pl.DataFrame) -> str:
     """Runs that would tell most."""
     largest, most = int(table["params_total"].to_numpy().max()), int(table["unique_tokens"].to_numpy().max())

@@ -14,7 +14,7 @@ from scaling.questions._preference.cells import ALL, GOLD, SHUFFLED, NoPreferenc
 from scaling.questions._preference.transfer import curves, fits, ratios
 from scaling.questions._preference.words import CANNOT, CARRIES, NOT, PARTLY
 from scaling.questions.seeds import slope
-from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
+from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 
 QUESTION = "Does a preference model trained without any science and engineering carry over to them?"
 
@@ -79,6 +79,7 @@ def preference(
         "accuracy": _accuracy(ranked, tested),
         "aspects": _aspects(every, (ALL, arm, SHUFFLED), tested, N, most),
     }
+    seeds, flops = more_seeds(runs)
     return Verdict(
         question=QUESTION,
         topic="preference",
@@ -88,10 +89,8 @@ def preference(
         numbers=_numbers(evidence, arm, N, most, level),
         evidence=evidence,
         would_change=words.DOUBTS,
-        next_runs=(
-            "ten seeds of the largest size",
-            "a reward model larger than the policy that it chooses for",
-        ),
+        next_runs=(seeds,) if said == CANNOT else words.NEXT_RUNS,
+        next_flops=flops,
         identifiable=said != CANNOT,
         reach=Reach.of(runs),
         data_hash=hash_of(choices, policies),

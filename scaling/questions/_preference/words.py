@@ -69,3 +69,9 @@ DOUBTS = (
     "**More answers.** Beyond the n of this answer a proxy may be used up sooner where it saw no preferences.",
 )
 """What would change the answer."""
+
+NEXT_RUNS = (
+    "ten seeds of the largest size",
+    "a reward model larger than the policy that it chooses for",
+)
+"""The runs that would tell most more."""

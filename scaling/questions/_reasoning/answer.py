@@ -25,7 +25,7 @@ from scaling.questions._reasoning.cells import (
 )
 from scaling.questions._reasoning.words import ANSWERS, CANNOT, HELPS, HURTS, NONE, WHEN, WORDS
 from scaling.questions._transfer.arms import sign_of, unit_of
-from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
+from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 
 
 def reasoning(
@@ -105,7 +105,7 @@ def reasoning(
     curves = frame.group_by("N", "read", "D").agg(
         pl.col("value").mean() * sign, stderr=pl.col("value").std() / pl.len().sqrt(), seeds=pl.len()
     )
-    largest = float(frame["N"].to_numpy().max())
+    largest, (seeds, flops) = float(frame["N"].to_numpy().max()), more_seeds(runs)
     return Verdict(
         question=f"Does {WHEN[when].format(source)} help to learn {target}?",
         topic="reasoning",
@@ -119,7 +119,8 @@ def reasoning(
         would_change=words.doubts(pooled, doubled, compared.placebos, reached, ratio, unit, level)
         if known
         else (),
-        next_runs=(words.next_runs(largest),),
+        next_runs=(seeds if answer == CANNOT else words.next_runs(largest),),
+        next_flops=flops,
         identifiable=answer != CANNOT,
         reach=Reach.of(runs),
         data_hash=hash_of(frame, source, placebos or {}, measure),

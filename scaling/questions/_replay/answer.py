@@ -187,6 +187,7 @@ def _verdict(table: pl.DataFrame, months: int, data_hash: str) -> Replay:
         numbers=numbers,
         evidence={"dates": table},
         would_change=words.DOUBTS,
+        next_runs=() if len(scored) else (words.next_scores(months),),
         identifiable=answer != words.CANNOT_TELL,
         data_hash=data_hash,
         window_months=months,

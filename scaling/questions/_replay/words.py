@@ -20,6 +20,11 @@ def sentence(answer: str, dates: int, scored: int, calls: int, quiet: int, wrong
     )
 
 
+def next_scores(months: int) -> str:
+    """What would score a date: no run, but releases."""
+    return f"no training run, but scores of models released in the {months} months after a date that has as many before"
+
+
 DOUBTS = (
     "**More years.** Dates a window apart are independent trials, and there are few of them.",
     "**What was known.** A model that was tested later counts from its release: the replay knows more than people did.",

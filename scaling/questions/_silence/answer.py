@@ -71,9 +71,18 @@ def silence(
             "silence": pl.DataFrame({"months": [float(months)]}),
         },
         would_change=words.doubts(ENOUGH),
+        next_runs=(words.agreed(_agree(nulls, level, months)),) if answer == DISAGREE else (),
         identifiable=answer != DISAGREE,
         data_hash=hash_of((months, tuple(nulls), prior)),
     )
+
+
+def _agree(nulls: Sequence[Null], level: float, months: float) -> int | None:
+    """Months of silence after which all nulls speak for a plateau; None where they still disagree after ten years."""
+    for month in range(math.ceil(months) + 1, 121):
+        if all(null.bayes_factor(month, level=level).value >= ENOUGH for null in nulls):
+            return month
+    return None
 
 
 def _by_month(nulls: Sequence[Null], until: float, prior: tuple[float, float]) -> pl.DataFrame:

@@ -29,6 +29,15 @@ def sentence(answer: str, months: float, factors: Mapping[str, float], prior: tu
     )
 
 
+def agreed(month: int | None) -> str:
+    """What would make the nulls agree: no run, but time."""
+    if month is None:
+        return "no training run, nor ten years of silence, but a choice between the nulls by past releases"
+    return (
+        f"no training run, but {month} months of silence in all, after which every null speaks for a plateau"
+    )
+
+
 def doubts(enough: float) -> tuple[str, ...]:
     """What would change the answer."""
     return (

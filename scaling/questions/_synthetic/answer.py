@@ -14,7 +14,7 @@ from scaling.questions._synthetic.cells import ARMS, REAL, Gain, Value, gains, g
 from scaling.questions._synthetic.words import ANSWERS, CANNOT, COLLAPSES, IMPROVES, STAYS
 from scaling.questions._transfer.arms import sign_of, unit_of
 from scaling.questions._wall.inputs import Input, Intervention
-from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
+from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 
 QUESTION = "Does text by models collapse those that read it, and what is it worth?"
 _DRAWS = 200
@@ -111,6 +111,7 @@ def synthetic(
     doubled = _twice(frame)
     answers = {name: _answer(one, doubled) for name, one in ends.items()}
     known = asked in ends
+    told, (seeds, flops) = known and answers[asked] != CANNOT, more_seeds(runs)
     base = float(frame.filter(pl.col("generation") > 0)["base"].to_numpy()[0])
     numbers: dict[str, Estimate] = {}
     for name, one in ends.items():
@@ -130,8 +131,9 @@ def synthetic(
         numbers=numbers,
         evidence=_evidence(frame, pooled, each, worths, measurements, runs),
         would_change=words.doubts(verifier, worths, detectable, unit, level) if known else (),
-        next_runs=(words.next_runs(float(frame["N"].to_numpy().max()), base),),
-        identifiable=known and answers[asked] != CANNOT,
+        next_runs=(words.next_runs(float(frame["N"].to_numpy().max()), base) if told else seeds,),
+        next_flops=flops,
+        identifiable=told,
         reach=Reach.of(runs),
         data_hash=hash_of(frame, measure),
         seed=seed,

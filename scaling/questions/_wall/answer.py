@@ -18,7 +18,7 @@ from scaling.questions._wall.forecast import Forecast, forecast
 from scaling.questions._wall.inputs import Inputs
 from scaling.questions._wall.scenario import read_inputs
 from scaling.questions._wall.words import AFTER, BEFORE, CANNOT_SAY, NONE
-from scaling.verdict import Estimate, Verdict, check_level
+from scaling.verdict import DECADE, Estimate, Verdict, check_level
 
 QUESTION = "When is the data wall?"
 
@@ -182,6 +182,7 @@ def _said(made: Forecast, by: float) -> dict[str, Any]:
         "numbers": _numbers(made, by),
         "would_change": words.doubts(made),
         "next_runs": words.next_runs(made.shares),
+        "next_flops": DECADE * made.fitted_to if made.fitted_to and words.by_repeats(made.shares) else None,
         "identifiable": answer != CANNOT_SAY,
     }
 

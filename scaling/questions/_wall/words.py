@@ -82,11 +82,20 @@ def doubts(made: Forecast) -> tuple[str, ...]:
     return (*said, f"**The law.** What nearing the wall costs is that of `{made.cost.law}`, {beyond}.")
 
 
-def next_runs(shares: pl.DataFrame) -> tuple[str, ...]:
-    """The runs that would tell most, where the worth of repeats has a share of the variance."""
+def by_repeats(shares: pl.DataFrame) -> float:
+    """Share of the variance that the worth of repeats carries; 0 where it is below a hundredth."""
     share = float(shares.filter(input="repeats")["share"].sum())
-    if share < 0.01:
-        return ()
+    return share if share >= 0.01 else 0.0
+
+
+def next_runs(shares: pl.DataFrame) -> tuple[str, ...]:
+    """The runs that would tell most, where the worth of repeats has a share of the variance; else the widest input."""
+    if not (share := by_repeats(shares)):
+        most = shares.head(1).rows()
+        return tuple(
+            f"no training run, but a narrower {name}, {100 * part:.0f} % of the variance"
+            for name, part, _ in most
+        )
     return (
         "models on a fixed text, repeated up to 64 times, to fit what a repeat is worth, which carries "
         f"{100 * share:.0f} % of the variance",
