@@ -43,6 +43,14 @@ class ScalingError(Exception):
         return type(self), tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
 
 
+def brief(given: object, most: int = 200) -> str:
+    """A value as Python writes it, in one line; a frame or an array, which would fill the screen, by its kind."""
+    words = repr(given)
+    if "\n" in words:
+        words = f"a {type(given).__name__}"
+    return words if len(words) <= most else f"{words[: most - 1]}…"
+
+
 def did_you_mean(given: object, known: Iterable[object]) -> str:
     """A question with the closest known name, whatever its capitals, and a space; nothing where none is close."""
     names = {str(name).lower(): name for name in known}
@@ -79,7 +87,7 @@ class BadOption(ScalingError):
     wanted: str
 
     def __str__(self) -> str:
-        return f"{self.option}={self.given!r} was asked for, but it must be {self.wanted}. Change it in the call."
+        return f"{self.option}={brief(self.given)} was asked for, but it must be {self.wanted}. Change it in the call."
 
 
 class UnknownKey(ScalingError):

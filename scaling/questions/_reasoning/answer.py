@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from scipy.special import stdtrit
 
+from scaling.fitting.data import framed
 from scaling.questions._reasoning import words
 from scaling.questions._reasoning.cells import Arms, Gain, arms, gains, halfway, learners, to_criterion, twice
 from scaling.questions._reasoning.words import ANSWERS, CANNOT, HELPS, HURTS, NONE, WORDS
@@ -17,6 +18,7 @@ from scaling.questions._transfer.arms import unit_of
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
 
 
+@framed("runs", "measurements")
 def reasoning(
     runs: pl.DataFrame,
     measurements: pl.DataFrame | None = None,
