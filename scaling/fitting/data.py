@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.errors import BadOption, FitError, MissingColumns, brief
+from scaling.errors import BadOption, FitError, MissingColumns, brief, check_forked
 from scaling.laws.base import Argument, Law
 
 
@@ -200,7 +200,9 @@ def as_frame(runs: Table, option: str = "runs") -> pl.DataFrame:
     Raises:
         BadOption: neither a frame (of polars, or one that can be read as Arrow: pandas, pyarrow), nor a mapping of
             names to arrays of one length.
+        ForkedProcess: a forked process, in which polars would wait for ever.
     """
+    check_forked()
     if isinstance(runs, pl.LazyFrame):
         return runs.collect()
     if isinstance(runs, pl.DataFrame):

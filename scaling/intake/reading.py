@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.errors import MissingColumns, RecordError, did_you_mean, require_columns
+from scaling.errors import MissingColumns, RecordError, check_forked, did_you_mean, require_columns
 from scaling.intake.cells import (
     BadCell,
     Marks,
@@ -155,6 +155,7 @@ def understand(
     decimal: str | None = None,
 ) -> Reading:
     """What a table is understood to be; arguments and errors as of `read_runs`."""
+    check_forked()
     raw = read_file(path) if isinstance(path, str | Path) else of_frame(path)
     units = dict(units or {})
     if raw.frame.is_empty():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from scaling.errors import BadOption, RecordError
+from scaling.errors import BadOption, RecordError, check_forked
 from scaling.intake import is_named_as_table, read_table
 from scaling.records import ROW_KEYS, MissingRuns
 from scaling.store.rows import Store, run_first
@@ -61,6 +61,7 @@ def open_runs(
         RecordError: whatever else `read_runs` raises, of a table of somebody's.
         BadOption: there is no such origin; columns or units of what is in the schema already.
     """
+    check_forked()
     _check_origin(origin)
     if not isinstance(where, str | Path | Study):
         wanted = 'a path, "published:NAME" or a study; a table in memory goes to fit as it is, or through read_runs'
