@@ -196,7 +196,22 @@ def caveats(law: Law, data: Data, options: Options) -> tuple[str, ...]:
             )
     if "corpus_hash" in data.frame.columns and (corpora := data.frame["corpus_hash"].n_unique()) > 1:
         words.append(f"the runs come from {corpora} corpora, whose losses differ: keep one corpus_hash")
-    return (*words, *_floors_above(law, data, options), *_cut_priors(law, options))
+    return (
+        *words,
+        *_tokenisers(data, options),
+        *_floors_above(law, data, options),
+        *_cut_priors(law, options),
+    )
+
+
+def _tokenisers(data: Data, options: Options) -> Iterator[str]:
+    """Runs whose losses for each token are of different tokens."""
+    for name in ("vocabulary", "tokenizer", "tokeniser") if "per_byte" not in options.target else ():
+        if name in data.frame.columns and (several := data.frame[name].drop_nulls().n_unique()) > 1:
+            yield (
+                f"the runs have {several} values of {name}, and a token is not the same for each: losses in nats/token "
+                "compare within one. Keep one, or fit a loss for each byte"
+            )
 
 
 def _cut_priors(law: Law, options: Options) -> Iterator[str]:
