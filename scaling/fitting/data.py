@@ -122,7 +122,8 @@ class ArrowTable(Protocol):
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
-P, T = ParamSpec("P"), TypeVar("T")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 Table = pl.DataFrame | pl.LazyFrame | ArrowTable | Mapping[str, ArrayLike]
 
 _SMALL, _APART = (
@@ -169,18 +170,18 @@ class Data:
         return digest.hexdigest()
 
 
-def framed(*tables: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def framed(*tables: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
     """A function whose arguments of these names reach it as polars frames, whatever they came as; None stays None.
 
     Raises:
         BadOption: as `as_frame`, when it is called.
     """
 
-    def decorated(function: Callable[P, T]) -> Callable[P, T]:
+    def decorated(function: Callable[_P, _T]) -> Callable[_P, _T]:
         signature = inspect.signature(function)
 
         @functools.wraps(function)
-        def called(*args: P.args, **kwargs: P.kwargs) -> T:
+        def called(*args: _P.args, **kwargs: _P.kwargs) -> _T:
             given = signature.bind(*args, **kwargs)
             given.arguments |= {
                 name: as_frame(table, name)

@@ -188,12 +188,12 @@ def test_a_question_takes_any_frame_and_names_what_is_none(name):
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda: questions.silence("20"),
-        lambda: questions.silence(20, level=80),
+        lambda: questions.silence("20"),  # type: ignore[arg-type]
+        lambda: questions.silence(20, level=80),  # type: ignore[arg-type]
         lambda: questions.silence(20, prior=0.3),  # type: ignore[arg-type]
-        lambda: questions.wall("published-2024", by="2030"),
-        lambda: questions.wall("published-2024", draws="many"),
-        lambda: questions.which_law(ladder(), laws=[kaplan]),
+        lambda: questions.wall("published-2024", by="2030"),  # type: ignore[arg-type]
+        lambda: questions.wall("published-2024", draws="many"),  # type: ignore[arg-type]
+        lambda: questions.which_law(ladder(), laws=[kaplan]),  # type: ignore[arg-type]
     ],
 )
 def test_a_question_names_an_argument_of_the_wrong_kind(ask):
