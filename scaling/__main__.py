@@ -6,6 +6,7 @@ Exit status: 0 done, 1 something failed on the way, 2 refused with the reason in
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -361,8 +362,11 @@ def new(folder: Path, like: str) -> None:
 
     for path in start(folder, like):
         click.echo(path)
-    train = "" if like == "table" else f"scaling sweep runs/{folder.name}/study.toml && "
-    click.echo(f"Go on with: cd {folder} && {train}scaling report {folder.name}")
+    there, name, study = (
+        shlex.quote(str(p)) for p in (folder, folder.name, f"runs/{folder.name}/study.toml")
+    )
+    train = "" if like == "table" else f"scaling sweep {study} && "
+    click.echo(f"Go on with: cd {there} && {train}scaling report {name}")
 
 
 @cli.command()

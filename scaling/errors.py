@@ -2,6 +2,7 @@
 
     ScalingError
     ├── MissingPackage   a package of an extra that is not installed
+    ├── ForkedProcess    a forked process in which work on tables would never end
     ├── BadOption        an option of a call that cannot be carried out
     ├── BadValue         a value of the wrong kind or out of range; in a study file it is a StudyError too
     ├── UnknownKey       a key that there is not; in a study file it is a StudyError too
@@ -25,8 +26,11 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, dataclass_transform
 
 
@@ -41,6 +45,14 @@ class ScalingError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """So that an error crosses from one process to another whole."""
         return type(self), tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+
+
+def brief(given: object, most: int = 200) -> str:
+    """A value as Python writes it, in one line; a frame or an array, which would fill the screen, by its kind."""
+    words = repr(given)
+    if "\n" in words:
+        words = f"a {type(given).__name__}"
+    return words if len(words) <= most else f"{words[: most - 1]}…"
 
 
 def did_you_mean(given: object, known: Iterable[object]) -> str:
@@ -71,6 +83,54 @@ def check_installed(extra: str, *packages: str) -> None:
             raise MissingPackage(package, extra)
 
 
+class ForkedProcess(ScalingError):
+    """A process forked from one whose table library had started its threads, none of which came along."""
+
+    parent: int
+
+    def __str__(self) -> str:
+        return (
+            f"this process was forked from {self.parent}, in which polars had started threads that a fork leaves "
+            "behind: a table would be waited for without end. Start processes afresh, e.g. "
+            "multiprocessing.get_context('spawn').Pool(), or ProcessPoolExecutor(mp_context=get_context('spawn'))."
+        )
+
+
+_threads = {"started": False, "left_behind": False}
+
+
+def _look_before_fork() -> None:
+    """Whether the threads of polars run, which Linux names; elsewhere processes are not forked by default."""
+    names = (_text_of(path) for path in Path("/proc/self/task").glob("*/comm"))
+    _threads["started"] = any(re.match(r"polars-\d", name) for name in names)
+
+
+def _text_of(path: Path) -> str:
+    """The text of a file that may be gone by now."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _know_after_fork() -> None:
+    _threads["left_behind"] |= _threads["started"]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_look_before_fork, after_in_child=_know_after_fork)
+
+
+def check_forked() -> None:
+    """Refuse work on tables in a forked process in which it would never end.
+
+    Raises:
+        ForkedProcess: the parent had worked on tables when it was forked.
+    """
+    if _threads["left_behind"]:
+        raise ForkedProcess(os.getppid())
+
+
 class BadOption(ScalingError):
     """An option of a fit that cannot be carried out."""
 
@@ -79,7 +139,7 @@ class BadOption(ScalingError):
     wanted: str
 
     def __str__(self) -> str:
-        return f"{self.option}={self.given!r} was asked for, but it must be {self.wanted}. Change it in the call."
+        return f"{self.option}={brief(self.given)} was asked for, but it must be {self.wanted}. Change it in the call."
 
 
 class UnknownKey(ScalingError):

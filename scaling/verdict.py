@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scaling import show
 from scaling.errors import BadOption, QuestionError
+from scaling.fitting.options import number, share
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
 from scaling.units import power_of_ten, print_count
 
@@ -299,14 +300,17 @@ def share_ends(part: float, whole: float, level: float) -> np.ndarray:
 
 def check_level(level: float) -> None:
     """Raises BadOption unless a level lies between 0 and 1."""
-    if not 0 < level < 1:
-        raise BadOption("level", level, "between 0 and 1, e.g. 0.8")
+    share("level", level, "0.8")
 
 
 def check_prior(prior: tuple[float, float]) -> None:
     """Raises BadOption unless a prior is two ascending probabilities."""
-    if not 0 < prior[0] <= prior[1] < 1:
-        raise BadOption("prior", prior, "two ascending probabilities between 0 and 1")
+    wanted = "two ascending probabilities between 0 and 1"
+    if (
+        np.shape(prior) != (2,)
+        or not 0 < number("prior", prior[0], wanted) <= number("prior", prior[1], wanted) < 1
+    ):
+        raise BadOption("prior", prior, wanted)
 
 
 def posterior_odds(factor: float, prior: tuple[float, float]) -> Estimate:

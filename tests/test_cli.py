@@ -100,7 +100,7 @@ def test_fit_takes_the_rows_that_fulfil_a_condition(grid):
 
 def test_refusals_are_one_line_and_exit_with_2(grid, tmp_path):
     cases = {
-        ("fit", tmp_path / "gone.parquet"): "Name a study file",
+        ("fit", tmp_path / "gird.parquet"): "Did you mean 'grid.parquet'?",
         ("fit", grid, "--law", "chinchila"): "chinchilla",
         ("sweep", tmp_path / "gone.toml"): "asked for runs at",
         ("report", "nothing"): "nothing",

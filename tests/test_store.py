@@ -380,6 +380,11 @@ def test_a_panic_of_the_reader_names_the_table(tmp_path, monkeypatch):
         read_table(path)
 
 
+def test_open_runs_names_a_table_that_is_in_memory_already():
+    with pytest.raises(BadOption, match=r"where='DataFrame' .*goes to fit as it is"):
+        open_runs(pl.DataFrame({"N": [1]}))  # type: ignore[arg-type]
+
+
 def test_open_runs_names_a_folder_without_runs_and_a_missing_one(store, tmp_path):
     with pytest.raises(MissingRuns, match="scaling sweep"):
         open_runs(store.study.folder)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.charts.registry import UnknownResult, drawing
 from scaling.errors import check_installed
+from scaling.fitting.data import as_frame
 from scaling.laws import chinchilla, kaplan, power_mean
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:
         MissingPackage: the extra "plot" is not installed.
     """
     draw = drawing(result, with_runs=runs is not None)
-    return draw(result) if runs is None else draw(result, runs)
+    return draw(result) if runs is None else draw(result, as_frame(runs))
 
 
 def refit(

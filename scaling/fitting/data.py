@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.errors import BadOption, FitError, MissingColumns
+from scaling.errors import BadOption, FitError, MissingColumns, brief, check_forked
 from scaling.laws.base import Argument, Law
 
 
@@ -119,6 +122,8 @@ class ArrowTable(Protocol):
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 Table = pl.DataFrame | pl.LazyFrame | ArrowTable | Mapping[str, ArrayLike]
 
 _SMALL, _APART = (
@@ -165,13 +170,40 @@ class Data:
         return digest.hexdigest()
 
 
-def as_frame(runs: Table) -> pl.DataFrame:
-    """A polars frame of the runs, whatever they came as.
+def framed(*tables: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+    """A function whose arguments of these names reach it as polars frames, whatever they came as; None stays None.
+
+    Raises:
+        BadOption: as `as_frame`, when it is called.
+    """
+
+    def decorated(function: Callable[_P, _T]) -> Callable[_P, _T]:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def called(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+            given = signature.bind(*args, **kwargs)
+            given.arguments |= {
+                name: as_frame(table, name)
+                for name, table in given.arguments.items()
+                if name in tables and table is not None
+            }
+            return function(*given.args, **given.kwargs)
+
+        return called
+
+    return decorated
+
+
+def as_frame(runs: Table, option: str = "runs") -> pl.DataFrame:
+    """A polars frame of the runs, whatever they came as; `option` is what the caller calls them.
 
     Raises:
         BadOption: neither a frame (of polars, or one that can be read as Arrow: pandas, pyarrow), nor a mapping of
             names to arrays of one length.
+        ForkedProcess: a forked process, in which polars would wait for ever.
     """
+    check_forked()
     if isinstance(runs, pl.LazyFrame):
         return runs.collect()
     if isinstance(runs, pl.DataFrame):
@@ -181,14 +213,17 @@ def as_frame(runs: Table) -> pl.DataFrame:
             return pl.DataFrame(runs)
         except (ImportError, TypeError, ValueError, pl.exceptions.PolarsError) as reason:
             wanted = f"readable by polars ({reason}): hand over pl.from_pandas(df) or pl.from_arrow(table)"
-            raise BadOption("runs", type(runs).__name__, wanted) from reason
+            raise BadOption(option, type(runs).__name__, wanted) from reason
     if not isinstance(runs, Mapping):
-        wanted = "a polars frame, a dictionary of arrays, or pl.from_pandas(df)"
-        raise BadOption("runs", type(runs).__name__, wanted)
+        reads = (
+            f"scaling.open_runs({brief(str(runs))})" if isinstance(runs, str | Path) else "pl.from_pandas(df)"
+        )
+        wanted = f"a polars frame, a dictionary of arrays, or {reads}"
+        raise BadOption(option, type(runs).__name__, wanted)
     arrays = {name: np.asarray(values) for name, values in runs.items()}
     lengths = {len(np.atleast_1d(values)) for values in arrays.values()}
     if len(lengths) > 1:
-        raise BadOption("runs", {k: v.shape for k, v in arrays.items()}, "arrays of one length")
+        raise BadOption(option, {k: v.shape for k, v in arrays.items()}, "arrays of one length")
     return pl.DataFrame({name: np.atleast_1d(values) for name, values in arrays.items()})
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from scaling.errors import FitError
@@ -54,6 +55,7 @@ _TRIALS = 64  # points of the parameters at which a law is asked whether one of 
 _FAR_OUT = 1e60  # times the runs: where a floor is all that is left of a loss
 _COME_DOWN = 1e-3  # of the floor, which a loss far out must come down to
 _CUT = 0.01  # share of a prior beyond the bounds that is worth a word
+_ENDED_WELL = ("done", "finished", "completed", "complete", "success", "succeeded")
 _AT_BOUND = 0.1  # share of draws at a bound beyond which a parameter is not determined
 
 
@@ -185,9 +187,31 @@ def caveats(law: Law, data: Data, options: Options) -> tuple[str, ...]:
                 f"{repeated} of the runs repeat data, which {law.name} takes for new: "
                 f'keep "epochs = 1", or fit with_repeats({law.name})'
             )
+    if "status" in data.frame.columns and data.frame["status"].dtype == pl.String:
+        ended = data.frame["status"].drop_nulls().str.to_lowercase()
+        if len(badly := ended.filter(~ended.is_in(_ENDED_WELL))):
+            words.append(
+                f"{len(badly)} of the runs did not end well by their status ({', '.join(badly.unique().sort())}), and "
+                "are fitted all the same: keep runs.filter(pl.col('status') == 'done')"
+            )
     if "corpus_hash" in data.frame.columns and (corpora := data.frame["corpus_hash"].n_unique()) > 1:
         words.append(f"the runs come from {corpora} corpora, whose losses differ: keep one corpus_hash")
-    return (*words, *_floors_above(law, data, options), *_cut_priors(law, options))
+    return (
+        *words,
+        *_tokenisers(data, options),
+        *_floors_above(law, data, options),
+        *_cut_priors(law, options),
+    )
+
+
+def _tokenisers(data: Data, options: Options) -> Iterator[str]:
+    """Runs whose losses for each token are of different tokens."""
+    for name in ("vocabulary", "tokenizer", "tokeniser") if "per_byte" not in options.target else ():
+        if name in data.frame.columns and (several := data.frame[name].drop_nulls().n_unique()) > 1:
+            yield (
+                f"the runs have {several} values of {name}, and a token is not the same for each: losses in nats/token "
+                "compare within one. Keep one, or fit a loss for each byte"
+            )
 
 
 def _cut_priors(law: Law, options: Options) -> Iterator[str]:

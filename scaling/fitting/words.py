@@ -69,7 +69,7 @@ def in_words(fitted: Fit, parameter: Argument) -> tuple[str, str]:
     if endless and parameter.quantity.high != 1.0:  # a share ends at one by its nature
         return show.two_digits(value), f"95 % ≥ {show.two_digits(low)}, no upper end"
     if np.isclose(value, lowest, rtol=_NEAR, atol=1e-12):
-        return show.two_digits(value), f"95 % ≤ {show.two_digits(high)}"
+        return show.two_digits(value), f"95 % ≤ {show.two_digits(max(high, value))}"
     return words, show.interval(low, high, 0.95)
 
 

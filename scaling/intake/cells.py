@@ -73,7 +73,7 @@ _EUROPEAN = re.compile(r"(\d{1,3}(?:\.\d{3})+|[\d\s'’_]+)(,\d*)?((?:[eE][+-]?\
 
 # What tells the decimal mark of a column: cells that only one reading fits, and cells that both fit.
 _GROUPS = r"\d{{1,3}}(?:{}\d{{3}})".format
-_SIGNED, _END = r"^\s*[+-]?", r"(?:[eE][+-]?\d+)?\s*[A-Za-z]*\s*$"
+_SIGNED, _END = r"^\s*[+-]?", r"(?:[eE][+-]?\d+)?\s*[A-Za-z]*\s*%?\s*$"
 _GROUPED = {mark: rf"{_SIGNED}[1-9]\d{{0,2}}{re.escape(mark)}\d{{3}}{_END}" for mark in ".,"}
 _FRACTION = {
     mark: rf"{_SIGNED}(?:(?:\d*|{_GROUPS(other)}+){re.escape(mark)}\d+|{_GROUPS(other)}{{2,}}){_END}"
@@ -138,10 +138,14 @@ def is_missing(text: pl.Series) -> pl.Series:
 def as_numbers(text: pl.Series, mark: str = ".") -> tuple[pl.Series, pl.Series]:
     """Numbers of cells of text, null where there is none; and which cells hold something that is no number.
 
-    Whole numbers stay whole where all of them fit 64 bits.
+    Whole numbers stay whole where all of them fit 64 bits. Percent are hundredths where every cell has the sign; beside
+    plain numbers they are refused, as 50 % beside 50 would be two things.
     """
     missing = is_missing(text)
     cells = text.str.strip_chars().set(missing, None)
+    if (given := cells.drop_nulls()).len() and given.str.ends_with("%").all():
+        shares, bad = as_numbers(text.str.strip_chars().str.strip_chars_end("%"), mark)
+        return shares / 100.0, bad
     if mark == ".":
         whole = cells.cast(pl.Int64, strict=False)
         if whole.null_count() == cells.null_count():
@@ -173,6 +177,8 @@ def _number(text: str, mark: str) -> float | None:
 
 def advice_on(text: str) -> str:
     """What `parse_count` would offer in place of a cell, and a space; nothing where it knows no better."""
+    if text.rstrip().endswith("%"):
+        return "Write percent in every cell of the column, or hundredths in all. "
     try:
         parse_count(text)
     except UnknownUnit as problem:

@@ -140,6 +140,21 @@ def unit_in_name(name: str, column: str) -> Unit | None:
         return None
 
 
+def loss_in_name(name: str) -> Unit | None:
+    """The unit of a loss that its own name says without brackets, as "val_ppl" and "bits_per_token" do."""
+    words = re.split(r"[^a-z]+", name.lower())
+    if {"ppl", "perplexity"} & set(words):
+        return unit_of("loss", "perplexity")
+    for said, unit in (
+        ("bits_per_byte", "bits/byte"),
+        ("bpb", "bits/byte"),
+        ("bits_per_token", "bits/token"),
+    ):
+        if f"_{said}_" in f"_{'_'.join(words)}_":
+            return unit_of("loss", unit)
+    return None
+
+
 def bare_name(name: str) -> str:
     """A column's name without the unit in it."""
     match = _IN_NAME.fullmatch(name)

@@ -49,6 +49,9 @@ def read_delimited(source: str, data: bytes) -> Raw:
         notes.append(f"left out: line {rows.pop()[0]}, a comment below the table")
     if not rows:
         raise NotATable(source, "it is empty")
+    while len(rows) > 1 and _filled_cells(rows[0][1]) == 1 < _filled_cells(rows[1][1]):
+        number, title = rows.pop(0)
+        notes.append(f"left out: line {number}, a title above the names ({' '.join(title).strip()[:60]})")
     (line, names), body = rows[0], rows[1:]
     if all(_NUMBER.fullmatch(cell.strip()) for cell in names):
         named = next(csv.reader(comments[-1:], delimiter=delimiter, skipinitialspace=True), [])
@@ -98,7 +101,7 @@ def _above(lines: list[str]) -> int:
 
 
 def _delimiter(lines: list[str]) -> str:
-    """The sign that cuts most of the first lines into as many cells as their first, and into the most."""
+    """The sign that cuts most of the first lines into equally many cells, and into the most."""
     best = (0.0, 1, ",")
     for sign in (",", ";", "\t", "|", " "):
         cut = csv.reader(
@@ -108,11 +111,15 @@ def _delimiter(lines: list[str]) -> str:
             counts = [len(row) for row in cut]
         except csv.Error:
             continue
-        if counts and counts[0] > 1:
-            alike = sum(c == counts[0] for c in counts) / len(counts)
-            if alike > 0.5:
-                best = max(best, (round(alike, 1), counts[0] if sign != " " else 0, sign))
+        most = max(counts, key=counts.count, default=0)  # not the first's, which may be a title
+        alike = counts.count(most) / max(len(counts), 1)
+        if most > 1 and alike > 0.5:
+            best = max(best, (round(alike, 1), most if sign != " " else 0, sign))
     return best[2]
+
+
+def _filled_cells(row: list[str]) -> int:
+    return sum(bool(cell.strip()) for cell in row)
 
 
 def _filled(source: str, line: int, row: list[str], width: int) -> list[str]:

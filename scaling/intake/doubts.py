@@ -40,7 +40,7 @@ def summary_rows(raw: Raw, frame: pl.DataFrame) -> dict[int, str]:
     texts = (n for n, kind in raw.frame.schema.items() if kind == pl.String and n != "kind")
     called = {n: names_summary(raw.frame[n]) for n in texts}
     out: dict[int, str] = {}
-    for row in range(frame.height - 1, 1, -1):
+    for row in range(frame.height - 1, 1, -1) if numeric else ():
         label = next((n for n, said in called.items() if said[row]), None)
         above = frame.select(numeric).head(row)
         values = frame.select(numeric).row(row)

@@ -33,6 +33,12 @@ _PACKED: dict[str, Callable[[bytes], bytes]] = {
 _KNOWN = (*_TEXT, *_JSON, *_BINARY, *_EXCEL)
 
 
+def is_named_as_table(where: str | Path) -> bool:
+    """Whether a name ends as a table's does, compressed or not."""
+    endings = [s.lower() for s in Path(where).suffixes[-2:] if s.lower() not in (*_PACKED, ".zip")]
+    return endings[-1:] != [] and endings[-1] in _KNOWN
+
+
 def read_file(path: str | Path) -> Raw:
     """The table in a file, or in the folder that a tracker wrote.
 
@@ -42,6 +48,8 @@ def read_file(path: str | Path) -> Raw:
         NotATable: it is cut short, or not what its name says.
         MissingPackage: a workbook or event files, without the package that reads them.
     """
+    if "://" in str(path):
+        raise MissingRuns(path, "A table is read from a disk: download it, and name the file.")
     path = Path(path)
     if path.is_dir():
         return without_index(trackers.read_folder(path, read_file))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.errors import MissingColumns, RecordError, did_you_mean, require_columns
+from scaling.errors import MissingColumns, RecordError, check_forked, did_you_mean, require_columns
 from scaling.intake.cells import (
     BadCell,
     Marks,
@@ -29,6 +29,7 @@ from scaling.intake.convert import (
     bare_name,
     converted,
     is_loss,
+    loss_in_name,
     suffixed,
     unit_in_name,
     unit_of,
@@ -154,6 +155,7 @@ def understand(
     decimal: str | None = None,
 ) -> Reading:
     """What a table is understood to be; arguments and errors as of `read_runs`."""
+    check_forked()
     raw = read_file(path) if isinstance(path, str | Path) else of_frame(path)
     units = dict(units or {})
     if raw.frame.is_empty():
@@ -165,6 +167,7 @@ def understand(
         wide = [c for c in raw.frame.columns if _is_count(c)]
         if len(wide) > 2:
             raise WideTable(raw.source, wide)
+    raw, units = _loss_by_name(raw, names, units)
     chosen = _units(raw, names, units)
     frame, kept = _typed(raw, chosen, decimal)
     raw = raw.noting(*kept)
@@ -234,6 +237,26 @@ def _with_loss(raw: Raw) -> Raw:
     if not raw.log or "loss" in raw.frame.columns or len(held_out) != 1:
         return raw
     return raw.noting(f"{held_out[0]!r} is taken as loss", frame=raw.frame.rename({held_out[0]: "loss"}))
+
+
+def _loss_by_name(
+    raw: Raw, names: Mapping[str, str], units: Mapping[str, str]
+) -> tuple[Raw, Mapping[str, str]]:
+    """The unit of a loss that the table calls "ppl", "bpb" and the like, unless one is stated; said in a note."""
+    name = names.get("loss", "loss")
+    unit = loss_in_name(name)
+    if unit is None or "loss" in units:
+        return raw, units
+    if unit.per_byte and "bytes_per_token" not in raw.frame.columns:
+        words = (
+            f"{name!r} is {unit.name} by its name, and stays so: for nats/token add a column bytes_per_token and "
+            f"units={{'loss': {unit.name!r}}}"
+        )
+        return raw.noting(words), units
+    return raw.noting(f"{name!r} is {unit.name} by its name: loss is what it is in nats/token"), {
+        **units,
+        "loss": unit.name,
+    }
 
 
 def _units(raw: Raw, names: Mapping[str, str], units: Mapping[str, str]) -> dict[str, Unit | str]:

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ParamSpec
 
-from scaling.errors import LawError, did_you_mean
+from scaling.errors import LawError, brief, did_you_mean
 
 
 class NotALaw(LawError):
@@ -141,7 +141,9 @@ def describe(law: Callable[..., Any] | Law) -> Law:
     if isinstance(law, Law):
         return law
     if not callable(law):
-        raise NotALaw(repr(law), "it is no function; pass one itself, e.g. laws.get('chinchilla')")
+        raise NotALaw(
+            brief(law), "it is no function; pass one itself, e.g. laws.get('chinchilla'), before the runs"
+        )
     name = name_of(law)
     try:
         signature = inspect.signature(law)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from scaling.errors import BadOption, RecordError
-from scaling.intake import read_table
+from scaling.errors import BadOption, RecordError, check_forked
+from scaling.intake import is_named_as_table, read_table
 from scaling.records import ROW_KEYS, MissingRuns
 from scaling.store.rows import Store, run_first
 from scaling.store.shared import open_shared
@@ -61,8 +61,14 @@ def open_runs(
         RecordError: whatever else `read_runs` raises, of a table of somebody's.
         BadOption: there is no such origin; columns or units of what is in the schema already.
     """
+    check_forked()
     _check_origin(origin)
-    table = isinstance(where, str | Path) and Path(where).is_file() and Path(where).suffix != ".toml"
+    if not isinstance(where, str | Path | Study):
+        wanted = 'a path, "published:NAME" or a study; a table in memory goes to fit as it is, or through read_runs'
+        raise BadOption("where", type(where).__name__, wanted)
+    there = isinstance(where, str | Path) and Path(where).is_file() and Path(where).suffix != ".toml"
+    absent = isinstance(where, str | Path) and is_named_as_table(where) and not Path(where).exists()
+    table = there or absent
     if (columns or units) and not table:
         raise BadOption(
             "columns" if columns else "units", columns or units, "left out, as only tables need it"
@@ -72,7 +78,7 @@ def open_runs(
 
         return open_published(str(where).removeprefix("published:"))
     if isinstance(where, str | Path) and table:
-        committed = Path(where).suffix == ".parquet"  # which may have its check sum beside it
+        committed = there and Path(where).suffix == ".parquet"  # which may have its check sum beside it
         frame = read_table(read_parquet(Path(where)) if committed else where, columns=columns, units=units)
     else:
         frame = _open_study(_store(where), origin)

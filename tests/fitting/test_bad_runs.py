@@ -336,6 +336,9 @@ def test_fit_names_runs_that_are_no_table():
     with pytest.raises(BadOption, match=r"a dictionary of arrays, or pl.from_pandas\(df\)"):
         fit(chinchilla, [1, 2, 3])
 
+    with pytest.raises(BadOption, match=r"runs='str' .*scaling.open_runs\('runs/mine'\)"):
+        fit(chinchilla, "runs/mine")
+
     class Broken:
         def __arrow_c_stream__(self, requested_schema=None):
             raise ValueError("no such type in Arrow")
@@ -355,3 +358,15 @@ def test_compare_names_a_hold_out_that_leaves_nothing(runs):
         compare([], runs)
     with pytest.raises(MissingColumns, match="Holding out by compute"):
         compare([laws.power_law], runs.drop("D"))
+
+
+def test_arguments_in_the_wrong_order_are_named_in_a_line(runs):
+    """A frame that stands where a law should would fill the screen."""
+    for swapped in (
+        lambda: fit(runs, chinchilla),
+        lambda: compare(runs, [chinchilla]),
+        lambda: cross_validate(runs, chinchilla),
+    ):
+        with pytest.raises(ScalingError, match="a DataFrame") as refused:
+            swapped()
+        assert "\n" not in str(refused.value)

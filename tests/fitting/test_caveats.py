@@ -53,3 +53,20 @@ def test_a_fit_raises_no_alarm_over_curves_of_equal_compute(seed):
     D = C / (6 * N)
     sound = {"N": N, "D": D, "C": C, "loss": chinchilla(N, D, **TRUTH) * np.exp(0.004 * rng.normal(size=63))}
     assert scaling.fit(chinchilla, sound, bootstrap=100).notes == ()
+
+
+def test_a_fit_names_runs_that_did_not_end_well(runs):
+    marked = runs.with_columns(status=pl.Series(["done", "finished"] * 7 + ["diverged", "Crashed"]))
+    (note,) = (n for n in scaling.fit(repeated_data, marked, bootstrap=0).notes if "status" in n)
+    assert note.startswith("2 of the runs did not end well by their status (crashed, diverged)")
+    ended = marked.with_columns(status=pl.lit("done"))
+    assert not any("status" in n for n in scaling.fit(repeated_data, ended, bootstrap=0).notes)
+
+
+@pytest.mark.parametrize("column", ["vocabulary", "tokenizer"])
+def test_a_fit_names_runs_of_several_tokenisers(runs, column):
+    mixed = runs.with_columns(pl.Series(column, ["32000", "50257"] * 8))
+    (note,) = (n for n in scaling.fit(repeated_data, mixed, bootstrap=0).notes if column in n)
+    assert note.startswith(f"the runs have 2 values of {column}, and a token is not the same for each")
+    one = runs.with_columns(pl.lit("32000").alias(column))
+    assert not any(column in n for n in scaling.fit(repeated_data, one, bootstrap=0).notes)

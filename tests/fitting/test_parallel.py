@@ -4,10 +4,11 @@ import os
 import signal
 
 import numpy as np
+import polars as pl
 import pytest
 from worlds import CHINCHILLA, square
 
-from scaling.fitting import parallel
+from scaling.fitting import fit, parallel
 from scaling.fitting.estimate import bootstrap_refits
 from scaling.fitting.minimum import minimise, pose
 from scaling.fitting.options import Options
@@ -54,3 +55,21 @@ def test_a_part_whose_process_is_killed_is_done_here():
         return part
 
     assert parallel.in_parts(job, 2) == [0, 1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked on unix")
+def test_a_forked_process_names_the_threads_that_it_lacks(tmp_path):
+    """polars would wait for ever for threads that stayed behind; those of the parent go on."""
+    runs = square(chinchilla, **CHINCHILLA)
+    pl.DataFrame({"a": [1.0, 2.0]}).select(pl.col("a").is_first_distinct())  # polars has started its threads
+    said = tmp_path / "said"
+    if not (child := os.fork()):
+        try:
+            fit(chinchilla, runs, bootstrap=0)
+        except BaseException as refused:
+            said.write_text(f"{type(refused).__name__}: {refused}")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert said.read_text().startswith(f"ForkedProcess: this process was forked from {os.getpid()}")
+    assert "get_context('spawn')" in said.read_text()
+    assert fit(chinchilla, runs, bootstrap=0).rows == len(runs)

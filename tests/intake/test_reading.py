@@ -396,3 +396,54 @@ def test_a_reading_says_what_was_understood(tmp_path):
     assert dict(reading.names) == {"D": "tokens (B)"}
     assert dict(reading.units) == {"D": "B"}
     assert dict(reading.missing) == {"D": 0, "loss": 1}
+
+
+# --- what exports put around a table -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("title", ["Our sweep,,\n,,\n", "Our sweep\n\n"])
+def test_a_title_above_the_names_is_left_out_and_said(tmp_path, capsys, title):
+    for mark, name in ((",", "t.csv"), (";", "semicolons.csv")):
+        body = (title + BODY).replace(",", mark)
+        assert read_runs(write(tmp_path / name, body))["loss"].to_list() == [3.25, 3.0, 2.75]
+        assert "left out: line 1, a title above the names (Our sweep)" in capsys.readouterr().out
+
+
+def test_a_table_without_any_number_is_a_table(tmp_path):
+    assert read_runs(write(tmp_path / "t.csv", "a,b\nx,y\nz,w\nu,v\n")).height == 3
+
+
+def test_percent_are_hundredths_where_every_cell_says_so(tmp_path):
+    file = write(tmp_path / "t.csv", "C;score\n1e18;50,5%\n1e19;60 %\n1e20;-\n")
+    assert read_runs(file)["score"].to_list() == [0.505, 0.6, None]
+    with pytest.raises(BadCell, match=r"column score .*'50%'.*hundredths in all"):
+        read_runs(write(tmp_path / "mixed.csv", "C,score\n1e18,50%\n1e19,60\n"))
+
+
+def test_a_loss_that_is_called_perplexity_is_one(tmp_path, capsys):
+    file = write(tmp_path / "t.csv", "N,D,val_ppl\n1e6,1e9,20\n2e6,1e9,18\n")
+    assert read_runs(file, columns={"val_ppl": "loss"})["loss"].to_list() == pytest.approx(
+        [math.log(20), math.log(18)]
+    )
+    assert "'val_ppl' is perplexity by its name" in capsys.readouterr().out
+    stated = read_runs(file, columns={"val_ppl": "loss"}, units={"loss": "nats"})
+    assert stated["loss"].to_list() == [20, 18]
+
+
+def test_a_loss_for_each_byte_is_converted_where_it_can_be_and_named_where_not(tmp_path, capsys):
+    body = "N,bytes_per_token,bpb\n1e6,4,1\n2e6,4,0.5\n"
+    read = read_runs(write(tmp_path / "t.csv", body), columns={"bpb": "loss"})
+    assert read["loss"].to_list() == pytest.approx([4 * math.log(2), 2 * math.log(2)])
+    capsys.readouterr()
+    plain = write(tmp_path / "plain.csv", "N,D,bpb\n1e6,1e9,1\n2e6,1e9,0.5\n")
+    assert read_runs(plain, columns={"bpb": "loss"})["loss"].to_list() == [1, 0.5]
+    assert "'bpb' is bits/byte by its name, and stays so" in capsys.readouterr().out
+
+
+def test_an_address_on_the_web_and_a_slip_in_a_name_are_told_apart(tmp_path):
+    write(tmp_path / "runs.csv", BODY)
+    for read in (read_runs, open_runs):
+        with pytest.raises(MissingRuns, match=r"https://host/runs\.csv, .*download it"):
+            read("https://host/runs.csv")
+        with pytest.raises(MissingRuns, match=r"Did you mean 'runs\.csv'\?"):
+            read(tmp_path / "run.csv")

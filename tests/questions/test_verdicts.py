@@ -15,6 +15,7 @@ from real_vega import UNITS, drawn_titles
 import scaling.questions
 from scaling import fit, questions
 from scaling.charts import plot
+from scaling.errors import BadOption, ScalingError
 from scaling.fitting import compare
 from scaling.laws import chinchilla, kaplan
 from scaling.questions._locality.worlds import world as abilities
@@ -164,3 +165,37 @@ def test_estimates_recover_draws_and_shares():
 def test_reach_counts_six_n_d_where_no_compute_is_given():
     runs = pl.DataFrame({"N": [1e6, 2e6], "D": [1e8, 1e8], "loss": [3.0, 2.0]})
     assert Reach.of(runs).compute == 6 * 2e6 * 1e8
+
+
+@pytest.mark.parametrize(
+    "name", ["locality", "memory", "preference", "reasoning", "repetition", "synthetic", "transfer"]
+)
+def test_a_question_takes_any_frame_and_names_what_is_none(name):
+    """Columns are looked for in a frame of pandas as in one of polars; a path is no frame."""
+    pandas, ask = pytest.importorskip("pandas"), getattr(questions, name)
+    table, about = (
+        {"runs": pandas.DataFrame({"a": [1.0, 2.0]})},
+        {"skill": "x", "chance": 0.1} if name == "memory" else {},
+    )
+    second = {"locality": "measured", "memory": "measurements", "preference": "measured"}.get(name)
+    table |= {second: table["runs"]} if second else {}
+    with pytest.raises(ScalingError):
+        ask(**table, **about)
+    with pytest.raises(BadOption, match=r"scaling.open_runs\('runs/mine'\)"):
+        ask(**(table | {"runs": "runs/mine"}), **about)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: questions.silence("20"),  # type: ignore[arg-type]
+        lambda: questions.silence(20, level=80),  # type: ignore[arg-type]
+        lambda: questions.silence(20, prior=0.3),  # type: ignore[arg-type]
+        lambda: questions.wall("published-2024", by="2030"),  # type: ignore[arg-type]
+        lambda: questions.wall("published-2024", draws="many"),  # type: ignore[arg-type]
+        lambda: questions.which_law(ladder(), laws=[kaplan]),  # type: ignore[arg-type]
+    ],
+)
+def test_a_question_names_an_argument_of_the_wrong_kind(ask):
+    with pytest.raises(BadOption, match="Change it in the call"):
+        ask()

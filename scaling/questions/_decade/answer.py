@@ -6,6 +6,7 @@ import polars as pl
 
 from scaling.design.allocation import Allocation, allocate
 from scaling.fitting import Comparison, Fit
+from scaling.fitting.data import framed
 from scaling.questions._decade import words
 from scaling.questions._decade.words import CANNOT_TELL, FALLS
 from scaling.questions._repetition.cells import rises, seed_spread
@@ -15,6 +16,7 @@ from scaling.verdict import Estimate, Prose, Reach, Verdict
 QUESTION = "How does loss fall with compute, and what is a repeated token worth?"
 
 
+@framed("runs")
 def next_decade(
     fitted: Fit, compared: Comparison, runs: pl.DataFrame, *, factor: float = 10.0, level: float = 0.8
 ) -> Verdict:

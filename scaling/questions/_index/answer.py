@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from scaling.errors import BadOption, QuestionError, require_columns
+from scaling.fitting.data import framed
 from scaling.intake.cells import as_dates
 from scaling.questions._index import words
 from scaling.questions._index.scale import Scores
@@ -91,6 +92,7 @@ class Index(Verdict):
         return float(released.to_numpy().max()) if len(released) else None
 
 
+@framed("scores")
 def index(scores: pl.DataFrame, *, anchor: str = "Winogrande", penalty: float = 0.1) -> Index:
     """Capability of each model and difficulty of each benchmark, from who scored what where.
 
@@ -128,6 +130,7 @@ def index(scores: pl.DataFrame, *, anchor: str = "Winogrande", penalty: float = 
     return _index(table, anchor, penalty)
 
 
+@framed("scores")
 def index_as_of(
     scores: pl.DataFrame,
     date: datetime.date = datetime.date.max,

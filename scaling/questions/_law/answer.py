@@ -9,7 +9,9 @@ import numpy as np
 import polars as pl
 
 from scaling import laws as _laws
+from scaling.errors import BadOption
 from scaling.fitting import Comparison, Fit, compare
+from scaling.fitting.data import framed
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
 from scaling.questions._law import words
 from scaling.questions._law.words import CANNOT_TELL
@@ -22,6 +24,7 @@ _AHEAD = 10.0
 _STEPS = 9
 
 
+@framed("runs")
 def which_law(
     runs: pl.DataFrame,
     *,
@@ -47,6 +50,8 @@ def which_law(
         FitError: as `fit`, for the law and the runs it concerns.
     """
     check_level(level)
+    if len(laws) < 2:
+        raise BadOption("laws", tuple(laws), "two laws or more, which the runs decide between")
     compared = compare(laws, runs, seed=seed, bootstrap=bootstrap)
     answer = compared.answer.name if compared.answer else CANNOT_TELL
     best = compared.best

@@ -7,6 +7,7 @@ import math
 import polars as pl
 
 from scaling.errors import require_columns
+from scaling.fitting.data import framed
 from scaling.questions._locality import words
 from scaling.questions._locality.cells import NOTHING, OTHERS, OWN, arms, cells, index, labels_worth, slopes
 from scaling.questions._locality.words import CANNOT, LOCAL, NOT, PARTLY
@@ -15,6 +16,7 @@ from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more
 QUESTION = "Are post-training abilities local to their labels?"
 
 
+@framed("runs", "measured")
 def locality(
     runs: pl.DataFrame, measured: pl.DataFrame, *, tested: str = "new", level: float = 0.8
 ) -> Verdict:

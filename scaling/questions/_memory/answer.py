@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from scaling.errors import BadOption
+from scaling.fitting.data import framed
 from scaling.questions._memory import words
 from scaling.questions._memory.cells import (
     CELL,
@@ -35,6 +36,7 @@ from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more
 QUESTION = "Memorised or generalised: does skill go on rising after memory is full?"
 
 
+@framed("runs", "measurements")
 def memory(
     runs: pl.DataFrame,
     measurements: pl.DataFrame,

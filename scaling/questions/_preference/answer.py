@@ -9,6 +9,7 @@ import polars as pl
 
 from scaling.corpora.synthetic.dialogues import STEM
 from scaling.errors import require_columns
+from scaling.fitting.data import framed
 from scaling.questions._preference import words
 from scaling.questions._preference.cells import ALL, GOLD, SHUFFLED, NoPreferences, tables, without
 from scaling.questions._preference.transfer import curves, fits, ratios
@@ -19,6 +20,7 @@ from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more
 QUESTION = "Does a preference model trained without any science and engineering carry over to them?"
 
 
+@framed("runs", "measured")
 def preference(
     runs: pl.DataFrame,
     measured: pl.DataFrame,

@@ -11,6 +11,7 @@ import polars as pl
 from scipy.special import stdtrit
 
 from scaling.errors import BadOption
+from scaling.fitting.data import framed
 from scaling.questions._reasoning import words
 from scaling.questions._reasoning.cells import (
     Arms,
@@ -28,6 +29,7 @@ from scaling.questions._transfer.arms import sign_of, unit_of
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 
 
+@framed("runs", "measurements")
 def reasoning(
     runs: pl.DataFrame,
     measurements: pl.DataFrame | None = None,

@@ -12,7 +12,7 @@ import polars as pl
 from scaling.errors import FitError, QuestionError, require_columns
 from scaling.fitting import Fit, fit, profile
 from scaling.fitting.contest import curve
-from scaling.fitting.data import read
+from scaling.fitting.data import framed, read
 from scaling.laws import (
     chinchilla,
     data_constrained,
@@ -73,6 +73,7 @@ _OPEN = 4.0
 """Ratio of the ends of the interval of the e-fold beyond which it is called not determined."""
 
 
+@framed("runs", "ensembles")
 def repetition(
     runs: pl.DataFrame,
     *,
@@ -158,6 +159,7 @@ def repetition(
     )
 
 
+@framed("runs")
 def judge(runs: pl.DataFrame, laws: Iterable[Callable[..., Any]] = RIVALS, *, seed: int = 0) -> pl.DataFrame:
     """Laws by how far they miss the most repeated runs, and the largest model, when fitted without them.
 

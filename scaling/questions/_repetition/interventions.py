@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from scaling.fitting.data import framed
 from scaling.questions._repetition.cells import means, pooled_std, with_epochs
 
 Array = NDArray[np.float64]
@@ -20,6 +21,7 @@ _SCHEMA = {
 }  # fmt: skip
 
 
+@framed("runs", "ensembles")
 def interventions(
     runs: pl.DataFrame, ensembles: pl.DataFrame | None = None, *, level: float = 0.8, seed: int = 0
 ) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from scaling.errors import BadOption, QuestionError
+from scaling.fitting.data import framed
 from scaling.questions._index.answer import Index, dated, index_as_of, released_by
 from scaling.questions._replay import words
 from scaling.verdict import Estimate, Verdict, hash_of
@@ -69,6 +70,7 @@ class Replay(Verdict):
         return _ratio(self.false_alarms, self.scored.filter(pl.col("called")).height)
 
 
+@framed("scores")
 def replay(
     scores: pl.DataFrame,
     dates: Sequence[datetime.date],

@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 
 from scaling.errors import BadOption
+from scaling.fitting.options import number
 from scaling.questions._silence import words
 from scaling.questions._silence.nulls import NULLS, NegativeMonths, Null
 from scaling.questions._silence.words import DISAGREE, LITTLE, PLATEAU
-from scaling.verdict import Estimate, Verdict, check_prior, hash_of, posterior_odds
+from scaling.verdict import Estimate, Verdict, check_level, check_prior, hash_of, posterior_odds
 
 QUESTION = "Is silence evidence of a plateau?"
 
@@ -46,7 +47,8 @@ def silence(
         NegativeMonths: months below zero, or not finite.
         BadOption: no nulls, or a prior that is not two ascending probabilities.
     """
-    if not 0 <= months < math.inf:
+    check_level(level)
+    if not 0 <= number("months", months) < math.inf:
         raise NegativeMonths("a silence", months)
     if not nulls:
         raise BadOption("nulls", tuple(nulls), "one or more, e.g. Renewal()")

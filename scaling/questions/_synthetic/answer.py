@@ -9,6 +9,7 @@ import polars as pl
 from scipy.special import ndtri
 
 from scaling.errors import BadOption
+from scaling.fitting.data import framed
 from scaling.questions._synthetic import words
 from scaling.questions._synthetic.cells import ARMS, REAL, Gain, Value, gains, generations, values
 from scaling.questions._synthetic.words import ANSWERS, CANNOT, COLLAPSES, IMPROVES, STAYS
@@ -52,6 +53,7 @@ class Synthetic(Verdict):
         return made
 
 
+@framed("runs", "measurements")
 def synthetic(
     runs: pl.DataFrame,
     measurements: pl.DataFrame | None = None,

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from scaling.errors import BadOption, QuestionError
+from scaling.fitting.data import framed
 from scaling.questions._transfer import words
 from scaling.questions._transfer.arms import read_arms, read_values, sign_of, unit_of
 from scaling.questions._transfer.contrasts import moderated
@@ -74,6 +75,7 @@ class _Pair:
     """Whether the source was learned at some size; only such cells count, where there are any."""
 
 
+@framed("runs", "measurements")
 def transfer(
     runs: pl.DataFrame,
     *,

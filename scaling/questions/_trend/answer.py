@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling.errors import BadOption, QuestionError, require_columns
+from scaling.fitting.data import framed
 from scaling.questions._trend import words
 from scaling.verdict import Estimate, Verdict, check_level, hash_of
 
@@ -65,6 +66,7 @@ class Trend(Verdict):
         return float(straight - broken)
 
 
+@framed("records")
 def trend(records: pl.DataFrame, *, level: float = 0.8, draws: int = 400, seed: int = 0) -> Trend:
     """Rise of the record per year, with and without a break.
 

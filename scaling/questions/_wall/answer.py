@@ -13,6 +13,7 @@ import polars as pl
 from scaling import show
 from scaling.errors import BadOption
 from scaling.fitting import Fit
+from scaling.fitting.options import number, whole
 from scaling.questions._wall import words
 from scaling.questions._wall.forecast import Forecast, forecast
 from scaling.questions._wall.inputs import Inputs
@@ -144,8 +145,7 @@ def wall(
         R*: Muennighoff et al. 2023, arXiv:2305.16264, equation 5.
         Shares: Pratt 1987, for standardised rank regression as in Saltelli & Sobol' 1995.
     """
-    if draws < 100:
-        raise BadOption("draws", draws, "100 or more, e.g. 200_000")
+    whole("draws", draws, "100 or more, e.g. 200_000", least=100)
     check_level(level)
     given = inputs if isinstance(inputs, Inputs) else read_inputs(inputs)
     if by is None:  # 2030, or the first decade that ends after the start
@@ -168,8 +168,9 @@ def wall(
 
 
 def _check_year(inputs: Inputs, by: float) -> None:
-    if not inputs.start < by < inputs.horizon:
-        raise BadOption("by", by, f"a year from {inputs.start:g} to {inputs.horizon:g}")
+    wanted = f"a year from {inputs.start:g} to {inputs.horizon:g}"
+    if not inputs.start < number("by", by, wanted) < inputs.horizon:
+        raise BadOption("by", by, wanted)
 
 
 def _said(made: Forecast, by: float) -> dict[str, Any]:
