@@ -1,5 +1,6 @@
 """The committed studies hold what the project says of them."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from scaling.laws import chinchilla, kaplan, power_mean
 from scaling.store import Store, select_rows, studies
 from scaling.study import read_study
 from scaling.study.identity import run_id
+from scaling.sweeps.engines.base import Capacity
+from scaling.sweeps.plan import plan_sweep
 
 RUNS = Path(__file__).parents[1] / "runs"
 
@@ -55,8 +58,16 @@ def ensembles(study):
 
 TUNED = ("learning-rate", "optimizer", "depth")
 """Studies that vary the rate itself."""
-WORLDS = ("learning-to-reason", "locality", "memory", "preference", "synthetic", "transfer-programs")
-"""Studies of synthetic documents, in windows and vocabularies of their own."""
+WORLDS = (
+    "learning-to-reason",
+    "locality",
+    "manuals",
+    "memory",
+    "preference",
+    "synthetic",
+    "transfer-programs",
+)
+"""Studies in windows and vocabularies of their own, most of synthetic documents."""
 BEYOND = ("ladder-gpu",)
 """Studies of widths that no CPU tunes: their rate is carried over."""
 
@@ -180,6 +191,29 @@ def test_gpu_twins_ask_for_larger_models_than_their_study(file):
     twin, study = read_study(file), read_study(file.parent)
     assert min(t.model.width for t in twin.trunks) > max(t.model.width for t in study.trunks)
     assert {t.optim.weight_decay for t in twin.trunks} == {t.optim.weight_decay for t in study.trunks}
+
+
+PRETENDED = Capacity(device="cuda", device_name="NVIDIA H100 80GB HBM3", memory=70e9)
+
+
+@pytest.mark.parametrize("name", ["locality", "preference", "synthetic"])
+def test_gpu_twins_of_post_training_plan_up_to_350_million_weights(name, tmp_path):
+    """With fewer documents, which take minutes to write."""
+    text = (RUNS / name / "gpu.toml").read_text()
+    text = re.sub(r"train_documents = .*", "train_documents = 16", text)
+    text = re.sub(r"heldout_documents = .*", "heldout_documents = 8", text)
+    text = re.sub(r"max_epochs = .*", "max_epochs = 1_000_000_000", text)
+    if name == "synthetic":
+        text = re.sub(r"english = \d[\d_]*", "english = 1_136", text)
+    (tmp_path / "study.toml").write_text(
+        text.replace("new = 4_227_072", "new = 2_064").replace("4_128", "516")
+    )
+    study = read_study(tmp_path)
+    sizes = {count_parameters(t.model).matrices for t in study.trunks}
+    assert {30e6, 350e6} <= {min((30e6, 124e6, 350e6), key=lambda n: abs(n - size)) for size in sizes}
+    plan = plan_sweep(study, PRETENDED, progress=False)
+    assert plan.runs == sum(len(t.schedule.budgets) for t in study.trunks) and plan.memory < PRETENDED.memory
+    assert ("flags right by chance" in str(plan)) == (name == "locality")
 
 
 def test_the_ladders_gpu_twin_spans_what_it_says():
