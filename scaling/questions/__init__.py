@@ -6,6 +6,7 @@ from scaling.questions._decade.answer import misses, next_decade
 from scaling.questions._index.answer import index, index_as_of
 from scaling.questions._law.answer import which_law
 from scaling.questions._locality.answer import locality
+from scaling.questions._locality.flags import flags_known
 from scaling.questions._memory.answer import memory
 from scaling.questions._plateau.answer import plateau
 from scaling.questions._preference.answer import preference
@@ -30,6 +31,7 @@ __all__ = [
     "audit",
     "best_epochs",
     "chain",
+    "flags_known",
     "index",
     "index_as_of",
     "influence",
