@@ -344,64 +344,80 @@ class _Page:
             self._say([said], "")
 
     def _inline(self, words: Sequence[str]) -> str:
-        """What macros in one line say, each of which may call others."""
-        said: list[str] = []
-        glue, prefix, bare = False, "", False
-        closes: list[str] = []
+        return _Inline(self).read(words)
 
-        def put(text: str) -> None:
-            nonlocal glue
-            if glue and said:
-                said[-1] += text
-            else:
-                said.append(text)
-            glue = False
 
+class _Inline:
+    """What the macros in one line of `mdoc` say, each of which may call others."""
+
+    def __init__(self, page: _Page):
+        self.page = page
+        self.said: list[str] = []
+        self.glue = False
+        """Whether the next word stands right behind the last one."""
+        self.prefix = ""
+        """Of each word, a flag's dash."""
+        self.refers = False
+        """Whether a section in parentheses belongs to the last word."""
+        self.closes: list[str] = []
+        """What ends the enclosures that are open, at the end of the line."""
+
+    def read(self, words: Sequence[str]) -> str:
+        """The text of a line."""
         for place, word in enumerate(words):
             after = words[place + 1] if place + 1 < len(words) else ""
-            empty = not after or after in _CALLABLE or after in _CLOSING
             if word in _CALLABLE:
-                prefix, bare = "", False
-                if word == "Fl":
-                    prefix = "-"
-                    if empty or after == "Fl":
-                        put("-")
-                        glue = after in ("Fl", "Ns")
-                elif word == "Ar" and empty:
-                    put("file ...")
-                elif word == "Nm":
-                    if empty:
-                        put(self.name)
-                    else:
-                        self.name = self.name or self.clean(after)
-                elif word == "Ns":
-                    glue = True
-                elif word == "Xr":
-                    bare = True
-                elif word in _ENCLOSE or word in _OPEN:
-                    opening, closing = (_ENCLOSE | _OPEN)[word]
-                    put(opening)
-                    glue = True
-                    if word in _ENCLOSE:
-                        closes.append(closing)
-                elif word in _CLOSE:
-                    glue = True
-                    put(_CLOSE[word])
-            elif word in _CLOSING and said:
-                tail = "".join(reversed(closes)) if all(w in _CLOSING for w in words[place:]) else ""
-                closes = [] if tail else closes
-                said[-1] += tail + word
-            elif word in ("(", "["):
-                put(word)
-                glue = True
-            elif bare and said and re.fullmatch(r"\d\w*", word):
-                said[-1] += f"({word})"
-                bare = False
+                self._macro(word, after, not after or after in _CALLABLE or after in _CLOSING)
             else:
-                put(prefix + self.clean(word))
-        if said:
-            said[-1] += "".join(reversed(closes))
-        return " ".join(said)
+                self._word(word, last=all(one in _CLOSING for one in words[place:]))
+        self._close()
+        return " ".join(self.said)
+
+    def _macro(self, word: str, after: str, empty: bool) -> None:
+        """Begin a macro; `empty` where it has no argument of its own."""
+        self.prefix, self.refers = "-" if word == "Fl" else "", word == "Xr"
+        if word == "Fl" and (empty or after == "Fl"):
+            self._put("-", glue=after in ("Fl", "Ns"))
+        elif word == "Ar" and empty:
+            self._put("file ...")
+        elif word == "Nm" and empty:
+            self._put(self.page.name)
+        elif word == "Nm":
+            self.page.name = self.page.name or self.page.clean(after)
+        elif word == "Ns":
+            self.glue = True
+        elif word in _ENCLOSE or word in _OPEN:
+            self._put((_ENCLOSE | _OPEN)[word][0], glue=True)
+            self.closes += [_ENCLOSE[word][1]] if word in _ENCLOSE else []
+        elif word in _CLOSE:
+            self.glue = True
+            self._put(_CLOSE[word])
+
+    def _word(self, word: str, *, last: bool) -> None:
+        """A word that is no macro; `last` where only marks follow."""
+        if word in _CLOSING and self.said:
+            if last:
+                self._close()
+            self.said[-1] += word
+        elif word in ("(", "["):
+            self._put(word, glue=True)
+        elif self.refers and self.said and re.fullmatch(r"\d\w*", word):
+            self.said[-1] += f"({word})"
+            self.refers = False
+        else:
+            self._put(self.prefix + self.page.clean(word))
+
+    def _put(self, text: str, *, glue: bool = False) -> None:
+        if self.glue and self.said:
+            self.said[-1] += text
+        else:
+            self.said.append(text)
+        self.glue = glue
+
+    def _close(self) -> None:
+        if self.said:
+            self.said[-1] += "".join(reversed(self.closes))
+            self.closes = []
 
 
 _FONTS = dict.fromkeys(("B", "I", "SM", "SB", "R"), " ") | dict.fromkeys(
