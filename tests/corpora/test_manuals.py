@@ -6,9 +6,11 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from scaling import open_measurements, sweep
 from scaling.corpora.bpe import encode_corpus, texts
 from scaling.corpora.files import MissingFolder
 from scaling.corpora.flags import CHOICES, flag_questions, options_of
@@ -18,6 +20,7 @@ from scaling.corpora.source import CorpusSource
 from scaling.corpora.text import build_corpus
 from scaling.corpora.troff import plain
 from scaling.errors import BadValue
+from scaling.questions import flags_known
 from scaling.study import read_study
 
 MAN = r"""'\" t
@@ -295,3 +298,17 @@ def test_flags_are_asked_of_manuals_alone_and_items_have_one_source(tmp_path):
         with pytest.raises(BadValue, match="or flags in its place"):
             ItemSource(**given)
     assert json.dumps(read_study(tmp_path).items.flags) == "8"
+
+
+def test_the_smoke_study_of_manuals_runs_from_text_to_what_is_known(machine, tmp_path):
+    """On the invented machine, whose pages are of section 1."""
+    text = (Path(__file__).parents[2] / "runs" / "manuals" / "smoke.toml").read_text()
+    assert 'sections = ["8"]' in text
+    (tmp_path / "study.toml").write_text(text.replace('sections = ["8"]', 'paths = ["share"]'))
+    for number in range(60):
+        prose = f'"""Mill {number}.\n\n{"Water turns the wheel. " * (number + 20)}\n"""\n'
+        (tmp_path / "library" / f"prose{number}.py").write_text(prose)
+    runs = sweep(tmp_path, workers=1, device="cpu", progress=False)
+    table = flags_known(runs, open_measurements(tmp_path))
+    assert len(table) == 2 * 8 and set(table["seeds"]) == {2} and set(table["questions"]) == {4}
+    assert table["share"].is_between(0, 1).all()

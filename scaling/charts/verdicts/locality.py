@@ -104,8 +104,9 @@ def flags(known: pl.DataFrame) -> alt.FacetChart:
     colour = series("programs", programs, title="programs")
     title = "share right, one of eight by chance"
     x = alt.X("share:Q", title=title, axis=alt.Axis(format="%")).scale(zero=True)
+    told = [f"{name}:{'N' if name in ('read', 'programs') else 'Q'}" for name in columns]
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(
-        x=x, y=y, yOffset=apart, color=colour, tooltip=columns
+        x=x, y=y, yOffset=apart, color=colour, tooltip=told
     )
     bars = base.mark_rule(strokeWidth=2).encode(
         x=alt.X("low:Q", title=title), x2="high:Q", y=y, yOffset=apart, color=colour
