@@ -67,12 +67,13 @@ WORLDS = (
     "duplicates",
     "learning-to-reason",
     "locality",
+    "manuals",
     "memory",
     "preference",
     "synthetic",
     "transfer-programs",
 )
-"""Studies of synthetic documents, in windows and vocabularies of their own."""
+"""Studies in windows and vocabularies of their own, most of synthetic documents."""
 BEYOND = ("ladder-gpu",)
 """Studies of widths that no CPU tunes: their rate is carried over."""
 
@@ -228,6 +229,12 @@ def test_the_decay_goes_on_from_a_rate_that_has_not_fallen():
             start, end = schedule.branch_step(budget), schedule.steps(budget)
             last = cooldown_share(start, start, end, schedule.cooldown_shape)
             assert (last, end - start) == (1, end if trunk.parent else 1)
+
+
+@pytest.mark.parametrize("name", ["locality", "preference", "synthetic"])
+def test_gpu_twins_of_post_training_reach_350_million_weights(name):
+    sizes = {count_parameters(t.model).matrices for t in read_study(RUNS / name / "gpu.toml").trunks}
+    assert {30e6, 350e6} <= {min((30e6, 124e6, 350e6), key=lambda n: abs(n - size)) for size in sizes}
 
 
 def test_the_ladders_gpu_twin_spans_what_it_says():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,28 @@ def encode_corpus(corpus: Corpus, vocabulary: int, *, progress: bool = True) -> 
         }
 
     return cached_corpus(short_hash(recipe), write)
+
+
+def texts(corpus: Corpus, domain: str, split: str) -> Iterator[str]:
+    """The documents of a corpus of text, in bytes or learned tokens, in the order in which they lie.
+
+    Raises:
+        UnknownDomain: the corpus has no such domain.
+        MissingPackage: `tokenizers` is needed and not installed.
+    """
+    tokens, path = corpus.tokens(domain, split), corpus.folder / TOKENIZER_FILE
+    if not path.exists():
+        yield from documents(tokens)
+        return
+    check_installed("text", "tokenizers")
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    (separator,) = tokenizer.encode("\0").ids
+    start = 0
+    for end in np.flatnonzero(tokens == separator):
+        yield tokenizer.decode(tokens[start:end].tolist())
+        start = end + 1
 
 
 def _learn(corpus: Corpus, vocabulary: int, progress: bool) -> Tokenizer:

@@ -2,21 +2,25 @@
 
     {"prompt": "2 + 2 =", "answer": " 4", "choices": [" 3", " 4", " 5"], "group": "sums"}
 
-`answer` alone is needed; `choices`, which hold the answer, are for multiple choice. Text is written in the corpus's own
-tokens, each part by itself, and a prompt is read behind the token that parts documents, as a document's beginning is.
-Lists of token numbers stand for text where a corpus has no text, and are taken as they are.
+Or questions about the flags of programs, drawn of the corpus's own manuals (`corpora.flags`). `answer` alone is needed;
+`choices`, which hold the answer, are for multiple choice. Text is written in the corpus's own tokens, each part by
+itself, and a prompt is read behind the token that parts documents, as a document's beginning is. Lists of token numbers
+stand for text where a corpus has no text, and are taken as they are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from scaling.corpora.bpe import TOKENIZER_FILE
-from scaling.corpora.corpus import BYTES, Corpus
+from scaling.corpora.bpe import TOKENIZER_FILE, texts
+from scaling.corpora.corpus import BYTES, SPLITS, Corpus
+from scaling.corpora.flags import flag_questions
+from scaling.corpora.source import MANUALS
 from scaling.errors import CorpusError, check_installed, require
 from scaling.files import written_whole
 
@@ -51,6 +55,19 @@ class ItemTooLong(CorpusError):
         )
 
 
+class NoFlags(CorpusError):
+    """Manuals that nothing can be asked about."""
+
+    group: str
+    context: int
+
+    def __str__(self) -> str:
+        return (
+            f"asked for questions about flags, but no manual of the corpus gives one for the group {self.group!r} that "
+            f"fits into {self.context} tokens. Take more sections or paths of manuals, or raise context."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ItemSource:
     """Where a study's items are, and how they are asked.
@@ -59,8 +76,10 @@ class ItemSource:
         BadValue: a value is out of range.
     """
 
-    path: str
+    path: str = ""
     """A file of JSON lines."""
+    flags: int = 0
+    """In its place so many questions of each group, or all there are, about the flags in the corpus's manuals."""
     samples: int = 1
     """Answers that are generated for each prompt."""
     temperature: float = 0.0
@@ -74,7 +93,11 @@ class ItemSource:
         require(
             self,
             "items",
-            path=(isinstance(self.path, str) and self.path != "", "the name of a file of JSON lines"),
+            flags=(type(self.flags) is int and self.flags >= 0, "a whole number, at least 0"),
+            path=(
+                isinstance(self.path, str) and (self.path == "") == (self.flags > 0),
+                "the name of a file of JSON lines, or flags in its place",
+            ),
             samples=(type(self.samples) is int and self.samples >= 1, "a whole number of at least 1"),
             temperature=(
                 isinstance(self.temperature, int | float) and 0 <= self.temperature < 1e9,
@@ -130,9 +153,13 @@ def read_items(source: ItemSource, folder: Path, corpus: Corpus, context: int) -
 
     Raises:
         UnreadableItems: there is no such file, or a line is no item in this corpus's tokens.
-        ItemTooLong: an item does not fit into the window.
+        ItemTooLong: an item of a file does not fit into the window.
+        UnknownDomain, NoFlags: questions about flags are asked of a corpus without manuals, or without enough.
         MissingPackage: `tokenizers` is needed and not installed.
     """
+    if source.flags:
+        each = tuple(_drawn(source.flags, corpus, context))
+        return Items(each, source.samples, float(source.temperature), (), source.per_token)
     path = folder / source.path
     try:
         lines = path.read_text().splitlines()
@@ -159,6 +186,18 @@ def read_items(source: ItemSource, folder: Path, corpus: Corpus, context: int) -
     if not each:
         raise UnreadableItems(path, 0, "it has no line")
     return Items(tuple(each), source.samples, float(source.temperature), stop, source.per_token)
+
+
+def _drawn(count: int, corpus: Corpus, context: int) -> Iterator[Item]:
+    """Questions about the manuals that models read and about those held out; of each group those that fit."""
+    encode, before = _encoder(corpus)
+    for split, called in zip(SPLITS, ("known", "held out"), strict=True):
+        for group, asked in flag_questions(texts(corpus, MANUALS, split), called).items():
+            items = (_item(said, encode, before, corpus.vocabulary, group) for said in asked)
+            fit = (i for i in items if len(i.prompt) + max(map(len, i.choices)) <= context + 1)
+            if not (drawn := list(islice(fit, count))):
+                raise NoFlags(group, context)
+            yield from drawn
 
 
 Encode = Callable[[str], Sequence[int]]

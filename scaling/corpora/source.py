@@ -17,6 +17,12 @@ endings = { headers = [".h", ".hpp"] }                               # and one m
 placebos = { "shuffled code" = { of = "code", kind = "shuffled" } }  # of any text; see `corpora.placebos`
 
 [corpus]
+source = "manuals"             # code and prose of `packages`, and two domains more: this machine's manuals and scripts
+sections = ["1", "8"]          # of the manual; "1ssl" is of section 1
+paths = ["/usr/share/man"]     # where pages and scripts lie; where programs usually have them if it is not given
+pages_per_program = 100        # at most, so that no program with thousands is all there is
+
+[corpus]
 source = "language"
 train_tokens = "4Mi"           # of each language
 heldout_tokens = "256Ki"
@@ -79,6 +85,8 @@ class PlaceboWithoutSource(CorpusError):
 
 DOMAINS = ("code", "prose")
 """What files are split into: what runs, and what explains it."""
+MANUALS, SCRIPTS = "manuals", "scripts"
+"""What a machine says of its programs."""
 SPLIT_ENDINGS = (".py", ".md", ".rst", ".txt")
 """Of the files that hold these two."""
 PLACEBO_KINDS = ("shuffled", "reversed", "noise")
@@ -95,6 +103,7 @@ _KEYS: dict[str, tuple[set[str], set[str]]] = {
     "installed": (set(), _TEXT | _SPELLED | {"packages", "endings"}),
     "folder": ({"path"}, _TEXT | _SPELLED | {"endings"}),
     "files": ({"paths"}, _TEXT),
+    "manuals": (set(), _TEXT | {"packages", "paths", "sections", "pages_per_program"}),
     "jsonl": ({"path"}, _TABLE),
     "parquet": ({"path"}, _TABLE),
     "huggingface": ({"name"}, _TABLE | {"subset", "split"}),
@@ -178,6 +187,7 @@ class CorpusSource:
         installed    the standard library and `packages`
         folder       every file of code or prose under `path`
         files        the UTF-8 text of `paths`, files and all files under folders
+        manuals      that of "installed", and the manual pages and shell scripts of this machine, or under `paths`
         jsonl        `text_column` of a file of JSON lines, or of all such files under `path`; a row is a document
         parquet      the same of Parquet files
         huggingface  the same of `split` of the dataset `name`, from the hub or from a folder
@@ -220,6 +230,10 @@ class CorpusSource:
     """Documents of each domain to test on."""
     document_bytes: int = 0
     """Of a row and window, where documents stand as bytes beside the text of files, the byte before them included."""
+    sections: tuple[str, ...] = ("1", "8")
+    """Of manuals: programs, and those for administrators."""
+    pages_per_program: int = 100
+    """Most manual pages of one program."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.source, str) or self.source not in _KEYS:
@@ -230,6 +244,11 @@ class CorpusSource:
             require(self, "corpus", **{key: (text, "text")})
         named = all(isinstance(path, str) and path for path in self.paths)
         require(self, "corpus", paths=(named, "names of files and folders"))
+        numbered = (
+            all(isinstance(one, str) and one[:1].isdigit() for one in self.sections) and self.sections != ()
+        )
+        require(self, "corpus", sections=(numbered, 'numbers as text, e.g. ["1", "8"]'))
+        require(self, "corpus", pages_per_program=(self.pages_per_program >= 1, "at least 1"))
         self._check_endings()
         needs, may = _KEYS[self.source]
         for field in fields(self)[1:]:
@@ -264,6 +283,8 @@ class CorpusSource:
         """The domains that are read, placebos not among them; none where only reading the text will tell."""
         if self.source in ("installed", "folder"):
             return (*DOMAINS, *(domain for domain, _ in self.endings), *(one.name for one in self.documents))
+        if self.source == "manuals":
+            return (*DOMAINS, MANUALS, SCRIPTS)
         if self.source in ("language", "synthetic"):
             return tuple(one.name for one in (*self.languages, *self.documents))
         return () if self.domain_column else (ONE_DOMAIN,)

@@ -19,6 +19,7 @@ from scaling.corpora.bpe import encode_corpus
 from scaling.corpora.corpus import BYTES, SPLITS, Corpus, cached_corpus, token_file, token_type
 from scaling.corpora.files import Files
 from scaling.corpora.languages import GENERATOR, language
+from scaling.corpora.manuals import Manuals
 from scaling.corpora.placebos import with_placebos
 from scaling.corpora.source import CorpusSource
 from scaling.corpora.synthetic import GENERATOR as DOCUMENTS
@@ -33,7 +34,7 @@ def build_corpus(source: CorpusSource, *, progress: bool = True) -> Corpus:
     """The corpus of a source, from the cache where the very same documents have been read before.
 
     Raises:
-        MissingFolder, PackageNotInstalled, DatasetNotFound: the source is not there.
+        MissingFolder, PackageNotInstalled, DatasetNotFound, NoManuals: the source is not there.
         MissingTextColumn, UnreadableText: a table has no such column, or a row that cannot be read.
         PlaceboWithoutSource: a placebo is of a domain that turns out not to be there.
         NoText, TooManyDomains: nothing to train on, or domains without end.
@@ -60,8 +61,7 @@ def build_corpus(source: CorpusSource, *, progress: bool = True) -> Corpus:
 
 def _read(source: CorpusSource, progress: bool) -> Corpus:
     """Documents as bytes."""
-    of_files = source.source in ("installed", "folder", "files")
-    documents = Files(source) if of_files else Table(source, progress=progress)
+    documents = _documents(source, progress)
     spelled = {one.name for one in source.documents}
 
     def write(folder: Path) -> dict[str, Any]:
@@ -76,6 +76,13 @@ def _read(source: CorpusSource, progress: bool) -> Corpus:
         return {"versions": documents.versions, **counted}
 
     return cached_corpus(documents.fingerprint, write)
+
+
+def _documents(source: CorpusSource, progress: bool) -> Files | Manuals | Table:
+    if source.source == "manuals":
+        return Manuals(source)
+    of_files = source.source in ("installed", "folder", "files")
+    return Files(source) if of_files else Table(source, progress=progress)
 
 
 def _spoken(source: CorpusSource) -> Corpus:
@@ -142,7 +149,7 @@ def _asked_documents(source: CorpusSource) -> tuple[dict[str, int], dict[str, di
     return counts, {one.name: {"kind": one.kind, "parameters": one.parameters} for one in source.documents}
 
 
-def _tracked(documents: Files | Table, progress: bool) -> Iterator[Document]:
+def _tracked(documents: Files | Manuals | Table, progress: bool) -> Iterator[Document]:
     from rich.console import Console  # here, because a worker opens a corpus without it
     from rich.progress import track
 

@@ -7,6 +7,7 @@ from scaling.questions._duplicates.answer import duplicates
 from scaling.questions._index.answer import index, index_as_of
 from scaling.questions._law.answer import which_law
 from scaling.questions._locality.answer import locality
+from scaling.questions._locality.flags import flags_known
 from scaling.questions._memory.answer import memory
 from scaling.questions._plateau.answer import plateau
 from scaling.questions._preference.answer import preference
@@ -34,6 +35,7 @@ __all__ = [
     "chain",
     "duplicates",
     "fitted_laws",
+    "flags_known",
     "index",
     "index_as_of",
     "influence",

@@ -6,7 +6,8 @@
     probes = ["position"]                # what is measured beside held-out loss; none if it is not given
 
     [items]                              # questions for the probes item_log_probability, item_choice and item_exact
-    path = "items.jsonl"                 # prompt, answer, choices and group in each line, see `corpora.items`
+    path = "items.jsonl"                 # prompt, answer, choices and group in each line, see `corpora.items`; or
+    # flags = 128                        # so many of each group, drawn of the manuals of a corpus, see `corpora.flags`
 
     [corpus]
     source = "installed"                 # or "folder", "files", "jsonl", "parquet", "huggingface", "language", …
@@ -139,8 +140,6 @@ def _corpus(asked: Mapping[str, Any]) -> tuple[CorpusSource, dict[str, Any]]:
 
 def _items(asked: Mapping[str, Any]) -> ItemSource:
     _known("[items]", asked, keys_of(ItemSource))
-    if "path" not in asked:
-        raise _bad("items.path", None, "the name of a file of JSON lines")
     return ItemSource(**asked)
 
 
@@ -343,6 +342,8 @@ _CORPUS: dict[str, Reader] = dict.fromkeys([*keys_of(CorpusSource), "blend"], _a
     "packages": _reader("a list of package names", _NAMES, tuple),
     "paths": _reader("a list of files and folders", _NAMES, tuple),
     "vocabulary": _count,
+    "sections": _reader('numbers as text, e.g. ["1", "8"]', _NAMES, tuple),
+    "pages_per_program": _whole,
     "train_tokens": _count,
     "heldout_tokens": _count,
     "endings": _reader(

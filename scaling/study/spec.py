@@ -303,6 +303,9 @@ class Study:
     def __post_init__(self) -> None:
         require(self, "study", keep=(self.keep in KEEPS, " or ".join(KEEPS)))
         check_probes(self.probes, items=self.items is not None)
+        if self.items is not None:
+            at_hand = not self.items.flags or self.corpus.source == "manuals"
+            require(self.items, "items", flags=(at_hand, 'left out where source is not "manuals"'))
         written_in, row = self.corpus.model_vocabulary, self.corpus.model_context
         for trunk in self.trunks:
             if trunk.model.vocabulary != written_in:

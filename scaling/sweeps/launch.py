@@ -11,6 +11,7 @@ import itertools
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -100,6 +101,7 @@ def sweep(
     Raises:
         StudyChanged: the study file is not the one that the store's rows were made from.
         BudgetBeyondCorpus, EmptyDomain, MissingFolder, PackageNotInstalled: the corpus cannot give what is asked.
+        HeldOutTool: labels that are trained on are of a tool that is tested as held out.
         UnreadableItems, ItemTooLong: its probes cannot ask what the study's items say.
         DeviceNotFound: CUDA was asked for and is absent.
         BadOption: a precision or an engine that there is not, or no rank.
@@ -120,6 +122,8 @@ def sweep(
     rows = shared_or_own(study, store)
     plan = plan_sweep(study, place.capacity(asked), asked, here=here, progress=progress, store=rows)
     if plan.stacks:
+        if progress and plan.leaks:
+            print(plan.likeness, file=sys.stderr)
         with naming_a_full_disk("the working files of a sweep", plan.store.local):
             plan.write_down()
             if isinstance(place, Fleet):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import polars as pl
 from scaling.artifacts import has_weights
 from scaling.corpora.corpus import Corpus
 from scaling.corpora.items import Items
+from scaling.corpora.synthetic.leakage import Leakage, leakages
 from scaling.errors import StudyError, TrainError
 from scaling.show import Table
 from scaling.store import Store, ceiling_share
@@ -114,6 +115,8 @@ class Plan:
     """Where rows go."""
     items: Items | None = None
     """What its probes ask."""
+    leaks: Mapping[tuple[str, str], Leakage] = field(default_factory=dict)
+    """How alike requests for held-out tools are to labels that are trained on, by the domains of both."""
 
     @property
     def runs(self) -> int:
@@ -268,6 +271,14 @@ class Plan:
             raise SpeedUnknown(str(self.study))
         return fleets([h for h in hours if h is not None], windows, devices, failures, seed=seed), said
 
+    @property
+    def likeness(self) -> str:
+        """What is said of the tools that are tested as held out; nothing where there are none."""
+        return "\n".join(
+            f"likeness of {tested!r}, tools held out, to the labels {labels!r}\n{leak}"
+            for (labels, tested), leak in self.leaks.items()
+        )
+
     def __str__(self) -> str:
         text = ", ".join(f"{print_count(n)} bytes of {d}" for d, n in self.corpus.bytes.items())
         lines = [
@@ -290,6 +301,7 @@ class Plan:
         lines += [
             f"corpus {self.corpus.corpus_hash}: {text} in {self.corpus.files} files",
             str(self._table()),
+            *([self.likeness] if self.leaks else []),
         ]
         return "\n".join(lines)
 
@@ -314,6 +326,7 @@ def plan_sweep(
     """What `sweep` would do with the capacity of its engine, every refusal included, without doing it."""
     store = store or Store(study)
     store.check_unchanged()
+    leaks = _leaks(study)
     corpus = study.build_corpus(progress=progress)
     for trunk in study.trunks:
         windows = trunk.schedule.tokens_per_step // trunk.model.context
@@ -327,7 +340,13 @@ def plan_sweep(
     left = unfinished(study.trunks, corpus.corpus_hash, finished)
     _check_weights(store, left, corpus.corpus_hash, finished)
     stacks = stack_trunks(left, corpus.corpus_hash, capacity, stacks_begun(store.local, corpus.corpus_hash))
-    return Plan(study, asked, capacity, here, corpus, tuple(stacks), wanted, finished, store, items)
+    return Plan(study, asked, capacity, here, corpus, tuple(stacks), wanted, finished, store, items, leaks)
+
+
+def _leaks(study: Study) -> Mapping[tuple[str, str], Leakage]:
+    """Refuse labels of held-out tools, and tell how alike the others are."""
+    trained = {domain for trunk in study.trunks for domain, share in trunk.data.blend if share > 0}
+    return leakages(study.corpus.writers, trained) if study.corpus.documents else {}
 
 
 def _check_weights(store: Store, trunks: Sequence[Trunk], corpus_hash: str, finished: frozenset[str]) -> None:

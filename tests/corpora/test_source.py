@@ -85,7 +85,7 @@ def test_study_names_a_vocabulary_that_is_not_the_corpus_s(tmp_path):
         (
             "source = 3",
             UnknownSource,
-            "Known: installed, folder, files, jsonl, parquet, huggingface, language",
+            "Known: installed, folder, files, manuals, jsonl, parquet, huggingface, language",
         ),
         ("source = [0, 0, 0]", UnknownSource, "source \\[0, 0, 0], which there is not"),
         (

@@ -1,5 +1,6 @@
 """What a sweep says before it begins, who trains together, and how much memory that takes."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import scaling
+from scaling.corpora.synthetic.leakage import HeldOutTool
+from scaling.corpora.synthetic.tools import Requests
 from scaling.flops import Shape
 from scaling.store import Store
 from scaling.study import Trunk, identity, read_study
@@ -34,6 +37,25 @@ context = 32
 width = [16, 32]
 seed = [0, 1]
 """
+TOOLS = """
+[corpus]
+source = "synthetic"
+train_documents = 8
+heldout_documents = 8
+[corpus.documents.labels]
+kind = "requests"
+tools_asked = "{}"
+[corpus.documents.new]
+kind = "requests"
+tools_asked = "held out"
+[[grid]]
+width = 16
+blend = {{ labels = 1.0 }}
+budgets = [1_130]
+tokens_per_step = 1_130
+warmup_tokens = 0
+max_epochs = 100
+"""
 COMMITTED = sorted((Path(__file__).parents[2] / "runs").glob("*/study.toml"))
 
 
@@ -48,6 +70,19 @@ def study(tmp_path, library):
 def planned(study, workers):
     asked = Asked(workers=workers, device="cpu")
     return plan_sweep(study, LocalEngine().capacity(asked), asked, progress=False)
+
+
+def test_a_plan_tells_likeness_to_held_out_tools_and_refuses_their_labels_by_name(tmp_path):
+    (tmp_path / "study.toml").write_text(TOOLS.format("known"))
+    said = str(planned(read_study(tmp_path), 1))
+    assert "likeness of 'new', tools held out, to the labels 'labels'" in said
+    assert re.search(r"flags of a tool that are among the labels +0\.0%", said)
+    (tmp_path / "study.toml").write_text(TOOLS.format("all"))
+    tool = Requests().of("held out")[0].name
+    with pytest.raises(
+        HeldOutTool, match=rf"asked to test .*{tool}.* as held out, but the training labels have"
+    ):
+        planned(read_study(tmp_path), 1)
 
 
 class OnlyNarrow:

@@ -7,7 +7,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from scaling.charts.parts import Chart, finish, log_x, of, series, stacked, whiskers
+from scaling.charts.parts import Chart, finish, log_x, of, series, stacked, styled, whiskers
+from scaling.corpora.flags import CHOICES
 from scaling.verdict import Verdict
 
 
@@ -87,3 +88,29 @@ def against_size(index: pl.DataFrame) -> Chart:
     line, dot = whiskers(of(rows), x, y, tooltip=["pretrained:N", "mid:Q"])
     colour = series("pretrained", names)
     return finish(alt.layer(lines, line.encode(color=colour), dot.encode(color=colour)), 240)
+
+
+def flags(known: pl.DataFrame) -> alt.FacetChart:
+    """A dot and its interval for what was read and for known and held-out programs, a panel for each way of asking.
+
+    Args:
+        known: of one size, as `questions.flags_known` has it; a line marks chance.
+    """
+    columns = ["read", "programs", "share", "low", "high", "seeds", "questions"]
+    panels = known.with_columns(asked=pl.format("{} flags, as a {} says it", "flags", "asked"))
+    programs, names = ["known", "held out"], known["read"].unique(maintain_order=True).to_list()
+    base = of(panels.select("asked", *columns).with_columns(chance=pl.lit(1 / CHOICES)))
+    y, apart = alt.Y("read:N", title=None, sort=names), alt.YOffset("programs:N", sort=programs)
+    colour = series("programs", programs, title="programs")
+    title = "share right, one of eight by chance"
+    x = alt.X("share:Q", title=title, axis=alt.Axis(format="%")).scale(zero=True)
+    told = [f"{name}:{'N' if name in ('read', 'programs') else 'Q'}" for name in columns]
+    dots = base.mark_point(filled=True, size=60, opacity=1).encode(
+        x=x, y=y, yOffset=apart, color=colour, tooltip=told
+    )
+    bars = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X("low:Q", title=title), x2="high:Q", y=y, yOffset=apart, color=colour
+    )
+    by_chance = base.mark_rule(strokeDash=[3, 3], opacity=0.5).encode(x=alt.X("chance:Q", title=title))
+    panel = alt.layer(by_chance, bars, dots).properties(width=260, height=150)
+    return styled(panel.facet(alt.Facet("asked:N", title=None), columns=2))

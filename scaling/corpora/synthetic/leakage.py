@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from scaling.corpora.synthetic.documents import Writer
 from scaling.corpora.synthetic.pages import END
 from scaling.corpora.synthetic.tools import Request, Requests, World
 from scaling.errors import CorpusError
@@ -21,7 +22,8 @@ class HeldOutTool(CorpusError):
     def __str__(self) -> str:
         return (
             f"asked to test {', '.join(self.tools)} (of {', '.join(self.families)}) as held out, but the training "
-            'labels have requests of these tools. Train on requests with tools_asked = "known", or test other families.'
+            'labels have requests of these tools. Train on requests with tools_asked = "known", or test others. Labels '
+            'of the tested tools themselves are a domain of their own, with tools_asked = "held out".'
         )
 
 
@@ -95,6 +97,31 @@ def leakage(labels: Requests, tested: Requests, *, pages: int = 500) -> Leakage:
         chance=1 / tested.letters,
         ngrams={n: _overlap([a for _, a in trained], [a for _, a in asked], n) for n in (2, 3, 4)},
     )
+
+
+def leakages(
+    domains: Mapping[str, Writer], trained: Collection[str], *, pages: int = 200
+) -> dict[tuple[str, str], Leakage]:
+    """Of each domain of labels that is trained on, and each of requests for held-out tools, how alike they are.
+
+    Labels of held-out tools alone are left out: they are trained on to know what all labels would bring.
+
+    Args:
+        domains: all that a corpus has, each with its writer.
+        trained: those that a model is trained on.
+        pages: of each that are compared.
+
+    Raises:
+        HeldOutTool: a tool that is tested as held out is among labels of others.
+    """
+    requests = {name: one for name, one in domains.items() if isinstance(one, Requests)}
+    held_out = {name: one for name, one in requests.items() if one.tools_asked == "held out"}
+    labels = {name: one for name, one in requests.items() if name in trained and name not in held_out}
+    return {
+        (label, tested): leakage(labels[label], held_out[tested], pages=pages)
+        for label in labels
+        for tested in held_out
+    }
 
 
 def _answered(requests: Requests, split: str, pages: int) -> Iterator[tuple[Request, list[str]]]:

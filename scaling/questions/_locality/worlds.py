@@ -72,3 +72,41 @@ def world(
     tables = ((runs, header), (measured, points))
     one, other = (pl.DataFrame(rows, names, orient="row", infer_schema_length=None) for rows, names in tables)
     return one, other
+
+
+def flags_world(
+    gain: float,
+    *,
+    seeds: int = 3,
+    questions: int = 128,
+    programs: int = 32,
+    alike: float = 0.0,
+    seed: int = 0,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Runs and measurements of models that answer .3 of the questions right, and so much more after manuals.
+
+    Args:
+        gain: mean over programs.
+        seeds: of both arms; each shifts a model's share by a standard deviation of .02.
+        questions, programs: in each group.
+        alike: how much the gain differs from program to program, in units of .15.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    runs, measured = [], []
+    for group in ("known manual short", "held out manual short"):
+        of = np.repeat(0.15 * alike * rng.normal(size=programs), -(-questions // programs))[:questions]
+        luck = rng.random(questions)  # a question that is easy for one model is so for all
+        for name, more in (("neither", 0.0), ("manuals", gain + of)):
+            for one in range(seeds):
+                p = np.clip(0.3 + more + 0.02 * rng.normal(), 0, 1)
+                mine = np.where(rng.random(questions) < 0.5, luck, rng.random(questions))
+                got = float((mine < p).mean())
+                doubted = (got * questions + 1) / (questions + 2)
+                error = (doubted * (1 - doubted) / (questions + 2)) ** 0.5
+                run = f"{name} {one}"
+                runs.append((run, json.dumps(BLENDS[name]), 10_000, one))
+                measured.append((run, 1, "item_choice", group, got, error, questions, "1"))
+    points = ["run_id", "step", "probe", "group", "value", "stderr", "n", "unit"]
+    one = pl.DataFrame(runs, ["run_id", "blend", "N", "seed"], orient="row").unique()
+    return one, pl.DataFrame(measured, points, orient="row")
