@@ -110,6 +110,7 @@ def test_rows_of_each_machine_reach_the_others_once_and_none_writes_over_them(ma
         store.check_unchanged()
         rows = read_rows(store.local / "rows" / "t.jsonl", "run")
         assert sorted(row["run_id"] for row in rows) == ["a", "b", "c"]
+        assert store.finished(trunks=["t"]) == {"a", "b", "c"} and not store.finished(trunks=["other"])
 
 
 def test_rows_that_were_never_sent_are_sent_when_the_same_command_is_typed_again(machines):

@@ -93,10 +93,10 @@ class SharedStore(Store):
             text = (self.study.folder / "study.toml").read_bytes()
             self._files.pipe_file(f"{self._root}/study.toml", text)
 
-    def finished(self, *, here: bool = False) -> set[str]:
+    def finished(self, *, here: bool = False, trunks: Iterable[str] | None = None) -> set[str]:
         with self._reaching():
             self._bring("rows")
-        return super().finished(here=here)
+        return super().finished(here=here, trunks=trunks)
 
     def claim(self, *works: str) -> PatientLease | None:
         with self._reaching():

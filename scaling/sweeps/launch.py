@@ -254,13 +254,13 @@ class _Launcher:
 
     def _left(self, stack: StackSpec) -> StackSpec | None:
         """What other launchers have not finished of a stack; one with a checkpoint goes on as it is."""
-        finished = self.store.finished(here=self.plan.here)
-        left = stack.left(finished)
+        self.finished |= self.store.finished(trunks=stack.trunk_ids)  # all rows would be ever more to read
+        left = stack.left(self.finished)
         if left and self.plan.job(stack).checkpoints.exists():
             return stack
         if left != stack:
             cost = stack.cost - (left.cost if left else 0.0)
-            self.progress.skip(cost, done=len(self.plan.run_ids & finished))
+            self.progress.skip(cost, done=len(self.plan.run_ids & self.finished))
         return left
 
     def _start(self) -> _Hand:
@@ -327,7 +327,7 @@ class _Launcher:
 
     def _give_up_children(self, failed: StackSpec) -> None:
         """Do not wait for weights that will not come."""
-        lost = failed.run_ids
+        lost = set(failed.run_ids)
         while children := [stack for stack in self.waiting if stack.parents & lost]:
             for child in children:
                 self.waiting.remove(child)
