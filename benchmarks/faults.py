@@ -45,12 +45,13 @@ from disturb import (  # noqa: E402
     runs_on_disk,
     write_missing,
 )
+from networks import share_a_study  # noqa: E402
 
 from scaling import leases  # noqa: E402
 from scaling.artifacts import read_weights, save_weights  # noqa: E402
 from scaling.flops import Shape  # noqa: E402
 from scaling.records import append_rows, read_rows  # noqa: E402
-from scaling.store import Store, open_evaluations, open_runs  # noqa: E402
+from scaling.store import Store, objects, open_evaluations, open_runs, shared  # noqa: E402
 from scaling.study import read_study  # noqa: E402
 from scaling.sweeps import machine  # noqa: E402
 from scaling.sweeps.engines.base import Asked, Capacity  # noqa: E402
@@ -324,6 +325,22 @@ def clocks(root: Path, count: int, rng: np.random.Generator) -> Tally:
     return tally
 
 
+def bad_network(root: Path, count: int, rng: np.random.Generator) -> list[Tally]:
+    """Three machines work at once on one shared store, of whose calls one in twenty, or four in ten, fail."""
+    tallies = []
+    with (
+        mock.patch.object(objects, "_PAUSE_SECONDS", 0.001),
+        mock.patch.object(shared, "PAUSE_SECONDS", 0.01),
+    ):
+        for share in (0.05, 0.4):
+            total = Tally(f"shared store of whose calls {share:.0%} fail, three machines at once")
+            for turn in range(count):
+                tally, _ = share_a_study(root / f"{share}-{turn}", share, seed=int(rng.integers(2**31)))
+                total.add(tally)
+            tallies.append(total)
+    return tallies
+
+
 # --- harmed files ----------------------------------------------------------------------------------
 
 
@@ -371,7 +388,7 @@ def _same_weights(weights: Any, sound: Any) -> bool:
 PARTS: dict[str, tuple[Callable[..., Tally | list[Tally]], int]] = {
     "writers": (writers, 60), "workers": (workers, 40), "launchers": (launchers, 15),
     "two": (partial(launchers, at_once=2), 9), "commits": (commits, 20), "full": (full_disk, 120),
-    "read-only": (read_only, 30), "slow": (slow_store, 220), "clocks": (clocks, 20),
+    "read-only": (read_only, 30), "slow": (slow_store, 220), "network": (bad_network, 20), "clocks": (clocks, 20),
     "bits": (partial(harmed, cut=False), 400), "cut": (partial(harmed, cut=True), 100),
 }  # fmt: skip
 
@@ -395,8 +412,7 @@ def main() -> None:
         shutil.rmtree(root)
         for tally in tallies if isinstance(tallies, list) else [tallies]:
             _print(tally)
-            for field in ("faults", "named", "lost", "doubled", "changed", "unnamed"):
-                setattr(total, field, getattr(total, field) + getattr(tally, field))
+            total.add(tally)
     _print(total)
     for problem in sorted(set(total.unnamed)):
         print(problem)

@@ -28,7 +28,7 @@ from scaling.sweeps import machine
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "faults"))
 
-from hostile import alarms, spoiled, targets
+from hostile import Target, alarms, spoiled, targets
 
 
 def main() -> None:
@@ -41,8 +41,7 @@ def main() -> None:
         f"{date.today()}, {machine.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}\n"
     )
     print("| input | spoiled | read | refused by name | other errors | alarms |\n|---|---|---|---|---|---|")
-    crashes, examples = Counter[str](), dict[str, str]()
-    total = Counter[str]()
+    crashes, total = Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder).resolve()
         for name, target in targets(scratch).items():
@@ -52,39 +51,43 @@ def main() -> None:
             path = scratch / "weights" / f"seed{target.suffix}"
             with alarms(scratch) as heard:
                 for _ in range(options.each):
-                    path.write_bytes(spoiled(target.seeds, rng))
-                    try:
-                        with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
-                            target.read(path)
-                        came["read"] += 1
-                    except ScalingError:
-                        came["named"] += 1
-                    except BaseException as problem:
-                        if isinstance(problem, KeyboardInterrupt | SystemExit):
-                            raise
-                        came["other"] += 1
-                        where = [
-                            f"{Path(f.filename).name}:{f.name}"
-                            for f in traceback.extract_tb(problem.__traceback__)
-                            if "/scaling/" in f.filename
-                        ]
-                        crash = f"{name}: {type(problem).__name__} in {' > '.join(where[-3:])}"
-                        crashes[crash] += 1
-                        examples.setdefault(crash, f"{problem}"[:200])
+                    attempt(target, path, spoiled(target.seeds, rng), came, crashes)
             came["alarms"] = len(heard)
             for alarm in heard[:5]:
                 crashes[f"{name}: ALARM {alarm}"[:240]] += 1
             total += came
-            _print(name, options.each, came)
-    _print("all", sum(total[key] for key in ("read", "named", "other")), total)
+            print_line(name, came)
+    print_line("all", total)
     for crash, times in crashes.most_common(40):
-        print(f"{times} × {crash}: {examples.get(crash, '')}")
+        print(f"{times} × {crash}")
     sys.exit(bool(crashes))
 
 
-def _print(name: str, count: int, came: Counter[str]) -> None:
-    cells = (count, *(came[key] for key in ("read", "named", "other", "alarms")))
-    print(f"| {name} | " + " | ".join(f"{cell:,}" for cell in cells) + " |", flush=True)
+def attempt(target: Target, path: Path, content: bytes, came: Counter[str], crashes: Counter[str]) -> None:
+    """Have an input read, and count what came of it."""
+    path.write_bytes(content)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
+            target.read(path)
+        came["read"] += 1
+    except ScalingError:
+        came["named"] += 1
+    except BaseException as problem:
+        if isinstance(problem, KeyboardInterrupt | SystemExit):
+            raise
+        came["other"] += 1
+        frames = [f for f in traceback.extract_tb(problem.__traceback__) if "/scaling/" in f.filename]
+        where = " > ".join(f"{Path(f.filename).name}:{f.name}" for f in frames[-3:])
+        crashes[f"{target.name}: {type(problem).__name__} in {where}"] += 1
+
+
+def print_line(name: str, came: Counter[str]) -> None:
+    """A line of the table."""
+    cells = (
+        sum(came[key] for key in ("read", "named", "other")),
+        *(came[key] for key in ("read", "named", "other")),
+    )
+    print(f"| {name} | " + " | ".join(f"{cell:,}" for cell in (*cells, came["alarms"])) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -162,11 +162,26 @@ def reading(folder: Path) -> object:
 
 def launching(folder: Path) -> object:
     """Tiny runs, whose workers write their rows instead of training: what each costs the launcher."""
-    before, started = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
-    count = pretending.launch(folder, workers=1).height
-    after, wall = resource.getrusage(resource.RUSAGE_SELF), time.monotonic() - started
-    own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return f"{count:,} runs, {1e3 * own / count:.1f} ms of the launcher each, {wall:.0f} s in all"
+    return _launched(lambda: pretending.launch(folder, workers=1))
+
+
+def training(folder: Path) -> object:
+    """Tiny runs that are trained."""
+    return _launched(lambda: scaling.sweep(folder, workers=1, progress=False, device="cpu"))
+
+
+def _launched(sweep: Callable[[], pl.DataFrame]) -> str:
+    """Processor time of the launcher for each run of a sweep, and of its worker, which includes its start."""
+    before = [_seconds(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    count = sweep().height
+    after = [_seconds(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    own, theirs = (1e3 * (b - a) / count for a, b in zip(before, after, strict=True))
+    return f"{count:,} runs, {own:.1f} ms of the launcher each, {theirs:.1f} ms of the worker"
+
+
+def _seconds(who: int) -> float:
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
 
 
 CHILDREN: dict[str, Callable[[Path], object]] = {
@@ -177,7 +192,9 @@ CHILDREN: dict[str, Callable[[Path], object]] = {
 
 def child(name: str, folder: Path) -> None:
     """One of these; what came of it, its processor seconds and its peak memory, as JSON."""
-    act = {**CHILDREN, "compaction": compaction, "launcher": launching}[name]
+    act = {**CHILDREN, "compaction": compaction, "launcher": launching, "launcher, runs trained": training}[
+        name
+    ]
     before = time.process_time()
     with contextlib.redirect_stdout(sys.stderr):
         came = act(folder)
@@ -217,12 +234,11 @@ def main() -> None:
             for name in CHILDREN:
                 measure(name, folder)
         if options.tiny:
-            tiny = Path(root) / "runs" / "tiny"
-            tiny.mkdir(parents=True)
-            (tiny / "study.toml").write_text(
-                TINY.replace("[0, 1, 2, 3]", str(list(range(options.tiny // 2))))
-            )
-            measure("launcher", tiny)
+            for name, count in (("launcher", options.tiny), ("launcher, runs trained", options.tiny // 20)):
+                tiny = Path(root) / "runs" / name
+                tiny.mkdir(parents=True)
+                (tiny / "study.toml").write_text(TINY.replace("[0, 1, 2, 3]", str(list(range(count // 2)))))
+                measure(name, tiny)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -164,6 +164,8 @@ class ObjectLeases:
     def __init__(self, files: Any, root: str):
         """Of a file system of fsspec, and a folder in it."""
         self.files, self.root = files, root
+        self.given_up: set[str] = set()
+        """Tokens of its own leases, whether or not the store has heard of it."""
         self._sights: dict[str, _Sight] = {}
         self._looked = -math.inf
         self._newest: dict[str, _Sight] = {}
@@ -174,21 +176,22 @@ class ObjectLeases:
         if any(work in newest and self._is_held(newest[work]) for work in works):
             return None
         lease = ObjectLease(self, {}, uuid.uuid4().hex)
-        for work in sorted(works):
-            number = newest[work].number + 1 if work in newest else 0
-            path = f"{self.root}/{work}/{number:09d}"
-            try:
-                self._create(path, lease.text(0))
-            except FileExistsError:
-                break
-            lease.paths[work] = path
         self._looked = -math.inf
-        if lease.paths.keys() == set(works) and lease.is_newest() and lease.is_own():
+        with ExitStack() as undo:
+            undo.callback(lease.release)  # also where the store stops answering
+            for work in sorted(works):
+                number = newest[work].number + 1 if work in newest else 0
+                lease.paths[work] = f"{self.root}/{work}/{number:09d}"
+                try:
+                    self._create(lease.paths[work], lease.text(0))
+                except FileExistsError:
+                    return None
+            if not (lease.is_newest() and lease.is_own()):
+                return None
             for work in works:
                 self._remove_before(work, lease.paths[work])
-            return lease
-        lease.release()
-        return None
+            undo.pop_all()
+        return lease
 
     def _create(self, path: str, text: bytes) -> None:
         """Write an object where there is none; FileExistsError where there is."""
@@ -229,6 +232,8 @@ class ObjectLeases:
             return False
         if sight.holder is None:
             sight.holder = self.holder(sight.path)
+        if sight.holder.get("token") in self.given_up:
+            return False
         if sight.holder.get("host") == socket.gethostname():
             return is_alive(sight.holder["pid"])
         return not sight.holder.get("released")
@@ -290,6 +295,7 @@ class ObjectLease:
 
     def release(self) -> None:
         """Give back what is still the holder's."""
+        self.leases.given_up.add(self.token)
         for path in self.paths.values():
             if self.leases.holder(path).get("token") == self.token:
                 self.leases.files.pipe_file(path, b'{"released": true}')

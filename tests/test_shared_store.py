@@ -13,6 +13,7 @@ import scaling.store.shared
 from scaling.leases import ObjectLeases
 from scaling.records import MissingRuns, append_rows, read_rows
 from scaling.store import SharedStore, StoreUnreachable, StudyChanged, open_runs
+from scaling.store.objects import TRIES, Objects
 from scaling.study import read_study
 
 STUDY = '[defaults]\nbudgets = ["64Ki"]\n[[grid]]\nwidth = 16\nseed = [0, 1]\n'
@@ -22,7 +23,8 @@ STUDY = '[defaults]\nbudgets = ["64Ki"]\n[[grid]]\nwidth = 16\nseed = [0, 1]\n'
 def files(request, tmp_path):
     """A file system, and a folder in it."""
     root = str(tmp_path / "shared") if request.param == "file" else f"/{tmp_path.name}"
-    return fsspec.filesystem(request.param, **({"auto_mkdir": True} if request.param == "file" else {})), root
+    options = {"auto_mkdir": True} if request.param == "file" else {}
+    return Objects(fsspec.filesystem(request.param, **options)), root
 
 
 def elsewhere(leases, path):
@@ -67,7 +69,7 @@ def test_an_object_lease_of_a_silent_holder_is_taken_over_once_whatever_the_cloc
 
 def test_a_look_that_takes_longer_than_a_lease_frees_none(files, monkeypatch):
     monkeypatch.setattr(scaling.leases, "LEASE_SECONDS", 0.05)
-    system = files[0]
+    system = files[0].files
     held = ObjectLeases(*files).claim(("work",))
     elsewhere(held.leases, held.paths["work"])
     find = system.find
@@ -108,6 +110,7 @@ def test_rows_of_each_machine_reach_the_others_once_and_none_writes_over_them(ma
         store.check_unchanged()
         rows = read_rows(store.local / "rows" / "t.jsonl", "run")
         assert sorted(row["run_id"] for row in rows) == ["a", "b", "c"]
+        assert store.finished(trunks=["t"]) == {"a", "b", "c"} and not store.finished(trunks=["other"])
 
 
 def test_rows_that_were_never_sent_are_sent_when_the_same_command_is_typed_again(machines):
@@ -145,23 +148,25 @@ def test_a_study_that_another_machine_asks_otherwise_is_refused(machines):
 def test_a_store_that_refuses_is_named_and_one_that_comes_back_gets_what_it_missed(
     machines, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(scaling.store.shared, "_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(scaling.store.shared, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(scaling.store.objects, "_PAUSE_SECONDS", 0.001)
     here, there = machines
     here.check_unchanged()
     lease = here.claim("t")
     append_rows(here.local / "rows" / "t.jsonl", {"run": {"run_id": "a"}})
-    pipe, refused = here._files.pipe_file, []
+    files = here._files.files
+    pipe, refused = files.pipe_file, []
 
     def refuse(*arguments, **options):
-        if len(refused) < 3:
+        if len(refused) < 2 * TRIES:
             refused.append(arguments)
             raise TimeoutError("no answer")
         return pipe(*arguments, **options)
 
-    monkeypatch.setattr(here._files, "pipe_file", refuse)
+    monkeypatch.setattr(files, "pipe_file", refuse)
     assert lease.refresh()  # nobody can have taken it within seconds
     send(here, "t")
-    assert len(refused) == 3
+    assert len(refused) == 2 * TRIES
     there.check_unchanged()
     assert read_rows(there.local / "rows" / "t.jsonl", "run") == [{"run_id": "a"}]
     (tmp_path / "a file").touch()

@@ -117,8 +117,11 @@ class Store:
         frame = pl.DataFrame(rows, schema=SCHEMAS[kind], strict=False)
         return frame.unique(ROW_KEYS[kind], keep="last", maintain_order=True)
 
-    def finished(self, *, here: bool = False) -> set[str]:
-        """Run ids that need no training; with `here`, only those that this machine has trained."""
+    def finished(self, *, here: bool = False, trunks: Iterable[str] | None = None) -> set[str]:
+        """Run ids that need no training; with `here`, or of a few trunks, only those whose rows this machine has."""
+        if trunks is not None:
+            files = (self.local / "rows" / f"{trunk}.jsonl" for trunk in trunks)
+            return {row["run_id"] for file in files for row in read_rows(file, "run")}
         origins = ("local",) if here else ("local", "committed")
         return {i for origin in origins for i in self.rows("run", origin)["run_id"]}
 

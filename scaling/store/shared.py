@@ -12,29 +12,33 @@ Each machine works in its local folder as ever, and brings here and sends there 
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from scaling.errors import RecordError, ScalingError, check_installed
 from scaling.files import cache_folder, short_hash, written_whole
 from scaling.leases import LEASE_SECONDS, ObjectLease, ObjectLeases
 from scaling.records import MissingRuns
+from scaling.store.objects import Objects
 from scaling.store.rows import Store, StudyChanged
 from scaling.study import Study, read_study
 from scaling.study.identity import difference, spell_out
 
-_PATIENCE_SECONDS = 300.0
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 300.0
 """That a launcher waits for a store which does not answer, before it gives up sending what it has made."""
-_PAUSE_SECONDS = 5.0
+PAUSE_SECONDS = 5.0
 
 
 class StoreUnreachable(RecordError):
@@ -89,10 +93,10 @@ class SharedStore(Store):
             text = (self.study.folder / "study.toml").read_bytes()
             self._files.pipe_file(f"{self._root}/study.toml", text)
 
-    def finished(self, *, here: bool = False) -> set[str]:
+    def finished(self, *, here: bool = False, trunks: Iterable[str] | None = None) -> set[str]:
         with self._reaching():
             self._bring("rows")
-        return super().finished(here=here)
+        return super().finished(here=here, trunks=trunks)
 
     def claim(self, *works: str) -> PatientLease | None:
         with self._reaching():
@@ -105,7 +109,7 @@ class SharedStore(Store):
 
     def send(self, stack: str, trunks: Iterable[str], runs: Iterable[str], *, done: bool) -> Future[None]:
         """In a thread, so that leases are refreshed meanwhile; with patience where the stack is done."""
-        return self._sender.submit(self._send_stack, stack, [*trunks], [*runs], _PATIENCE_SECONDS * done)
+        return self._sender.submit(self._send_stack, stack, [*trunks], [*runs], PATIENCE_SECONDS * done)
 
     def _send_stack(self, stack: str, trunks: list[str], runs: list[str], patience: float) -> None:
         deadline = time.monotonic() + patience
@@ -120,7 +124,7 @@ class SharedStore(Store):
                     if patience:
                         raise
                     return None
-                time.sleep(_PAUSE_SECONDS)
+                time.sleep(PAUSE_SECONDS)
 
     # --- objects -------------------------------------------------------------------------------------
 
@@ -129,7 +133,7 @@ class SharedStore(Store):
         return f"{_open(self.url)[1]}/{self.study.folder.resolve().name}"
 
     @cached_property
-    def _files(self) -> Any:
+    def _files(self) -> Objects:
         return _open(self.url)[0]
 
     @cached_property
@@ -158,8 +162,7 @@ class SharedStore(Store):
                 there = self._files.find(f"{self._root}/{name}", detail=True)
             new = {path: _version(about) for path, about in there.items()}
             new = {path: version for path, version in new.items() if self._known.get(path) != version}
-            contents = self._files.cat(list(new), on_error="omit") if new else {}
-            for path, content in contents.items():
+            for path, content in self._files.cat(list(new)).items():
                 local = self.local / path.removeprefix(self._root).strip("/")
                 if name == "rows":
                     trunk = local.name.partition(".")[0]
@@ -168,7 +171,7 @@ class SharedStore(Store):
                 elif not local.exists():
                     with written_whole(local, "a file of the shared store") as scratch:
                         scratch.write_bytes(content)
-            self._known.update(new)
+                self._known[path] = new[path]
 
     def _send(self, *names: str) -> None:
         """Files of the local folder that have changed since they were sent."""
@@ -229,6 +232,36 @@ class PatientLease:
             self.lease.release()
 
 
+@dataclass
+class Patience:
+    """Of a launcher with a store that does not answer: what is under way goes on, and it is asked again."""
+
+    failing: float | None = None
+    """Since when."""
+    again: float = -math.inf
+    """When it is asked next."""
+
+    def attempt(self, act: Callable[[], T]) -> T | None:
+        """What an act that asks the store gives; None where it did not answer, and until it is asked again.
+
+        Raises:
+            StoreUnreachable: it has not answered for `PATIENCE_SECONDS`.
+        """
+        now = time.monotonic()
+        if now < self.again:
+            return None
+        try:
+            given = act()
+        except StoreUnreachable:
+            self.failing = now if self.failing is None else self.failing
+            self.again = time.monotonic() + PAUSE_SECONDS
+            if self.again - self.failing > PATIENCE_SECONDS:
+                raise
+            return None
+        self.failing = None
+        return given
+
+
 def shared_or_own(study: Study, url: str | None) -> Store:
     """The store that machines share by a URL; without one, this machine's own."""
     return SharedStore(study, url) if url else Store(study)
@@ -267,7 +300,7 @@ def naming_the_store(url: str) -> Iterator[None]:
         raise StoreUnreachable(url, f"{type(problem).__name__}: {problem}".partition("\n")[0]) from problem
 
 
-def _open(url: str) -> tuple[Any, str]:
+def _open(url: str) -> tuple[Objects, str]:
     """The file system of a URL, and the path in it.
 
     Raises:
@@ -278,10 +311,10 @@ def _open(url: str) -> tuple[Any, str]:
     fsspec: Any = importlib.import_module("fsspec")
     options = {"use_listings_cache": False, "auto_mkdir": True} if protocol in ("file", "local") else {}
     if protocol in ("s3", "s3a"):
-        times = {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 3}}
+        times = {"connect_timeout": 10, "read_timeout": 20, "retries": {"max_attempts": 1}}
         options = {"use_listings_cache": False, "config_kwargs": times}
     files, root = fsspec.core.url_to_fs(url, **options)
-    return files, root.rstrip("/")
+    return Objects(files), root.rstrip("/")
 
 
 def _version(about: dict[str, Any]) -> tuple[str, ...]:

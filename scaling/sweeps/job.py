@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Set
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,43 +41,43 @@ class StackSpec:
     trunks: tuple[Trunk, ...]
     corpus_hash: str
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Hash of its trunks."""
         return identity.digest(self.trunk_ids)
 
-    @property
+    @cached_property
     def trunk_ids(self) -> tuple[str, ...]:
         """What is to be held while it trains."""
         return tuple(identity.trunk_id(t, self.corpus_hash) for t in self.trunks)
 
-    @property
-    def run_ids(self) -> set[str]:
+    @cached_property
+    def run_ids(self) -> frozenset[str]:
         """The runs that it will write."""
-        return run_ids(self.trunks, self.corpus_hash)
+        return frozenset(run_ids(self.trunks, self.corpus_hash))
 
-    @property
-    def parents(self) -> set[str]:
+    @cached_property
+    def parents(self) -> frozenset[str]:
         """The runs whose weights it starts from."""
         parents = (identity.parent_run(t, self.corpus_hash) for t in self.trunks)
-        return {run for run in parents if run}
+        return frozenset(run for run in parents if run)
 
     def left(self, finished: Set[str]) -> StackSpec | None:
         """Its trunks that still have a run to write, if there are any."""
         trunks = unfinished(self.trunks, self.corpus_hash, finished)
         return replace(self, trunks=trunks) if trunks else None
 
-    @property
+    @cached_property
     def tokens(self) -> int:
         """Tokens that it trains on, trunks and cooldowns together."""
         return len(self.trunks) * cost.tokens_to_train(cost.together(self.trunks))
 
-    @property
+    @cached_property
     def cost(self) -> float:
         """Expected time of its steps, in units of one FLOP at full speed; small matrices reach less of the peak."""
         return len(self.trunks) * cost.relative_cost(cost.together(self.trunks))
 
-    @property
+    @cached_property
     def flops(self) -> float:
         """FLOPs of its steps."""
         return count_flops(self.trunks[0].model, self.tokens).total

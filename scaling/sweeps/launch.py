@@ -27,7 +27,8 @@ import polars as pl
 from scaling.errors import TrainError
 from scaling.files import naming_a_full_disk
 from scaling.leases import Held
-from scaling.store import open_runs, shared_or_own
+from scaling.store import StoreUnreachable, open_runs, shared_or_own
+from scaling.store.shared import Patience
 from scaling.study import Study, read_study
 from scaling.sweeps.engines import make_engine
 from scaling.sweeps.engines.base import Asked, Elsewhere, Engine, Fleet, Worker
@@ -153,7 +154,7 @@ def _termination_as_interrupt() -> Iterator[None]:
 def _watch(plan: Plan, fleet: Fleet, store: str | None, *, shown: bool) -> None:
     """Have launchers elsewhere carry a plan out, and see in the store what they have done, until all is done."""
     what = Elsewhere(str(plan.study.folder.resolve()), plan.asked, plan.here, store)
-    cost, done = sum(stack.cost for stack in plan.stacks), plan.done
+    cost, done, patience = sum(stack.cost for stack in plan.stacks), plan.done, Patience()
     with (
         Progress(plan.study.name, plan.runs, done, cost, shown=shown) as progress,
         _termination_as_interrupt(),
@@ -167,7 +168,11 @@ def _watch(plan: Plan, fleet: Fleet, store: str | None, *, shown: bool) -> None:
                     raise WorkersFailed([f"{plan.runs - done} runs are not done"], log, tail)
                 time.sleep(_WATCH_SECONDS)
                 running = launched.left() > 0  # before the store is looked at, where their last row may be
-                before, done = done, len(plan.run_ids & plan.store.finished(here=plan.here))
+                finished = patience.attempt(lambda: plan.store.finished(here=plan.here))
+                if finished is None:
+                    running = True  # as far as is known: the last rows may be there
+                    continue
+                before, done = done, len(plan.run_ids & finished)
                 progress.skip(cost * (done - before) / (plan.runs - plan.done), done=done)
         except KeyboardInterrupt:
             launched.stop()
@@ -204,12 +209,13 @@ class _Launcher:
         self._refreshed = time.monotonic()
         self.finished = set(plan.finished)
         """Runs with rows, as far as this launcher has heard."""
+        self.patience = Patience()
 
     def run(self) -> None:
         with self.progress, _termination_as_interrupt():
             try:
                 while self.waiting or self.sent or any(hand.at for hand in self.hands.values()):
-                    self._hand_out()
+                    self.patience.attempt(self._hand_out)
                     self._listen(_POLL_SECONDS)
                     self._settle()
                     self._reap()
@@ -233,8 +239,13 @@ class _Launcher:
             if lease is None:
                 continue  # another launcher has one of them
             self.waiting.remove(stack)
-            self.store.bring(stack.id, stack.parents)
-            left = self._left(stack)
+            try:
+                self.store.bring(stack.id, stack.parents)
+                left = self._left(stack)
+            except StoreUnreachable:
+                lease.release()
+                self.waiting.append(stack)
+                raise
             if left is None:
                 lease.release()
                 continue
@@ -247,13 +258,13 @@ class _Launcher:
 
     def _left(self, stack: StackSpec) -> StackSpec | None:
         """What other launchers have not finished of a stack; one with a checkpoint goes on as it is."""
-        finished = self.store.finished(here=self.plan.here)
-        left = stack.left(finished)
+        self.finished |= self.store.finished(trunks=stack.trunk_ids)  # all rows would be ever more to read
+        left = stack.left(self.finished)
         if left and self.plan.job(stack).checkpoints.exists():
             return stack
         if left != stack:
             cost = stack.cost - (left.cost if left else 0.0)
-            self.progress.skip(cost, done=len(self.plan.run_ids & finished))
+            self.progress.skip(cost, done=len(self.plan.run_ids & self.finished))
         return left
 
     def _start(self) -> _Hand:
@@ -320,7 +331,7 @@ class _Launcher:
 
     def _give_up_children(self, failed: StackSpec) -> None:
         """Do not wait for weights that will not come."""
-        lost = failed.run_ids
+        lost = set(failed.run_ids)
         while children := [stack for stack in self.waiting if stack.parents & lost]:
             for child in children:
                 self.waiting.remove(child)
@@ -336,7 +347,9 @@ class _Launcher:
         if time.monotonic() - self._refreshed > _REFRESH_SECONDS:
             self._refreshed = time.monotonic()
             if any(stack.parents for stack in self.waiting):
-                self.finished |= self.store.finished(here=self.plan.here)
+                self.finished |= (
+                    self.patience.attempt(lambda: self.store.finished(here=self.plan.here)) or set()
+                )
             for _, lease, _ in self.sent:
                 lease.refresh()
             for hand in self.hands.values():

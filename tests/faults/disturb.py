@@ -60,6 +60,11 @@ class Tally:
         """Nothing lost, doubled or changed, and no error but those of the suite."""
         return not (self.lost or self.doubled or self.changed or self.unnamed)
 
+    def add(self, other: Tally) -> None:
+        """Count what came of others too."""
+        for name in ("faults", "lost", "doubled", "changed", "named", "unnamed"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def compare(self, rows: list[Any], sound: list[Any]) -> None:
         """Count what rows lack, have twice and have otherwise, beside those of an undisturbed run."""
         keys, wanted = [row["run_id"] for row in rows], {row["run_id"]: row for row in sound}

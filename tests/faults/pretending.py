@@ -51,8 +51,8 @@ def work() -> int:
     return worker.main()
 
 
-def launch(folder: str | Path, workers: int = 2) -> Any:
-    """Sweep a study with such workers."""
+def launch(folder: str | Path, workers: int = 2, *, store: str | None = None) -> Any:
+    """Sweep a study with such workers, into a store of its own or a shared one."""
     import subprocess
 
     import scaling
@@ -67,7 +67,7 @@ def launch(folder: str | Path, workers: int = 2) -> Any:
     before = local.subprocess.Popen, machine.product_ceiling
     try:
         local.subprocess.Popen, machine.product_ceiling = Popen, lambda: 1e9  # type: ignore[misc]
-        return scaling.sweep(folder, workers=workers, progress=False, device="cpu")
+        return scaling.sweep(folder, workers=workers, progress=False, device="cpu", store=store)
     finally:
         local.subprocess.Popen, machine.product_ceiling = before  # type: ignore[misc]
 

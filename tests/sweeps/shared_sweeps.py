@@ -16,6 +16,7 @@ path = "text"
 budgets = {budgets}
 warmup_tokens = "4Ki"
 context = 32
+max_epochs = 4
 [[grid]]
 width = [16, 32]
 seed = {seed}

@@ -44,6 +44,7 @@ def s3(monkeypatch):
     except MissingPackage as problem:
         pytest.skip(str(problem))
     import fsspec
+    import requests
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -52,6 +53,7 @@ def s3(monkeypatch):
     for name, value in {"ENDPOINT_URL": address, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     fsspec.get_filesystem_class("s3").clear_instance_cache()
+    requests.post(f"{address}/moto-api/reset", timeout=10).raise_for_status()  # all its servers share buckets
     fsspec.filesystem("s3").mkdir("bucket")
     yield address
     fsspec.get_filesystem_class("s3").clear_instance_cache()

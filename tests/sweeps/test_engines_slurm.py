@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from shared_sweeps import write_folders, written
@@ -149,6 +152,44 @@ def test_an_array_is_queued_again_at_its_notice_and_goes_on_to_the_same_rows(slu
     assert rows(queued).equals(rows(calm))
     wait_for(lambda: not said("squeue", "--noheader"))
     assert not list(Store(read_study(queued)).local.glob("leases/*.json"))
+
+
+def workers_of(job):
+    """Of a job that runs on this machine."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            of_job = f"SLURM_JOB_ID={job}".encode() in (process / "environ").read_bytes().split(b"\0")
+            if of_job and b"scaling.train.worker" in (process / "cmdline").read_bytes():
+                yield int(process.name)
+
+
+def test_a_job_is_queued_again_at_its_real_time_limit_and_goes_on_to_the_same_rows(slurm, folders):
+    """A limit of two minutes is waited for: the worker is held still from its first row to Slurm's notice."""
+    calm, queued = folders
+    scaling.sweep(calm, progress=False)
+    told = []
+
+    def wait_for_the_limit():
+        wait_for(lambda: written(queued))
+        array, logs = array_of(queued), Store(read_study(queued)).local / "slurm"
+        held = list(workers_of(array))
+        for pid in held:
+            os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda: any("Caught signal" in log.read_text() for log in logs.glob(f"{array}/*_log.err")))
+        for pid in held:
+            os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: re.search("Restarts=[1-9]", said("scontrol", "show", "job", array)))
+        told.extend([held, said("scontrol", "show", "job", array)])
+
+    limit = threading.Thread(target=wait_for_the_limit)
+    limit.start()
+    options = {"jobs": 1, "minutes": 2, "notice": 20}
+    scaling.sweep(queued, progress=False, engine="slurm", options=options)
+    limit.join()
+    held, job = told
+    assert held and "TimeLimit=00:02:00" in job
+    assert len(written(queued)) == len(set(written(queued))) == 4
+    assert rows(queued).equals(rows(calm))
 
 
 def test_jobs_that_fail_are_told_with_what_they_said(slurm, folders):
