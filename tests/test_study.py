@@ -88,7 +88,11 @@ def test_trunk_recovers_from_json():
             "width = 40, but it must be a multiple of head_dim",
         ),
         (("32 = 0.01", "64 = 0.01"), BadValue, "a table with the width 32"),
-        (("width = 16\nuniq", "width = 16\nhead_dim = { 8 = 8 }\nuniq"), BadValue, "a table with the width 16"),
+        (
+            ("width = 16\nuniq", "width = 16\nhead_dim = { 8 = 8 }\nuniq"),
+            BadValue,
+            "a table with the width 16",
+        ),
         (("width = 16\nuniq", 'N = "1M"\nhead_dim = { 8 = 8 }\nuniq'), BadValue, "where N chooses the width"),
         (
             ("seed = [0, 1, 2]\n[[grid]]\nwidth = 16", "seed = []\n[[grid]]\nwidth = []"),
