@@ -266,6 +266,8 @@ PROBES = (
     *OF_ITEMS,
 )  # fmt: skip
 """What a study may ask to have measured: each is a file of `train.probes`. "heldout" is measured in any case."""
+LOSSES = ("loss", "heldout", "position", "answer_loss", "divergence")
+"""What is better the lower it is; of other probes more is better."""
 ON_OFFER = " on offer"
 """Behind a domain's name: the group of the probe "memorised" that says how many bits there are to memorise."""
 ON_CURVES = ":curve"

@@ -17,7 +17,7 @@ from scaling.study.identity import run_id
 RUNS = Path(__file__).parents[1] / "runs"
 
 
-UNDER_WAY = ("learning-to-reason", "memory", "transfer-text")
+UNDER_WAY = ("memory", "transfer-text")
 """Studies of which only whole blocks are committed yet."""
 
 

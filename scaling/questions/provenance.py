@@ -88,7 +88,8 @@ def _text(runs: pl.DataFrame) -> Iterator[str]:
 
 def _corpus(row: dict[str, Any]) -> str:
     """What a token is, and how much text of which domains there is; rows do not say which folder or table it was."""
-    sizes, versions = json.loads(row["corpus_bytes"]), json.loads(row["corpus_versions"])
+    sizes = {domain: n for domain, n in json.loads(row["corpus_bytes"]).items() if n}
+    versions = json.loads(row["corpus_versions"])
     if "python" not in versions:  # nothing was read: a generator wrote it
         text = _listed([f"{print_count(count, 2)} tokens of {name}" for name, count in sizes.items()])
         known = "words of synthetic documents whose answers are" if "documents" in versions else ""

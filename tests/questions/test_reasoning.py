@@ -29,6 +29,17 @@ def test_reasoning_recovers_what_reading_first_does(sooner, answer):
     assert said.evidence["curves"]["read"].n_unique() == 4  # nothing among them, to be looked at
 
 
+def test_a_share_of_answers_is_judged_as_one_and_drawn_as_it_was_measured():
+    runs = world({"source": 2.0, "placebo": 1.0}, onset_spread=0.15)
+    right = runs.select(
+        "run_id", step=pl.lit(0), probe=pl.lit("answer_exact"), group=pl.lit("english"), unit=pl.lit("1"),
+        value=(-pl.col("loss_english")).exp(),
+    )  # fmt: skip
+    said = reasoning(runs, right, **ASKED | {"measure": "answer_exact"})
+    assert said.answer == HELPS and "of answers" in said.sentence
+    assert said.evidence["curves"]["value"].is_between(0, 1).all()
+
+
 def test_reasoning_asks_which_comes_first_in_the_same_words():
     """Models that read code alone first, against models that read nothing: code first, then the target."""
     runs = world({"source": 2.0, "placebo": 1.0}, onset_spread=0.15)

@@ -169,7 +169,7 @@ def programs(other):
 def test_a_skill_must_be_there_in_another_form_of_the_target(other, answer):
     runs, measurements = programs(other)
     verdict = transfer(
-        runs, measurements=measurements, measure="answer_exact", higher_is_better=True, placebos=PLACEBOS,
+        runs, measurements=measurements, measure="answer_exact", placebos=PLACEBOS,
         form_placebos={"random answers": "code"}, other_forms={"english reordered": "english"}, learned=0.9,
     )  # fmt: skip
     assert verdict.answer == answer

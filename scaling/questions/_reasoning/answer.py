@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 from scaling.questions._reasoning import words
 from scaling.questions._reasoning.cells import Arms, Gain, arms, gains, halfway, learners, to_criterion, twice
 from scaling.questions._reasoning.words import ANSWERS, CANNOT, HELPS, HURTS, NONE, WORDS
-from scaling.questions._transfer.arms import unit_of
+from scaling.questions._transfer.arms import sign_of, unit_of
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
 
 
@@ -25,7 +25,7 @@ def reasoning(
     source: str = "code",
     placebos: Mapping[str, str] | None = None,
     measure: str = "answer_loss",
-    higher_is_better: bool = False,
+    higher_is_better: bool | None = None,
     criterion: float | None = None,
     level: float = 0.95,
     seed: int = 0,
@@ -53,7 +53,7 @@ def reasoning(
         placebos: of each domain that has the words of a source without their order, that source; of a study's text
             `study.corpus.placebo_of`.
         measure: "loss", or a probe such as "answer_loss".
-        higher_is_better: of what is measured.
+        higher_is_better: of what is measured; None is as the probe has it.
         criterion: value to which tokens are counted; None is halfway down the mean curve of models without the source.
         level: of all intervals.
         seed: of draws.
@@ -65,7 +65,7 @@ def reasoning(
         BadOption: the level is no share.
     """
     check_level(level)
-    sign = -1.0 if higher_is_better else 1.0
+    sign = sign_of(measure, higher_is_better)
     frame = learners(runs, measurements, target, measure, sign)
     compared = arms(frame, target, source, placebos or {})
     every, unit = gains(frame, compared, level, seed), unit_of(measurements, measure)
@@ -85,7 +85,7 @@ def reasoning(
     reached = float(of_arms["reached"].to_numpy().mean()) if len(of_arms) else 0.0
     cells = pl.DataFrame([asdict(one) for one in every])
     curves = frame.group_by("N", "read", "D").agg(
-        pl.col("value").mean(), stderr=pl.col("value").std() / pl.len().sqrt(), seeds=pl.len()
+        pl.col("value").mean() * sign, stderr=pl.col("value").std() / pl.len().sqrt(), seeds=pl.len()
     )
     largest = float(frame["N"].to_numpy().max())
     return Verdict(

@@ -12,7 +12,7 @@ from scaling.errors import BadOption
 from scaling.questions._synthetic import words
 from scaling.questions._synthetic.cells import ARMS, REAL, Gain, Value, gains, generations, values
 from scaling.questions._synthetic.words import ANSWERS, CANNOT, COLLAPSES, IMPROVES, STAYS
-from scaling.questions._transfer.arms import unit_of
+from scaling.questions._transfer.arms import sign_of, unit_of
 from scaling.questions._wall.inputs import Input, Intervention
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
 
@@ -58,7 +58,7 @@ def synthetic(
     *,
     arm: str | None = None,
     measure: str = "loss",
-    higher_is_better: bool = False,
+    higher_is_better: bool | None = None,
     level: float = 0.95,
     seed: int = 0,
 ) -> Synthetic:
@@ -84,7 +84,7 @@ def synthetic(
             share of each generation's own pages is whole, right and different.
         arm: that is asked about: "replace", "accumulate" or "verified"; None is the last of these that there is.
         measure: "loss", or a probe such as "answer_exact".
-        higher_is_better: of what is measured.
+        higher_is_better: of what is measured; None is as the probe has it.
         level: of all intervals.
         seed: of draws.
 
@@ -99,7 +99,7 @@ def synthetic(
         accumulated.
     """
     check_level(level)
-    frame = generations(runs, measurements, measure, -1.0 if higher_is_better else 1.0)
+    frame = generations(runs, measurements, measure, sign_of(measure, higher_is_better))
     there = [one for one in ARMS if one in frame["arm"].unique()]
     if arm is not None and arm not in there:
         raise BadOption("arm", arm, " or ".join(map(repr, there)))

@@ -39,9 +39,8 @@ def sentence(arm: str, answers: Mapping[str, str], ends: Mapping[str, Gain], uni
 
 def _moved(gain: Gain, unit: str, level: float) -> str:
     ends = between(f"{gain.low:+.2g}", f"{gain.high:+.2g}", level)
-    counted_in = "" if unit == "1" else f" {unit}"
     way = "better" if gain.mean > 0 else "worse"
-    return f"{abs(gain.mean):.2g}{counted_in} {way} than on real text alone ({ends})"
+    return f"{abs(gain.mean):.2g} {unit} {way} than on real text alone ({ends})"
 
 
 def cannot(why: str) -> str:

@@ -12,7 +12,7 @@ import polars as pl
 
 from scaling.errors import BadOption, QuestionError
 from scaling.questions._transfer import words
-from scaling.questions._transfer.arms import read_arms, read_values, unit_of
+from scaling.questions._transfer.arms import read_arms, read_values, sign_of, unit_of
 from scaling.questions._transfer.contrasts import moderated
 from scaling.questions._transfer.matrix import ENOUGH, Cell, Matrix, matrix
 from scaling.questions._transfer.readings import (
@@ -84,7 +84,7 @@ def transfer(
     other_forms: Mapping[str, str] | None = None,
     measurements: pl.DataFrame | None = None,
     measure: str = "loss",
-    higher_is_better: bool = False,
+    higher_is_better: bool | None = None,
     learned: float | None = None,
     dose: float | None = None,
     level: float = 0.95,
@@ -122,7 +122,7 @@ def transfer(
         other_forms: of each domain that says a target in another form, that target.
         measurements: of the same runs, where `measure` is a probe with a group for each domain.
         measure: "loss", or a probe such as "answer_exact", by its last value.
-        higher_is_better: of what is measured.
+        higher_is_better: of what is measured; None is as the probe has it.
         learned: value that a source must reach itself, for its cells to count; in any case it must be learned better
             than its placebos are.
         dose: tokens added for each of the target's at which pairs are judged; None is the largest that most sizes have.
@@ -143,11 +143,12 @@ def transfer(
     placebos, form_placebos, other_forms = placebos or {}, form_placebos or {}, other_forms or {}
     values = read_values(runs, measurements, measure)
     rows = read_arms(runs, values, {**placebos, **form_placebos})
-    made = matrix(rows, placebos, form_placebos, -1.0 if higher_is_better else 1.0)
+    sign = sign_of(measure, higher_is_better)
+    made = matrix(rows, placebos, form_placebos, sign)
     if not made.cells:
         raise NothingAdded(len(runs))
     asked = _asked(made, source, target, other_forms)
-    bar = None if learned is None else (-learned if higher_is_better else learned)
+    bar = None if learned is None else sign * learned
     tried = sorted({cell.dose for cell in made.cells if cell.pair == asked})
     if dose is not None and dose not in tried:
         raise BadOption("dose", dose, f"one of {', '.join(f'{one:g}' for one in tried)}")

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from scaling.errors import QuestionError, require_columns
+from scaling.records import LOSSES, PROBES
 
 BASE = ["target", "unique", "tokens"]
 """What an addition is made to: a target, its distinct tokens, and how many of them were trained on, repeats counted."""
@@ -57,10 +58,18 @@ def read_values(runs: pl.DataFrame, measurements: pl.DataFrame | None, measure: 
 
 
 def unit_of(measurements: pl.DataFrame | None, measure: str) -> str:
-    """The unit of what was measured, as the probe's rows have it."""
+    """The unit of what was measured, as the probe's rows have it, in words."""
     if measurements is None or "unit" not in measurements.columns or measure == "loss":
         return "nats/token" if measure == "loss" else measure
-    return measurements.filter(probe=measure)["unit"][0]
+    unit = measurements.filter(probe=measure)["unit"][0]
+    return "of answers" if unit == "1" else unit
+
+
+def sign_of(measure: str, higher_is_better: bool | None) -> float:
+    """-1 where more of a measure is better, by what is said of it or, where nothing is, by what the probe measures."""
+    if higher_is_better is None:
+        higher_is_better = measure in PROBES and measure not in LOSSES
+    return -1.0 if higher_is_better else 1.0
 
 
 def read_arms(runs: pl.DataFrame, values: Values, placebos: Mapping[str, str]) -> pl.DataFrame:
