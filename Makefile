@@ -16,8 +16,7 @@ report: $(READY)  ## train the quickstart on this machine, fit it, write reports
 	$(BIN)/scaling sweep runs/quickstart/study.toml --here
 	$(BIN)/scaling report quickstart
 
-test: export SCALING_SCREENSHOTS ?= $(CURDIR)/reports/screenshots
-test: $(READY)  ## the whole test suite; pictures of each page at three widths go to reports/screenshots
+test: $(READY)  ## the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(TESTS)
 
 test-engines: $(READY)  ## sweeps on Ray, S3 and Slurm, with what they need in an environment of its own
