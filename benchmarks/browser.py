@@ -104,7 +104,15 @@ def refits(browser: Any, runs: pl.DataFrame, folder: Path) -> list[str]:
         'import polars as pl, scaling\nruns = pl.read_parquet("runs.parquet")',
         "scaling.refit(runs, bootstrap=20)",
     )
-    nbformat.write(new_notebook(cells=[new_code_cell(cell) for cell in cells]), folder / "refit.ipynb")
+    kernelspec = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }  # else JupyterLab asks for one
+    notebook = new_notebook(
+        cells=[new_code_cell(cell) for cell in cells], metadata={"kernelspec": kernelspec}
+    )
+    nbformat.write(notebook, folder / "refit.ipynb")
     widget = "document.querySelector('.scaling-refit')"
     (own := folder / "own").mkdir()
     with notebook_in_lab(browser, folder / "refit.ipynb", own):

@@ -77,11 +77,18 @@ class Checked(Shown):
         if values.dtype.is_numeric():
             finite = values.cast(pl.Float64).drop_nulls().to_numpy()
             finite = finite[np.isfinite(finite)]
-            return (f"{finite.min():.5g}", f"{finite.max():.5g}") if len(finite) else ("", "")
-        if values.dtype.is_nested() or values.null_count() == len(values):
-            return str(values.dtype), ""
+            return (_number(finite.min()), _number(finite.max())) if len(finite) else ("", "")
+        if values.dtype.is_nested():
+            return "a list or struct", ""
+        if values.null_count() == len(values):
+            return "", ""
         ends = (str(values.drop_nulls().min()), str(values.drop_nulls().max()))
         return ends[0][:16], ends[1][:16]
+
+
+def _number(value: float) -> str:
+    """An end of a range: 0.018672, 131,072, 1.65e12."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.5g}".replace("e+", "e")
 
 
 def check_runs(

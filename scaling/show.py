@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROUNDING = 1e-12  # of a value; an error below is that of the arithmetic
+_LONG = 60  # letters of a cell that wants room
 _COARSE = 1000.0  # an error from which the last digits before the point say nothing
 
 
@@ -99,7 +100,7 @@ class Table:
     def _repr_html_(self) -> str:
         """A table inside a box that scrolls, by the keyboard too, where the page is narrower than it."""
         head = "".join(f"<th>{symbol(h)}</th>" if h else "<td></td>" for h in self.header)
-        body = "".join("<tr>" + "".join(f"<td>{symbol(c)}</td>" for c in row) + "</tr>" for row in self.rows)
+        body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in self.rows)
         caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
         name = escape(self.caption.partition(". ")[0] or ", ".join(filter(None, self.header))).replace(
             '"', ""
@@ -166,6 +167,11 @@ class Interval:
 def tails(level: float) -> tuple[float, float, float]:
     """The quantiles at the lower end, in the middle and at the upper end of a two-sided interval."""
     return (1.0 - level) / 2.0, 0.5, (1.0 + level) / 2.0
+
+
+def _cell(text: str) -> str:
+    """HTML of a cell; of a long one too, which a narrow page must not squeeze into a column of single words."""
+    return f"<td{' class=long' if len(text) > _LONG else ''}>{symbol(text)}</td>"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -247,7 +247,7 @@ class Verdict:
 
 @dataclass(frozen=True, repr=False)
 class Grounds:
-    """What a verdict rests on: its numbers, what its question adds to them, and what would change it.
+    """What would change a verdict, and what it rests on: its numbers, and what its question adds to them.
 
     It prints as the whole verdict does.
     """
@@ -259,9 +259,11 @@ class Grounds:
 
     def _repr_markdown_(self) -> str:
         rows = [(name, str(number)) for name, number in self.verdict.numbers.items()]
-        numbers = [show.Table(("of this answer", ""), rows)] if rows else []
+        numbers = [show.Table(("number behind the answer", "value"), rows)] if rows else []
         parts = [p if isinstance(p, str) else p._repr_html_() for p in (*numbers, *self.verdict.details)]
-        return "\n\n".join([*parts, self.verdict.doubts])
+        if data := self.verdict.data_hash[:16]:
+            parts.append(f'<p class="caption">Data hash <code>{data}</code>, seed {self.verdict.seed}.</p>')
+        return "\n\n".join([self.verdict.doubts, *parts])
 
 
 def more_seeds(runs: pl.DataFrame) -> tuple[str, float | None]:

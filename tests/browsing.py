@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import socket
@@ -78,7 +79,7 @@ WIDTHS = (390, 820, 1440)
 
 def faults(browser: webdriver.Chrome, page: Path) -> list[str]:
     """What is wrong with a page: requests, complaints of the console, axe's serious findings, a page wider than its
-    screen; at three widths."""
+    screen; at three widths, each of which is pictured where SCALING_SCREENSHOTS names a folder."""
     browser.set_window_size(WIDTHS[0], 1000)
     visit(browser, page, browser_charts(page))
     wrong = [f"asked for {name}" for name in asked_for(browser)] + complaints(browser)
@@ -93,7 +94,20 @@ def faults(browser: webdriver.Chrome, page: Path) -> list[str]:
         browser.execute_async_script(script)
         wide = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
         wrong += [f"{width}: the page is {wide[0]} wide"] if wide[0] > wide[1] else []
+        if folder := os.environ.get("SCALING_SCREENSHOTS"):
+            _picture(browser, Path(folder) / f"{page.stem}-{width}.png")
     return wrong
+
+
+def _picture(browser: webdriver.Chrome, path: Path) -> None:
+    """The whole page as it stands."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    size = browser.execute_script(
+        "const {clientWidth, scrollHeight} = document.documentElement; return [clientWidth, scrollHeight]"
+    )
+    clip = {"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1}
+    taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+    path.write_bytes(base64.b64decode(taken["data"]))
 
 
 def browser_charts(page: Path) -> int:

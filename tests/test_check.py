@@ -28,8 +28,8 @@ def test_a_check_says_how_each_column_was_read_and_what_a_fit_determines(tmp_pat
         "N",
         "params",
         "M",
-        "1e+06",
-        "2.56e+08",
+        "1,000,000",
+        "256,000,000",
         "5",
     ]
     assert checked.laws["chinchilla"].startswith("determines E, A, B, alpha, beta")

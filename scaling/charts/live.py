@@ -112,8 +112,9 @@ class _Picture:
         return [
             alt.param(name="log_compute", value=tenfold, bind=compute),
             alt.param(name="log_unique", value=widest, bind=unique),
+            alt.param(name="unique_tokens", expr="pow(10,log_unique)"),
             alt.param(name="log_compute_words", expr=words.vega_power_of_ten("log_compute") + "+' FLOPs'"),
-            alt.param(name="log_unique_words", expr=words.vega_count("pow(10,log_unique)")),
+            alt.param(name="log_unique_words", expr=words.vega_count("unique_tokens")),
         ]
 
     def best_at(self, compute: str, polish: int) -> list[dict[str, Any]]:
@@ -123,22 +124,24 @@ class _Picture:
             list(self.fitted.params),
             flops_per_token=flops_per_token(self.given),
             compute=compute,
-            unique_tokens="pow(10,log_unique)",
+            unique_tokens="unique_tokens",
             polish=polish,
         )
         if not self.drawn:
             return chain
         moved = {f"moved_{i}": f"datum[{_moved_at(i)!r}]" for i in range(len(self.nodes))}
-        return [*chain, *trace(self._beyond, "loss", loss="datum.loss", C=compute, **moved)]
+        # first, so that no slider but that of C makes the page work it out again
+        factor = trace(self._factor, "factor", C=compute, **moved)
+        return [*factor, *chain, {"calculate": "datum.loss*datum.factor", "as": "loss"}]
 
-    def _beyond(self, loss: Any, C: Any, **moved: Any) -> Any:
-        """A loss with what discrepancy does to it, between the nodes in a straight line."""
+    def _factor(self, C: Any, **moved: Any) -> Any:
+        """What discrepancy multiplies a loss by, between the nodes in a straight line on its logarithm."""
         x = np.minimum(np.maximum(np.log10(C), self.nodes[0]), self.nodes[-1])
         hats = (
             m * np.maximum(1.0 - np.absolute(x - at) / _APART, 0.0)
             for m, at in zip(moved.values(), self.nodes, strict=True)
         )
-        return loss * np.exp(sum(hats))
+        return np.exp(sum(hats))
 
     def frontier(self) -> Chart:
         step = (self.high - self.low) / (BUDGETS - 1)
@@ -177,8 +180,8 @@ class _Picture:
             return f"{mid}+' ['+{low}+', '+{high}+']'" if self.drawn else f"{mid}+''"
 
         N, D = (said(field, words.vega_count("{}")) for field in "ND")
-        unique = words.vega_count("pow(10,log_unique)")
-        epochs = f"format(datum.D_mid/pow(10,log_unique),'.1f')+' epochs over '+{unique}+' unique tokens'"
+        unique = words.vega_count("unique_tokens")
+        epochs = f"format(datum.D_mid/unique_tokens,'.1f')+' epochs over '+{unique}+' unique tokens'"
         group.transform = [
             *self.best_at("pow(10,log_compute)", polish=2),
             *quantiles(["loss", "N", "D"], self.level),
@@ -186,7 +189,7 @@ class _Picture:
             {"calculate": "'loss '+" + said("loss", "format({},'.3f')"), "as": "headline"},
             {
                 "calculate": f"[{words.vega_power_of_ten('log_compute')}+' FLOPs', {N}+' parameters', {D}+' tokens',"
-                f" datum.D_mid>pow(10,log_unique)?{epochs}:'none seen twice']",
+                f" datum.D_mid>unique_tokens?{epochs}:'none seen twice']",
                 "as": "readout",
             },
         ]

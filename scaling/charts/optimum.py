@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from scaling.charts.vega import trace
 
 STRIDES = (3.0, 1.5, 0.75, 0.4, 0.2)
@@ -47,32 +49,45 @@ def optimum(
     def tokens(N: Any, C: Any) -> Any:
         return C / flops_per_token(N)
 
-    def loss_at(N: Any, C: Any, **rest: Any) -> Any:
-        return law(N=N, D=tokens(N, C), **rest)
+    def loss(x: Any, C: Any, **rest: Any) -> Any:
+        return law(N=np.exp(x), D=tokens(np.exp(x), C), **rest)
 
-    def loss(field: str, size: str) -> list[dict[str, str]]:
-        return trace(loss_at, field, N=size, C=compute, **given)
+    def stride(x: Any, length: float, **rest: Any) -> Any:
+        return x + length * (2.0 * np.less(loss(x + _APART, **rest), loss(x - _APART, **rest)) - 1.0)
 
-    lower, upper = f"exp(datum.x-{_APART})", f"exp(datum.x+{_APART})"
-    chain = [{"calculate": f"0.5*log({compute}/120)", "as": "x"}]
-    for stride in STRIDES:
-        chain += [*loss("lower", lower), *loss("upper", upper)]
-        chain.append({"calculate": f"datum.x+(datum.upper<datum.lower?{stride}:-{stride})", "as": "x"})
-    for _ in range(polish):
-        chain += [*loss("lower", lower), *loss("loss", "exp(datum.x)"), *loss("upper", upper)]
-        slope, bend = "(datum.upper-datum.lower)", "max(datum.upper-2*datum.loss+datum.lower,1e-12)"
-        chain.append({"calculate": f"datum.x-clamp({_APART / 2}*{slope}/{bend},-0.3,0.3)", "as": "x"})
-    chain.append({"calculate": "exp(datum.x)", "as": "N"})
-    return [*chain, *trace(tokens, "D", N="datum.N", C=compute), *loss("loss", "datum.N")]
+    def newton(x: Any, **rest: Any) -> Any:
+        lower, here, upper = (loss(x + at, **rest) for at in (-_APART, 0.0, _APART))
+        step = _APART / 2 * (upper - lower) / np.maximum(upper - 2.0 * here + lower, 1e-12)
+        return x - np.minimum(np.maximum(step, -0.3), 0.3)
+
+    def size(move: Law, **rest: Any) -> list[dict[str, str]]:
+        return trace(move, "x", x="datum.x", C=compute, **given, **rest)
+
+    return [
+        {"calculate": f"0.5*log({compute}/120)", "as": "x"},
+        *(step for length in STRIDES for step in size(stride, length=length)),
+        *(step for _ in range(polish) for step in size(newton)),
+        {"calculate": "exp(datum.x)", "as": "N"},
+        *trace(tokens, "D", N="datum.N", C=compute),
+        *trace(loss, "loss", x="datum.x", C=compute, **given),
+    ]
 
 
 def quantiles(fields: Sequence[str], level: float, groupby: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Vega-Lite transforms from draws to one row a group: `loss_low`, `loss_mid`, `loss_high` and so on."""
     names = {(1 - level) / 2: "low", 0.5: "mid", (1 + level) / 2: "high"}
     words = "".join(f"datum.prob=={prob!r}?'_{name}':" for prob, name in names.items())
+    # one field needs no fold, which copies every row at every move
+    fold = [{"fold": list(fields), "as": ["field", "value"]}] if len(fields) > 1 else []
+    field, by = ("datum.field", ["field"]) if fold else (repr(fields[0]), [])
     return [
-        {"fold": list(fields), "as": ["field", "value"]},
-        {"quantile": "value", "probs": list(names), "groupby": [*groupby, "field"], "as": ["prob", "value"]},
-        {"calculate": f"datum.field+({words}'')", "as": "name"},
+        *fold,
+        {
+            "quantile": "value" if fold else fields[0],
+            "probs": list(names),
+            "groupby": [*groupby, *by],
+            "as": ["prob", "value"],
+        },
+        {"calculate": f"{field}+({words}'')", "as": "name"},
         {"pivot": "name", "value": "value", "groupby": list(groupby)},
     ]

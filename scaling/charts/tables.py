@@ -112,6 +112,8 @@ def words(name: str) -> str:
     """A column's name for people: "held out, %" for held_out_percent."""
     if name in NAMES:
         return NAMES[name]
+    if name.isdigit() and len(name) > 4:  # a count over its column, as of tokens
+        return print_count(int(name))
     if " " in name or "_" not in name:
         return name
     first, _, last = name.rpartition("_")
@@ -138,6 +140,8 @@ def _number(name: str, values: pl.Series) -> Callable[[float], str]:
         return print_count
     if values.dtype.is_integer():
         return lambda value: f"{value:d}"
+    if name == "year" or name.startswith("year_"):  # a date: three digits of it would be its decade
+        return lambda value: f"{value:.1f}"
     return few_digits
 
 

@@ -6,8 +6,9 @@ applied to, so the result of the call is the formula itself:
     >>> trace(lambda N, *, A, alpha: A / N**alpha, "loss", N="datum.N", A=400, alpha="slope")
     [{'calculate': '(400.0/pow(datum.N,slope))', 'as': 'loss'}]
 
-What a law uses more than once becomes a field of its own, computed once a row. Pasted in at every use instead, a
-law that iterates would double its text at every turn.
+What a law uses more than once is pasted in at every use while it is short, for a browser works out equal parts of a
+text once, and a field costs it about as much as ten of them. A long one becomes a field of its own, computed once a
+row: pasted in, a law that iterates would double its text at every turn.
 
 Vega's expression language is a safe subset of JavaScript. It has no log1p, expm1 or logaddexp; the texts
 below compute them to a few units in the last place, where the naive text would lose half of the digits.
@@ -67,6 +68,10 @@ VEGA_TEXT: dict[str, str] = {
 """The Vega text of each ufunc that a traced law may use."""
 
 
+REPEATED = 400
+"""Letters that pasting one part in at each of its uses may add."""
+
+
 class Expression(Traced):
     """A number that the browser will compute: a Vega text with holes for the expressions it is made of."""
 
@@ -119,7 +124,7 @@ def trace(law: Callable[..., Any], field: str, /, **arguments: str | float) -> l
     texts: dict[int, str] = {}
     for node in ordered:
         text = node.text.format(*(texts[id(part)] for part in node.parts)) if node.parts else node.text
-        if uses[id(node)] > 1 and node.parts and node is not result:
+        if len(text) * (uses[id(node)] - 1) > REPEATED and node.parts and node is not result:
             name = f"{field}_{len(steps) + 1}"
             steps.append({"calculate": text, "as": name})
             text = f"datum.{name}"

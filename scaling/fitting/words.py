@@ -25,7 +25,8 @@ _NEAR = 1e-9  # of a bound, relative: at it
 
 
 class ParameterTable(show.Table):
-    """A table that prints a parameter a line: "alpha = 0.347 ± 0.016  95 % [0.317, 0.372]"."""
+    """A table that prints a parameter a line: "alpha = 0.347 ± 0.016  95 % [0.317, 0.372]"; a page has no column for
+    intervals where there are none."""
 
     def __str__(self) -> str:
         name, value = (max(len(row[i]) for row in self.rows) for i in (0, 1))
@@ -33,6 +34,12 @@ class ParameterTable(show.Table):
             f"{p:>{name + 2}} = {number:<{value}}  {within}".rstrip() for p, number, within, _ in self.rows
         ]
         return "\n".join([self.caption, *lines])
+
+    def _repr_html_(self) -> str:
+        if any(within for _, _, within, _ in self.rows):
+            return super()._repr_html_()
+        rows = [(p, value, unit) for p, value, _, unit in self.rows]
+        return show.Table(("parameter", "value", "unit"), rows, self.caption)._repr_html_()
 
 
 def heading(fitted: Fit) -> str:
@@ -55,7 +62,7 @@ def in_words(fitted: Fit, parameter: Argument) -> tuple[str, str]:
     95 % interval."""
     value, draws = fitted.params[parameter.name], fitted.draws[parameter.name]
     if not fitted.drawn:
-        return f"{value:.6g}", ""
+        return f"{value:.4g}".replace("e+", "e"), ""
     low, below, above, high = (float(end) for end in np.quantile(draws, _ENDS))
     lowest, highest = _limits(fitted, parameter)
     half, factor = (above - below) / 2.0, np.sqrt(above / below) if below > 0 else np.inf

@@ -11,6 +11,7 @@ import datetime
 import itertools
 import platform
 import re
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -146,6 +147,8 @@ def render(source: Path, parameters: Mapping[str, Any] | None = None) -> Page:
     started = time.perf_counter()
     _run(notebook, source)
     facts = _facts(source, notebook) | {"seconds": f"{time.perf_counter() - started:.0f}"}
+    given = (f"-p {shlex.quote(f'{key}={value}')}" for key, value in (parameters or {}).items())
+    facts["command"] = " ".join(("scaling report", facts["name"], *given))
     return Page(
         name=facts["name"],
         html=_page(notebook, facts),
@@ -267,10 +270,19 @@ def _facts(source: Path, notebook: Any) -> dict[str, str]:
         "title": heading[1].strip() if heading else name_of(source),
         "notebook": f"{source.parent.name}/{source.name}",
         "date": f"{today.day} {today:%B %Y}",
-        "version": version("scaling"),
-        "python": platform.python_version(),
+        "versions": ", ".join(
+            f"{name} {number}"
+            for name, number in (
+                ("scaling", version("scaling")),
+                ("Python", platform.python_version()),
+                *((name, version(name)) for name in _PACKAGES),
+            )
+        ),
     }
 
+
+_PACKAGES = ("numpy", "scipy", "polars", "altair")
+"""Whose versions a page names beside the suite's own."""
 
 _SHOWN = (
     "text/html", "text/markdown", "image/svg+xml", "text/latex", "image/png", "image/jpeg", "text/plain",
@@ -297,7 +309,25 @@ def _page(notebook: Any, facts: dict[str, str]) -> str:
     exporter.register_filter("align_numbers", align_numbers)
     exporter.register_filter("inline_svg", _inline_svg)
     exporter.environment.globals["report"] = facts
-    return exporter.from_notebook_node(notebook)[0]
+    return _with_contents(exporter.from_notebook_node(notebook)[0])
+
+
+_HEADING = re.compile(r'<h2 id="([^"]*)">(.*?)(?:<a class="anchor-link"|</h2>)', re.DOTALL)
+_CONTENTS = 3  # headings from which a page has a list of them
+
+
+def _with_contents(html: str) -> str:
+    """The same with a list of its parts, folded up, below the answer that it begins with."""
+    parts = _HEADING.findall(html)
+    begun, answer, rest = html.partition('<div class="answer">')
+    before, end, after = rest.partition("</section>")
+    if len(parts) < _CONTENTS or not end:
+        return html
+    links = "".join(f'<li><a href="#{mark}">{words}</a></li>' for mark, words in parts)
+    contents = (
+        f'<nav aria-label="contents"><details><summary>Contents</summary><ol>{links}</ol></details></nav>'
+    )
+    return "".join((begun, answer, before, end, contents, after))
 
 
 _MATH = re.compile(

@@ -18,6 +18,9 @@ from scaling.units import print_count
 from scaling.verdict import Verdict
 
 _CURVE = 80
+_NAMED = 5
+"""Cells at most that words stand for."""
+_LINE = 16
 
 
 def draw(verdict: Verdict) -> Any:
@@ -49,39 +52,44 @@ def repetitions(
 
 def misfits(points: pl.DataFrame) -> alt.LayerChart:
     """How far the mean loss of every cell lies above the law, in percent, against epochs: a line for each unique-token
-    budget, a colour for each size; what is missed most is named.
+    budget, a colour for each size; what is missed by much is named, and at least what is missed most.
 
     Args:
-        points: N, unique_budget, D, epochs, loss, law (its loss) and missed_percent.
+        points: N, unique_budget, D, epochs, loss, law (its loss), missed_percent and missed_much.
     """
     names = size_names(points)
     size = pl.col("N").replace_strict(names, return_dtype=pl.String)
     rows = points.select(
-        "epochs", "loss", "law", size=size, missed="missed_percent",
+        "epochs", "loss", "law", size=size, missed="missed_percent", much="missed_much",
         budget=pl.col("unique_budget").map_elements(print_count, return_dtype=pl.String),
     )  # fmt: skip
     most = float(points["epochs"].to_numpy().max())
     x = log_x("epochs", "epochs", 0.93, most * 1.07)
     x = x.axis(values=[2**k for k in range(12) if 2**k <= most], format="~g")
     low, high = residual_ends(points["missed_percent"].to_numpy())
-    scale = alt.Scale(domain=[low, high + 0.3 * (high - low)], nice=False)  # room for the words above
+    worst = rows.sort(pl.col("missed").abs(), descending=True)
+    named = worst.filter(pl.col("much") | (pl.col("missed") == worst["missed"][0])).head(_NAMED)
+    height = 240 + _LINE * len(named)
+    scale = alt.Scale(
+        domain=[low, high + (high - low) * (height - 230) / 230], nice=False
+    )  # room for words above
     y = alt.Y("missed:Q", title="loss above the law, %", scale=scale).axis(tickCount=5)
     colour = series("size", list(names.values()), title="parameters", symbolOpacity=1)
     told = ["size:N", "budget:N", alt.Tooltip("epochs:Q", format=".2g")]
     told += [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("loss", "law")]
     lines = of(rows).mark_line(strokeWidth=1.2, point={"size": 34, "filled": True, "opacity": 1}, opacity=0.8)
     zero = of([{"missed": 0}]).mark_rule(strokeWidth=1.5).encode(y=y)
-    (worst,) = rows.sort(pl.col("missed").abs()).tail(1).to_dicts()
-    worst["label"] = [
-        f"missed most: {worst['size']} parameters,",
-        f"{worst['epochs']:.2g} epochs of {worst['budget']} tokens:",
-        f"{worst['loss']:.2f} measured, {worst['law']:.2f} by the law",
+    cells = [
+        f"{cell['size']}, {cell['epochs']:.2g} × {cell['budget']} tokens: "
+        f"{cell['loss']:.2f} measured, {cell['law']:.2f} by the law"
+        for cell in named.iter_rows(named=True)
     ]
-    ring = of([worst]).mark_point(size=160, color=theme.INK, opacity=1).encode(x=x, y=y)
-    named = of([worst]).mark_text(align="left", baseline="top", fontWeight=500, lineHeight=16)
-    named = named.encode(x=alt.value(6), y=alt.value(4), text="label:N")
+    rings = of(named).mark_point(size=160, color=theme.INK, opacity=1).encode(x=x, y=y)
+    said = of([{"label": ["missed most:", *cells]}])
+    said = said.mark_text(align="left", baseline="top", fontWeight=500, lineHeight=_LINE)
+    said = said.encode(x=alt.value(6), y=alt.value(4), text="label:N")
     lines = lines.encode(x=x, y=y, color=colour, detail="budget:N", tooltip=told)
-    return finish(alt.layer(zero, lines, ring, named), 260)
+    return finish(alt.layer(zero, lines, rings, said), height)
 
 
 def _most_repeated(runs: pl.DataFrame) -> int:

@@ -35,7 +35,7 @@ def bayes_factors(nulls: pl.DataFrame, months: float, *, enough: float = 3.0) ->
     dot = base.mark_point(filled=True, size=80, opacity=1, clip=True).transform_filter(here)
     row = alt.Y("row:O", axis=None).scale(range=[8, 8 + 20 * len(order)])
     said = (
-        base.mark_text(align="left", baseline="top", fontWeight=600)
+        base.mark_text(align="left", baseline="top", fontWeight=600, fontSize=alt.expr("width<420?11:13"))
         .transform_filter(here)
         .transform_window(row="row_number()")
         .transform_calculate(label="format(datum.bayes_factor,'.3~g')+'  '+datum.null")

@@ -15,6 +15,7 @@ from scaling.fitting.data import framed
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
 from scaling.questions._law import words
 from scaling.questions._law.words import CANNOT_TELL
+from scaling.units import print_count
 from scaling.verdict import Estimate, Reach, Verdict, check_level
 
 QUESTION = "Which law do these runs follow?"
@@ -79,7 +80,7 @@ def which_law(
             words.further(compared.decades),
             words.form(compared.ranking),
         ),
-        next_runs=(f"N = {most['N']:.3g}, D = {most['D']:.3g}",),
+        next_runs=(f"{print_count(most['N'])} parameters and {print_count(most['D'])} tokens",),
         next_flops=float(most["C"]),
         identifiable=answer != CANNOT_TELL,
         reach=Reach.of(runs),
@@ -91,7 +92,8 @@ def which_law(
 def _numbers(best: Fit, miss: float, level: float) -> dict[str, Estimate]:
     ends = best.intervals(level)
     numbers = {
-        f"{name} of {best.name}": Estimate(best.params[name], *ends[name], level, "") for name in best.free
+        f"{name} of {best.name.replace('_', ' ')}": Estimate(best.params[name], *ends[name], level, "")
+        for name in best.free
     }
     return numbers | {"miss of runs that it has not seen": Estimate(miss, np.nan, np.nan, level, "%")}
 

@@ -243,7 +243,8 @@ def _after(corners: pl.DataFrame, level: float) -> dict[str, list[Estimate]]:
 
 
 def _points(fitted: Fit, runs: pl.DataFrame) -> pl.DataFrame:
-    """Mean loss of each cell at each D, what the law says of it, and by how much the loss lies above, in percent."""
+    """Mean loss of each cell at each D, what the law says of it, by how much the loss lies above, in percent, and
+    whether that is much."""
     points = means(repeated(runs), *CELL).sort(*CELL, "D")
     seen = (points["D"] / points["epochs"]).to_numpy()
     said = loss_of(
@@ -254,7 +255,8 @@ def _points(fitted: Fit, runs: pl.DataFrame) -> pl.DataFrame:
         fitted.params,
     )
     law = pl.Series("law", np.broadcast_to(said, len(points)))
-    return points.with_columns(law, missed_percent=100 * (pl.col("loss") / law - 1))
+    missed = 100 * (pl.col("loss") / law - 1)
+    return points.with_columns(law, missed_percent=missed, missed_much=missed.abs() > words.MUCH)
 
 
 def _curves(fitted: Fit, cells: pl.DataFrame) -> pl.DataFrame:

@@ -17,6 +17,9 @@ FADE, HURT, CANNOT = "repeats fade", "repeats fade, then hurt", "cannot tell"
 MARKS = {"nearly_free": "nearly free", "useless": "useless", "harmful": "harmful"}
 """What is asked of further epochs, each with its word."""
 
+MUCH = 5.0
+"""Percent of the loss by which a law misses a cell before words say so."""
+
 ENOUGH_EPOCHS = 4.5
 """Most epochs in the runs from which their worth can be told; a grid that stops at 4 leaves the e-fold open."""
 
@@ -80,13 +83,24 @@ def rise(row: Mapping[str, Any]) -> str:
 
 
 def misfit(points: pl.DataFrame) -> str:
-    """The cell that the law misses most."""
-    row = points.sort(pl.col("missed_percent").abs()).row(-1, named=True)
-    return (
-        f"**Where the law misses most.** {print_count(row['N'], 2)} parameters after {row['epochs']:.2g} epochs of "
-        f"{print_count(row['unique_budget'], 2)} tokens have a loss of {row['loss']:.2f}, and the law says "
-        f"{row['law']:.2f}, {abs(row['missed_percent']):.1f} % {'less' if row['missed_percent'] > 0 else 'more'}."
+    """The cell that the law misses most, and all others that it misses by much."""
+    first, *others = reversed(points.sort(pl.col("missed_percent").abs()).to_dicts())
+    said = (
+        f"**Where the law misses most.** {_cell(first)} have a loss of {first['loss']:.2f}, and the law says "
+        f"{first['law']:.2f}, {abs(first['missed_percent']):.1f} % {'less' if first['missed_percent'] > 0 else 'more'}."
     )
+    if listed := [
+        f"{_cell(row)} ({row['loss']:.2f}, by the law {row['law']:.2f})"
+        for row in others
+        if row["missed_much"]
+    ]:
+        said += f" It also misses by more than {percent(MUCH)}: {'; '.join(listed)}."
+    return f"{said} There the curve drawn is no guide." if first["missed_much"] else said
+
+
+def _cell(row: Mapping[str, Any]) -> str:
+    epochs = "one epoch" if row["epochs"] < 1.05 else f"{row['epochs']:.2g} epochs"
+    return f"{print_count(row['N'], 2)} parameters after {epochs} of {print_count(row['unique_budget'], 2)} tokens"
 
 
 def doubts(rising: pl.DataFrame, spread: float, gains: pl.DataFrame) -> list[str]:
