@@ -100,7 +100,9 @@ class Estimate(show.Interval):
         unit = f" {self.unit}" if self.unit else ""
         if math.isnan(self.low):
             return f"{print_count(self.value, 4)}{unit}, no interval"
-        if self.high - self.low < 1e-5 * abs(self.value):  # ends that differ in no digit that is shown
+        if (
+            not 1e-5 * abs(self.value) <= self.high - self.low < math.inf
+        ):  # alike in each digit shown, or endless
             return f"{self.value:.3g}{unit}, {100 * self.level:.3g} % [{self.low:.3g}, {self.high:.3g}]"
         if self.value >= 1e4:
             ends = f"{100 * self.level:.3g} % [{print_count(self.low)}, {print_count(self.high)}]"

@@ -159,7 +159,7 @@ def test_study_files_in_the_docs_name_keys_that_there_are(made: dict[str, str]) 
         assert f"| `{key}` |" in reference, key
     for place, block in blocks("toml"):
         keys = re.findall(r"^(\w+) = ", block, re.MULTILINE)
-        known = {*re.findall(r"^\| `(\w+)` \|", reference, re.MULTILINE), "states", "order", "kind"}
+        known = {*re.findall(r"^\| `(\w+)` \|", reference, re.MULTILINE), "states", "order", "kind", "flags"}
         assert set(keys) <= known, place
 
 

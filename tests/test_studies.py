@@ -214,6 +214,7 @@ def test_gpu_twins_are_planned_to_their_last_budget(file, tmp_path, monkeypatch)
             with (tmp_path / token_file(domain, split)).open("wb") as hole:
                 hole.truncate((count + 1) * token_type(corpus.vocabulary)(0).itemsize)
     monkeypatch.setattr(Study, "build_corpus", lambda *_, **__: corpus)
+    monkeypatch.setattr(Study, "read_items", lambda *_: None)  # text without words has no flags to ask about
     gpu = Capacity(device="cuda", device_name="a GPU", memory=80e9)
     plan = plan_sweep(twin, gpu, store=Store(replace(twin, folder=tmp_path / "runs" / "twin")))
     assert plan.done == 0 < plan.runs

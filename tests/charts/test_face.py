@@ -37,7 +37,7 @@ def test_plot_names_what_it_can_draw() -> None:
         UnknownResult, match="asked to draw a dict, but figures are made for Fit, Fit with runs, Comp"
     ):
         plot({"loss": 2.0})
-    with pytest.raises(UnknownResult, match="Verdict on audit, decade, index, law"):
+    with pytest.raises(UnknownResult, match="Verdict on audit, decade, duplicates, index, law"):
         plot(3)
 
 

@@ -7,6 +7,7 @@ from disturb import Tally, make_study, rows_of, runs_on_disk
 from flaky import flaky
 from networks import share_a_study
 
+import scaling.leases
 import scaling.store.objects
 import scaling.store.shared
 from scaling.store import StoreUnreachable, open_runs
@@ -18,6 +19,7 @@ from scaling.study import read_study
 def _brisk(monkeypatch):
     monkeypatch.setattr(scaling.store.objects, "_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(scaling.store.shared, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(scaling.leases, "LEASE_SECONDS", 1.0)  # of a lease that could not be given back
     monkeypatch.setenv("PRETENDED_SECONDS", "0")
 
 

@@ -139,6 +139,7 @@ def test_origins_recover_how_far_two_machines_differ(tmp_path: Path) -> None:
 
 def test_estimates_name_their_unit_and_level() -> None:
     assert str(Estimate(1.262, 1.239, 1.275, 0.8, "nats/token")).startswith("1.262 nats/token, 80 % [1.2")
+    assert str(Estimate(-0.0624099, -math.inf, -0.0621753, 0.95, "")) == "-0.0624, 95 % [-inf, -0.0622]"
     assert (
         str(Estimate(365642.0, 285364.0, 419467.0, 0.8, "parameters")) == "366k parameters, 80 % [285k, 419k]"
     )

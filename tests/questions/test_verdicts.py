@@ -18,6 +18,7 @@ from scaling.charts import plot
 from scaling.errors import BadOption, ScalingError
 from scaling.fitting import compare
 from scaling.laws import chinchilla, kaplan
+from scaling.questions._duplicates.worlds import RULED, STORED, duplicated
 from scaling.questions._locality.worlds import world as abilities
 from scaling.questions._memory.worlds import World, simulate
 from scaling.questions._preference.worlds import world as preferred
@@ -82,6 +83,7 @@ ASKED = {
     "repetition": lambda: questions.repetition(ladder(), laws=(chinchilla,), bootstrap=10),
     "replay": lambda: questions.replay(scores(), questions.month_ends(2023, 2023)[5:7], anchor="b0"),
     "silence": lambda: questions.silence(20),
+    "duplicates": lambda: questions.duplicates(*duplicated(), stored=STORED, skill=RULED),
     "synthetic": lambda: questions.synthetic(written({"replace": 0.5, "verified": 0.25})),
     "transfer": lambda: questions.transfer(world(constant(0.2), constant(0.1)), placebos=PLACEBOS),
     "trend": lambda: questions.trend(questions.index(scores(), anchor="b0").records),
@@ -90,6 +92,8 @@ ASKED = {
 }
 HELPERS = {
     "chain",
+    "fitted_laws",
+    "flags_known",
     "influence",
     "interventions",
     "judge",

@@ -20,7 +20,7 @@ def draw(verdict: Verdict) -> Any:
         "times", "share", "kind", size=pl.col("params_total").replace_strict(names, return_dtype=pl.String)
     )
     times = rows["times"].to_numpy()
-    x = log_x("times", "times seen, number", float(times.min()) * 0.9, float(times.max()) * 1.1)
+    x = log_x("times", "epochs, times that it is seen", float(times.min()) * 0.9, float(times.max()) * 1.1)
     y = alt.Y("share", type="quantitative", title="share of the bits on offer that is memorised").axis(
         format="%"
     )
