@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROUNDING = 1e-12  # of a value; an error below is that of the arithmetic
-_LONG = 60  # letters of a cell that wants room
+_LONG = 30  # letters of a cell that wants room
 _COARSE = 1000.0  # an error from which the last digits before the point say nothing
 
 
