@@ -64,7 +64,7 @@ def _repeats(runs: pl.DataFrame) -> Iterator[str]:
     if not len(again):
         return
     capped = "unique_budget" if "unique_budget" in runs.columns else "unique_tokens"
-    budgets = [print_count(value, 3) for value in _values(again, capped)]
+    budgets = [*dict.fromkeys(print_count(value, 3) for value in _values(again, capped))]
     which = _listed(budgets, "or") if len(budgets) <= _MOST_LISTED else f"{budgets[0]} to {budgets[-1]}"
     yield f"{len(again)} of them repeat a unique-token budget of {which}, for up to {again['epochs'].max():.0f} epochs."
 

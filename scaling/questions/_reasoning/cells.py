@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling.errors import QuestionError, require_columns
-from scaling.questions._transfer.arms import read_values
+from scaling.questions._transfer.arms import Values, read_values
 from scaling.questions._transfer.contrasts import contrast
 
 Array = NDArray[np.float64]
@@ -67,11 +67,7 @@ def learners(
         MissingColumns: a column is not there.
         NoValues: `measure` was not measured.
     """
-    require_columns(
-        _COLUMNS, runs.columns, "Open a study whose grids go on from others, with all of its runs."
-    )
-    values = read_values(runs, measurements, measure)
-    blends = _blends(runs)
+    values, blends = _read(runs, measurements, measure)
     rows = [
         (N, seed, name_of(blends.get(parent, {}).keys() - {target}), D, sign * values[run, target])
         for run, parent, N, D, seed, _ in runs.select(_COLUMNS).iter_rows()
@@ -94,11 +90,7 @@ def decays(
         MissingColumns: a column is not there.
         NoValues: `measure` was not measured.
     """
-    require_columns(
-        _COLUMNS, runs.columns, "Open a study whose grids go on from others, with all of its runs."
-    )
-    values = read_values(runs, measurements, measure)
-    blends = _blends(runs)
+    values, blends = _read(runs, measurements, measure)
     rows = [
         (N, seed, name_of(own.keys() - {target}), round(D * own[target]), sign * values[run, target], D)
         for run, parent, N, D, seed, _ in runs.select(_COLUMNS).iter_rows()
@@ -115,12 +107,18 @@ def more_of(target: str) -> str:
     return f"more {target}"
 
 
-def _blends(runs: pl.DataFrame) -> dict[str | None, dict[str, float]]:
-    """Of each run the domains that it reads, with their shares."""
-    return {
+def _read(
+    runs: pl.DataFrame, measurements: pl.DataFrame | None, measure: str
+) -> tuple[Values, dict[str | None, dict[str, float]]]:
+    """What was measured of each run, and the domains that it reads with their shares."""
+    require_columns(
+        _COLUMNS, runs.columns, "Open a study whose grids go on from others, with all of its runs."
+    )
+    blends = {
         run: {domain: share for domain, share in json.loads(blend).items() if share}
         for run, blend in runs.select("run_id", "blend").iter_rows()
     }
+    return read_values(runs, measurements, measure), blends
 
 
 def _means(frame: pl.DataFrame) -> pl.DataFrame:
