@@ -42,12 +42,8 @@ class Objects:
             if not isinstance(problem, FileNotFoundError):
                 raise problem
 
-        kind = type(self.files)
-        own = getattr(kind, "_find", kind.find).__qualname__.partition(".")[0]
-        walks = own in (
-            "AbstractFileSystem",
-            "AsyncFileSystem",
-        )  # where what cannot be listed counts as empty
+        # of these two, where what cannot be listed counts as empty
+        walks = _owner(self.files, "find") in ("AbstractFileSystem", "AsyncFileSystem")
         options = {"on_error": not_missed} if walks else {}
         return self._again(lambda: self.files.find(folder, detail=detail, **options))
 
