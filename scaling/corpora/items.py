@@ -95,7 +95,7 @@ class ItemSource:
             "items",
             flags=(type(self.flags) is int and self.flags >= 0, "a whole number, at least 0"),
             path=(
-                isinstance(self.path, str) and (self.path == "") == (self.flags > 0),
+                isinstance(self.path, str) and (self.path == "") == (self.flags != 0),
                 "the name of a file of JSON lines, or flags in its place",
             ),
             samples=(type(self.samples) is int and self.samples >= 1, "a whole number of at least 1"),

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -297,6 +298,8 @@ def test_flags_are_asked_of_manuals_alone_and_items_have_one_source(tmp_path):
     for given in ({}, {"path": "a", "flags": 2}):
         with pytest.raises(BadValue, match="or flags in its place"):
             ItemSource(**given)
+    with pytest.raises(BadValue, match=r"flags = .*a whole number"):
+        ItemSource(flags=date(2020, 1, 1))  # type: ignore[arg-type]  # what a file of settings may hold
     assert json.dumps(read_study(tmp_path).items.flags) == "8"
 
 

@@ -122,7 +122,9 @@ def against_size(cells: pl.DataFrame, line: Mapping[str, Any]) -> Chart:
     if far == GPT2_N:
         start = line["gpt2"] - math.log10(GPT2_N / rows[0]["N"]) * line["slope"]
         known += [start, gpt2["low"], gpt2["high"]]
-    domain = alt.Scale(domain=[min(0.0, *known), max(known)], nice=True)
+    domain = alt.Scale(
+        domain=[min(0.0, *known), max(known)], nice=True, clamp=True
+    )  # an end far off ends at the edge
 
     def y(field: str) -> alt.Y:
         return alt.Y(f"{field}:Q", title="worth beyond the placebo, tokens of the target").scale(domain)
