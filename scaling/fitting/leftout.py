@@ -222,12 +222,12 @@ def _labels(data: Data, groups: Clusters, by: str) -> list[str]:
     first, names = np.unique(groups.labels, return_index=True)[1], row_names(data)
     if groups.count == data.rows:
         return [names[i] for i in first]
-    for column in (c for c in (by, "trunk_id", "N") if c in data.frame.columns):
-        values = data.frame[column]
+    for values in data.frame(*dict.fromkeys((by, "trunk_id", "N"))):
+        column = values.name
         if len(pl.DataFrame({"group": groups.labels, "value": values}).unique()) == groups.count:
             shown = [print_count(v) if column in COUNTS else v for v in values]
             return [names[i] if values[int(i)] is None else f"{column} {shown[i]}" for i in first]
-    flops, what = compute(data.frame) or (np.ones(data.rows), "group")
+    flops, what = compute(data.frame(*COUNTS)) or (np.ones(data.rows), "group")
     middle = (np.exp(np.log(flops[groups.labels == g]).mean()) for g in range(groups.count))
     return [f"{what} {print_count(float(C), 2)}" for C in middle]
 

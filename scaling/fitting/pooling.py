@@ -126,10 +126,11 @@ def pool(
     names = _pooled(described, problem.names, linear, pooled, tuple(shared))
     _check_spread(spread or {}, names)
     own = tuple(p for p in problem.names if p not in (*names, *shared))
-    labels = data.frame[by].cast(pl.String).to_numpy()
+    labels = data.frame(by)[by].cast(pl.String).to_numpy()
     families, of = _families(labels, by, own)
     groups = clusters(data, cluster)
-    parts = [data.frame.filter(labels == family) for family in families]
+    frame = data.frame()
+    parts = [frame.filter(labels == family) for family in families]
     alone = [_alone(described, part, options) for part in parts]
     base = _base(problem, options, alone)
     logs = dict(zip(problem.names, problem.log, strict=True))
