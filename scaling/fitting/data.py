@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.errors import BadOption, FitError, MissingColumns, brief, check_forked
+from scaling.errors import BadOption, FitError, MissingColumns, brief, check_forked, require_kind
 from scaling.laws.base import Argument, Law
 
 
@@ -269,6 +269,7 @@ def read(
             say.
     """
     frame = as_frame(runs)
+    require_kind("target", target, str, "the name of a column")
     present = [c for c in columns if c.default is None or c.name in frame.columns]
     wanted = [c.name for c in present]
     needed = dict.fromkeys([*wanted, target, stderr, weights if isinstance(weights, str) else None])
@@ -390,7 +391,7 @@ def _check_duplicates(frame: pl.DataFrame, read: list[str]) -> None:
 def _weights(frame: pl.DataFrame, weights: Weights) -> Array:
     try:
         values = numbers_of(frame, weights) if isinstance(weights, str) else np.asarray(weights, float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise BadOption("weights", weights, "a column, or one number for each run") from None
     if values.shape != (len(frame),):
         wanted = f"one number for each of {len(frame)} runs"

@@ -10,12 +10,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling import show
-from scaling.errors import BadOption
+from scaling.errors import BadOption, require_kind
 from scaling.fitting.data import COUNTS, Array, Data, Table, Weights, compute, row_names, scales
 from scaling.fitting.minimum import Minimum, descend, minimise, pose
 from scaling.fitting.problem import Problem
 from scaling.fitting.resample import Clusters, clusters
-from scaling.fitting.result import Fit
+from scaling.fitting.result import Fit, require_fit
 from scaling.fitting.solve import block_size
 from scaling.fitting.support import axis_of
 from scaling.laws.base import describe
@@ -151,6 +151,7 @@ def posed_again(fitted: Fit, runs: Table, weights: Weights) -> tuple[Minimum, Da
     Raises:
         BadOption: other runs.
     """
+    require_fit(fitted)
     options = fitted.options
     problem, data = pose(describe(fitted.law), runs, options, weights)
     if data.hash != fitted.data_hash:
@@ -208,6 +209,7 @@ def _watched(fitted: Fit, data: Data, at: Mapping[str, float] | None) -> dict[st
     """
     law = describe(fitted.law)
     if at is not None:
+        require_kind("at", at, Mapping, "a dictionary with a number for each column")
         if np.size(fitted.predict(level=0.5, new_run=False, discrepancy=False, **at).median) != 1:
             raise BadOption("at", dict(at), "one point, a number for each column")
         return {c.name: float(np.ravel(at.get(c.name, c.default))[0]) for c in law.columns}  # type: ignore[arg-type]
