@@ -2,10 +2,12 @@
 
     python benchmarks/scale.py                       # a million runs, ten million evaluations: minutes of a core
     python benchmarks/scale.py --runs 1e5 --each 10  # smaller
+    python benchmarks/scale.py --tiny 0 --only fit   # the lines whose names begin so
 
 Stores are made in a temporary folder, as `scaling runs commit` lays them out, and removed. Every line is a process of
-its own: processor seconds, of all threads, are of the calls named, after the imports, and on an idle core are what it
-takes at most; peak memory is of the whole process. The launcher's workers write their rows instead of training.
+its own: processor seconds, of all threads and processes that it starts, are of the calls named, after the imports, and
+on an idle core are what it takes at most; peak memory is of the process or, where it starts others, of all together,
+what they share counted once. The launcher's workers write their rows instead of training.
 """
 
 from __future__ import annotations
@@ -30,9 +32,10 @@ import numpy as np
 import polars as pl
 
 import scaling
+from scaling.files import sha256_of
 from scaling.laws import chinchilla
 from scaling.store import Store
-from scaling.store.tables import SCHEMAS, write_parquet
+from scaling.store.tables import SCHEMAS, SUMS, write_parquet
 from scaling.study import read_study
 from scaling.study.identity import spell_out
 from scaling.sweeps import machine
@@ -46,6 +49,7 @@ from disturb import file_of, rows_of, write_missing
 
 STUDY = '[defaults]\nbudgets = ["64Ki"]\n[[grid]]\nwidth = 16\n'
 DOMAINS = ("code", "prose")
+_ROWS_WRITTEN = 10_000_000  # evaluations in memory at once
 
 
 # --- stores ----------------------------------------------------------------------------------------
@@ -58,7 +62,17 @@ def make_store(folder: Path, runs: int, each: int) -> None:
     about = {"asked": spell_out(read_study(folder))}
     frame = make_runs(runs)
     write_parquet(frame, folder / "runs.parquet", about)
-    write_parquet(make_evaluations(frame["run_id"], each), folder / "evaluations.parquet", about)
+    parts, ids = [], frame["run_id"].sort()
+    for number, first in enumerate(range(0, runs, _ROWS_WRITTEN // each)):
+        parts.append(folder / f"{number}.part")
+        make_evaluations(ids[first : first + _ROWS_WRITTEN // each], each).write_parquet(parts[-1])
+    path = folder / "evaluations.parquet"
+    rows = pl.scan_parquet(parts, glob=False)
+    rows.sink_parquet(path, compression="zstd", compression_level=3, metadata=about)
+    with (folder / SUMS).open("a") as sums:
+        sums.write(f"{sha256_of(path)}  {path.name}\n")
+    for part in parts:
+        part.unlink()
 
 
 def make_runs(count: int) -> pl.DataFrame:
@@ -66,6 +80,7 @@ def make_runs(count: int) -> pl.DataFrame:
     rng, number = np.random.default_rng(0), np.arange(count)
     N, D = 10 ** rng.uniform(4, 7, count), 10 ** rng.uniform(6, 9, count)
     loss = chinchilla(N, D, E=1.0, A=20.0, B=60.0, alpha=0.3, beta=0.3)
+    loss *= np.exp(0.01 * rng.standard_normal(count))
     ids = pl.select(run_id=pl.lit(pl.Series(number)).hash(1)).to_series()
     text = {"blend": '{"code": 0.5, "prose": 0.5}', "corpus_bytes": '{"code": 10, "prose": 20}'}
     told: dict[str, Any] = {
@@ -97,10 +112,10 @@ def make_runs(count: int) -> pl.DataFrame:
 
 def make_evaluations(ids: pl.Series, each: int) -> pl.DataFrame:
     """A learning curve of `each` points for every run, half of them of either domain."""
-    rng, rows = np.random.default_rng(1), len(ids) * each
+    rng, rows = np.random.default_rng(int(ids[0], 16)), len(ids) * each
     place = pl.int_range(pl.len()) % each
     return (
-        pl.DataFrame({"run_id": ids.sort()})
+        pl.DataFrame({"run_id": ids})
         .select(pl.col("run_id").repeat_by(each).explode())
         .with_columns(
             step=(512 * (1 + place // 2)).cast(pl.Int64),
@@ -135,6 +150,20 @@ def one_run(folder: Path) -> object:
 def all_evaluations(folder: Path) -> object:
     """All of them."""
     return scaling.open_evaluations(folder).height
+
+
+def refits(folder: Path) -> object:
+    """A law fitted to all runs, with a bootstrap over their trunks."""
+    return _fitted(folder).cluster
+
+
+def looking_back(folder: Path) -> object:
+    """The same, and its backtests and rival forms, as a prediction reads them."""
+    return _fitted(folder).predict(N=1e8, D=1e10)
+
+
+def _fitted(folder: Path) -> scaling.Fit:
+    return scaling.fit(chinchilla, scaling.open_runs(folder), bootstrap=20)
 
 
 def compaction(folder: Path) -> object:
@@ -184,9 +213,25 @@ def _seconds(who: int) -> float:
     return used.ru_utime + used.ru_stime
 
 
+def _all_seconds() -> float:
+    return _seconds(resource.RUSAGE_SELF) + _seconds(resource.RUSAGE_CHILDREN)
+
+
+def _held(process: int) -> float:
+    """Memory that a process and those it started hold, what they share counted once, GB; 0 where it has ended."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        others = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except OSError:
+        return 0.0
+    own = next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+    return own / 2**20 + sum(_held(int(other)) for other in others)
+
+
 CHILDREN: dict[str, Callable[[Path], object]] = {
     "open and filter runs": open_and_filter, "evaluations of one run": one_run, "evaluations of one step": one_step,
-    "all evaluations": all_evaluations, "opened while another compacts": reading,
+    "all evaluations": all_evaluations, "fit with 20 refits": refits, "fit and look-back": looking_back,
+    "opened while another compacts": reading,
 }  # fmt: skip
 
 
@@ -195,19 +240,32 @@ def child(name: str, folder: Path) -> None:
     act = {**CHILDREN, "compaction": compaction, "launcher": launching, "launcher, runs trained": training}[
         name
     ]
-    before = time.process_time()
+    before = _all_seconds()
     with contextlib.redirect_stdout(sys.stderr):
         came = act(folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps([str(came), time.process_time() - before, peak]))
+    lines = (
+        Path("/proc/self/status").read_text().splitlines()
+    )  # getrusage tells what the parent had held, too
+    peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 2**20
+    print(json.dumps([str(came).splitlines()[0], _all_seconds() - before, peak]))
 
 
 def measure(name: str, folder: Path) -> None:
     """A line of the table."""
     command = [sys.executable, "-P", __file__, "--child", name, str(folder)]
-    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    came, seconds, peak = json.loads(out)
-    print(f"| {name} | {came} | {seconds:.2f} s | {peak:.2f} GB |", flush=True)
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as act,
+    ):
+        together = 0.0
+        while act.poll() is None:
+            together = max(together, _held(act.pid))
+            time.sleep(0.1)
+        if act.returncode:
+            errors.seek(0)
+            raise RuntimeError(f"{name}: {errors.read()}")
+        came, seconds, peak = json.loads(act.stdout.read())  # type: ignore[union-attr]
+    print(f"| {name} | {came} | {seconds:.2f} s | {max(peak, together):.2f} GB |", flush=True)
 
 
 def main() -> None:
@@ -215,6 +273,7 @@ def main() -> None:
     parser.add_argument("--runs", type=float, default=1e6)
     parser.add_argument("--each", type=int, default=10, help="evaluations of every run")
     parser.add_argument("--tiny", type=int, default=10_000, help="runs for the launcher, 0 for none")
+    parser.add_argument("--only", default="", help="the lines whose names begin so")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -231,7 +290,7 @@ def main() -> None:
         folder = Path(root) / "runs" / "many"
         if options.runs:
             make_store(folder, int(options.runs), options.each)
-            for name in CHILDREN:
+            for name in (name for name in CHILDREN if name.startswith(options.only)):
                 measure(name, folder)
         if options.tiny:
             for name, count in (("launcher", options.tiny), ("launcher, runs trained", options.tiny // 20)):

@@ -142,6 +142,16 @@ class BadOption(ScalingError):
         return f"{self.option}={brief(self.given)} was asked for, but it must be {self.wanted}. Change it in the call."
 
 
+def require_kind(option: str, given: object, kind: type | tuple[type, ...], wanted: str) -> None:
+    """Nothing, where what a call was given is of this kind.
+
+    Raises:
+        BadOption: it is something else.
+    """
+    if not isinstance(given, kind):
+        raise BadOption(option, given if isinstance(given, str) else type(given).__name__, wanted)
+
+
 class UnknownKey(ScalingError):
     """A key that a thing made of keys does not have."""
 

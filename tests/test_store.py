@@ -291,6 +291,23 @@ def test_a_table_committed_while_another_process_reads_is_not_damage(store, monk
     assert (before.height, after.height) == (4, 8)
 
 
+def test_a_table_committed_in_the_middle_of_its_reading_is_read_again(store):
+    """Pages of the new file at the places of the old one are damage, or other numbers."""
+    write_rows(store)
+    store.commit()
+    moments = []
+
+    def and_commit(rows):
+        moments.append(rows.collect_schema())
+        if len(moments) == 1:
+            write_rows(store, corpus_hash="c1")
+            store.commit()
+        return rows
+
+    table = scaling.store.tables.read_parquet(store.study.folder / "runs.parquet", and_commit)
+    assert (table.height, len(moments)) == (8, 2)
+
+
 def test_check_sums_are_what_sha256sum_reads(store):
     write_rows(store)
     store.commit()

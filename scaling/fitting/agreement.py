@@ -17,7 +17,7 @@ from scaling import show
 from scaling.errors import BadOption, FitError
 from scaling.fitting.data import Array
 from scaling.fitting.options import number, share
-from scaling.fitting.result import Fit
+from scaling.fitting.result import Fit, require_fit
 from scaling.fitting.words import ENOUGH
 from scaling.laws.base import describe
 
@@ -109,8 +109,7 @@ def agree(
     from scipy.special import fdtrc, stdtr
 
     level = share("level", level, "0.95")
-    if not isinstance(fitted, Fit):
-        raise BadOption("fitted", type(fitted).__name__, "what scaling.fit returned")
+    require_fit(fitted)
     wanted = _constants(fitted, constants)
     free, k, draws = fitted.free, len(fitted.free), len(next(iter(fitted.draws.values())))
     if draws < (least := max(ENOUGH, 10 * k)):

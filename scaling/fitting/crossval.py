@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from scaling import show
-from scaling.errors import BadOption, FitError
+from scaling.errors import BadOption, FitError, require_kind
 from scaling.fitting.contest import Contest, Fold, NothingHeldOut, curve, expanding
 from scaling.fitting.data import Array, Table
 from scaling.fitting.predictive import stacking_weights
@@ -72,6 +72,7 @@ def cross_validate(
         NothingHeldOut: no fold in which every law can be fitted.
         BadOption, MissingColumns: as they say.
     """
+    require_kind("how", how, str, "'clusters' or 'expanding'")
     contest = Contest.of(laws, runs, {**options, "seed": seed})
     if how == "clusters":
         folds, words = _clusters(contest, cluster)

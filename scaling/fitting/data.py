@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.errors import BadOption, FitError, MissingColumns, brief, check_forked
+from scaling.errors import BadOption, FitError, MissingColumns, brief, check_forked, require_kind
 from scaling.laws.base import Argument, Law
 
 
@@ -151,8 +151,16 @@ class Data:
     stderr: Array | None
     order: NDArray[np.int64]
     """Row of the table that each row here came from."""
-    frame: pl.DataFrame = field(repr=False)
-    """The table, in this order."""
+    table: pl.DataFrame = field(repr=False)
+    """As it was given."""
+
+    def frame(self, *columns: str) -> pl.DataFrame:
+        """Those of these columns that the table has (all, where none is named), in this order.
+
+        Copied when asked: a million rows of a store in another order are two gigabytes.
+        """
+        named = [name for name in columns or self.table.columns if name in self.table.columns]
+        return pl.DataFrame([self.table[name][self.order] for name in named])
 
     @property
     def rows(self) -> int:
@@ -261,6 +269,7 @@ def read(
             say.
     """
     frame = as_frame(runs)
+    require_kind("target", target, str, "the name of a column")
     present = [c for c in columns if c.default is None or c.name in frame.columns]
     wanted = [c.name for c in present]
     needed = dict.fromkeys([*wanted, target, stderr, weights if isinstance(weights, str) else None])
@@ -292,7 +301,7 @@ def read(
         counted[order],
         None if spread is None else spread[order],
         order,
-        frame[order],
+        frame,
     )
 
 
@@ -307,8 +316,7 @@ def scales(law: Law, data: Data) -> tuple[str, ...]:
 
 def row_names(data: Data) -> list[str]:
     """What each run is called, in this order: the first column of names that differ, else its row in the table."""
-    for column in (c for c in _NAMES if c in data.frame.columns):
-        names = data.frame[column].cast(pl.String, strict=False)
+    for names in data.frame(*_NAMES).cast(pl.String, strict=False):
         if not names.null_count() and names.n_unique() == data.rows:
             return names.to_list()
     return [f"row {i}" for i in data.order]
@@ -370,6 +378,10 @@ def _check_units(name: str, values: Array) -> None:
 def _check_duplicates(frame: pl.DataFrame, read: list[str]) -> None:
     flat = [name for name, dtype in frame.schema.items() if not dtype.is_nested() and dtype != pl.Object]
     by = ["run_id", *read] if "run_id" in frame.columns else flat
+    if any(
+        frame[name].n_unique() == len(frame) for name in reversed(read)
+    ):  # told without a copy of all columns
+        return
     repeats = frame.select(again=~pl.struct(by).is_first_distinct())["again"]
     if repeats.any():
         words = "every column" if by is flat else ", ".join(by)
@@ -379,7 +391,7 @@ def _check_duplicates(frame: pl.DataFrame, read: list[str]) -> None:
 def _weights(frame: pl.DataFrame, weights: Weights) -> Array:
     try:
         values = numbers_of(frame, weights) if isinstance(weights, str) else np.asarray(weights, float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise BadOption("weights", weights, "a column, or one number for each run") from None
     if values.shape != (len(frame),):
         wanted = f"one number for each of {len(frame)} runs"

@@ -22,6 +22,7 @@ from scaling.fitting.parallel import in_parts, processes_for
 from scaling.fitting.problem import Problem
 from scaling.fitting.progress import progress
 from scaling.fitting.resample import Clusters, bootstrap_weights
+from scaling.fitting.solve import block_size
 from scaling.fitting.support import Areas, Support, ends_of, product_of
 
 # Prior of the miss a decade beyond the runs: median and spread of its standard deviation, in units of the scatter of
@@ -239,26 +240,19 @@ def _one_origin(missed: Misses, origin: int) -> tuple[float, float]:
 def _missed(
     problem: Problem, columns: dict[str, Array], best: Array, groups: Clusters, noise: float, seed: int
 ) -> Misses:
-    """All origins are refitted side by side: rows that an origin does not see count nothing in it."""
     windows = _windows(problem, columns)
+    parameters = _from_origins(problem, best, groups, windows, seed)
     entries: list[Array] = []
-    if windows:
-        weights = np.concatenate([_weights(problem, groups, seen, seed) for seen in windows])
-        predicted = problem.objective.prepare(problem.call(_refits(problem, best, weights)))
-        misses = (problem.prepared - predicted).reshape(len(windows), 1 + _DRAWS, problem.rows)
+    for origin, (seen, refitted) in enumerate(zip(windows, parameters, strict=True)):
+        misses = _ahead(problem, refitted)
         if problem.objective.quantile != 0.5:  # a curve that is meant to lie to one side of its runs
-            usual = [
-                np.average(misses[i], axis=1, weights=problem.weights * seen)
-                for i, seen in enumerate(windows)
-            ]
-            misses = misses - np.stack(usual)[:, :, None]
-    for origin, seen in enumerate(windows):
+            misses -= np.average(misses, axis=1, weights=problem.weights * seen)[:, None]
         distance = Support.of({c: v[seen] for c, v in columns.items()}).distance(columns)
-        ahead = ~seen & (problem.weights > 0) & np.isfinite(misses[origin]).all(0)
+        ahead = ~seen & (problem.weights > 0) & np.isfinite(misses).all(0)
         bins = np.where(ahead, np.ceil(_BINS_PER_DECADE * distance), 0)
         kinds = np.unique(bins[bins > 0])
         share = (bins[:, None] == kinds) / np.maximum((bins[:, None] == kinds).sum(0), 1)
-        mean = np.where(ahead, misses[origin], 0.0) @ share
+        mean = np.where(ahead, misses, 0.0) @ share
         low, high = np.quantile(mean[1:], [0.16, 0.84], axis=0)
         clusters = [len(np.unique(groups.labels[bins == kind])) for kind in kinds]
         stderr = np.hypot((high - low) / 2.0, noise / np.sqrt(clusters))
@@ -266,6 +260,30 @@ def _missed(
     table = np.concatenate([np.zeros((0, 4)), *entries])
     table = table[np.isfinite(table).all(1)]
     return Misses(table[:, 0].astype(np.int64), *table[:, 1:].T)
+
+
+def _from_origins(
+    problem: Problem, best: Array, groups: Clusters, windows: list[NDArray[np.bool_]], seed: int
+) -> list[Array]:
+    """Parameters of the refits from each origin, shape (1 + draws, free); rows that it does not see count nothing.
+
+    Origins are refitted side by side, as many as memory allows.
+    """
+    abreast, parameters = max(1, block_size(problem.rows) // (1 + _DRAWS)), []
+    for first in range(0, len(windows), abreast):
+        some = windows[first : first + abreast]
+        refitted = _refits(problem, best, _weights(problem, groups, some, seed))
+        parameters += np.split(refitted, len(some))
+    return parameters
+
+
+def _ahead(problem: Problem, parameters: Array) -> Array:
+    """Observed minus predicted at each parameter vector, in the terms of the objective, shape (batch, rows)."""
+    misses, width = np.empty((len(parameters), problem.rows)), block_size(problem.rows)
+    for first in range(0, len(parameters), width):
+        predicted = problem.objective.prepare(problem.call(parameters[first : first + width]))
+        misses[first : first + width] = problem.prepared - predicted
+    return misses
 
 
 def _refits(problem: Problem, best: Array, weights: Array) -> Array:
@@ -304,12 +322,15 @@ def _windows(problem: Problem, columns: dict[str, Array]) -> list[NDArray[np.boo
     return windows
 
 
-def _weights(problem: Problem, groups: Clusters, seen: NDArray[np.bool_], seed: int) -> Array:
-    """What each row counts in the refits from one origin: once, then as often as its cluster was drawn."""
-    labels, own = np.unique(groups.labels[seen], return_inverse=True)
-    drawn = bootstrap_weights(
-        Clusters(own, len(labels), groups.words), problem.weights[seen], draws=_DRAWS, seed=seed, chunk=_DRAWS
-    )
-    weights = np.zeros((1 + _DRAWS, problem.rows))
-    weights[0, seen], weights[1:, seen] = problem.weights[seen], next(drawn)
-    return weights
+def _weights(problem: Problem, groups: Clusters, windows: list[NDArray[np.bool_]], seed: int) -> Array:
+    """What each row counts in the refits from each origin: once, then as often as its cluster was drawn."""
+    weights = np.zeros((len(windows), 1 + _DRAWS, problem.rows))
+    chunk = min(_DRAWS, block_size(problem.rows))
+    for own, seen in zip(weights, windows, strict=True):
+        own[0, seen] = problem.weights[seen]
+        labels, number = np.unique(groups.labels[seen], return_inverse=True)
+        clusters = Clusters(number, len(labels), groups.words)
+        drawn = bootstrap_weights(clusters, problem.weights[seen], draws=_DRAWS, seed=seed, chunk=chunk)
+        for first, some in zip(range(1, 1 + _DRAWS, chunk), drawn, strict=True):
+            own[first : first + len(some), seen] = some
+    return weights.reshape(-1, problem.rows)

@@ -13,9 +13,10 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from scaling import show
-from scaling.errors import BadOption, FitError, ScenarioError
+from scaling.errors import BadOption, FitError, ScenarioError, require_kind
 from scaling.fitting.data import Array
-from scaling.fitting.result import Fit
+from scaling.fitting.options import number, whole
+from scaling.fitting.result import Fit, require_fit
 from scaling.laws.base import NotALaw, describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum
 from scaling.units import power_of_ten
@@ -97,14 +98,15 @@ class ComputePath:
     """Share of growth, and of efficiency, between their ends."""
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.start_year):
+        if not math.isfinite(_known(self.start_year)):
             raise BadPath("start_year", self.start_year, "a finite year")
-        if not 0 < self.start_flops < math.inf:
+        if not 0 < _known(self.start_flops) < math.inf:
             raise BadPath("start_flops", self.start_flops, "a finite number of FLOPs above zero")
         for name, ends in (("growth", self.growth), ("efficiency", self.efficiency)):
-            if not (isinstance(ends, tuple | list) and len(ends) == 2 and 0 < ends[0] <= ends[1] < math.inf):
+            two = isinstance(ends, tuple | list) and len(ends) == 2
+            if not (two and 0 < _known(ends[0]) <= _known(ends[1]) < math.inf):
                 raise BadPath(name, ends, "two ascending numbers above zero, times per year")
-        if not 0 < self.level < 1:
+        if not 0 < _known(self.level) < 1:
             raise BadPath("level", self.level, "between 0 and 1")
 
     @property
@@ -216,20 +218,31 @@ def forecast(
     Raises:
         NoDraws: a fit made with bootstrap=0.
         NotALaw: the law reads neither N and D nor C, or a column that was not given.
-        BadOption: years that do not ascend or lie before the path, or a level outside (0, 0.98].
+        BadOption: no fit or no path, years that do not ascend or lie before the path, a level outside (0, 0.98].
         PathBeforeRuns: a path that starts below the compute of the smallest run.
     """
+    require_fit(fitted)
+    wanted = "a path, e.g. ComputePath(start_year=2025, start_flops=1e20); of one point ask Fit.predict"
+    require_kind("compute_path", compute_path, ComputePath, wanted)
     start = compute_path.start_year
-    when = np.atleast_1d(np.asarray(start + np.arange(11.0) if years is None else years, float))
+    ascending, positive = "one or more years that ascend", "a number above zero, e.g. 6"
+    try:
+        when = np.atleast_1d(np.asarray(start + np.arange(11.0) if years is None else years, float))
+    except (TypeError, ValueError, OverflowError):
+        raise BadOption("years", years, ascending) from None
     if not (when.ndim == 1 and len(when) and np.all(np.isfinite(when)) and np.all(np.diff(when) > 0)):
-        raise BadOption("years", years, "one or more years that ascend")
+        raise BadOption("years", years, ascending)
     if when[0] < start:
         raise BadOption("years", float(when[0]), f"{start:g} or later, where the path starts")
-    if not 0.0 < level <= 0.98:
+    if not 0.0 < number("level", level) <= 0.98:
         raise BadOption("level", level, "above 0 and at most 0.98")
+    price = number("flops_per_parameter_token", flops_per_parameter_token, positive)
+    if not 0.0 < price < math.inf:
+        raise BadOption("flops_per_parameter_token", price, positive)
+    seed = whole("seed", seed, "a whole number from zero")
     if not fitted.drawn:
         raise NoDraws(fitted.name)
-    plan = _Plan(fitted, flops_per_parameter_token, columns)
+    plan = _Plan(fitted, price, columns)
     first, edge = plan.support()
     if compute_path.start_flops < first * (1.0 - 1e-9):
         raise PathBeforeRuns(compute_path.start_flops, first)
@@ -265,6 +278,14 @@ def forecast(
         data_hash=fitted.data_hash,
         seed=seed,
     )
+
+
+def _known(value: object) -> float:
+    """A number; NaN where it is none."""
+    try:
+        return number("path", value)
+    except BadOption:
+        return math.nan
 
 
 def _leaves(path: ComputePath, edge: float) -> float | None:

@@ -180,21 +180,23 @@ def _typical(parameter: Argument) -> float:
 def caveats(law: Law, data: Data, options: Options) -> tuple[str, ...]:
     """What is known of the runs and the law does not see, and what they alone do not tell; printed with the fit."""
     words = [gap.words for gap in _gaps(law, data, options)]
-    if "D" in data.columns and "unique_tokens" in data.frame.columns and "unique_tokens" not in data.columns:
-        repeated = int((data.columns["D"] > 1.01 * numbers_of(data.frame, "unique_tokens")).sum())
+    if "D" in data.columns and "unique_tokens" in data.table.columns and "unique_tokens" not in data.columns:
+        repeated = int(
+            (data.columns["D"] > 1.01 * numbers_of(data.frame("unique_tokens"), "unique_tokens")).sum()
+        )
         if repeated:
             words.append(
                 f"{repeated} of the runs repeat data, which {law.name} takes for new: "
                 f'keep "epochs = 1", or fit with_repeats({law.name})'
             )
-    if "status" in data.frame.columns and data.frame["status"].dtype == pl.String:
-        ended = data.frame["status"].drop_nulls().str.to_lowercase()
+    if "status" in data.table.columns and data.table["status"].dtype == pl.String:
+        ended = data.table["status"].drop_nulls().str.to_lowercase()
         if len(badly := ended.filter(~ended.is_in(_ENDED_WELL))):
             words.append(
                 f"{len(badly)} of the runs did not end well by their status ({', '.join(badly.unique().sort())}), and "
                 "are fitted all the same: keep runs.filter(pl.col('status') == 'done')"
             )
-    if "corpus_hash" in data.frame.columns and (corpora := data.frame["corpus_hash"].n_unique()) > 1:
+    if "corpus_hash" in data.table.columns and (corpora := data.table["corpus_hash"].n_unique()) > 1:
         words.append(f"the runs come from {corpora} corpora, whose losses differ: keep one corpus_hash")
     return (
         *words,
@@ -207,7 +209,7 @@ def caveats(law: Law, data: Data, options: Options) -> tuple[str, ...]:
 def _tokenisers(data: Data, options: Options) -> Iterator[str]:
     """Runs whose losses for each token are of different tokens."""
     for name in ("vocabulary", "tokenizer", "tokeniser") if "per_byte" not in options.target else ():
-        if name in data.frame.columns and (several := data.frame[name].drop_nulls().n_unique()) > 1:
+        if name in data.table.columns and (several := data.table[name].drop_nulls().n_unique()) > 1:
             yield (
                 f"the runs have {several} values of {name}, and a token is not the same for each: losses in nats/token "
                 "compare within one. Keep one, or fit a loss for each byte"

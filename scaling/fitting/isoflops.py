@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from scaling import show
-from scaling.errors import BadOption, require_columns
+from scaling.errors import BadOption, require_columns, require_kind
 from scaling.fitting.data import Array, Table, TooFewScales, as_frame, counts_of
 from scaling.fitting.options import number, share, whole
 from scaling.fitting.vertex import FORMS, Vertex, degree_of, minimum_of, near_lowest, vertex
@@ -153,6 +153,7 @@ def isoflop(
     """
     from scipy.special import stdtrit  # quantiles of t, without the second that scipy.stats takes to import
 
+    require_kind("robust", robust, (bool, np.bool_), "True or False")
     degree, level = degree_of(form), share("level", level, "0.95")
     bootstrap = whole("bootstrap", bootstrap, "a whole number, 0 to skip it")
     points = _Points.of(as_frame(runs), degree, within)

@@ -10,12 +10,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling import show
-from scaling.errors import BadOption
+from scaling.errors import BadOption, require_kind
 from scaling.fitting.data import COUNTS, Array, Data, Table, Weights, compute, row_names, scales
 from scaling.fitting.minimum import Minimum, descend, minimise, pose
 from scaling.fitting.problem import Problem
 from scaling.fitting.resample import Clusters, clusters
-from scaling.fitting.result import Fit
+from scaling.fitting.result import Fit, require_fit
 from scaling.fitting.solve import block_size
 from scaling.fitting.support import axis_of
 from scaling.laws.base import describe
@@ -151,6 +151,7 @@ def posed_again(fitted: Fit, runs: Table, weights: Weights) -> tuple[Minimum, Da
     Raises:
         BadOption: other runs.
     """
+    require_fit(fitted)
     options = fitted.options
     problem, data = pose(describe(fitted.law), runs, options, weights)
     if data.hash != fitted.data_hash:
@@ -208,6 +209,7 @@ def _watched(fitted: Fit, data: Data, at: Mapping[str, float] | None) -> dict[st
     """
     law = describe(fitted.law)
     if at is not None:
+        require_kind("at", at, Mapping, "a dictionary with a number for each column")
         if np.size(fitted.predict(level=0.5, new_run=False, discrepancy=False, **at).median) != 1:
             raise BadOption("at", dict(at), "one point, a number for each column")
         return {c.name: float(np.ravel(at.get(c.name, c.default))[0]) for c in law.columns}  # type: ignore[arg-type]
@@ -222,12 +224,12 @@ def _labels(data: Data, groups: Clusters, by: str) -> list[str]:
     first, names = np.unique(groups.labels, return_index=True)[1], row_names(data)
     if groups.count == data.rows:
         return [names[i] for i in first]
-    for column in (c for c in (by, "trunk_id", "N") if c in data.frame.columns):
-        values = data.frame[column]
+    for values in data.frame(*dict.fromkeys((by, "trunk_id", "N"))):
+        column = values.name
         if len(pl.DataFrame({"group": groups.labels, "value": values}).unique()) == groups.count:
             shown = [print_count(v) if column in COUNTS else v for v in values]
             return [names[i] if values[int(i)] is None else f"{column} {shown[i]}" for i in first]
-    flops, what = compute(data.frame) or (np.ones(data.rows), "group")
+    flops, what = compute(data.frame(*COUNTS)) or (np.ones(data.rows), "group")
     middle = (np.exp(np.log(flops[groups.labels == g]).mean()) for g in range(groups.count))
     return [f"{what} {print_count(float(C), 2)}" for C in middle]
 

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling import show
-from scaling.errors import FitError, require_columns
+from scaling.errors import FitError, require_columns, require_kind
 from scaling.fitting.data import Array, Table, TooFewScales, as_frame, counts_of
 from scaling.fitting.isoflops import line_through
 from scaling.fitting.options import share, whole
@@ -153,6 +153,7 @@ class _Lines:
 
     @staticmethod
     def of(frame: pl.DataFrame, curve: str) -> _Lines:
+        require_kind("curve", curve, str, "'auto' or the name of a column")
         columns = ["N", "D", "C", "loss"] + ([] if curve == "auto" else [curve])
         require_columns(columns, frame.columns, "Learning curves need N, D, C and loss.")
         N, D, C, loss = (counts_of(frame, name) for name in ("N", "D", "C", "loss"))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.errors import BadOption
+from scaling.errors import BadOption, require_kind
 from scaling.fitting.data import Array
 
 
@@ -155,6 +155,7 @@ def objective(name: str, delta: float, quantile: float = 0.5, ratio: float = 1.0
     Raises:
         BadOption: no such objective, or a number out of range.
     """
+    require_kind("objective", name, str, "a word, e.g. 'huber_log'")
     huber: dict[str, Any] = {"log": True, "delta": float(delta)}
     kinds: dict[str, tuple[str, dict[str, Any]]] = {
         "huber_log": (f"Huber on log loss (delta {delta:g})", huber),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scaling.errors import BadOption, FitError
+from scaling.errors import BadOption, FitError, require_kind
 from scaling.fitting.data import Array
 from scaling.fitting.objective import Objective, objective
 from scaling.laws.base import Law, UnknownParameter
@@ -54,9 +54,13 @@ def number(option: str, given: Any, wanted: str = "a number") -> float:
     """
     if isinstance(given, np.ndarray) and given.ndim == 0:
         given = given.item()
-    if not isinstance(given, numbers.Real) or isinstance(given, bool) or math.isnan(given):
+    try:
+        value = float(given) if isinstance(given, numbers.Real) and not isinstance(given, bool) else math.nan
+    except OverflowError:
+        value = math.nan
+    if math.isnan(value):
         raise BadOption(option, given, wanted)
-    return float(given)
+    return value
 
 
 def whole(option: str, given: Any, wanted: str, *, least: int = 0) -> int:
@@ -65,7 +69,7 @@ def whole(option: str, given: Any, wanted: str, *, least: int = 0) -> int:
     Raises:
         BadOption: anything else.
     """
-    if not isinstance(given, numbers.Integral) or isinstance(given, bool) or given < least:
+    if not isinstance(given, numbers.Integral) or isinstance(given, bool) or not least <= given < 1 << 63:
         raise BadOption(option, given, wanted)
     return int(given)
 
@@ -103,6 +107,9 @@ class Options:
     stderr: str = "loss_stderr"
 
     def __post_init__(self) -> None:
+        for option, column in (("target", self.target), ("stderr", self.stderr)):
+            require_kind(option, column, str, "the name of a column")
+        require_kind("resample", self.resample, str, "'pairs' or 'wild'")
         if self.resample not in ("pairs", "wild"):
             raise BadOption("resample", self.resample, "'pairs' or 'wild'")
         plain = {

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling import show
-from scaling.errors import BadOption, FitError, require_columns
+from scaling.errors import BadOption, FitError, require_columns, require_kind
 from scaling.fitting import seeds
 from scaling.fitting.data import Array, Data, Table, as_frame
 from scaling.fitting.discrepancy import Discrepancy, backtest
@@ -115,8 +115,14 @@ def pool(
         Gelman and Hill 2007, Data Analysis Using Regression and Multilevel/Hierarchical Models, chapters 12 and 13.
     """
     described, level = describe(law), share("level", level, "0.95")
+    require_kind("objective", objective, str, "'squares_log' or 'squares'")
+    require_kind("by", by, str, "the name of a column")
     if objective not in ("squares_log", "squares"):
         raise BadOption("objective", objective, "'squares_log' or 'squares'")
+    if spread is not None:
+        require_kind("spread", spread, Mapping, "a dictionary with the names of pooled parameters")
+    for option, names in (("pooled", () if pooled is None else pooled), ("shared", shared)):
+        require_kind(option, names, (list, tuple, set, str), "a list of parameters")
     options = Options(
         objective=objective, seed=seed, target=target, fixed={} if fixed is None else fixed,
         bounds={} if bounds is None else bounds,
@@ -126,10 +132,11 @@ def pool(
     names = _pooled(described, problem.names, linear, pooled, tuple(shared))
     _check_spread(spread or {}, names)
     own = tuple(p for p in problem.names if p not in (*names, *shared))
-    labels = data.frame[by].cast(pl.String).to_numpy()
+    labels = data.frame(by)[by].cast(pl.String).to_numpy()
     families, of = _families(labels, by, own)
     groups = clusters(data, cluster)
-    parts = [data.frame.filter(labels == family) for family in families]
+    frame = data.frame()
+    parts = [frame.filter(labels == family) for family in families]
     alone = [_alone(described, part, options) for part in parts]
     base = _base(problem, options, alone)
     logs = dict(zip(problem.names, problem.log, strict=True))

@@ -9,13 +9,13 @@ from typing import overload
 import numpy as np
 
 from scaling import show
-from scaling.errors import BadOption
+from scaling.errors import BadOption, require_kind
 from scaling.fitting.data import Array, Table, Weights
 from scaling.fitting.minimum import minimise, pose
 from scaling.fitting.options import share
 from scaling.fitting.problem import Problem
 from scaling.fitting.resample import clusters
-from scaling.fitting.result import Fit
+from scaling.fitting.result import Fit, require_fit
 from scaling.fitting.rise import Rise, rise
 from scaling.fitting.solve import solve
 from scaling.laws.base import UnknownParameter, describe
@@ -165,6 +165,10 @@ def profile(
         BadOption: other runs than the fit was made from, a level outside (0, 1), neither one nor two parameters, or
             clusters that there are not.
     """
+    require_fit(fitted)
+    require_kind(
+        "parameter", parameter, (str, tuple, list), "the name of one parameter, or two different ones"
+    )
     names = (parameter,) if isinstance(parameter, str) else tuple(parameter)
     if not 1 <= len(set(names)) == len(names) <= 2:
         raise BadOption("parameter", parameter, "the name of one parameter, or two different ones")

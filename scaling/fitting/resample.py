@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import BadOption, MissingColumns
-from scaling.fitting.data import Array, Data, compute
+from scaling.fitting.data import COUNTS, Array, Data, compute
 
 _FEWEST = 5  # bins of compute below which rows say more
 _CHECKPOINTS = 16  # rows of one N, at the median, from which they are a learning curve and no grid of runs
 _BINS_PER_DECADE = 4
 _LITTLE = 0.01  # of what all runs say of a direction, which is hardly anything
 _ASKED = 200  # draws, enough for a share in percent
+_CELLS = 1 << 22  # draws × clusters at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ def clusters(data: Data, choice: str = "auto") -> Clusters:
         raise BadOption("cluster", choice, wanted)
     if groups is None:
         hint = "cluster= takes 'auto', 'rows', 'compute' or a column."
-        raise MissingColumns([choice], data.frame.columns, hint)
+        raise MissingColumns([choice], data.table.columns, hint)
     if groups.count < 2:
         wanted = "something that differs between runs; here all fall into one cluster"
         raise BadOption("cluster", choice, wanted)
@@ -72,7 +73,7 @@ def clusters(data: Data, choice: str = "auto") -> Clusters:
 def _groups(data: Data, choice: str) -> Clusters | None:
     """By quarter decades of compute, or by a column; None where the table lacks it."""
     if choice == "compute":
-        flops = compute(data.frame)
+        flops = compute(data.frame(*COUNTS))
         if flops is None:
             return None
         bins = np.round(
@@ -80,9 +81,9 @@ def _groups(data: Data, choice: str) -> Clusters | None:
         )  # centred on decades: 1e19 ± 1 % stays together
         labels, count = _number(bins.astype(float))
         return Clusters(labels, count, f"{count} quarter-decade bins of {flops[1]}")
-    if choice not in data.frame.columns:
+    if choice not in data.table.columns:
         return None
-    value = data.frame[choice].rank("dense")
+    value = data.frame(choice)[choice].rank("dense")
     alone = value.is_null().to_numpy()
     labels, count = _number(np.where(alone, -np.arange(data.rows), value.fill_null(0)))
     words = f"{count - alone.sum()} clusters of {choice}"
@@ -91,11 +92,12 @@ def _groups(data: Data, choice: str) -> Clusters | None:
 
 def _curves(data: Data) -> Clusters | None:
     """By model, where each N comes with so many D, all of them different, that rows must be checkpoints."""
-    if not {"N", "D"} <= set(data.frame.columns):
+    if not {"N", "D"} <= set(data.table.columns):
         return None
-    labels, count = _number(data.frame["N"].to_numpy())
+    frame = data.frame("N", "D")
+    labels, count = _number(frame["N"].to_numpy())
     points = np.bincount(labels)
-    once = len(np.unique(np.stack([labels, data.frame["D"].to_numpy()]), axis=1).T) == data.rows
+    once = len(np.unique(np.stack([labels, frame["D"].to_numpy()]), axis=1).T) == data.rows
     curves = once and float(np.median(points)) >= _CHECKPOINTS
     return Clusters(labels, count, f"{count} curves of one model each") if curves else None
 
@@ -120,13 +122,18 @@ def bootstrap_weights(
     Yields:
         Arrays of shape (up to chunk, rows).
     """
+    for times in _times_drawn(groups.count, draws=draws, seed=seed, chunk=chunk):
+        yield times[:, groups.labels] * weights
+
+
+def _times_drawn(count: int, *, draws: int, seed: int, chunk: int) -> Iterator[NDArray[np.int64]]:
+    """How often each of so many clusters comes up in each draw, shapes (up to chunk, count)."""
     rng = np.random.default_rng(seed)
     for first in range(0, draws, chunk):
         batch = min(chunk, draws - first)
-        picked = rng.integers(0, groups.count, (batch, groups.count))
-        picked += groups.count * np.arange(batch)[:, None]
-        times = np.bincount(picked.ravel(), minlength=batch * groups.count).reshape(batch, groups.count)
-        yield times[:, groups.labels] * weights
+        picked = rng.integers(0, count, (batch, count))
+        picked += count * np.arange(batch)[:, None]
+        yield np.bincount(picked.ravel(), minlength=batch * count).reshape(batch, count)
 
 
 def thin_draws(groups: Clusters, slopes: Array, weights: Array, *, draws: int, seed: int) -> float:
@@ -146,8 +153,11 @@ def thin_draws(groups: Clusters, slopes: Array, weights: Array, *, draws: int, s
     basis, labels = basis[:, size > 1e-12 * size[:1]], groups.labels[finite]
     each = np.zeros((groups.count, basis.shape[1], basis.shape[1]))
     np.add.at(each, labels, basis[:, :, None] * basis[:, None, :])
-    picked = np.random.default_rng(seed).integers(0, groups.count, (min(draws, _ASKED), groups.count))
-    said = np.linalg.eigvalsh(each[picked].sum(axis=1))
+    flat = each.reshape(groups.count, -1)
+    times = _times_drawn(
+        groups.count, draws=min(draws, _ASKED), seed=seed, chunk=max(1, _CELLS // groups.count)
+    )
+    said = np.linalg.eigvalsh(np.concatenate([some @ flat for some in times]).reshape(-1, *each.shape[1:]))
     return float(np.mean(said[:, 0] < _LITTLE))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scaling import laws, show
-from scaling.errors import BadOption, FitError, LawError, MissingColumns
+from scaling.errors import BadOption, FitError, LawError, MissingColumns, require_kind
 from scaling.files import written_whole
 from scaling.fitting.data import Array
 from scaling.fitting.discrepancy import Discrepancy
@@ -487,3 +487,8 @@ def _place(column: Argument, given: ArrayLike | None) -> Array:
     if isinstance(given, str) or np.any(np.isnan(values) | (column.quantity.log & (values <= 0))):
         raise BadOption(column.name, given, f"a number or an array of numbers, {wanted}")
     return values
+
+
+def require_fit(fitted: object) -> None:
+    """Nothing, where it is a fit; else raises BadOption."""
+    require_kind("fitted", fitted, Fit, "what scaling.fit returned")

@@ -84,7 +84,9 @@ def _fitted(law: Law, data: Data, options: Options) -> tuple[Minimum, Data] | No
     if data.rows < _ROWS_EACH * len(law.parameters):
         return None
     try:
-        problem, its_data = pose(law, data.frame, options, data.weights)
+        runs = data.columns | {options.target: data.target}
+        runs |= {} if data.stderr is None else {options.stderr: data.stderr}
+        problem, its_data = pose(law, runs, options, data.weights)
         return minimise(problem, options), its_data
     except FitError:
         return None

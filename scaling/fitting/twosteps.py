@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from scaling import show
-from scaling.errors import BadOption, FitError, require_columns
+from scaling.errors import BadOption, FitError, require_columns, require_kind
 from scaling.fitting.data import Array, Table, as_frame, compute, numbers_of, read
 from scaling.fitting.estimate import fit
 from scaling.fitting.fewclusters import FEW
@@ -164,6 +164,12 @@ def downstream(
             "score_law", describe(score_law).name, "a law that reads loss alone, e.g. score_from_loss"
         )
     frame = as_frame(runs)
+    for option, column in (("score", score), ("loss", loss)):
+        require_kind(option, column, str, "the name of a column")
+    if score_options is not None:
+        require_kind(
+            "score_options", score_options, Mapping, "a dictionary of options of fit, e.g. {'delta': 0.01}"
+        )
     if scores is None:
         require_columns([score], frame.columns, "Or pass scores=, a table with the loss and the score.")
     how: dict[str, Any] = {"bootstrap": bootstrap, "seed": seed}

@@ -61,8 +61,8 @@ def unseen_schedules(problem: Problem, data: Data, best: Array, groups: Clusters
 
 def _curves(data: Data, groups: Clusters) -> NDArray[np.int64]:
     """Which curve each point is of."""
-    if groups.count == data.rows and _COLUMN in data.frame.columns:
-        return data.frame[_COLUMN].rank("dense").fill_null(0).cast(int).to_numpy()
+    if groups.count == data.rows and _COLUMN in data.table.columns:
+        return data.frame(_COLUMN)[_COLUMN].rank("dense").fill_null(0).cast(int).to_numpy()
     return groups.labels
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.errors import BadOption
+from scaling.errors import BadOption, require_kind
 from scaling.fitting.data import Array, TooFewScales
 
 _DEGREES = {"parabola": 2, "cubic": 3}
@@ -86,6 +86,7 @@ def degree_of(form: str) -> int:
     Raises:
         BadOption: another form.
     """
+    require_kind("form", form, str, "'parabola' or 'cubic'")
     if form not in _DEGREES:
         raise BadOption("form", form, "'parabola' or 'cubic'")
     return _DEGREES[form]

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scaling.errors import MissingColumns, RecordError, check_forked, did_you_mean, require_columns
+from scaling.errors import (
+    MissingColumns,
+    RecordError,
+    check_forked,
+    did_you_mean,
+    require_columns,
+    require_kind,
+)
 from scaling.intake.cells import (
     BadCell,
     Marks,
@@ -121,6 +128,7 @@ def read_runs(
         UnknownUnit, UnitTwice: a unit that cannot be converted, or that the column says itself.
         WideTable: a column for each budget.
     """
+    require_kind("n_convention", n_convention, (str, type(None)), "a few words, e.g. 'no embedding'")
     reading = understand(path, columns=columns, units=units, decimal=decimal)
     _say(reading)
     frame = reading.frame
@@ -156,6 +164,9 @@ def understand(
 ) -> Reading:
     """What a table is understood to be; arguments and errors as of `read_runs`."""
     check_forked()
+    for option, given, example in (("columns", columns, {"params": "N"}), ("units", units, {"D": "B"})):
+        if given is not None:
+            require_kind(option, given, Mapping, f"a dictionary, e.g. {example}")
     raw = read_file(path) if isinstance(path, str | Path) else of_frame(path)
     units = dict(units or {})
     if raw.frame.is_empty():

@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -17,6 +17,7 @@ from scaling.records import DomainLoss, Evaluation, Measurement, Run, Unreadable
 SUMS = "SHA256SUMS"
 """Holds a line for each committed table of its folder: its SHA-256 and its name. `sha256sum -c` reads it too."""
 _MANY_ROWS = 1_000_000
+_T = TypeVar("_T")
 
 
 class ChangedTable(UnreadableTable):
@@ -64,16 +65,12 @@ def read_parquet(
         ChangedTable: there are check sums beside it, and it is not the file they are of.
         UnreadableTable: it is cut short or damaged.
     """
-    with reading_table(path):
-        _check(path)
-        return pl.scan_parquet(path, glob=False).pipe(shape).collect(engine="streaming")
+    return _steady(path, lambda: pl.scan_parquet(path, glob=False).pipe(shape).collect(engine="streaming"))
 
 
 def read_metadata(path: Path) -> dict[str, str]:
     """What a parquet file says of itself; raises as `read_parquet`."""
-    with reading_table(path):
-        _check(path)
-        return pl.read_parquet_metadata(path)
+    return _steady(path, lambda: pl.read_parquet_metadata(path))
 
 
 def write_parquet(table: pl.DataFrame, path: Path, metadata: dict[str, str]) -> None:
@@ -96,6 +93,27 @@ def write_parquet(table: pl.DataFrame, path: Path, metadata: dict[str, str]) -> 
         now = sha256_of(scratch)
         _write_sums(path, before | {now})
     _write_sums(path, {now})
+
+
+def _steady(path: Path, read: Callable[[], _T]) -> _T:
+    """What is read of a table that is one file from first to last: another process may put a new one in its place."""
+    with reading_table(path):
+        while True:
+            before = _file(path)
+            try:
+                _check(path)
+                value = read()
+            except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+                if _file(path) == before:
+                    raise
+            else:
+                if _file(path) == before:
+                    return value
+
+
+def _file(path: Path) -> tuple[int, int, int]:
+    about = path.stat()
+    return about.st_ino, about.st_mtime_ns, about.st_size
 
 
 def _check(path: Path) -> None:

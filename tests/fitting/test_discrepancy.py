@@ -251,6 +251,11 @@ def test_discrepancy_is_invariant_to_row_order_and_chunks(wrong, monkeypatch):
     np.testing.assert_array_equal(wrong.predict(N=1e9, D=D).median, whole.median)
 
 
+def test_discrepancy_is_invariant_to_how_many_origins_memory_holds(wrong, monkeypatch):
+    monkeypatch.setattr("scaling.fitting.solve._BLOCK", 100)
+    assert fit(chinchilla, limited(), bootstrap=300, cluster="N").discrepancy == wrong.discrepancy
+
+
 def test_runs_without_weight_are_not_looked_at():
     runs = square(chinchilla, noise=0.003, **CHINCHILLA)
     spoiled = runs.head(4).with_columns(loss=3 * pl.col("loss"), counts=pl.lit(0.0))

@@ -103,7 +103,7 @@ def frontier(runs: Table, *, target: str = "loss", entropy: float | None = None)
     if len(budgets) < FEWEST_POINTS:
         raise TooFewScales("a curve of loss against compute", "C", tuple(budgets), FEWEST_POINTS)
     floor = _floor(frame, entropy, float(data.target.min()))
-    frame = data.frame.with_columns(
+    frame = data.frame().with_columns(
         C=pl.Series(data.columns["C"]), loss=pl.Series(data.target), row=pl.int_range(data.rows)
     )
     cells = _cells(frame)

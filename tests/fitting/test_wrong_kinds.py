@@ -1,0 +1,68 @@
+"""What a call is given that it cannot take: named before any work, whatever its kind."""
+
+import numpy as np
+import polars as pl
+import pytest
+from worlds import CHINCHILLA, square
+
+import scaling
+from scaling.errors import BadOption
+from scaling.fitting.forecasting import BadPath
+from scaling.laws import chinchilla, score_from_loss
+
+RUNS = square(chinchilla, noise=0.003, **CHINCHILLA)
+PATH = {"start_year": 2025, "start_flops": 1e20}
+WRONG = ["x", None, {"a": 1}, [1, 2], pl.Series("s", ["u", "v"]), object(), 10**400]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return scaling.fit(chinchilla, RUNS, bootstrap=20)
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=[type(one).__name__ for one in WRONG])
+def test_calls_name_what_is_no_fit_no_path_and_no_parameter(fitted, wrong):
+    for option, call in {
+        "compute_path": lambda: scaling.forecast(fitted, wrong),
+        "start_flops": lambda: scaling.ComputePath(**PATH | {"start_flops": wrong}),
+        "fitted": lambda: scaling.forecast(wrong, scaling.ComputePath(**PATH)),
+        "fitted ": lambda: scaling.influence(wrong, RUNS),
+        " fitted": lambda: scaling.profile(wrong, RUNS, "alpha"),
+        "fitted  ": lambda: scaling.agree(wrong, fitted.params),
+        "level": lambda: scaling.forecast(fitted, scaling.ComputePath(**PATH), level=wrong),
+        "growth": lambda: scaling.ComputePath(**PATH, growth=(1.0, wrong)),
+    }.items():
+        with pytest.raises((BadOption, BadPath), match=option.strip()):
+            call()
+
+
+@pytest.mark.parametrize("wrong", [{"a": 1}, [1, 2], pl.Series("s", ["u"]), None, 1.5, object()])
+def test_calls_name_what_is_no_word(wrong):
+    for option, call in {
+        "objective": lambda: scaling.fit(chinchilla, RUNS, bootstrap=0, objective=wrong),
+        "target": lambda: scaling.fit(chinchilla, RUNS, bootstrap=0, target=wrong),
+        "resample": lambda: scaling.fit(chinchilla, RUNS, bootstrap=0, resample=wrong),
+        "form": lambda: scaling.isoflop(RUNS, form=wrong),
+        "curve": lambda: scaling.envelope(RUNS, curve=wrong),
+        "how": lambda: scaling.cross_validate(chinchilla, RUNS, how=wrong),
+        "by": lambda: scaling.pool(chinchilla, RUNS, by=wrong),
+        "score": lambda: scaling.downstream(chinchilla, score_from_loss, RUNS, score=wrong),
+    }.items():
+        with pytest.raises(BadOption, match=rf"^{option}="):
+            call()
+
+
+def test_a_number_beyond_all_floats_is_named():
+    for option in ("delta", "seed", "weights"):
+        with pytest.raises(BadOption, match=rf"^{option}="):
+            scaling.fit(chinchilla, RUNS, bootstrap=0, **{option: 10**400})
+    with pytest.raises(BadOption, match="years"):
+        path = scaling.ComputePath(**PATH)
+        scaling.forecast(scaling.fit(chinchilla, RUNS, bootstrap=0), path, years=["next", np.nan])
+
+
+@pytest.mark.parametrize("wrong", ["x", [1, 2], 1.5, pl.Series("s", ["u"])])
+def test_reading_names_options_that_are_no_dictionary(wrong):
+    for option in ("columns", "units"):
+        with pytest.raises(BadOption, match=rf"^{option}=.* a dictionary, e\.g\."):
+            scaling.read_runs(RUNS, **{option: wrong})
