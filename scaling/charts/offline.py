@@ -31,8 +31,8 @@ to draw this chart.</p></div>
         if (signal.name === "width" && signal.init)
           signal.init = signal.on[0].update = `max(200,containerSize()[0]-%(axis)d)`;
         else if (signal.name === "child_width") {  // panels beside one another share the page, or stand below
-          const most = vega.layout.columns, columns = `min(${most},max(1,floor((containerSize()[0]-%(axis)d)/180)))`;
-          const update = `max(160,(containerSize()[0]-%(axis)d)/(${columns})-22)`;
+          const most = vega.layout.columns, columns = `min(${most},max(1,floor(containerSize()[0]/300)))`;
+          const update = `max(160,containerSize()[0]/(${columns})-130)`;
           Object.assign(signal, {init: update, on: [{events: "window:resize", update}]});
           delete signal.value;
           vega.layout.columns = {signal: columns};

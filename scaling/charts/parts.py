@@ -122,14 +122,14 @@ def log_y(title: str, low: float, high: float, *, labels: str = "numbers") -> Ax
     return lambda field: alt.Y(field, title=title, **_log(low, high, labels, 5))
 
 
-_ABOVE: dict[str, Any] = {
-    "title": None, "orient": "top", "columns": alt.ExprRef("width<480?2:0"), "symbolOpacity": 1, "labelLimit": 260,
-}  # fmt: skip
+_ABOVE: dict[str, Any] = {"title": None, "orient": "top", "symbolOpacity": 1, "labelLimit": 260}
+_LONG = 14  # letters of a name beside which a phone has no room for another
 
 
 def series(field: str, names: Sequence[str], **legend: Any) -> alt.Color:
     """A colour for each name, in their order; with a legend above the chart where options of one are given."""
-    shown = alt.Legend(**_ABOVE | legend) if legend else None
+    narrow = alt.ExprRef(f"width<480?{1 if max(map(len, names), default=0) > _LONG else 2}:0")
+    shown = alt.Legend(**_ABOVE | {"columns": narrow} | legend) if legend else None
     scale = alt.Scale(domain=list(names), range=[theme.colour(i) for i in range(len(names))])
     return alt.Color(field, type="nominal", legend=shown, scale=scale)
 

@@ -45,8 +45,8 @@ def live_config() -> dict[str, Any]:
         "view": {"stroke": None},
         "axis": quiet
         | words
-        | {"labelOpacity": 0.75, "titleFontWeight": 500, "labelPadding": 6, "titlePadding": 10}
-        | {"labelOverlap": "greedy", "labelSeparation": 5},
+        | {"labelOpacity": 0.75, "titleFontWeight": 500, "labelPadding": 6, "titlePadding": 10},
+        "axisQuantitative": {"labelOverlap": "greedy", "labelSeparation": 5},
         "title": {"color": INK, "subtitleColor": INK, "anchor": "start", "fontSize": 15, "fontWeight": 600},
         "legend": words
         | {"gradientThickness": 8, "titleFontWeight": 500, "titleOrient": "left", "titlePadding": 8},

@@ -29,7 +29,7 @@ class NothingToDraw(PlotError):
 
 
 _MOST = 240  # specifications that a reader can tell apart as columns of ticks
-_NAMES = 220
+_NAMES = 235
 """Points that the names of the choices take at most."""
 
 TITLES = {
@@ -79,7 +79,11 @@ def specification_curve(table: pl.DataFrame, outcome: str = "a") -> alt.VConcatC
     )
     points = points.encode(x=x, y=y, tooltip=[f"{outcome}:Q", *(f"{name}:N" for name in choices)])
     long = shown.select("rank", *choices).unpivot(index="rank", variable_name="choice", value_name="level")
-    order = [f"{plain(name)}: {plain(level)}" for name in choices for level in kept[name].unique().sort()]
+    order = [
+        f"{name.replace('_', ' ')}: {plain(level)}"
+        for name in choices
+        for level in kept[name].unique().sort()
+    ]
     said = {level: plain(level) for level in long["level"].unique()}
     row = pl.col("choice").str.replace("_", " ") + ": " + pl.col("level").replace_strict(said)
     ticks = of(long.select("rank", "choice", row=row)).mark_tick(thickness=1.5, size=9, opacity=0.9)

@@ -115,4 +115,5 @@ def flags(known: pl.DataFrame) -> alt.FacetChart:
     bars = spans(base, x, _LINE, y=y, yOffset=apart, color=colour)
     by_chance = base.mark_rule(strokeDash=[3, 3], opacity=0.5).encode(x=alt.X("chance:Q", title=title))
     panel = alt.layer(by_chance, bars, dots).properties(width=260, height=150)
-    return styled(panel.facet(alt.Facet("asked:N", title=None), columns=2))
+    shared = panel.facet(alt.Facet("asked:N", title=None), columns=2)
+    return styled(shared.resolve_axis(x="independent", y="independent"))

@@ -43,7 +43,12 @@ def gold(curves: pl.DataFrame, *, domains: Sequence[str] = ()) -> alt.FacetChart
     line = base.mark_line(point=True, strokeWidth=2)
     line = line.encode(x=x, y=mid, color=colour, order="distance:Q", tooltip=said)
     facet = alt.Facet("domain:N", title=None, sort=panels)
-    return styled(alt.layer(area, line).properties(width=200, height=170).facet(facet, columns=3))
+    return styled(
+        alt.layer(area, line)
+        .properties(width=200, height=170)
+        .facet(facet, columns=3)
+        .resolve_axis(x="independent", y="independent")
+    )
 
 
 def ratios(transfer: pl.DataFrame) -> alt.LayerChart:

@@ -53,7 +53,7 @@ def worths(cells: pl.DataFrame, pairs: pl.DataFrame) -> Chart:
     order = list(dict.fromkeys(row["pair"] for row in rows))
     drawn = [value for row in rows for value in (row["mid"], row["placebo"], 0.0)]
     ends = [value for row in rows for value in (row["low"], row["high"])]
-    x = alt.X("mid:Q", title=["worth of an added token,", "in tokens of the target (bar: its placebo)"])
+    x = alt.X("mid:Q", title=["worth of an added token,", "in tokens of the target (bar: placebo)"])
     x = x.scale(domain=extent(drawn, ends), nice=True).axis(tickCount=6)
     y = alt.Y("pair:N", title=None, sort=order, scale=alt.Scale(paddingInner=0.25))
     place: dict[str, Any] = {"y": y, "yOffset": alt.YOffset("size:N", sort=list(names.values()))}
