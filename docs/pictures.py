@@ -5,6 +5,7 @@ python docs/pictures.py reports
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -21,13 +22,16 @@ LEFT_OUT = {"start", "own-runs"}
 
 
 def answers() -> list[tuple[str, Path, str, str]]:
-    """Name, notebook, question and answer of each picture, in the order of the notebooks."""
+    """Name, notebook, question and answer of each picture, in the order of the notebooks and of what each answers."""
     said = []
-    for name, notebook in notebooks(ROOT / "notebooks").items():
-        if (picture := PICTURES / f"{name}.svg").exists():
-            drawn = ElementTree.fromstring(picture.read_text())
-            question, answer = (drawn.findtext(f"{{*}}{tag}") or "" for tag in ("title", "desc"))
-            said.append((name, notebook, question, answer))
+    for title, notebook in notebooks(ROOT / "notebooks").items():
+        cells = json.loads(notebook.read_text())["cells"]
+        names = [title, *(cell["metadata"]["answers"] for cell in cells if "answers" in cell["metadata"])]
+        for name in names:
+            if (picture := PICTURES / f"{name}.svg").exists():
+                drawn = ElementTree.fromstring(picture.read_text())
+                question, answer = (drawn.findtext(f"{{*}}{tag}") or "" for tag in ("title", "desc"))
+                said.append((name, notebook, question, answer))
     return said
 
 

@@ -383,7 +383,7 @@ def new(folder: Path, like: str) -> None:
     type=PATH,
     help="Write a page of a study's curves so far, and again as rows arrive, until all are there.",
 )
-@click.option("--out", type=PATH, default=Path("reports"), help="Folder for what is written.")
+@click.option("--out", "--output", type=PATH, default=Path("reports"), help="Folder for what is written.")
 def report(
     name: str | None, every: bool, parameter: tuple[str, ...], pdf: bool, study: Path | None, out: Path
 ) -> None:

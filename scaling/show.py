@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 _ROUNDING = 1e-12  # of a value; an error below is that of the arithmetic
 _LONG = 30  # letters of a cell that wants room
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")  # which a narrow page must not break
 _COARSE = 1000.0  # an error from which the last digits before the point say nothing
 
 
@@ -58,8 +59,13 @@ def interval(low: float, high: float, level: float) -> str:
     """A two-sided interval with its level: "95 % [1.769, 1.871]"."""
     error = (high - low) / 4.0
     if low > 0 and high > 20 * low:  # ends of different sizes: two digits of each
-        return f"{100 * level:.3g} % [{two_digits(low)}, {two_digits(high)}]"
-    return f"{100 * level:.3g} % [{rounded(low, error)}, {rounded(high, error)}]"
+        return f"{share_inside(level)} [{two_digits(low)}, {two_digits(high)}]"
+    return f"{share_inside(level)} [{rounded(low, error)}, {rounded(high, error)}]"
+
+
+def share_inside(level: float) -> str:
+    """What stands before an interval: its level, "80 %", or that nothing lies outside it, "range"."""
+    return f"{100 * level:.3g} %" if level < 1 else "range"
 
 
 def two_digits(value: float) -> str:
@@ -100,8 +106,9 @@ class Table:
     def _repr_html_(self) -> str:
         """A table inside a box that scrolls, by the keyboard too, where the page is narrower than it."""
         head = "".join(f"<th>{symbol(h)}</th>" if h else "<td></td>" for h in self.header)
-        body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in self.rows)
-        caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
+        typed = [name == "column" for name in self.header]  # somebody's own, as it stands in their file
+        body = "".join("<tr>" + "".join(map(_cell, row, typed)) + "</tr>" for row in self.rows)
+        caption = f"<caption>{worded(self.caption)}</caption>" if self.caption else ""
         name = escape(self.caption.partition(". ")[0] or ", ".join(filter(None, self.header))).replace(
             '"', ""
         )
@@ -129,7 +136,7 @@ class Shown(ABC):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        parts = (p._repr_html_() if isinstance(p, Table) else f"<div>{escape(p)}</div>" for p in self.shown())
+        parts = (p._repr_html_() if isinstance(p, Table) else f"<div>{worded(p)}</div>" for p in self.shown())
         return "".join(parts)
 
 
@@ -169,9 +176,11 @@ def tails(level: float) -> tuple[float, float, float]:
     return (1.0 - level) / 2.0, 0.5, (1.0 + level) / 2.0
 
 
-def _cell(text: str) -> str:
+def _cell(text: str, typed: bool) -> str:
     """HTML of a cell; of a long one too, which a narrow page must not squeeze into a column of single words."""
-    return f"<td{' class=long' if len(text) > _LONG else ''}>{symbol(text)}</td>"
+    inside = f"<code>{escape(text)}</code>" if typed else symbol(text)
+    kind = " class=long" if len(text) > _LONG else " class=day" if _DAY.fullmatch(text) else ""
+    return f"<td{kind}>{inside}</td>"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -189,18 +198,30 @@ _GREEK = {
     "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ",
 }  # fmt: skip
 _SYMBOL = re.compile(rf"({'|'.join(_GREEK)}|[A-Za-z])(?:_(\w{{1,8}}))?")
-
-_TYPED = re.compile(r"[A-Za-z]\w*_\w*")
+_NAME = re.compile(r"(?<![\w/.='\"-])[A-Za-z]\w*_\w+(?!\.?\w|[/(=])")
+"""A name with an underscore, which is neither called, given a value, in quotes nor part of a path."""
 
 
 def symbol(text: str) -> str:
     """HTML of a text; the name of a parameter as a formula has it, α with a subscript N for alpha_N, and any other name
-    that is typed with an underscore as code."""
+    in words."""
     named = _SYMBOL.fullmatch(text)
     if not named:
-        return f"<code>{text}</code>" if _TYPED.fullmatch(text) else escape(text)
+        return worded(text)
     letter, below = named.groups()
     return _GREEK.get(letter, letter) + (f"<sub>{_GREEK.get(below, below)}</sub>" if below else "")
+
+
+def worded(text: str) -> str:
+    """HTML of a text whose names are words: "power mean" for power_mean, α with a subscript N for alpha_N."""
+    return _NAME.sub(
+        lambda name: symbol(name[0]) if _SYMBOL.fullmatch(name[0]) else plain(name[0]), escape(text)
+    )
+
+
+def plain(text: str) -> str:
+    """A text whose names with underscores are words, without HTML; those of parameters stay."""
+    return _NAME.sub(lambda name: name[0] if _SYMBOL.fullmatch(name[0]) else name[0].replace("_", " "), text)
 
 
 def weighted_rms(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

@@ -103,9 +103,11 @@ class Estimate(show.Interval):
         if (
             not 1e-5 * abs(self.value) <= self.high - self.low < math.inf
         ):  # alike in each digit shown, or endless
-            return f"{self.value:.3g}{unit}, {100 * self.level:.3g} % [{self.low:.3g}, {self.high:.3g}]"
+            return (
+                f"{self.value:.3g}{unit}, {show.share_inside(self.level)} [{self.low:.3g}, {self.high:.3g}]"
+            )
         if self.value >= 1e4:
-            ends = f"{100 * self.level:.3g} % [{print_count(self.low)}, {print_count(self.high)}]"
+            ends = f"{show.share_inside(self.level)} [{print_count(self.low)}, {print_count(self.high)}]"
             return f"{print_count(self.value)}{unit}, {ends}"
         within = show.interval(self.low, self.high, self.level)
         return f"{show.rounded(self.value, (self.high - self.low) / 2)}{unit}, {within}"
@@ -139,9 +141,9 @@ class Reach:
     def __str__(self) -> str:
         return (
             f"models of {print_count(self.smallest)} to {print_count(self.largest)} parameters, "
-            f"{_apart(self.decades_to_gpt2, 1)} GPT-2 (124M); the largest run took {self.compute:.1e} FLOPs, "
+            f"{_apart(self.decades_to_gpt2, 1)} GPT-2 (124M); the largest run took {power_of_ten(self.compute)} FLOPs, "
             f"{_apart(self.decades_to_frontier, 0)} GPT-4"
-        ).replace("e+", "e")
+        )
 
 
 def _apart(decades: float, digits: int) -> str:

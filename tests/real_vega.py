@@ -85,6 +85,7 @@ def _shown_axes(group: dict[str, Any], outer: dict[str, str] | None = None) -> I
     kinds = (outer or {}) | {scale["name"]: scale["type"] for scale in group.get("scales", ())}
     for axis in group.get("axes", ()):
         if kinds[axis["scale"]] not in ("band", "point") and axis.get("labels", True):
-            yield axis.get("title", "")
+            title = axis.get("title", "")
+            yield " ".join(title) if isinstance(title, list) else title
     for mark in group.get("marks", ()):
         yield from _shown_axes(mark, kinds)

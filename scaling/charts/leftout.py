@@ -18,12 +18,14 @@ def moves(told: Influence) -> alt.LayerChart:
         told.table.head(_MOST).select("left_out", "runs", "cook", "move_percent", "miss_percent").to_dicts()
     )
     where = ", ".join(f"{name} = {print_count(value)}" for name, value in told.at.items())
+    for row in rows:
+        row["left_out"] = row["left_out"].replace("trunk_id", "trunk")
     base, order = of(rows), [row["left_out"] for row in rows]
-    x = alt.X(
-        "move_percent:Q", title=f"move of the predicted {told.target} at {where}, % of the {told.target}"
-    )
+    title = [f"move of the predicted {told.target} at {where},", f"% of the {told.target}"]
+    x = alt.X("move_percent:Q", title=title).axis(tickCount=6)
     y = alt.Y("left_out:N", title=None, sort=order).axis(labelOpacity=1, labelLimit=260, grid=False)
-    size = alt.Size("cook:Q", title="Cook's distance", scale=alt.Scale(range=[30, 400]))
+    legend = alt.Legend(title="Cook's distance", orient="top", tickCount=4, direction="horizontal")
+    size = alt.Size("cook:Q", legend=legend, scale=alt.Scale(range=[30, 400]))
     line = base.mark_rule(strokeWidth=2.5, opacity=0.5).encode(x=x, x2="none:Q", y=y)
     named = ["left_out:N", "runs:Q", *(alt.Tooltip(f"{c}:Q", format=".3g") for c in ("cook", "miss_percent"))]
     dots = base.mark_point(filled=True, opacity=1, color=theme.COLOURS[0])

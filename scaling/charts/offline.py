@@ -30,6 +30,13 @@ to draw this chart.</p></div>
       for (const signal of vega.autosize ? [] : vega.signals ?? [])
         if (signal.name === "width" && signal.init)
           signal.init = signal.on[0].update = `max(200,containerSize()[0]-%(axis)d)`;
+        else if (signal.name === "child_width") {  // panels beside one another share the page, or stand below
+          const most = vega.layout.columns, columns = `min(${most},max(1,floor(containerSize()[0]/300)))`;
+          const update = `max(160,containerSize()[0]/(${columns})-130)`;
+          Object.assign(signal, {init: update, on: [{events: "window:resize", update}]});
+          delete signal.value;
+          vega.layout.columns = {signal: columns};
+        }
       return vega;
     };
     const {view} = await vegaEmbed(here, %(spec)s, {...%(options)s, patch});
@@ -55,7 +62,9 @@ _TALL = 520
 _TAG = re.compile(r"<[^>]*>")
 _SPOKEN = re.compile(r' (?:aria-\w+|role)="[^"]*"')
 _DIGITS = re.compile(r"-?\d+\.\d{3,}(?:e-\d+)?")
-_AXIS = 104
+_LEGENDS = {"top": {"direction": "vertical", "anchor": "start"}}
+"""Legends stand below one another, which the grammar does not know of and Vega does."""
+AXIS = 104
 """Points that the labels and the title of an axis take beside charts that stand above one another."""
 
 _SCRIPT = """\
@@ -71,7 +80,8 @@ STYLE = """\
 .scaling-chart .vega-bindings{display:flex;flex-wrap:wrap;gap:.4rem 2.5rem;margin:.5rem 0 0}
 .scaling-chart .vega-bind{flex:1 1 16rem}
 .scaling-chart .vega-bind label{display:grid;grid-template-columns:1fr auto;gap:.1rem 1rem;align-items:baseline}
-.scaling-chart .vega-bind input[type=range]{grid-row:2;grid-column:1/-1;width:100%;accent-color:#5790fc}
+.scaling-chart .vega-bind input[type=range]{grid-row:2;grid-column:1/-1;width:100%;
+accent-color:light-dark(#2457c5,#5790fc)}
 .scaling-chart .vega-bind label>span:last-child{grid-row:1;grid-column:2;font-weight:600;
 font-variant-numeric:tabular-nums}
 .scaling-chart details{display:none}
@@ -112,11 +122,13 @@ def embed(spec: dict[str, Any]) -> str:
 
     Every slider `name` shows the text of the parameter `name_words` as its value, where there is one.
     """
+    legend = spec.get("config", {}).get("legend", {}) | {"layout": _LEGENDS}
+    spec = spec | {"config": spec.get("config", {}) | {"legend": legend}}
     options = {"renderer": "svg", "actions": False, "tooltip": {"theme": "custom"}}
     text = json.dumps(spec, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return (
         _CHART.replace("%(options)s", json.dumps(options))
-        .replace("%(axis)d", str(_AXIS))
+        .replace("%(axis)d", str(spec.get("usermeta", {}).get("axis", AXIS)))
         .replace("%(spec)s", text)
     )
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
 import polars as pl
 from polars import selectors as cs
 
 from scaling.charts import theme, words
-from scaling.charts.offline import enable_alone
+from scaling.charts.offline import AXIS, enable_alone
 from scaling.charts.series import repeated, size_names, tooltips
 from scaling.verdict import PLACES
 
@@ -23,7 +25,71 @@ def of(rows: pl.DataFrame | Iterable[Mapping[str, Any]]) -> alt.Chart:
     """A chart of rows, which the page carries along; dates become text."""
     frame = isinstance(rows, pl.DataFrame)
     values = rows.with_columns(cs.date().dt.to_string("iso")).to_dicts() if frame else list(map(dict, rows))
-    return alt.Chart(alt.InlineData(values=values))
+    return alt.Chart(alt.InlineData(values=[{k: _told(v) for k, v in row.items()} for row in values]))
+
+
+def _told(value: Any) -> Any:
+    """A value as JSON can say it: none that is not a number, endless as the largest number."""
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else math.copysign(_ENDLESS, value)
+
+
+_ENDLESS = 1e300
+_FAR = 3.0
+"""Times the width of what an axis shows that an interval may reach beyond it; what goes further ends at its edge."""
+
+
+def extent(
+    mids: Iterable[float | None], ends: Iterable[float | None] = (), *, log: bool = False
+) -> list[float]:
+    """The two ends of an axis that has room for middles and for the ends of their intervals, unless these lie far out.
+
+    Args:
+        mids: values that are marks of their own.
+        ends: of intervals; any may be endless or no number, and on a logarithmic axis none or less.
+        log: the axis is logarithmic.
+    """
+    inner, outer = (np.array([v for v in values if v is not None], dtype=float) for values in (mids, ends))
+    known = [v[(np.abs(v) < _ENDLESS) & (v > 0 if log else True)] for v in (inner, np.append(inner, outer))]
+    inner, outer = (np.log10(v) if log else v for v in known)
+    if not len(inner):
+        return [1.0, 10.0] if log else [0.0, 1.0]
+    low, high = float(inner.min()), float(inner.max())
+    beyond = np.maximum(np.maximum(low - outer, outer - high), 0.0)
+    usual = float(np.quantile(beyond[beyond > 0], 0.25, method="lower")) if beyond.any() else 0.0
+    width = _FAR * max(high - low, usual)
+    both = max(float(outer.min()), low - width), min(float(outer.max()), high + width)
+    return [10.0**end if log else end for end in both]
+
+
+def spans(base: alt.Chart, axis: alt.X | alt.Y, style: Mapping[str, Any] = {}, **encoded: Any) -> alt.Chart:
+    """A line for each row from the field low to the field high; what lies far outside ends at the edge of the chart.
+
+    Args:
+        base: of rows; those of which an end is not known have no line.
+        axis: of what lies in the middle; without ends of its own it gets those of `extent`.
+        style: of the lines.
+        encoded: channels of the lines.
+    """
+    rows: Any = base.data.values  # type: ignore[union-attr]  of `of`
+    along, middle = axis.copy(), str(axis["shorthand"]).partition(":")[0]
+    given = axis["scale"]
+    scale = (
+        {"nice": True}
+        if given is alt.Undefined
+        else dict(given.to_dict() if hasattr(given, "to_dict") else given)
+    )
+    if "domain" not in scale:
+        both = [row[end] for row in rows for end in ("low", "high")]
+        scale["domain"] = extent([row[middle] for row in rows], both, log=scale.get("type") == "log")
+    low, high = scale["domain"]
+    known = [row for row in rows if row["low"] is not None and row["high"] is not None]
+    cut = [row | {end: min(max(row[end], low), high) for end in ("low", "high")} for row in known]
+    along.shorthand, along.type, along.scale = "low", "quantitative", alt.Scale(**scale)
+    channel = "x" if isinstance(axis, alt.X) else "y"
+    mark = (base if cut == rows else of(cut)).mark_rule(**{"strokeWidth": 2.5, "opacity": 0.5} | dict(style))
+    return mark.encode(**{channel: along, f"{channel}2": "high:Q"} | encoded)
 
 
 def _log(low: float, high: float, labels: str, wanted: int) -> dict[str, Any]:
@@ -56,12 +122,14 @@ def log_y(title: str, low: float, high: float, *, labels: str = "numbers") -> Ax
     return lambda field: alt.Y(field, title=title, **_log(low, high, labels, 5))
 
 
-_ABOVE: dict[str, Any] = {"title": None, "orient": "top"}
+_ABOVE: dict[str, Any] = {"title": None, "orient": "top", "symbolOpacity": 1, "labelLimit": 260}
+_LONG = 14  # letters of a name beside which a phone has no room for another
 
 
 def series(field: str, names: Sequence[str], **legend: Any) -> alt.Color:
     """A colour for each name, in their order; with a legend above the chart where options of one are given."""
-    shown = alt.Legend(**_ABOVE | legend) if legend else None
+    narrow = alt.ExprRef(f"width<480?{1 if max(map(len, names), default=0) > _LONG else 2}:0")
+    shown = alt.Legend(**_ABOVE | {"columns": narrow} | legend) if legend else None
     scale = alt.Scale(domain=list(names), range=[theme.colour(i) for i in range(len(names))])
     return alt.Color(field, type="nominal", legend=shown, scale=scale)
 
@@ -79,11 +147,17 @@ def band(base: alt.Chart, x: alt.X, y: Axis, name: str = "", colour: Any = INK) 
     ]
 
 
-def readout() -> list[alt.Chart]:
-    """The fields headline and readout as text in the upper right corner."""
-    corner = {"x": alt.value("width"), "y": alt.value(4)}
-    head = alt.Chart().mark_text(align="right", baseline="top", fontSize=15, fontWeight=600)
-    said = alt.Chart().mark_text(align="right", baseline="top", dy=22, lineHeight=18, opacity=0.85)
+def readout(*, narrow: str = "4") -> list[alt.Chart]:
+    """The fields headline and readout as text in the upper right corner.
+
+    Args:
+        narrow: an expression, how far below the top they begin, on the left, where a chart is as narrow as a phone.
+    """
+    left = "width<480" if narrow != "4" else "false"
+    corner = {"x": alt.value(alt.expr(f"{left}?6:width")), "y": alt.value(alt.expr(f"{left}?{narrow}:4"))}
+    shown: dict[str, Any] = {"align": alt.expr(f"{left}?'left':'right'"), "baseline": "top"}
+    head = alt.Chart().mark_text(fontSize=alt.expr("width<480?13:15"), fontWeight=600, **shown)
+    said = alt.Chart().mark_text(dy=22, lineHeight=18, opacity=0.85, **shown)
     return [head.encode(**corner, text="headline:N"), said.encode(**corner, text="readout:N")]
 
 
@@ -91,7 +165,7 @@ def whiskers(
     base: alt.Chart, x: alt.X, y: Axis, mid: str = "mid", *, tooltip: Sequence[Any] = (), **mark: Any
 ) -> list[alt.Chart]:
     """A mark for each row with a line from the field low to the field high."""
-    line = base.mark_rule(strokeWidth=2.5, opacity=0.5).encode(x=x, y=y("low"), y2="high:Q")
+    line = spans(base, y(mid), x=x)
     style: dict[str, Any] = {"filled": True, "size": 60, "opacity": 1, "color": theme.INK} | mark
     return [line, base.mark_point(**style).encode(x=x, y=y(mid), tooltip=list(tooltip))]
 
@@ -111,20 +185,37 @@ def intervals(rows: Sequence[Mapping[str, Any]], x: alt.X, name: str, **encoded:
     order = list(dict.fromkeys(row[name] for row in rows))
     band = alt.Scale(type="band", paddingInner=0.4, paddingOuter=0.4)
     y = alt.Y(name, type="nominal", axis=None, sort=order, scale=band)
-    line = base.mark_rule(strokeWidth=2.5, opacity=0.5).transform_calculate(mid="datum.low")
+    line = spans(base, x, y=y, **encoded)
     dot = base.mark_point(filled=True, size=80, opacity=1, color=theme.COLOURS[0])
     text = of({name: each} for each in order).mark_text(align="left", baseline="bottom", dy=2, fontWeight=500)
     return [
-        line.encode(x=x.copy(), x2="high:Q", y=y, **encoded),
+        line,
         dot.encode(x=x, y=y, tooltip=tooltip, **encoded),
         text.encode(x=alt.value(0), y=y.bandPosition(0), text=f"{name}:N"),
     ]
 
 
+_CLIPPED = {"area", "bar", "line", "rect", "rule"}
+
+
 def styled(chart: Any) -> Any:
-    """A whole chart in the suite's own look, which draws without a network."""
+    """A whole chart in the suite's own look, which draws without a network and no mark outside its axes."""
     enable_alone()
+    for mark in _marks(chart):
+        if mark.type in _CLIPPED and mark.clip is alt.Undefined and mark.point is alt.Undefined:
+            mark.clip = True
     return chart.configure(**theme.live_config())
+
+
+def _marks(chart: Any) -> Iterator[Any]:
+    """Every mark of a chart and of the charts that it is made of."""
+    for parts in ("layer", "vconcat", "hconcat"):
+        for part in getattr(chart, parts, ()):
+            yield from _marks(part)
+    if hasattr(chart, "spec"):
+        yield from _marks(chart.spec)
+    if isinstance(getattr(chart, "mark", None), alt.MarkDef):
+        yield chart.mark
 
 
 def finish(chart: Any, height: int) -> Any:
@@ -133,15 +224,21 @@ def finish(chart: Any, height: int) -> Any:
     return styled(chart.properties(width="container", height=height, autosize=fitted))
 
 
-def stacked(*charts: Any) -> Any:
-    """Finished charts above one another, each with scales of its own; a single one as it is."""
+def stacked(*charts: Any, spacing: int = 28, axis: int = AXIS) -> Any:
+    """Finished charts above one another, each with scales of its own; a single one as it is.
+
+    Args:
+        spacing: points between two of them.
+        axis: points that the widest labels and title beside them take, of a page that they fill together.
+    """
     if len(charts) == 1:
         return charts[0]
     bare = [chart.copy(deep=False) for chart in charts]
     for chart in bare:  # what only the whole may have
         chart.config = chart.autosize = alt.Undefined
-    together = alt.vconcat(*bare, spacing=28)
-    return styled(together.resolve_scale(x="independent", y="independent", color="independent"))
+    together = alt.vconcat(*bare, spacing=spacing, usermeta={"axis": axis})
+    apart: dict[str, Any] = dict.fromkeys(("x", "y", "color", "strokeDash", "shape", "size"), "independent")
+    return styled(together.resolve_scale(**apart))
 
 
 class Runs:

@@ -7,6 +7,7 @@ Python that stands below them. While runs move nothing is resampled; when they r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -206,18 +207,25 @@ class Refit(AnyWidget):
 
     def _curves(self, fitted: Fit) -> list[dict[str, Any]]:
         """The law for each size over the data that it saw, unless there are too many sizes to tell apart."""
-        names, reads = size_names(self.given), describe(fitted.law).column_names
-        rows: list[dict[str, Any]] = []
-        for N, size in names.items() if len(names) <= SERIES else ():
-            of_size = self.given.filter(pl.col("N") == N).sort("D")
-            D = np.geomspace(of_size["D"][0], of_size["D"][-1], STEPS)
+        reads, rows = describe(fitted.law).column_names, []
+        for N, (size, D, C) in self._sizes.items():
             at = {"N": np.full(STEPS, float(N)), "D": D, "unique_tokens": D}
             loss = fitted.law(*(at[name] for name in reads), **fitted.params)
-            C = D * of_size["C"][-1] / of_size["D"][-1]
             rows += [
                 {"size": size, "C": c, "loss": y} for c, y in zip(C.tolist(), loss.tolist(), strict=True)
             ]
         return rows
+
+    @cached_property
+    def _sizes(self) -> dict[int, tuple[str, np.ndarray, np.ndarray]]:
+        """Name, tokens and compute of the curve of each size, by its N; none where there are too many."""
+        names = size_names(self.given)
+        sizes = {}
+        for N, size in names.items() if len(names) <= SERIES else ():
+            of_size = self.given.filter(pl.col("N") == N).sort("D")
+            D = np.geomspace(of_size["D"][0], of_size["D"][-1], STEPS)
+            sizes[N] = size, D, D * of_size["C"][-1] / of_size["D"][-1]
+        return sizes
 
     def _charts(self, *, brushed: bool = False) -> tuple[Chart, ...]:
         """Loss against compute, and below it what the law misses of each run; brushed, runs can be marked."""
@@ -241,7 +249,7 @@ class Refit(AnyWidget):
         above = alt.layer(*band(frontier, x, y, "loss"), line, points)
         span = [float(end(runs["D"].to_numpy())) for end in (np.min, np.max)]
         x = log_x("D", "training tokens D", span[0] * 0.85, span[1] * 1.18, labels="counts", wanted=4)
-        missed = alt.Y("residual:Q", title="loss above the law, %").axis(tickCount=5)
+        missed = alt.Y("residual:Q", title="loss above the law, %").axis(tickCount=5).scale(padding=8)
         zero = of([{"residual": 0}]).mark_rule(strokeWidth=1.5).encode(y=missed)
         below = alt.layer(zero, shown.points(x, missed).encode(opacity=there))
         return finish(above, 340), finish(below, 180)

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from scaling.charts import theme, words
-from scaling.charts.parts import Runs, band, finish, log_x, log_y, of, series, styled, whiskers
+from scaling.charts.parts import Runs, band, extent, finish, log_x, log_y, of, series, styled, whiskers
 from scaling.charts.series import check_columns, residual_ends, residual_percent
 from scaling.design.allocation import Allocation, parameter_draws
 from scaling.fitting import (
@@ -154,8 +154,8 @@ def budgets(table: pl.DataFrame) -> alt.LayerChart:
     )
     first, last = rows["C"][0], rows["C"][-1]
     x = log_x("C", words.COMPUTE, first, last, labels="powers")
-    ends = rows.select("low", "high").to_numpy()
-    y = log_y("parameters or tokens", float(ends.min()), float(ends.max()) * 1.4, labels="counts")
+    low, high = extent(rows["mid"], [*rows["low"], *rows["high"]], log=True)
+    y = log_y("parameters or tokens", low, high * 1.4, labels="counts")
     colour = series("what", list(what.values()))
     name = of(rows.filter(C=last)).mark_text(align="right", dx=-6, dy=-16, fontWeight=600)
     named = name.encode(x=x, y=y("mid"), text="what:N", color=colour)
@@ -178,7 +178,8 @@ def fan(ahead: Forecast) -> alt.LayerChart:
     )
     first, last = float(ahead.years[0]), float(ahead.years[-1])
     x = alt.X("year:Q", title="year").scale(domain=[first, last], nice=False).axis(format="d", grid=False)
-    y = log_y(words.LOSS, float(ahead.low.min()) * 0.98, float(ahead.high.max()) * 1.02)
+    low, high = extent(ahead.median, [*ahead.low, *ahead.high], log=True)
+    y = log_y(words.LOSS, low * 0.98, high * 1.02)
     dots = of(rows).mark_point(filled=True, size=46, color=theme.INK, opacity=1)
     told = ["year:Q", "loss:N", "training compute:N", "beyond the runs:N"]
     layers = [*band(of(rows), x, y), dots.encode(x=x, y=y("mid"), tooltip=told)]
@@ -200,7 +201,8 @@ def prediction(predicted: Prediction) -> alt.LayerChart:
     x = alt.X("point:Q", title="points asked for, in their order")
     x = x.scale(domain=[0.5, len(rows) + 0.5], nice=False)
     x = x.axis(values=list(range(1, len(rows) + 1, 1 + len(rows) // 12)), format="d", grid=False)
-    y = log_y("predicted loss, nats/token", float(low.min()) * 0.98, float(high.max()) * 1.02)
+    bottom, top = extent(mid, [*low, *high], log=True)
+    y = log_y("predicted loss, nats/token", bottom * 0.98, top * 1.02)
     told = [alt.Tooltip(f"{name}:Q", format=".4g") for name in ("mid", "low", "high")]
     return finish(alt.layer(*whiskers(of(rows), x, y, tooltip=told)), 260)
 
@@ -254,8 +256,8 @@ def isoflop(read: IsoFlop) -> alt.LayerChart:
     )
     first, last = float(table["C"][0]), float(table["C"][-1])
     x = log_x("C", words.COMPUTE, first / 1.3, last * 1.3, labels="powers")
-    ends = rows.select("low", "high", "law").to_numpy()
-    y = log_y("best size N, parameters", float(ends.min()) / 1.2, float(ends.max()) * 1.2, labels="counts")
+    low, high = extent([*rows["N"], *rows["law"]], [*rows["low"], *rows["high"]], log=True)
+    y = log_y("best size N, parameters", low / 1.2, high * 1.2, labels="counts")
     line = of(rows).mark_line(color=theme.INK, strokeWidth=2).encode(x=x, y=y("law"))
     read_off = whiskers(of(rows), x, y, "N", tooltip=["C:Q", "N:Q", "loss:Q"], color=theme.COLOURS[0])
     slope = of([{"label": f"exponent a = {read.exponent:.3f} ± {read.stderr:.1g}"}])

@@ -34,6 +34,8 @@ NAMES = {
     "param": "parameter",
     "gpt2": "GPT-2",
     "n": "count",
+    "N_counted": "how N is counted",
+    "C_counted": "how C is counted",
 }
 """Words that are not their letters."""
 UNITS = {
@@ -48,7 +50,11 @@ UNITS = {
 }
 """Units that stand at the end of a column's name."""
 _FLOPS = {"C", "compute", "flops"}
-_COUNTS = {"N", "D", "params_total", "tokens", "unique_tokens", "weights", "unique_budget"}
+_COUNTS = {
+    "N", "D", "params_total", "tokens", "unique", "unique_tokens", "weights", "unique_budget", "smallest", "largest",
+}  # fmt: skip
+_SHARES = {"share", "weight", "probability"}
+_NONE = 1e-4  # a share that nobody reads the digits of
 
 
 def worded(frame: pl.DataFrame, caption: str = "") -> Table:
@@ -142,6 +148,8 @@ def _number(name: str, values: pl.Series) -> Callable[[float], str]:
         return lambda value: f"{value:d}"
     if name == "year" or name.startswith("year_"):  # a date: three digits of it would be its decade
         return lambda value: f"{value:.1f}"
+    if last in _SHARES:
+        return lambda value: f"<{_NONE}" if 0 < value < _NONE else few_digits(value)
     return few_digits
 
 
@@ -167,4 +175,6 @@ def _joined(value: Any) -> str:
     if isinstance(value, float):
         return few_digits(value)
     text = str(value)
+    if "_" in text and text in NAMES:
+        return NAMES[text]
     return text if "<sub>" in symbol(text) else text.replace("_", " ")  # the name of a parameter stays

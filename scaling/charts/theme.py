@@ -31,6 +31,10 @@ def colour(index: int) -> str:
     return COLOURS[index % len(COLOURS)]
 
 
+_NUMBERS = {"decimal": ".", "thousands": ",", "grouping": [3], "currency": ["$", ""], "percent": "\u202f%"}
+"""A share as the words have it: 76 %."""
+
+
 def live_config() -> dict[str, Any]:
     """Vega-Lite configuration: quiet grid, no frame, type that matches the page."""
     quiet = {"grid": True, "gridColor": INK, "gridOpacity": 0.1, "domain": False, "ticks": False}
@@ -42,9 +46,12 @@ def live_config() -> dict[str, Any]:
         "axis": quiet
         | words
         | {"labelOpacity": 0.75, "titleFontWeight": 500, "labelPadding": 6, "titlePadding": 10},
+        "axisQuantitative": {"labelOverlap": "greedy", "labelSeparation": 5},
         "title": {"color": INK, "subtitleColor": INK, "anchor": "start", "fontSize": 15, "fontWeight": 600},
         "legend": words
         | {"gradientThickness": 8, "titleFontWeight": 500, "titleOrient": "left", "titlePadding": 8},
+        "header": {"labelColor": INK, "labelFontSize": 12.5, "labelFontWeight": 600},
+        "locale": {"number": _NUMBERS},
         "text": {"color": INK, "fontSize": 12},
         "rule": {"color": INK},
         "line": {"strokeCap": "round"},

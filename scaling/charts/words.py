@@ -50,4 +50,9 @@ def log_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
         ]
         if len(ticks) >= wanted - 1:
             break
-    return ticks[:: math.ceil(len(ticks) / (2 * wanted))] if ticks else [low, high]
+    ticks = ticks[:: math.ceil(len(ticks) / (2 * wanted))] if ticks else [low, high]
+    least, apart = ticks[:1], math.log(high / low) / (3 * wanted)
+    for tick in ticks[1:]:  # halves of a power of ten stand close below the next one
+        if math.log(tick / least[-1]) > apart:
+            least.append(tick)
+    return least

@@ -198,7 +198,10 @@ class Frontier:
 
     def beyond(self, C: Array, served: Array | float = 0.0) -> Array:
         """ln of the factor by which discrepancy moves each draw's loss at the median split of each budget."""
-        N, D, loss = self.plain(C, served)
+        return self._moved(C, *self.plain(C, served))
+
+    def _moved(self, C: Array, N: Array, D: Array, loss: Array) -> Array:
+        """The same at the best splits of every draw, shape (draws, budgets)."""
         if self.miss is None:
             return np.zeros(loss.shape)
         N, D = np.median(N, axis=0), np.median(D, axis=0)
@@ -209,7 +212,7 @@ class Frontier:
     def at(self, C: Array, served: Array) -> tuple[Array, ...]:
         """N, D and loss of the best split, shape (draws, budgets)."""
         N, D, loss = self.plain(C, served)
-        return N, D, loss * np.exp(self.beyond(C, served))
+        return N, D, loss * np.exp(self._moved(C, N, D, loss))
 
     def reaching(self, loss: float, served: float, smallest: float, largest: float) -> tuple[Array, ...]:
         """C, N and D at which each draw comes down to a loss, shape (draws,); infinite where it does not.

@@ -66,7 +66,8 @@ def _repeats(runs: pl.DataFrame) -> Iterator[str]:
     capped = "unique_budget" if "unique_budget" in runs.columns else "unique_tokens"
     budgets = [*dict.fromkeys(print_count(value, 3) for value in _values(again, capped))]
     which = _listed(budgets, "or") if len(budgets) <= _MOST_LISTED else f"{budgets[0]} to {budgets[-1]}"
-    yield f"{len(again)} of them repeat a unique-token budget of {which}, for up to {again['epochs'].max():.0f} epochs."
+    most = f"{again['epochs'].max():.3g}".removesuffix(".0")
+    yield f"{len(again)} of them repeat a unique-token budget of {which}, for up to {most} epochs."
 
 
 _MOST_LISTED = 6
@@ -77,7 +78,8 @@ def _text(runs: pl.DataFrame) -> Iterator[str]:
     columns = ["corpus_hash", "corpus_bytes", "corpus_versions", "vocabulary"]
     if not set(columns) <= set(runs.columns):
         return
-    corpora = runs.drop_nulls(columns).group_by(columns).len().sort("len", *columns, descending=True)
+    alike = runs.drop_nulls(columns).group_by("corpus_hash", maintain_order=True)
+    corpora = alike.agg(pl.len(), pl.col(columns[1:]).first()).sort("len", *columns, descending=True)
     if len(corpora) > 1:
         yield f"They were trained on {len(corpora)} corpora."
     for corpus in corpora.iter_rows(named=True):

@@ -6,12 +6,12 @@ import base64
 from html import escape
 from pathlib import Path
 
-from scaling.reports.render import TEMPLATES, FailedCell, Page, markdown, render, write_files
+from scaling.reports.render import TEMPLATES, Answered, FailedCell, Page, markdown, render, write_files
 from scaling.reports.suite import notebooks as known_notebooks
 
 
 def site(*, notebooks: str | Path | None = None, out: str | Path = "reports") -> Path:
-    """Path of an index of every report, each made anew beside it, and the picture of each in `pictures/`.
+    """Path of an index of every report, each made anew beside it, and the picture of each answer in `pictures/`.
 
     A notebook that fails is named on the index, and raised when all others are done.
 
@@ -33,8 +33,9 @@ def site(*, notebooks: str | Path | None = None, out: str | Path = "reports") ->
             failed.append(problem)
             continue
         files = {Path(out) / f"{page.name}.html": page.html.encode()}
-        if page.picture:
-            files[Path(out) / "pictures" / f"{page.name}.svg"] = entitled(page).encode()
+        for answered in page.answers:
+            if answered.picture:
+                files[Path(out) / "pictures" / f"{answered.name}.svg"] = entitled(answered).encode()
         write_files(files)
         pages.append(page)
         print(f"{page.name}: {page.facts['seconds']} s", flush=True)
@@ -46,13 +47,13 @@ def site(*, notebooks: str | Path | None = None, out: str | Path = "reports") ->
     return index
 
 
-def entitled(page: Page) -> str:
-    """The picture of a page on paper of its own, with its question as title and its answer as description."""
+def entitled(answered: Answered) -> str:
+    """A picture on paper of its own, with its question as title and its answer as description."""
     said = "".join(
         f"<{tag}>{escape(text)}</{tag}>"
-        for tag, text in (("title", page.facts["title"]), ("desc", page.lead))
+        for tag, text in (("title", answered.question), ("desc", answered.lead))
     )
-    tag, close, drawn = (page.picture or "").partition(">")
+    tag, close, drawn = (answered.picture or "").partition(">")
     return f'{tag} style="background:#fff"{close}{said}{drawn}\n'
 
 

@@ -20,11 +20,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from scaling import laws
 from scaling.errors import ReportError, check_installed
 from scaling.files import written_whole
 from scaling.reports.paper import find_browser, print_page
 from scaling.reports.parameters import with_parameters
 from scaling.reports.suite import find_notebook, name_of
+from scaling.show import plain
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -61,6 +63,26 @@ _SHORT = 60
 
 
 @dataclass(frozen=True)
+class Answered:
+    """A question that a notebook answers."""
+
+    name: str
+    question: str
+    answer: str
+    """What it says first and large, in Markdown; empty where it answers nothing."""
+    picture: str | None
+    """Its first chart, in SVG."""
+
+    @property
+    def lead(self) -> str:
+        """How the answer begins, as plain text: its first sentence, or more of them where that is short."""
+        text = plain(re.sub(r"</?div[^>]*>|\*\*|`", "", self.answer))
+        sentences = re.split(r"(?<=[.!?]) (?=[A-Z])", " ".join(text.split()))
+        ends = itertools.accumulate(map(len, sentences))
+        return " ".join(sentences[: 1 + sum(end < _SHORT for end in ends)])
+
+
+@dataclass(frozen=True)
 class Page:
     """A notebook that has run."""
 
@@ -72,18 +94,8 @@ class Page:
     """What its cells tagged "terminal" show."""
     facts: dict[str, str]
     """Title, date and so on."""
-    answer: str
-    """What it says first and large, in Markdown; empty where it answers nothing."""
-    picture: str | None
-    """Its first chart, in SVG."""
-
-    @property
-    def lead(self) -> str:
-        """How the answer begins, as plain text: its first sentence, or more of them where that is short."""
-        plain = re.sub(r"</?div[^>]*>|\*\*|`", "", self.answer).split()
-        sentences = re.split(r"(?<=[.!?]) (?=[A-Z])", " ".join(plain))
-        ends = itertools.accumulate(map(len, sentences))
-        return " ".join(sentences[: 1 + sum(end < _SHORT for end in ends)])
+    answers: list[Answered]
+    """That of its title first, then those of the cells that name a question in their metadata."""
 
 
 def report(
@@ -139,8 +151,6 @@ def render(source: Path, parameters: Mapping[str, Any] | None = None) -> Page:
     check_installed(
         "notebooks", "nbformat", "nbclient", "nbconvert", "ipykernel", "latex2mathml", "bs4", "traitlets"
     )
-    from scaling.charts.offline import picture  # here, because altair is slow to import
-
     notebook = _read(source)
     if parameters:
         notebook = with_parameters(notebook, source, parameters)
@@ -155,8 +165,7 @@ def render(source: Path, parameters: Mapping[str, Any] | None = None) -> Page:
         figures=list(_figures(notebook)),
         said=list(_for_the_terminal(notebook)),
         facts=facts,
-        answer=next((text for text in _shown(notebook, "text/markdown") if 'class="answer"' in text), ""),
-        picture=next(filter(None, map(picture, _shown(notebook, "text/html"))), None),
+        answers=list(_answers(notebook, facts)),
     )
 
 
@@ -244,9 +253,25 @@ def _figures(notebook: Any) -> Iterator[tuple[str, bytes]]:
                 yield data["image/svg+xml"], base64.b64decode(data["application/pdf"])
 
 
-def _shown(notebook: Any, form: str) -> Iterator[str]:
+def _answers(notebook: Any, facts: dict[str, str]) -> Iterator[Answered]:
+    """What stands below the title, and below each cell with the metadata `"answers": NAME`, asked by its heading."""
+    from scaling.charts.offline import picture  # here, because altair is slow to import
+
+    cells, name, question, begun = notebook.cells, facts["name"], facts["title"], 0
+    named = [i for i, cell in enumerate(cells) if "answers" in cell.metadata]
+    for end in (*named, len(cells)):
+        below = cells[begun:end]
+        said = (text for text in _shown(below, "text/markdown") if 'class="answer"' in text)
+        drawn = filter(None, map(picture, _shown(below, "text/html")))
+        yield Answered(name, question, next(said, ""), next(drawn, None))
+        if end < len(cells):
+            headings = (re.findall(r"^##? (.*)", cell.source, re.MULTILINE) for cell in cells[:end])
+            name, question, begun = cells[end].metadata["answers"], [*itertools.chain(*headings)][-1], end
+
+
+def _shown(cells: Any, form: str) -> Iterator[str]:
     """Every output of a form."""
-    for cell in notebook.cells:
+    for cell in cells:
         yield from (o.data[form] for o in cell.get("outputs", ()) if form in o.get("data", ()))
 
 
@@ -349,12 +374,18 @@ def markdown(text: str) -> str:
         formulas.append(latex2mathml.converter.convert(match["block"] or match["inline"], display=display))
         return f"\ue000{len(formulas) - 1}\ue001"  # private characters, which no Markdown rule touches
 
-    pieces = _CODE.split(text)  # what lies between backticks is left alone
-    plain = "".join(piece if i % 2 else _MATH.sub(keep, piece) for i, piece in enumerate(pieces))
-    html = markdown2html_mistune(plain)
+    pieces = _CODE.split(text)  # what lies between backticks is left alone, unless it names a law
+    kept = "".join(_law(piece) if i % 2 else plain(_MATH.sub(keep, piece)) for i, piece in enumerate(pieces))
+    html = markdown2html_mistune(kept)
     drawn = re.sub("\ue000(\\d+)\ue001", lambda kept: formulas[int(kept[1])], html)
     alone = r'<p>(?=<math[^>]*display="block")'  # may be wider than a page, and then scrolls
     return re.sub(alone, '<p role="group" tabindex="0" aria-label="formula">', drawn)
+
+
+def _law(code: str) -> str:
+    """A piece of code, or where it is the name of a law its words."""
+    first, *_ = code.strip("`").split(" with ")
+    return plain(code.strip("`")) if hasattr(laws, first) else code
 
 
 def align_numbers(html: str) -> str:

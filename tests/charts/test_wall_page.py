@@ -37,9 +37,9 @@ def page(draws):
 def readout(draws, **sliders):
     said = words(scene(page(draws), **sliders))
     headline = next(line for line in said if line.startswith("wall in"))
-    rest = next(line for line in said if "before 2030" in line)
+    rest = " ".join(line for line in said if "before 2030" in line or line.startswith("80 % ["))
     low, high, share = re.fullmatch(
-        r"80 % \[([\d.]+|later), ([\d.]+|later)\], (\d+)% before 2030", rest
+        r"80 % \[([\d.]+|later), ([\d.]+|later)\] (\d+) % before 2030", rest
     ).groups()
     return headline.removeprefix("wall in "), low, high, int(share) / 100
 

@@ -17,7 +17,7 @@ def test_locality_recovers_the_answer_of_a_world(both, answer):
     assert verdict.answer == answer
     assert verdict.numbers["locality, manuals and scripts"].value == pytest.approx(1 - both / 0.9, abs=0.12)
     assert set(verdict.evidence["arms"]["arm"]) == {
-        "nothing", "1 examples", "labels of others", "8 documents", "its own labels", "best of 4", "preferences",
+        "nothing", "1 example", "labels of others", "8 documents", "its own labels", "best of 4", "preferences",
     }  # fmt: skip
 
 
@@ -50,6 +50,6 @@ def test_locality_names_the_arm_that_is_missing():
     runs, measured = world({**BASE, "manuals and scripts": 0.5}, seeds=2, sizes=(1000,))
     only = runs.filter(~pl.col("blend").str.contains("new"))
     with pytest.raises(
-        NoArm, match=r"no run is of the arm 'its own labels'; there are 1 examples.*runs/locality"
+        NoArm, match=r"no run is of the arm 'its own labels'; there are 1 example.*runs/locality"
     ):
         locality(only, measured)

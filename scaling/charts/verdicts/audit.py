@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import numpy as np
 import polars as pl
 
 from scaling.charts import theme
-from scaling.charts.parts import of, series, styled
+from scaling.charts.parts import finish, of, series, stacked
 from scaling.errors import PlotError, require_columns
+from scaling.show import plain
 from scaling.verdict import Verdict
 
 
@@ -26,7 +29,8 @@ class NothingToDraw(PlotError):
 
 
 _MOST = 240  # specifications that a reader can tell apart as columns of ticks
-_WIDTH = 620
+_NAMES = 235
+"""Points that the names of the choices take at most."""
 
 TITLES = {
     "a": "exponent a of the best N in compute",
@@ -69,17 +73,21 @@ def specification_curve(table: pl.DataFrame, outcome: str = "a") -> alt.VConcatC
     choices = [name for name, kind in kept.schema.items() if kind == pl.String and kept[name].n_unique() > 1]
     x = alt.X("rank:Q", title=None, scale=alt.Scale(domain=[-1, len(shown)], nice=False))
     x = x.axis(labels=False, grid=False)
-    y = alt.Y(f"{outcome}:Q", title=TITLES.get(outcome, outcome)).scale(zero=False)
+    y = alt.Y(f"{outcome}:Q", title=TITLES.get(outcome, plain(outcome))).scale(zero=False).axis(tickCount=5)
     points = of(shown.select("rank", outcome, *choices)).mark_point(
         filled=True, size=14, color=theme.INK, opacity=0.9
     )
     points = points.encode(x=x, y=y, tooltip=[f"{outcome}:Q", *(f"{name}:N" for name in choices)])
     long = shown.select("rank", *choices).unpivot(index="rank", variable_name="choice", value_name="level")
-    order = [f"{name.replace('_', ' ')}: {level}" for name in choices for level in kept[name].unique().sort()]
-    row = pl.col("choice").str.replace("_", " ") + ": " + pl.col("level")
+    order = [
+        f"{name.replace('_', ' ')}: {plain(level)}"
+        for name in choices
+        for level in kept[name].unique().sort()
+    ]
+    said = {level: plain(level) for level in long["level"].unique()}
+    row = pl.col("choice").str.replace("_", " ") + ": " + pl.col("level").replace_strict(said)
     ticks = of(long.select("rank", "choice", row=row)).mark_tick(thickness=1.5, size=9, opacity=0.9)
-    names = alt.Y("row:N", title=None, sort=order).axis(labelLimit=320, labelFontSize=11, labelOpacity=1)
+    names = alt.Y("row:N", title=None, sort=order).axis(labelLimit=_NAMES, labelFontSize=11, labelOpacity=1)
     ticks = ticks.encode(x=x, y=names, color=series("choice", choices))
-    upper = points.properties(width=_WIDTH, height=170)
-    lower = ticks.properties(width=_WIDTH, height=alt.Step(13))
-    return styled(alt.vconcat(upper, lower, spacing=6))
+    height: Any = alt.Step(13)
+    return stacked(finish(points, 170), finish(ticks, height), spacing=6, axis=_NAMES + 20)

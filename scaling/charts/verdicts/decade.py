@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from scaling.charts import words
-from scaling.charts.parts import band, finish, log_x, log_y, of, stacked
+from scaling.charts.parts import band, extent, finish, log_x, log_y, of, stacked
 from scaling.charts.results import budgets
 from scaling.verdict import Verdict
 
@@ -27,6 +27,6 @@ def loss_fan(path: pl.DataFrame) -> alt.LayerChart:
     """
     shown = path.sort("C").select("C", "loss_low", "loss_high", loss_mid="loss")
     x = log_x("C", words.COMPUTE, shown["C"][0], shown["C"][-1], labels="powers")
-    ends = shown.select("loss_low", "loss_high").to_numpy()
-    y = log_y(words.LOSS, float(ends.min()) * 0.98, float(ends.max()) * 1.02)
+    low, high = extent(shown["loss_mid"], [*shown["loss_low"], *shown["loss_high"]], log=True)
+    y = log_y(words.LOSS, low * 0.98, high * 1.02)
     return finish(alt.layer(*band(of(shown), x, y, "loss")), 260)

@@ -9,20 +9,22 @@ import polars as pl
 
 from scaling.charts import theme, words
 from scaling.charts.parts import finish, log_x, of, stacked
+from scaling.show import plain
 from scaling.verdict import Verdict
 
 
 def draw(verdict: Verdict) -> Any:
     """Loss of every run above or below each law, a panel a law, against compute; zero is the law."""
     misses = verdict.evidence["misses"]
-    most = float(misses["miss_percent"].abs().max())  # pyright: ignore[reportArgumentType]
+    most = 1.1 * float(misses["miss_percent"].abs().max())  # pyright: ignore[reportArgumentType]
     return stacked(*(_panel(misses, law, most) for law in verdict.evidence["laws"]["law"]))
 
 
 def _panel(misses: pl.DataFrame, law: str, most: float) -> Any:
     shown = misses.filter(pl.col("law") == law)
-    x = log_x("C", words.COMPUTE, float(misses["C"].min()), float(misses["C"].max()), labels="powers")  # pyright: ignore[reportArgumentType]
-    y = alt.Y("miss_percent:Q", title=f"{law.replace('_', ' ')}, %").scale(domain=[-most, most])
+    C = misses["C"].to_numpy()
+    x = log_x("C", words.COMPUTE, float(C.min()) * 0.85, float(C.max()) * 1.18, labels="powers")
+    y = alt.Y("miss_percent:Q", title=f"above {plain(law)}, %").scale(domain=[-most, most]).axis(tickCount=5)
     tips = [
         alt.Tooltip("N:Q", format=".3~s"),
         alt.Tooltip("D:Q", format=".3~s"),

@@ -7,9 +7,11 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from scaling.charts.parts import Chart, finish, log_x, of, series, stacked, styled, whiskers
+from scaling.charts.parts import Chart, extent, finish, log_x, of, series, spans, stacked, styled, whiskers
 from scaling.corpora.flags import CHOICES
 from scaling.verdict import Verdict
+
+_LINE = {"strokeWidth": 2, "opacity": 1}
 
 
 def draw(verdict: Verdict) -> Any:
@@ -31,12 +33,10 @@ def shares(arms: pl.DataFrame) -> Chart:
     y = alt.Y("arm:N", title=None, sort=order)
     apart = alt.YOffset("pretrained:N", sort=names)
     colour = series("pretrained", names, title="had read")
-    title = "share of requests done right, as run"
-    x = alt.X("share:Q", title=title, axis=alt.Axis(format="%")).scale(domain=[0, 1])
+    axis = alt.Axis(format="%", tickCount=5)
+    x = alt.X("share:Q", title="share of requests done right, as run", axis=axis).scale(domain=[0, 1])
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, y=y, yOffset=apart, color=colour)
-    bars = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", title=title), x2="high:Q", y=y, yOffset=apart, color=colour
-    )
+    bars = spans(base, x, _LINE, y=y, yOffset=apart, color=colour)
     return finish(alt.layer(bars, dots), 40 * len(order))
 
 
@@ -52,10 +52,10 @@ def labels(arms: pl.DataFrame) -> Chart:
     x = alt.X("documents:Q", title="documents of labels of the tools themselves")
     x = x.scale(type="symlog", constant=4).axis(values=ticks)
     y = alt.Y("share:Q", title="share done right", axis=alt.Axis(format="%")).scale(domain=[0, 1])
-    base, colour = of(tuned.drop("N")), series("pretrained", names)
+    base, colour = of(tuned.drop("N")), series("pretrained", names, title="had read")
     told = ["pretrained:N", "documents:Q", "share:Q", "low:Q", "high:Q"]
     line = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour)
-    bar = base.mark_rule(strokeWidth=2, opacity=0.5).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour)
+    bar = spans(base, y, x=x, color=colour)
     dot = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, y=y, color=colour, tooltip=told)
     return finish(alt.layer(line, bar, dot), 240)
 
@@ -73,8 +73,8 @@ def against_size(index: pl.DataFrame) -> Chart:
             "pretrained": row["pretrained"],
             "N": row["N"] * spread[row["pretrained"]],  # beside one another
             "mid": row["locality"],
-            "low": max(row["low"], -0.5),
-            "high": min(row["high"], 1.5),
+            "low": row["low"],
+            "high": row["high"],
         }
         for row in index.drop_nans("locality").iter_rows(named=True)
     ]
@@ -86,7 +86,7 @@ def against_size(index: pl.DataFrame) -> Chart:
 
     lines = of([{"mid": 0}, {"mid": 1}]).mark_rule(strokeDash=[3, 3], opacity=0.5).encode(y=y("mid"))
     line, dot = whiskers(of(rows), x, y, tooltip=["pretrained:N", "mid:Q"])
-    colour = series("pretrained", names)
+    colour = series("pretrained", names, title="had read")
     return finish(alt.layer(lines, line.encode(color=colour), dot.encode(color=colour)), 240)
 
 
@@ -99,18 +99,21 @@ def flags(known: pl.DataFrame) -> alt.FacetChart:
     columns = ["read", "programs", "share", "low", "high", "seeds", "questions"]
     panels = known.with_columns(asked=pl.format("{} flags, as a {} says it", "flags", "asked"))
     programs, names = ["known", "held out"], known["read"].unique(maintain_order=True).to_list()
-    base = of(panels.select("asked", *columns).with_columns(chance=pl.lit(1 / CHOICES)))
     y, apart = alt.Y("read:N", title=None, sort=names), alt.YOffset("programs:N", sort=programs)
     colour = series("programs", programs, title="programs")
     title = "share right, one of eight by chance"
-    x = alt.X("share:Q", title=title, axis=alt.Axis(format="%")).scale(zero=True)
+    most = max(2 / CHOICES, extent(panels["share"], panels["high"])[1])
+    ends = (pl.col(end).fill_nan(pl.col("share")).clip(0.0, most) for end in ("low", "high"))
+    base = of(panels.select("asked", *columns).with_columns(*ends, chance=pl.lit(1 / CHOICES)))
+    x = alt.X("share:Q", title=title, axis=alt.Axis(format="%", tickCount=5)).scale(
+        domain=[0, most], nice=True
+    )
     told = [f"{name}:{'N' if name in ('read', 'programs') else 'Q'}" for name in columns]
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(
         x=x, y=y, yOffset=apart, color=colour, tooltip=told
     )
-    bars = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", title=title), x2="high:Q", y=y, yOffset=apart, color=colour
-    )
+    bars = spans(base, x, _LINE, y=y, yOffset=apart, color=colour)
     by_chance = base.mark_rule(strokeDash=[3, 3], opacity=0.5).encode(x=alt.X("chance:Q", title=title))
     panel = alt.layer(by_chance, bars, dots).properties(width=260, height=150)
-    return styled(panel.facet(alt.Facet("asked:N", title=None), columns=2))
+    shared = panel.facet(alt.Facet("asked:N", title=None), columns=2)
+    return styled(shared.resolve_axis(x="independent", y="independent"))

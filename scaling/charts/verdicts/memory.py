@@ -53,8 +53,8 @@ def _bits(rows: pl.DataFrame, sizes: list[str], capacity: list[float]) -> alt.La
         marks += [
             of(said).mark_rule(strokeDash=[5, 3], strokeWidth=1.5).encode(y=y("memorised")),
             of(said)
-            .mark_text(align="left", baseline="bottom", dy=-3)
-            .encode(x=alt.value(6), y=y("memorised"), text="label:N"),
+            .mark_text(align="right", baseline="bottom", dy=-3)
+            .encode(x=alt.value("width"), y=y("memorised"), text="label:N"),
         ]
     return finish(alt.layer(*marks), 300)
 

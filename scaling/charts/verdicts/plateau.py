@@ -6,10 +6,11 @@ from statistics import NormalDist
 from typing import Any
 
 import altair as alt
+import numpy as np
 import polars as pl
 
 from scaling.charts import theme, words
-from scaling.charts.parts import Chart, band, finish, log_x, log_y, of, series, stacked, whiskers
+from scaling.charts.parts import Chart, band, extent, finish, log_x, log_y, of, series, stacked, whiskers
 from scaling.verdict import Verdict
 
 _LEGEND: dict[str, Any] = {
@@ -53,9 +54,11 @@ def frontier(
     shown = shown.with_columns(low=pl.col("loss") - pl.col("spread"), high=pl.col("loss") + pl.col("spread"))
     given = None if curves is None else curves.filter(given=pl.col("given").max())
     ends = pl.concat(each.select("C", "low", "high") for each in (shown, given) if each is not None)
-    C, low, high = ends.to_numpy().astype(float).T
+    C, *both = ends.to_numpy().astype(float).T
+    mids = [shown["loss"], *([] if given is None else [given["loss"]])]
+    bottom, top = extent(np.concatenate(mids), np.concatenate(both), log=True)
     x = log_x("C", words.COMPUTE, C.min() * 0.8, C.max() * 1.25, labels="powers")
-    y = log_y(words.LOSS, low.min() * 0.98, high.max() * 1.02)
+    y = log_y(words.LOSS, bottom * 0.98, top * 1.02)
     ink, layers = theme.COLOURS[0] if given is None else theme.INK, []
     if given is None:
         layers = [of(shown).mark_line(strokeWidth=1.5, color=ink, opacity=0.6).encode(x=x, y=y("loss"))]
@@ -97,14 +100,19 @@ def misses(points: pl.DataFrame, curves: pl.DataFrame) -> alt.LayerChart:
     names = curves["name"].unique(maintain_order=True).to_list()
     C = points["C"].to_numpy().astype(float)
     x = log_x("C", words.COMPUTE, C.min() * 0.8, C.max() * 1.25, labels="powers")
-    y = alt.Y("mid:Q", title="loss above the rival, %").axis(tickCount=5)
+    ends = extent([0.0, *rows["mid"]], [*rows["low"], *rows["high"]])
+
+    def y(field: str) -> alt.Y:
+        return alt.Y(f"{field}:Q", title="loss above the rival, %", scale=alt.Scale(domain=ends, nice=True))
+
     colour, base = series("name", names, **_LEGEND), of(rows)
-    zero = of([{"mid": 0}]).mark_rule(strokeWidth=1.5).encode(y=y)
-    area = base.mark_area(opacity=0.08, clip=True).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour)
+    zero = of([{"mid": 0}]).mark_rule(strokeWidth=1.5).encode(y=y("mid"))
+    area = base.mark_area(opacity=0.08, clip=True).encode(x=x, y=y("low"), y2="high:Q", color=colour)
     line = base.mark_line(strokeWidth=1.5, point={"size": 46, "filled": True, "opacity": 1}, clip=True)
     told = ["name:N", alt.Tooltip("mid:Q", format="+.2f", title="%")]
     return finish(
-        alt.layer(_held_out(points, x), area, zero, line.encode(x=x, y=y, color=colour, tooltip=told)), 220
+        alt.layer(_held_out(points, x), area, zero, line.encode(x=x, y=y("mid"), color=colour, tooltip=told)),
+        220,
     )
 
 
@@ -124,7 +132,11 @@ def _next_run(curves: pl.DataFrame, next_runs: pl.DataFrame, enough: float, x: a
     at = curves.with_columns(away=(pl.col("C") / row["C"]).log().abs()).sort("away").group_by("name").first()
     loss = at["loss"].to_numpy()
     apart = 100 * (loss.max() / loss.min() - 1)
-    label = [f"a run here misses {100 * row['wrong']:.0f} % of plateaus;", f"rivals are {apart:.0f} % apart"]
+    label = [
+        "a run here misses",
+        f"{100 * row['wrong']:.0f} % of plateaus;",
+        f"rivals are {apart:.0f} % apart",
+    ]
     rule = of([{"C": row["C"], "label": label}])
     text = rule.mark_text(align="right", baseline="top", dx=-6, lineHeight=16)
     return [
@@ -143,6 +155,7 @@ def error_rates(worlds: pl.DataFrame) -> alt.LayerChart:
     within, without = rows.filter(pl.col("decades").is_not_null()), rows.filter(pl.col("decades").is_null())
     order = within["world"].unique(maintain_order=True).to_list()
     x = alt.X("decades:Q", title="plateau that was seen, decades")
+    x = x.axis(values=within["decades"].unique().sort().to_list(), format="~g")
     y = alt.Y("flat:Q", title="share called flat").scale(domain=[0, 1]).axis(format=".0%", tickCount=5)
     said = ["world:N", alt.Tooltip("flat:Q", format=".1%")]
     lines = of(within).mark_line(point={"size": 60, "filled": True, "opacity": 1}, strokeWidth=2)

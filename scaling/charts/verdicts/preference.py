@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import altair as alt
 import polars as pl
 
-from scaling.charts.parts import finish, of, series, styled
+from scaling.charts.parts import extent, finish, log_x, of, series, spans, styled
 from scaling.verdict import Verdict
 
 
@@ -36,21 +36,19 @@ def gold(curves: pl.DataFrame, *, domains: Sequence[str] = ()) -> alt.FacetChart
     ]
     colour = series("arm", arms, title=None)
     x = alt.X("distance:Q", title="√KL from the parent, √nats")
-    area = base.mark_area(opacity=0.15).encode(
-        x=x,
-        y=alt.Y("low:Q", title="worth by the checker, from 0 to 1").scale(zero=False),
-        y2="high:Q",
-        color=colour,
-    )
-    line = base.mark_line(point=True, strokeWidth=2).encode(
-        x=x,
-        y=alt.Y("gold:Q", title="worth by the checker, from 0 to 1"),
-        color=colour,
-        order="distance:Q",
-        tooltip=said,
-    )
+    ends = extent(curves["gold"], [*curves["low"], *curves["high"]])
+    scale = alt.Scale(domain=ends, nice=True)
+    low, mid = (alt.Y(f"{name}:Q", title="worth by the checker", scale=scale) for name in ("low", "gold"))
+    area = base.mark_area(opacity=0.15).encode(x=x, y=low, y2="high:Q", color=colour)
+    line = base.mark_line(point=True, strokeWidth=2)
+    line = line.encode(x=x, y=mid, color=colour, order="distance:Q", tooltip=said)
     facet = alt.Facet("domain:N", title=None, sort=panels)
-    return styled(alt.layer(area, line).properties(width=200, height=170).facet(facet, columns=3))
+    return styled(
+        alt.layer(area, line)
+        .properties(width=200, height=170)
+        .facet(facet, columns=3)
+        .resolve_axis(x="independent", y="independent")
+    )
 
 
 def ratios(transfer: pl.DataFrame) -> alt.LayerChart:
@@ -59,15 +57,16 @@ def ratios(transfer: pl.DataFrame) -> alt.LayerChart:
     Args:
         transfer: columns N, comparisons, ratio, low, high, as `questions.preference` has them.
     """
-    rows = transfer.drop_nans("ratio").filter(pl.col("low").is_finite() & pl.col("high").is_finite())
+    rows = transfer.drop_nans("ratio")
     sizes = [f"{n:,} weights" for n in rows["N"].unique().sort()]
     named = rows.with_columns(size=pl.Series([f"{n:,} weights" for n in rows["N"]], dtype=pl.String))
     base = of(named.select("size", "comparisons", "ratio", "low", "high"))
-    x = alt.X("comparisons:Q", title="comparisons").scale(type="log")
+    asked = rows["comparisons"].to_list()
+    x = log_x("comparisons", "comparisons", min(asked) * 0.8, max(asked) * 1.25, labels="counts")
+    x = x.axis(values=sorted(set(asked)), format=",d", labelExpr=alt.Undefined)
     colour = series("size", sizes, title=None)
-    title = "share of the gain that comes without"
-    bars = base.mark_rule(strokeWidth=2, opacity=0.6).encode(
-        x=x, y=alt.Y("low:Q", title=title), y2="high:Q", color=colour
-    )
-    dots = base.mark_line(point=True).encode(x=x, y=alt.Y("ratio:Q", title=title), color=colour)
+    y = alt.Y("ratio:Q", title="share of the gain that comes without")
+    y = y.scale(domain=extent([0.0, 1.0, *rows["ratio"]], [*rows["low"], *rows["high"]]), nice=True)
+    bars = spans(base, y, {"opacity": 0.6}, x=x, color=colour)
+    dots = base.mark_line(point=True).encode(x=x, y=y, color=colour)
     return finish(alt.layer(bars, dots), 260)

@@ -18,6 +18,7 @@ from scaling.units import print_count
 from scaling.verdict import Verdict
 
 _CURVE = 80
+_SMALL: dict[str, Any] = {"fontSize": alt.expr("width<300?9:12")}
 _NAMED = 5
 """Cells at most that words stand for."""
 _LINE = 16
@@ -80,13 +81,14 @@ def misfits(points: pl.DataFrame) -> alt.LayerChart:
     lines = of(rows).mark_line(strokeWidth=1.2, point={"size": 34, "filled": True, "opacity": 1}, opacity=0.8)
     zero = of([{"missed": 0}]).mark_rule(strokeWidth=1.5).encode(y=y)
     cells = [
-        f"{cell['size']}, {cell['epochs']:.2g} × {cell['budget']} tokens: "
-        f"{cell['loss']:.2f} measured, {cell['law']:.2f} by the law"
+        f"{cell['size']}, {cell['epochs']:.2g} × {cell['budget']} tokens: {cell['loss']:.2f}, {cell['law']:.2f}"
         for cell in named.iter_rows(named=True)
     ]
     rings = of(named).mark_point(size=160, color=theme.INK, opacity=1).encode(x=x, y=y)
-    said = of([{"label": ["missed most:", *cells]}])
-    said = said.mark_text(align="left", baseline="top", fontWeight=500, lineHeight=_LINE)
+    said = of([{"label": ["missed most (measured, by the law):", *cells]}])
+    said = said.mark_text(
+        align="left", baseline="top", fontWeight=500, lineHeight=_LINE, fontSize=alt.expr("width<420?11:12")
+    )
     said = said.encode(x=alt.value(6), y=alt.value(4), text="label:N")
     lines = lines.encode(x=x, y=y, color=colour, detail="budget:N", tooltip=told)
     return finish(alt.layer(zero, lines, rings, said), height)
@@ -108,7 +110,9 @@ def _curves(fitted: Fit, runs: pl.DataFrame, budget: int) -> pl.DataFrame:
 def _against_epochs(runs: pl.DataFrame, curves: Sequence[pl.DataFrame], budget: int) -> alt.LayerChart:
     shown = Runs(runs.drop("epochs"), seen=list(runs["epochs"]))
     most = float(runs["epochs"].to_numpy().max())
-    x = log_x("seen", f"epochs over {print_count(budget)} tokens", 0.93, most * 1.07)
+    x = log_x(
+        "seen", f"epochs over {print_count(budget)} tokens", 0.93, most * 2.2
+    )  # names stand on the right
     x = x.axis(values=[2**k for k in range(12) if 2**k <= most], format="~g")
     bottom, top = (float(end(runs["loss"].to_numpy())) for end in (np.min, np.max))
     y = log_y(words.LOSS, bottom * 0.96, top * 1.04)
@@ -124,7 +128,7 @@ def _against_epochs(runs: pl.DataFrame, curves: Sequence[pl.DataFrame], budget: 
         {"seen": epochs, "loss": loss, "size": shown.names[N], "label": f"N = {shown.names[N]}"}
         for N, epochs, loss in ends.iter_rows()
     ]
-    named = shown.named(labels, x, y("loss"), align="right", dy=-12, fontWeight=600)
+    named = shown.named(labels, x, y("loss"), align="left", dx=8, baseline="middle", fontWeight=600, **_SMALL)
     measured = [] if curves else [shown.means("seen", "loss", x, y("mean"))]
     return finish(alt.layer(*measured, *dashed, shown.points(x, y("loss")), named), 380)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import altair as alt
 import polars as pl
 
@@ -33,9 +35,12 @@ def replayed(dates: pl.DataFrame) -> alt.LayerChart:
         )
     )  # fmt: skip
     bind = alt.binding_range(min=0, max=len(dates) - 1, step=1, name="date")
-    x = alt.X("date:T", title="date")
+    said = [f"{day:%B %Y}" for day in dates["date"]]
+    x = alt.X("date:T", title="date").axis(format="%b %Y", tickCount=6)
     when = "datum.label=='last'?'known then: the year before':'known now: the year after'"
-    legend = alt.Legend(title=None, orient="top", labelExpr=when)
+    legend = alt.Legend(
+        title=None, orient="top", labelExpr=when, labelLimit=260, columns=alt.ExprRef("width<480?1:2")
+    )
     scale = alt.Scale(domain=["last", "after"], range=list(theme.COLOURS[:2]))
     lines = (
         base.mark_line(strokeWidth=2)
@@ -55,9 +60,10 @@ def replayed(dates: pl.DataFrame) -> alt.LayerChart:
     )
     here = base.transform_window(row="row_number()").transform_filter("datum.row==round(as_of)+1")
     rule = here.mark_rule(strokeDash=[2, 3], opacity=0.7).encode(x=x)
-    text = here.mark_text(align="right", baseline="top", fontSize=14, fontWeight=600).transform_calculate(
-        label="timeFormat(toDate(datum.date),'%B %Y')+', '+datum.models+' models: '+datum.call+', '+datum.outcome"
-    )
-    said = text.encode(x=alt.value("width"), y=alt.value(2), text="label:N")
-    chart = alt.layer(lines, calls, rule, said).resolve_scale(color="independent")
-    return finish(chart.add_params(alt.param(name="as_of", value=len(dates) // 2, bind=bind)), 330)
+    text = here.mark_text(align="right", baseline="top", fontSize=alt.expr("width<420?11:14"), fontWeight=600)
+    text = text.transform_calculate(label="datum.models+' models: '+datum.call+', '+datum.outcome")
+    text = text.encode(x=alt.value("width"), y=alt.value(2), text="label:N")
+    chart = alt.layer(lines, calls, rule, text).resolve_scale(color="independent")
+    as_of = alt.param(name="as_of", value=len(dates) // 2, bind=bind)
+    words = alt.param(name="as_of_words", expr=f"{json.dumps(said)}[round(as_of)]")
+    return finish(chart.add_params(as_of, words), 330)

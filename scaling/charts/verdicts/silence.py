@@ -38,7 +38,7 @@ def bayes_factors(nulls: pl.DataFrame, months: float, *, enough: float = 3.0) ->
         base.mark_text(align="left", baseline="top", fontWeight=600, fontSize=alt.expr("width<420?11:13"))
         .transform_filter(here)
         .transform_window(row="row_number()")
-        .transform_calculate(label="format(datum.bayes_factor,'.3~g')+'  '+datum.null")
+        .transform_calculate(label="datum.null+': '+format(datum.bayes_factor,'.3~g')")
         .encode(x=alt.value(12), y=row, text="label:N", color=colour)
     )
     curves = alt.layer(

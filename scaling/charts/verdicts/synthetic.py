@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import altair as alt
 
-from scaling.charts.parts import finish, of, series
+from scaling.charts.parts import finish, of, series, spans
 from scaling.verdict import Verdict
 
 
@@ -16,15 +16,14 @@ def draw(verdict: Verdict) -> alt.LayerChart:
     unit = next((n.unit for name, n in verdict.numbers.items() if name.startswith("gain")), "")
     title = f"gain over real text alone, {unit}"
     x = alt.X("generation:O", title="generations of models, number", axis=alt.Axis(labelAngle=0))
+    x = x.scale(paddingInner=0.7, paddingOuter=0.35)
     y, colour, apart = (
         alt.Y("mean:Q", title=title),
         series("arm", names, columns=3),
         alt.XOffset("arm:N", sort=names),
     )
     base = of(rows)
-    bars = base.mark_rule(strokeWidth=2.5, opacity=0.5).encode(
-        x=x, xOffset=apart, y=alt.Y("low:Q", title=title), y2="high:Q", color=colour
-    )
+    bars = spans(base, y, x=x, xOffset=apart, color=colour)
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(
         x=x, xOffset=apart, y=y, color=colour, tooltip=["arm:N", "generation:O", "mean:Q", "low:Q", "high:Q"]
     )

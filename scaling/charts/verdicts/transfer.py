@@ -10,15 +10,13 @@ import altair as alt
 import polars as pl
 
 from scaling.charts import theme
-from scaling.charts.parts import Chart, finish, log_x, of, series, stacked, whiskers
+from scaling.charts.parts import Chart, extent, finish, log_x, of, series, spans, stacked, whiskers
 from scaling.units import print_count
 from scaling.verdict import Verdict
 
 GPT2_N = 12 * 12 * 768**2
 """Weights inside the blocks of the smallest GPT-2."""
 _ROW = 15
-_MANY = 1e3
-"""What stands for an end that the target's curve does not reach."""
 
 
 def draw(verdict: Verdict) -> Any:
@@ -47,27 +45,26 @@ def worths(cells: pl.DataFrame, pairs: pl.DataFrame) -> Chart:
     rows = [
         {
             "pair": f"{row['source']} → {row['target']}", "size": names[row["N"]], "mid": row["worth"],
-            "low": max(row["worth_low"], -_MANY), "high": min(row["worth_high"], _MANY),
+            "low": row["worth_low"], "high": row["worth_high"],
             "placebo": row["placebo_worth"] if math.isfinite(row["placebo_worth"]) else 0.0, "said": row["answer"],
         }
         for row in shown.iter_rows(named=True)
     ]  # fmt: skip
     order = list(dict.fromkeys(row["pair"] for row in rows))
     drawn = [value for row in rows for value in (row["mid"], row["placebo"], 0.0)]
-    ends = [value for row in rows for value in (row["low"], row["high"]) if abs(value) < _MANY]
-    x = alt.X("mid:Q", title="worth of an added token, in tokens of the target (bar: its placebo)")
-    x = x.scale(domain=[min(drawn + ends), max(drawn + ends)], nice=True)
+    ends = [value for row in rows for value in (row["low"], row["high"])]
+    x = alt.X("mid:Q", title=["worth of an added token,", "in tokens of the target (bar: placebo)"])
+    x = x.scale(domain=extent(drawn, ends), nice=True).axis(tickCount=6)
     y = alt.Y("pair:N", title=None, sort=order, scale=alt.Scale(paddingInner=0.25))
     place: dict[str, Any] = {"y": y, "yOffset": alt.YOffset("size:N", sort=list(names.values()))}
     colour, base = series("size", list(names.values()), title="parameters"), of(rows)
     bars = base.mark_bar(opacity=0.3).encode(x=alt.X("placebo:Q"), color=colour, **place)
-    lines = base.mark_rule(strokeWidth=2.5, opacity=0.5, clip=True).transform_calculate(mid="datum.low")
+    lines = spans(base, x, color=colour, **place)
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(
         x=x, color=colour, tooltip=["pair:N", "size:N", "mid:Q", "placebo:Q", "said:N"], **place
     )
     zero = of([{"mid": 0}]).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x=x.copy())
-    layers = [bars, lines.encode(x=x.copy(), x2="high:Q", color=colour, **place), dots, zero]
-    return finish(alt.layer(*layers), 40 + _ROW * len(rows))
+    return finish(alt.layer(bars, lines, dots, zero), 40 + _ROW * len(rows))
 
 
 def doses(cells: pl.DataFrame, unit: str) -> Chart:
@@ -111,28 +108,27 @@ def against_size(cells: pl.DataFrame, line: Mapping[str, Any]) -> Chart:
         line: its row among the pairs.
     """
     rows = [
-        {"N": row["N"], "mid": row["adjusted"], "low": max(row["adjusted_low"], -_MANY),
-         "high": min(row["adjusted_high"], _MANY)}
+        {"N": row["N"], "mid": row["adjusted"], "low": row["adjusted_low"], "high": row["adjusted_high"]}
         for row in cells.sort("N").iter_rows(named=True) if math.isfinite(row["adjusted"])
     ]  # fmt: skip
     far = GPT2_N if line["gpt2"] is not None else rows[-1]["N"]
     gpt2 = {"N": GPT2_N, "mid": line["gpt2"], "low": line["gpt2_low"], "high": line["gpt2_high"]}
     x = log_x("N", "parameters N", rows[0]["N"] * 0.8, far * 1.6, labels="counts")
-    known = [v for row in rows for v in (row["mid"], row["low"], row["high"]) if abs(v) < _MANY]
+    shown, mids = list(rows), [0.0]
     if far == GPT2_N:
-        start = line["gpt2"] - math.log10(GPT2_N / rows[0]["N"]) * line["slope"]
-        known += [start, gpt2["low"], gpt2["high"]]
-    domain = alt.Scale(
-        domain=[min(0.0, *known), max(known)], nice=True, clamp=True
-    )  # an end far off ends at the edge
+        mids.append(line["gpt2"] - math.log10(GPT2_N / rows[0]["N"]) * line["slope"])
+        shown.append(gpt2)
+    mids += [row["mid"] for row in shown]
+    domain = extent(mids, [row[end] for row in shown for end in ("low", "high")])
 
     def y(field: str) -> alt.Y:
-        return alt.Y(f"{field}:Q", title="worth beyond the placebo, tokens of the target").scale(domain)
+        title = ["worth beyond the placebo,", "tokens of the target"]
+        return alt.Y(f"{field}:Q", title=title).scale(domain=domain, nice=True).axis(tickCount=6)
 
     layers = [of([{"mid": 0}]).mark_rule(opacity=0.4).encode(y=y("mid"))]
     layers += whiskers(of(rows), x, y, color=theme.COLOURS[0])
     if far == GPT2_N:
-        straight = of([{"N": rows[0]["N"], "mid": start}, gpt2]).mark_line(strokeDash=[5, 3], opacity=0.7)
+        straight = of([{"N": rows[0]["N"], "mid": mids[1]}, gpt2]).mark_line(strokeDash=[5, 3], opacity=0.7)
         named = of([gpt2 | {"label": "GPT-2 (124M), if the line went on"}])
         layers += [
             straight.encode(x=x, y=y("mid")),

@@ -172,8 +172,8 @@ def _density(data: alt.InlineData, start: float, by: float, level: float) -> Cha
         *quantiles(["year"], level, ["chance"]),
         {"calculate": f"'wall in '+({far.format('mid')})", "as": "headline"},
         {
-            "calculate": f"'{100 * level:.3g} % ['+({far.format('low')})+', '+({far.format('high')})+'], '"
-            f"+format(datum.chance,'.0%')+' before {by:.0f}'",
+            "calculate": f"['{100 * level:.3g} % ['+({far.format('low')})+', '+({far.format('high')})+']',"
+            f"format(100*datum.chance,'.0f')+' % before {by:.0f}']",
             "as": "readout",
         },
     ]

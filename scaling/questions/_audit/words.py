@@ -96,7 +96,7 @@ def doubts(base: Fit, table: pl.DataFrame, moves: pl.DataFrame, *, one_seed: boo
     return (
         *said,
         "**Trainings are no choices of analysis.** Tokens, text, rate, schedule and warm-up are the same in every row "
-        "here; other sweeps have other exponents, see `chain`.",
+        "here; other sweeps have other exponents.",
     )
 
 

@@ -10,9 +10,10 @@ import polars as pl
 
 from scaling.errors import QuestionError
 from scaling.questions.seeds import mean_over_seeds, ratio_interval, slope, student
+from scaling.units import counted
 
 NOTHING, OTHERS, OWN, PREFERRED = "nothing", "labels of others", "its own labels", "preferences"
-EXAMPLES, CHOSEN = "{} examples", "best of {}"
+CHOSEN = "best of {}"
 CELL = ["pretrained", "N"]
 
 
@@ -82,7 +83,7 @@ def _arm(stage: str, way: re.Match[str], documents: int) -> str | None:
     if way[1] == "best of":
         return CHOSEN.format(way[2])
     if way[1] == "after":
-        return EXAMPLES.format(way[2]) if stage == "pretrain" else None
+        return counted(int(way[2]), "example") if stage == "pretrain" else None
     if stage == "sft":
         return OWN if documents else OTHERS
     return {"pretrain": NOTHING, "prefer": PREFERRED}.get(stage)

@@ -17,7 +17,7 @@ LITTLE, PLATEAU, DISAGREE = (
 def sentence(answer: str, months: float, factors: Mapping[str, float], prior: tuple[float, float]) -> str:
     """The Bayes factor under every null, by its name, and what it makes of the ends of the prior."""
     low, high = min(factors.values()), max(factors.values())
-    named = "; ".join(f"{value:.2g} {null}" for null, value in factors.items())
+    named = "; ".join(f"{null}: {value:.2g}" for null, value in factors.items())
 
     def after(factor: float, p: float) -> float:
         return 100 * factor * p / (1 - p + factor * p)

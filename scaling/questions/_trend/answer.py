@@ -129,7 +129,7 @@ def trend(records: pl.DataFrame, *, level: float = 0.8, draws: int = 400, seed: 
 
 
 def _slope(row: dict[str, Any], value: str, low: str, high: str, level: float) -> Estimate:
-    return Estimate(row[value], row[low], row[high], level, "a year")
+    return Estimate(row[value], row[low], row[high], level, "logits a year")
 
 
 def _row(

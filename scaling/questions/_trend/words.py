@@ -25,7 +25,7 @@ def sentence(answer: str, records: int, one: Mapping[str, Any], two: Mapping[str
         return f"{row[mean]:.2f} ({between(f'{row[low]:.2f}', f'{row[high]:.2f}', level)})"
 
     return (
-        f"**{lead}.** {records} records rise by {slope(one, 'slope', 'low', 'high')} a year; with a break at "
+        f"**{lead}.** {records} records rise by {slope(one, 'slope', 'low', 'high')} logits a year; with a break at "
         f"{two['broken_at']}, by {slope(two, 'slope', 'low', 'high')} before and "
         f"{slope(two, 'after', 'after_low', 'after_high')} after it. The break "
         f"{'lowers' if gain > 0 else 'raises'} the BIC by {abs(gain):.1f}."
