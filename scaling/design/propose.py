@@ -16,7 +16,7 @@ from scaling import show
 from scaling.design.asked import QUESTIONS, Asked, NoSuchParameter, Request, UnknownQuestion, ask, law_of
 from scaling.design.candidates import REACH, BudgetTooSmall, Candidates, candidates
 from scaling.design.domains import read_blends
-from scaling.design.information import Batch, Belief, Units, best_batch
+from scaling.design.information import Batch, Belief, Estimated, Units, best_batch
 from scaling.design.shares import BLENDS, ask_blend
 from scaling.design.slopes import Arms, arms_of, ask_slope, gains
 from scaling.errors import BadOption
@@ -354,12 +354,12 @@ def _spent(asked: Asked, units: Units, budget: float) -> tuple[Batch, pl.DataFra
     return batches[_TIMES.index(1.0)], pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _left(before: Belief, after: Belief) -> float:
+def _left(before: Belief | Estimated, after: Belief | Estimated) -> float:
     """Geometric mean over the targets of the standard deviation after, over before."""
     return float(np.exp((after.doubt - before.doubt) / 2))
 
 
-def _nats(prior: Array | None, after: Belief) -> float | None:
+def _nats(prior: Array | None, after: Belief | Estimated) -> float | None:
     """Expected log Bayes factor for the law that is true: half the squared Mahalanobis distance of the rivals.
 
     Where a share R² of the variance p (1 - p) of a law's indicator is explained, d² = R² / ((1 - R²) p (1 - p)).
