@@ -237,7 +237,8 @@ class Once(Request):
 def proposed(world: World) -> Iterator[tuple[str, float, list[Planned], float]]:
     """Question, budget, the trunks that `scaling.propose` says, and what it says will be left of the width."""
     there = candidates(world.pilot, None, budget=TIMES[-1] * world.spent)
-    request = Once(runs=world.pilot, C=world.C, seed=world.number)
+    N, D = (float(a) for a in world.best(world.C))
+    request = Once(runs=world.pilot, C=world.C, at=(N, D), seed=world.number)
     for question in QUESTIONS:
         asked = ask(question, request, there.columns)
         units = Units(there.places, asked.own, asked.shared, there.flops, there.shapes)

@@ -39,7 +39,8 @@ RIVALS = (chinchilla, kaplan, power_mean)
 READS = ("N", "D", "C", "unique_tokens")
 LACK = 0.25  # variance of what a law misses at a place, over that of a run's own noise
 _SIDE = 9  # points along either side of the region
-_KINDS = 24  # of misses that are kept apart, the largest
+_KINDS = 40  # of misses that are kept apart, the largest
+_UNKNOWN = 1e-12  # of a run's weight, which every parameter has: none is without all bounds
 _HALF_SHARED = 2.0  # trunks that a shared half of the noise is worth, before any is seen
 _LEAST = 1e-8  # variance of ln loss, where runs have no noise
 _ONSET = (0.0, 1.0)  # decades below the largest run in which a plateau may have begun
@@ -95,6 +96,8 @@ class Request:
     law: Callable[..., Any] | None = None
     parameter: str | None = None
     C: float | None = None
+    at: tuple[float, float] | None = None
+    """N and D of the model that a forecast at C is of; the best by the law unless given."""
     level: float = 0.8
     seed: int = 0
     bootstrap: int = 400
@@ -128,6 +131,8 @@ class Asked:
     """In words."""
     prior: Array | None = None
     """Variance of each target before any runs, where the question is which law is true."""
+    rivals: str = ""
+    """Other forms that the answer allows for, where it is that of one law."""
 
 
 def ask(question: str, request: Request, places: Mapping[str, Array]) -> Asked:
@@ -174,7 +179,7 @@ def _forecast(request: Request, places: Mapping[str, Array]) -> Asked:
     fitted = request.fitted(law_of("forecast", request.law))
     spent = request.runs["C"].to_numpy().max()
     C = 10.0 * float(spent) if request.C is None else request.C
-    best = Frontier(fitted, flops_per_token(request.runs)).plain(np.array([C]))
+    best = request.at or Frontier(fitted, flops_per_token(request.runs)).plain(np.array([C]))
     point = {name: np.array([np.median(a)]) for name, a in zip(("N", "D"), best, strict=False)}
     point |= {"C": np.array([C]), "unique_tokens": point["D"]}
     name = f"loss at {power_of_ten(C)} FLOPs"
@@ -262,7 +267,7 @@ def _estimated(
     near = Nearest.of(fitted, region)
     middle = (1 - shares.sum()) * _ln_losses(fitted, every).mean(axis=0) + shares @ losses
     J = near.slopes(near.parameters(middle[None, inside])[0], every)
-    J = J / np.sqrt((J**2).mean(axis=0))
+    J = J / np.maximum(np.sqrt((J**2).mean(axis=0)), 1e-300)
     missed = losses - near.losses(near.parameters(losses[:, inside]), every)
     beside = np.eye(len(J))  # what is left of a miss beside the law nearest to it
     beside[:, inside] -= J @ np.linalg.pinv(J[inside])
@@ -276,7 +281,11 @@ def _estimated(
         targets, off = np.eye(J.shape[1])[[fitted.free.index(p) for p in of]], np.zeros((len(of), d.shape[1]))
     law = Local(J, d, targets, off)
     sums = sums_of(law, _trained(request, count, own, shared)).sum(axis=0)
-    return Asked(Estimated(law, sums, (sums, sums)), own[:count], shared[:count], now, about)
+    sums += _UNKNOWN * rows * np.eye(*sums.shape)
+    belief = Estimated(law, sums, (sums, sums))
+    forms = fitted.discrepancy.forms if fitted.discrepancy else ()
+    rivals = ", ".join(f"{form.law} with {100 * form.share:.0f} %" for form in forms) or "no other form"
+    return Asked(belief, own[:count], shared[:count], now, about, rivals=rivals)
 
 
 @dataclass(frozen=True, eq=False)

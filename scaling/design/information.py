@@ -203,10 +203,35 @@ class Estimated:
         first, second = (self.sums + each[kept[half::2]].sum(axis=0) for half in (0, 1))
         return replace(self, halves=(first, second), chosen=tuple(kept))
 
+    def after_all(self, units: Units, chosen: Iterable[int]) -> Estimated:
+        """The same with all of these besides."""
+        estimated = self
+        for unit in chosen:
+            estimated = estimated.after(units, unit)
+        return estimated
+
+    @property
+    def error(self) -> Array:
+        """Mean square error with all trunks, shape (targets,)."""
+        return self.law.mean_square(self.halves[0] + self.halves[1] - self.sums)
+
     @property
     def doubt(self) -> float:
-        """Mean over the targets of ln of the mean square error with all trunks."""
-        return _mean_log(self.law.mean_square(self.halves[0] + self.halves[1] - self.sums))
+        """Mean over the targets of ln of that error."""
+        return _mean_log(self.error)
+
+    @property
+    def unbiased(self) -> Estimated:
+        """The same where the law is the true one."""
+        law = replace(self.law, misses=0.0 * self.law.misses, missed=0.0 * self.law.missed)
+        noise = np.arange(self.sums.shape[1]) < 2 * len(self.sums)
+        sums, first, second = (np.where(noise, each, 0.0) for each in (self.sums, *self.halves))
+        return Estimated(law, sums, (first, second), self.chosen)
+
+    @property
+    def bias(self) -> float:
+        """Share of the error which is bias: what the fit would miss by were its law not the true one."""
+        return float(1.0 - (self.unbiased.error / self.error).mean())
 
 
 def _centred(draws: Array) -> Array:
@@ -231,9 +256,11 @@ class Batch:
 
 def best_batch(belief: Belief | Estimated, units: Units, budget: float) -> Batch:
     """The units within a budget of FLOPs after which the targets are known best; none where none is affordable."""
-    none = Batch((), belief, 0.0)
-    best = min((_filled(none, units, budget, power) for power in _POWERS), key=lambda batch: batch.goal)
-    return _thinned(_exchanged(best, units, budget), units, none.goal)
+    starts = (belief, belief.unbiased) if isinstance(belief, Estimated) else (belief,)
+    filled = [_filled(Batch((), one, 0.0), units, budget, power) for one in starts for power in _POWERS]
+    tried = [replace(batch, belief=belief.after_all(units, batch.chosen)) for batch in filled]
+    best = min(tried, key=lambda batch: batch.goal)
+    return _thinned(_exchanged(best, units, budget), units, Batch((), belief, 0.0).goal)
 
 
 def _filled(batch: Batch, units: Units, budget: float, power: float) -> Batch:
