@@ -268,7 +268,8 @@ def _estimated(
     middle = (1 - shares.sum()) * _ln_losses(fitted, every).mean(axis=0) + shares @ losses
     J = near.slopes(near.parameters(middle[None, inside])[0], every)
     J = J / np.maximum(np.sqrt((J**2).mean(axis=0)), 1e-300)
-    missed = losses - near.losses(near.parameters(losses[:, inside]), every)
+    nearest = dict(zip(fitted.free, near.parameters(losses[:, inside]).T, strict=True))
+    missed = losses - _ln_losses(fitted, every, nearest)
     beside = np.eye(len(J))  # what is left of a miss beside the law nearest to it
     beside[:, inside] -= J @ np.linalg.pinv(J[inside])
     covariance = beside @ _lack(every, own + shared) @ beside.T + (missed.T * shares) @ missed
@@ -307,12 +308,6 @@ class Nearest:
         """Of the law nearest to each curve of ln losses over the region, shape (curves, free)."""
         start = np.tile([self.fitted.params[p] for p in self.fitted.free], (len(curves), 1))
         return descend(self.problem, start, None, curves[:, self.order]).parameters
-
-    def losses(self, parameters: Array, places: Mapping[str, Array]) -> Array:
-        """ln losses by each row of parameters, shape (rows, places)."""
-        law = describe(self.fitted.law)
-        named = dict(zip(self.fitted.free, parameters.T[:, :, None], strict=True))
-        return np.log(law(*(places[c] for c in law.column_names), **named))
 
     def slopes(self, parameters: Array, places: Mapping[str, Array]) -> Array:
         """Of ln loss in each parameter, shape (places, free)."""
@@ -358,15 +353,14 @@ def _trained(request: Request, first: int, own: Array, shared: Array) -> Units:
     return Units(rows, own, shared, np.ones(len(trunks)), np.arange(len(trunks)))
 
 
-def _ln_losses(fitted: Fit, places: Mapping[str, Array]) -> Array:
-    """ln loss of each draw at each place, shape (draws, places)."""
+def _ln_losses(fitted: Fit, places: Mapping[str, Array], draws: Mapping[str, Array] | None = None) -> Array:
+    """ln loss at each place of each draw, of the fit's unless others are given, shape (draws, places)."""
     law = describe(fitted.law)
     if others := [c for c in law.column_names if c not in READS]:
         raise BadOption("law", law.name, f"one of {', '.join(READS)}; it reads {', '.join(others)} too")
+    named = {p: v[:, None] for p, v in (draws or fitted.draws).items()}
     with np.errstate(all="ignore"):
-        values = law(
-            *(places[c] for c in law.column_names), **{p: v[:, None] for p, v in fitted.draws.items()}
-        )
+        values = law(*(places[c] for c in law.column_names), **named)
     return np.log(np.maximum(values, 1e-300))
 
 
