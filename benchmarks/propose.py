@@ -83,7 +83,9 @@ class Kind(NamedTuple):
     """What is true of a world: the law, and the sizes of the misses of a trunk and of a run, in ln loss."""
 
     power: tuple[float, float] | None = None
-    """Range of q of a power mean; None: the law that is fitted is true."""
+    """Range of q of a power mean; None: the law that is fitted is true, but for a drift."""
+    drift: float = 0.0
+    """Most that the exponent of data may change, as a power of N, up or down: a law that no fit knows."""
     shared: float = 0.004
     own: float = 0.006
     tails: float = np.inf
@@ -94,7 +96,14 @@ KINDS = {
     "true law": Kind(),
     "heavy tails": Kind(tails=2.5, own=0.004),
     "wrong law": Kind(power=(1.5, 4.0)),
+    "unknown law": Kind(drift=0.1),
 }
+
+
+def drifting(N: Any, D: Any, *, E: float, A: float, B: float, alpha: float, beta: float, drift: float) -> Any:
+    """An additive law whose exponent of data is beta (N / 6e6)^drift, around 8e7 tokens."""
+    return E + A / N**alpha + B * 8e7**-beta * (D / 8e7) ** (-beta * (N / 6e6) ** drift)
+
 
 _known = {count_parameters(s).matrices: count_flops(s).total for s in map(ladder, np.geomspace(1e6, 3e8, 60))}
 _ln = np.log(list(_known)), np.log(list(_known.values()))
@@ -118,9 +127,13 @@ class World:
         self.rng = np.random.default_rng([number, list(KINDS).index(kind)])
         constants = terms(self.rng)
         law = partial(power_mean, q=self.rng.uniform(*self.kind.power)) if self.kind.power else chinchilla
+        if self.kind.drift:
+            law = partial(
+                drifting, drift=self.rng.choice([-1, 1]) * self.rng.uniform(0.3, 1) * self.kind.drift
+            )
         self.truth = partial(law, **constants)
         self.trunks = 0
-        self.sought = self._nearest() if self.kind.power else constants
+        self.sought = constants if law is chinchilla else self._nearest()
         plan = [Planned(N, tuple(TOKENS)) for N in SIZES for _ in range(2)]
         self.spent, self.pilot = flops_of(plan), self.runs(plan)
         self.C = AHEAD * float(self.pilot["C"].to_numpy().max())
@@ -216,18 +229,16 @@ class Once(Request):
     kept: dict[str, Fit] = field(default_factory=dict)
 
     def fitted(self, law: Law) -> Fit:
-        """Without rival forms, which take a second: the bound binds nowhere, and with it none is fitted."""
         if not self.kept:
-            self.kept["fit"] = scaling.fit(
-                law, self.runs, bootstrap=DRAWS, seed=self.seed, bounds={"E": (0.0, None)}
-            )
+            self.kept["fit"] = scaling.fit(law, self.runs, bootstrap=DRAWS, seed=self.seed)
         return self.kept["fit"]
 
 
 def proposed(world: World) -> Iterator[tuple[str, float, list[Planned], float]]:
     """Question, budget, the trunks that `scaling.propose` says, and what it says will be left of the width."""
     there = candidates(world.pilot, None, budget=TIMES[-1] * world.spent)
-    request = Once(runs=world.pilot, C=world.C, seed=world.number)
+    N, D = (float(a) for a in world.best(world.C))
+    request = Once(runs=world.pilot, C=world.C, at=(N, D), seed=world.number)
     for question in QUESTIONS:
         asked = ask(question, request, there.columns)
         units = Units(there.places, asked.own, asked.shared, there.flops, there.shapes)

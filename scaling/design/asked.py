@@ -1,7 +1,8 @@
 """What is asked of runs that are to come, as a belief: targets beside the losses that every run would have.
 
-exponent, repetition   parameters of a law, over its bootstrap draws
-forecast               the loss of the best model at a budget, over the draws and what the law misses beyond the runs
+exponent, repetition   parameters of a law, as a fit will estimate them; where another law is true, those of the law
+                       nearest to it over all sizes and tokens that are paid for
+forecast               the loss of the best model at a budget, as a fit will predict it
 law                    which of some laws is true, each with its draws, as probable as another
 plateau                whether the loss stops falling within the last decade, or goes on
 """
@@ -9,7 +10,7 @@ plateau                whether the loss stops falling within the last decade, or
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -18,20 +19,28 @@ from numpy.typing import NDArray
 
 from scaling import show
 from scaling.design.allocation import Frontier, flops_per_token
-from scaling.design.information import Belief, Units, lack_of_fit
+from scaling.design.information import Belief, Estimated, Local, Units, lack_of_fit, sums_of
 from scaling.errors import BadOption, FitError, did_you_mean
 from scaling.fitting import Fit, fit
 from scaling.fitting.data import Array
+from scaling.fitting.identifiability import slopes
+from scaling.fitting.minimum import descend, pose
+from scaling.fitting.options import Options
 from scaling.fitting.plausible import own_and_shared
+from scaling.fitting.problem import Problem
 from scaling.fitting.resample import Clusters
 from scaling.fitting.rivals import shares_by_nearness
 from scaling.laws import chinchilla, kaplan, power_mean, with_repeats
 from scaling.laws.base import Exponent, describe
+from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
 from scaling.units import power_of_ten
 
 RIVALS = (chinchilla, kaplan, power_mean)
 READS = ("N", "D", "C", "unique_tokens")
 LACK = 0.25  # variance of what a law misses at a place, over that of a run's own noise
+_SIDE = 9  # points along either side of the region
+_KINDS = 40  # of misses that are kept apart, the largest
+_UNKNOWN = 1e-12  # of a run's weight, which every parameter has: none is without all bounds
 _HALF_SHARED = 2.0  # trunks that a shared half of the noise is worth, before any is seen
 _LEAST = 1e-8  # variance of ln loss, where runs have no noise
 _ONSET = (0.0, 1.0)  # decades below the largest run in which a plateau may have begun
@@ -87,6 +96,8 @@ class Request:
     law: Callable[..., Any] | None = None
     parameter: str | None = None
     C: float | None = None
+    at: tuple[float, float] | None = None
+    """N and D of the model that a forecast at C is of; the best by the law unless given."""
     level: float = 0.8
     seed: int = 0
     bootstrap: int = 400
@@ -109,7 +120,7 @@ class Request:
 class Asked:
     """A question in numbers."""
 
-    belief: Belief
+    belief: Belief | Estimated
     """Of its targets, and of the losses at the places."""
     own: Array
     shared: Array
@@ -120,6 +131,8 @@ class Asked:
     """In words."""
     prior: Array | None = None
     """Variance of each target before any runs, where the question is which law is true."""
+    rivals: str = ""
+    """Other forms that the answer allows for, where it is that of one law."""
 
 
 def ask(question: str, request: Request, places: Mapping[str, Array]) -> Asked:
@@ -156,29 +169,25 @@ def _repetition(request: Request, places: Mapping[str, Array]) -> Asked:
 def _of_parameters(request: Request, fitted: Fit, named: Sequence[str], places: Mapping[str, Array]) -> Asked:
     if lacking := [name for name in named if name not in fitted.free]:
         raise NoSuchParameter(lacking[0], fitted.name, fitted.free)
-    log = {p.name: p.quantity.log for p in describe(fitted.law).parameters}
-    targets = np.stack([np.log(fitted.draws[p]) if log[p] else fitted.draws[p] for p in named], axis=1)
     ends = fitted.intervals(request.level)
     now = {p: show.Interval(fitted.params[p], *ends[p], request.level) for p in named}
     about = f"{', '.join(named)} of {fitted.name}"
-    return _asked(request, fitted, targets, _ln_losses(fitted, places), places, now, about)
+    return _estimated(request, fitted, places, now, about, named)
 
 
 def _forecast(request: Request, places: Mapping[str, Array]) -> Asked:
     fitted = request.fitted(law_of("forecast", request.law))
     spent = request.runs["C"].to_numpy().max()
     C = 10.0 * float(spent) if request.C is None else request.C
-    best = Frontier(fitted, flops_per_token(request.runs)).plain(np.array([C]))
+    best = request.at or Frontier(fitted, flops_per_token(request.runs)).plain(np.array([C]))
     point = {name: np.array([np.median(a)]) for name, a in zip(("N", "D"), best, strict=False)}
     point |= {"C": np.array([C]), "unique_tokens": point["D"]}
-    both = {c: np.concatenate([places[c], point[c]]) for c in READS}
-    moved = _ln_losses(fitted, both, beyond=True)
     name = f"loss at {power_of_ten(C)} FLOPs"
     read: Any = {c: point[c] for c in describe(fitted.law).column_names}
     said = fitted.predict(level=request.level, **read)
     now = {name: show.Interval(float(said.median[0]), float(said.low[0]), float(said.high[0]), request.level)}
     about = f"the {name} by {fitted.name}, {point['N'][0]:.3g} parameters on {point['D'][0]:.3g} tokens"
-    return _asked(request, fitted, moved[:, -1:], moved[:, :-1], places, now, about)
+    return _estimated(request, fitted, places, now, about, point)
 
 
 def _law(request: Request, places: Mapping[str, Array]) -> Asked:
@@ -196,7 +205,9 @@ def _law(request: Request, places: Mapping[str, Array]) -> Asked:
     losses = np.concatenate([_ln_losses(one, places) for one in fits])
     which = np.repeat(np.eye(len(fits)), [len(next(iter(one.draws.values()))) for one in fits], axis=0)
     about = f"which of {', '.join(one.name for one in fits)} is true"
-    return _asked(request, fits[0], which, losses, places, {}, about)
+    own, shared = _noise(request, fits[0], places)
+    belief = Belief.of(which, losses, _lack(places, own + shared))
+    return Asked(belief, own, shared, {}, about, belief.variance)
 
 
 def _miss(fitted: Fit) -> float:
@@ -219,15 +230,9 @@ def _plateau(request: Request, places: Mapping[str, Array]) -> Asked:
     which = np.repeat([[0.0], [1.0]], len(goes_on), axis=0)
     losses = np.concatenate([goes_on, stops])
     own, shared = _noise(request, fitted, both)
-    logs = np.log(np.stack([both[c] for c in ("N", "D", "unique_tokens")], axis=1))
-    belief = Belief.of(which, losses, lack_of_fit(logs, LACK * float(np.median(own + shared))))
-    labels = _trunks(request.runs)
-    trunks = [count + np.flatnonzero(labels == trunk) for trunk in np.unique(labels)]
-    rows = np.full((len(trunks), max(map(len, trunks))), -1, np.int64)
-    for i, trunk in enumerate(trunks):
-        rows[i, : len(trunk)] = trunk
-    trained = Units(rows, own, shared, np.ones(len(trunks)), np.arange(len(trunks)))
-    belief = belief.after_all(trained, range(len(trunks)))
+    belief = Belief.of(which, losses, _lack(both, own + shared))
+    trained = _trained(request, count, own, shared)
+    belief = belief.after_all(trained, range(len(trained)))
     belief = Belief(belief.variance, belief.link[:, :count], belief.covariance[:count, :count])
     about = f"whether the loss, by {fitted.name}, stopped falling within the last decade of compute"
     return Asked(belief, own[:count], shared[:count], {}, about, np.array([0.25]))
@@ -243,27 +248,119 @@ QUESTIONS: dict[str, Callable[[Request, Mapping[str, Array]], Asked]] = {
 """What can be asked of a law of N, D, C and unique_tokens."""
 
 
-def _asked(
-    request: Request, fitted: Fit, targets: Array, losses: Array, places: Mapping[str, Array],
-    now: dict[str, show.Interval], about: str,
+def _estimated(
+    request: Request, fitted: Fit, places: Mapping[str, Array], now: dict[str, show.Interval], about: str,
+    of: Sequence[str] | Mapping[str, Array],
 ) -> Asked:  # fmt: skip
-    own, shared = _noise(request, fitted, places)
+    """Parameters of these names, or the loss at a point, as a fit to the runs and others at the places will have them.
+
+    What the law would miss is what it misses of rival forms, each as probable as its share of the draws beyond the
+    runs, from the law nearest to it over all sizes and tokens of the places; and a little noise of its own kind.
+    """
+    seen = {c: request.runs[c].to_numpy().astype(float) for c in READS}
+    region = _region(places, "unique_tokens" in describe(fitted.law).column_names)
+    parts = [places, seen, *[of] * isinstance(of, Mapping), region]
+    every = {c: np.concatenate([part[c] for part in parts]) for c in READS}
+    count, rows, inside = len(places["N"]), request.runs.height, slice(-len(region["N"]), None)
+    own, shared = _noise(request, fitted, every)
+    losses, shares = _rivals(fitted, every)
+    near = Nearest.of(fitted, region)
+    middle = (1 - shares.sum()) * _ln_losses(fitted, every).mean(axis=0) + shares @ losses
+    J = near.slopes(near.parameters(middle[None, inside])[0], every)
+    J = J / np.maximum(np.sqrt((J**2).mean(axis=0)), 1e-300)
+    nearest = dict(zip(fitted.free, near.parameters(losses[:, inside]).T, strict=True))
+    missed = losses - _ln_losses(fitted, every, nearest)
+    beside = np.eye(len(J))  # what is left of a miss beside the law nearest to it
+    beside[:, inside] -= J @ np.linalg.pinv(J[inside])
+    covariance = beside @ _lack(every, own + shared) @ beside.T + (missed.T * shares) @ missed
+    size, kinds = np.linalg.eigh(covariance)
+    d = kinds[:, -_KINDS:] * np.sqrt(np.maximum(size[-_KINDS:], 0.0))
+    point = slice(count + rows, count + rows + 1)
+    if isinstance(of, Mapping):
+        targets, off = J[point], d[point]
+    else:
+        targets, off = np.eye(J.shape[1])[[fitted.free.index(p) for p in of]], np.zeros((len(of), d.shape[1]))
+    law = Local(J, d, targets, off)
+    sums = sums_of(law, _trained(request, count, own, shared)).sum(axis=0)
+    sums += _UNKNOWN * rows * np.eye(*sums.shape)
+    belief = Estimated(law, sums, (sums, sums))
+    forms = fitted.discrepancy.forms if fitted.discrepancy else ()
+    rivals = ", ".join(f"{form.law} with {100 * form.share:.0f} %" for form in forms) or "no other form"
+    return Asked(belief, own[:count], shared[:count], now, about, rivals=rivals)
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """The law that was fitted, moved as near as it comes to other curves over a region."""
+
+    fitted: Fit
+    problem: Problem
+    order: NDArray[np.int64]
+    """Of the region's points in the problem."""
+
+    @staticmethod
+    def of(fitted: Fit, region: Mapping[str, Array]) -> Nearest:
+        frame = pl.DataFrame(dict(region)).with_columns(loss=1.0)
+        problem, data = pose(describe(fitted.law), frame, Options(objective="squares_log"))
+        return Nearest(fitted, problem, data.order)
+
+    def parameters(self, curves: Array) -> Array:
+        """Of the law nearest to each curve of ln losses over the region, shape (curves, free)."""
+        start = np.tile([self.fitted.params[p] for p in self.fitted.free], (len(curves), 1))
+        return descend(self.problem, start, None, curves[:, self.order]).parameters
+
+    def slopes(self, parameters: Array, places: Mapping[str, Array]) -> Array:
+        """Of ln loss in each parameter, shape (places, free)."""
+        columns = tuple(places[c] for c in self.problem.law.column_names)
+        alike = np.ones(len(columns[0]))
+        return slopes(replace(self.problem, columns=columns, target=alike, weights=alike), parameters)
+
+
+def _rivals(fitted: Fit, places: Mapping[str, Array]) -> tuple[Array, Array]:
+    """ln losses by draws of rival forms, shape (draws, places), and the share of each draw."""
+    losses, shares = [np.zeros((0, len(places["N"])))], [np.zeros(0)]
+    for form in fitted.discrepancy.forms if fitted.discrepancy else ():
+        count = len(next(iter(form.parameters.values())))
+        values = form.values(np.arange(count), places)
+        values = np.log(values[np.isfinite(values).all(axis=1) & (values > 0).all(axis=1)])
+        losses.append(values)
+        shares.append(np.full(len(values), form.share / max(1, len(values))))
+    return np.concatenate(losses), np.concatenate(shares)
+
+
+def _region(places: Mapping[str, Array], repeats: bool) -> Mapping[str, Array]:
+    """Over which a law is nearest to another: evenly all sizes and tokens of the places, or the places themselves."""
+    if repeats:
+        return places
+    ends = [np.geomspace(places[c].min(), places[c].max(), _SIDE) for c in ("N", "D")]
+    N, D = (each.ravel() for each in np.meshgrid(*ends))
+    return {"N": N, "D": D, "C": FLOPS_PER_PARAMETER_TOKEN * N * D, "unique_tokens": D}
+
+
+def _lack(places: Mapping[str, Array], noise: Array) -> Array:
+    """Covariance of what a law misses, whatever it is, at some places with so much noise each."""
     logs = np.log(np.stack([places[c] for c in ("N", "D", "unique_tokens")], axis=1))
-    belief = Belief.of(targets, losses, lack_of_fit(logs, LACK * float(np.median(own + shared))))
-    return Asked(belief, own, shared, now, about, None if now else belief.variance)
+    return lack_of_fit(logs, LACK * float(np.median(noise)))
 
 
-def _ln_losses(fitted: Fit, places: Mapping[str, Array], *, beyond: bool = False) -> Array:
-    """ln loss of each draw at each place, shape (draws, places); `beyond`: moved by model discrepancy."""
+def _trained(request: Request, first: int, own: Array, shared: Array) -> Units:
+    """The trunks of the runs so far, which stand behind as many places."""
+    labels = _trunks(request.runs)
+    trunks = [first + np.flatnonzero(labels == trunk) for trunk in np.unique(labels)]
+    rows = np.full((len(trunks), max(map(len, trunks))), -1, np.int64)
+    for i, trunk in enumerate(trunks):
+        rows[i, : len(trunk)] = trunk
+    return Units(rows, own, shared, np.ones(len(trunks)), np.arange(len(trunks)))
+
+
+def _ln_losses(fitted: Fit, places: Mapping[str, Array], draws: Mapping[str, Array] | None = None) -> Array:
+    """ln loss at each place of each draw, of the fit's unless others are given, shape (draws, places)."""
     law = describe(fitted.law)
     if others := [c for c in law.column_names if c not in READS]:
         raise BadOption("law", law.name, f"one of {', '.join(READS)}; it reads {', '.join(others)} too")
-    columns = {c: places[c] for c in law.column_names}
+    named = {p: v[:, None] for p, v in (draws or fitted.draws).items()}
     with np.errstate(all="ignore"):
-        values = law(*columns.values(), **{p: v[:, None] for p, v in fitted.draws.items()})
-        if beyond and fitted.discrepancy:
-            t = fitted.discrepancy.draws(len(values), fitted.settings.get("seed", 0))
-            values = fitted.discrepancy.move(values, t, columns)
+        values = law(*(places[c] for c in law.column_names), **named)
     return np.log(np.maximum(values, 1e-300))
 
 

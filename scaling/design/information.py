@@ -9,15 +9,21 @@ whatever their losses turn out to be, so a batch is judged before it is trained.
 share a miss, and the FLOPs of the trunk. A batch is sought greedily by the fall of ln v for FLOPs^γ, γ from 0 to 1, and
 improved by exchange: each trunk is taken out in turn, and what it cost is spent anew.
 
+Where the answer is that of one law's fit and another law may be true, runs that tell most of the first are those that
+the second would mislead. So `Estimated` judges a batch by what the fit will miss, its noise and its bias under other
+laws, and by each half of the batch alone, lest an answer hangs on one trunk.
+
 Source:
     Chaloner and Verdinelli 1995, Statistical Science 10(3), equation 14, for the expected utility of a design in the
-    linear-normal case; Fedorov 1972, Theory of Optimal Experiments, for the exchange.
+    linear-normal case; Box and Draper 1959, JASA 54(287), for bias beside variance; Fedorov 1972, Theory of Optimal
+    Experiments, for the exchange.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +128,110 @@ class Belief:
     @property
     def doubt(self) -> float:
         """Mean over the targets of ln v: what a batch is to bring down."""
-        return float(np.log(np.maximum(self.variance, 1e-300)).mean())
+        return _mean_log(self.variance)
+
+
+def _mean_log(variance: Array) -> float:
+    return float(np.log(np.maximum(variance, 1e-300)).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Local:
+    """A law about one fit of it: what a least-squares fit to any runs would make of its parameters.
+
+    It is off by M^-1 Σ J'(d + e), M = Σ J'J, with the noise e of the runs and what the law misses of each, d, where
+    another law is true. So all that counts are sums over trunks of J'J, J'RJ and J'd: columns of one array.
+    """
+
+    slopes: Array
+    """J, of ln loss in each parameter, shape (places, parameters)."""
+    misses: Array
+    """d at each place of so many kinds, whose squares add up, shape (places, kinds)."""
+    targets: Array
+    """Slopes of each target in the parameters, shape (targets, parameters)."""
+    missed: Array
+    """What the law misses of each target itself, shape (targets, kinds)."""
+
+    def mean_square(self, sums: Array) -> Array:
+        """Of what a fit misses of each target, noise and bias, shape (..., targets), from sums over all its runs."""
+        count = self.slopes.shape[1]
+        M, V, S = np.split(sums, [count, 2 * count], axis=-1)
+        pull = self.targets @ np.linalg.inv(M)
+        return ((pull @ V) * pull).sum(-1) + ((pull @ S - self.missed) ** 2).sum(-1)
+
+
+@lru_cache(maxsize=4)
+def sums_of(law: Local, units: Units) -> Array:
+    """Of each unit, shape (units, parameters, 2 parameters + kinds)."""
+    there = (units.places >= 0)[:, :, None]
+    J, d = (np.where(there, each[units.places], 0.0) for each in (law.slopes, law.misses))
+    J_t = np.swapaxes(J, 1, 2)
+    return np.concatenate([J_t @ J, J_t @ units.noise(np.arange(len(units))) @ J, J_t @ d], axis=2)
+
+
+@dataclass(frozen=True, eq=False)
+class Estimated:
+    """Targets as a fit of a law will estimate them, from the runs so far and those chosen: v is its mean square error.
+
+    A batch is sought for what each half of it, every other trunk, gives beside the runs so far: the bootstrap leaves
+    out a third of the trunks, so that where one of them alone tells something intervals know nothing of it.
+    """
+
+    law: Local
+    sums: Array
+    """Over the runs so far."""
+    halves: tuple[Array, Array]
+    """Of the trunks chosen, those of either half, each with the runs so far."""
+    chosen: tuple[int, ...] = ()
+
+    @cached_property
+    def variance(self) -> Array:
+        """Mean over the halves, shape (targets,)."""
+        return self.law.mean_square(np.stack(self.halves)).mean(axis=0)
+
+    def told(self, units: Units, which: Indices) -> Array:
+        """By how much one more of each of some units lowers `variance`, shape (chosen, targets)."""
+        half = self.halves[len(self.chosen) % 2]
+        more = self.law.mean_square(half + sums_of(self.law, units)[which])
+        return (self.law.mean_square(half) - more) / 2
+
+    def after(self, units: Units, unit: int, *, taken_out: bool = False) -> Estimated:
+        """The same with one more of a unit; or without one that is chosen."""
+        kept = list(self.chosen)
+        kept.remove(unit) if taken_out else kept.append(unit)
+        each = sums_of(self.law, units)
+        first, second = (self.sums + each[kept[half::2]].sum(axis=0) for half in (0, 1))
+        return replace(self, halves=(first, second), chosen=tuple(kept))
+
+    def after_all(self, units: Units, chosen: Iterable[int]) -> Estimated:
+        """The same with all of these besides."""
+        estimated = self
+        for unit in chosen:
+            estimated = estimated.after(units, unit)
+        return estimated
+
+    @property
+    def error(self) -> Array:
+        """Mean square error with all trunks, shape (targets,)."""
+        return self.law.mean_square(self.halves[0] + self.halves[1] - self.sums)
+
+    @property
+    def doubt(self) -> float:
+        """Mean over the targets of ln of that error."""
+        return _mean_log(self.error)
+
+    @property
+    def unbiased(self) -> Estimated:
+        """The same where the law is the true one."""
+        law = replace(self.law, misses=0.0 * self.law.misses, missed=0.0 * self.law.missed)
+        noise = np.arange(self.sums.shape[1]) < 2 * len(self.sums)
+        sums, first, second = (np.where(noise, each, 0.0) for each in (self.sums, *self.halves))
+        return Estimated(law, sums, (first, second), self.chosen)
+
+    @property
+    def bias(self) -> float:
+        """Share of the error which is bias: what the fit would miss by were its law not the true one."""
+        return float(1.0 - (self.unbiased.error / self.error).mean())
 
 
 def _centred(draws: Array) -> Array:
@@ -136,15 +245,22 @@ class Batch:
     """Units to train, and what is believed once they are."""
 
     chosen: tuple[int, ...]
-    belief: Belief
+    belief: Belief | Estimated
     flops: float
 
+    @property
+    def goal(self) -> float:
+        """What the search brings down."""
+        return _mean_log(self.belief.variance)
 
-def best_batch(belief: Belief, units: Units, budget: float) -> Batch:
+
+def best_batch(belief: Belief | Estimated, units: Units, budget: float) -> Batch:
     """The units within a budget of FLOPs after which the targets are known best; none where none is affordable."""
-    tried = [_filled(Batch((), belief, 0.0), units, budget, power) for power in _POWERS]
-    best = min(tried, key=lambda batch: batch.belief.doubt)
-    return _thinned(_exchanged(best, units, budget), units, belief.doubt)
+    starts = (belief, belief.unbiased) if isinstance(belief, Estimated) else (belief,)
+    filled = [_filled(Batch((), one, 0.0), units, budget, power) for one in starts for power in _POWERS]
+    tried = [replace(batch, belief=belief.after_all(units, batch.chosen)) for batch in filled]
+    best = min(tried, key=lambda batch: batch.goal)
+    return _thinned(_exchanged(best, units, budget), units, Batch((), belief, 0.0).goal)
 
 
 def _filled(batch: Batch, units: Units, budget: float, power: float) -> Batch:
@@ -180,13 +296,13 @@ def _without(batch: Batch, units: Units, unit: int) -> Batch:
 def _exchanged(batch: Batch, units: Units, budget: float) -> Batch:
     """The batch after each of its units was taken out in turn and its FLOPs spent anew, where that was better."""
     for _ in range(_SWEEPS):
-        before = batch.belief.doubt
+        before = batch.goal
         for unit in sorted(set(batch.chosen)):
             if unit in batch.chosen:
                 rest = _without(batch, units, unit)
                 tried = [_filled(rest, units, budget, power) for power in (1.0, 0.0)]
-                batch = min([batch, *tried], key=lambda one: one.belief.doubt)
-        if batch.belief.doubt > before - 1e-3:
+                batch = min([batch, *tried], key=lambda one: one.goal)
+        if batch.goal > before - 1e-3:
             break
     return batch
 
@@ -195,7 +311,7 @@ def _thinned(batch: Batch, units: Units, before: float) -> Batch:
     """The batch without trunks that hardly add to what the rest tells."""
     for unit in sorted(batch.chosen, key=lambda unit: -units.flops[unit]):
         rest = _without(batch, units, unit)
-        if rest.belief.doubt - batch.belief.doubt < _IDLE * (before - batch.belief.doubt):
+        if rest.goal - batch.goal < _IDLE * (before - batch.goal):
             batch = rest
     return batch
 

@@ -16,7 +16,7 @@ from scaling import show
 from scaling.design.asked import QUESTIONS, Asked, NoSuchParameter, Request, UnknownQuestion, ask, law_of
 from scaling.design.candidates import REACH, BudgetTooSmall, Candidates, candidates
 from scaling.design.domains import read_blends
-from scaling.design.information import Batch, Belief, Units, best_batch
+from scaling.design.information import Batch, Belief, Estimated, Units, best_batch
 from scaling.design.shares import BLENDS, ask_blend
 from scaling.design.slopes import Arms, arms_of, ask_slope, gains
 from scaling.errors import BadOption
@@ -31,6 +31,8 @@ from scaling.units import counted, power_of_ten, print_count
 SLOPES = ("transfer", "slope")
 _TIMES = (0.1, 0.3, 1.0, 3.0, 10.0)
 """Of the budget, at which the doubt that would be left is printed."""
+_SPENT = 0.9
+"""Of the budget, below which it is said why no more is spent."""
 _CORPUS: dict[str, Any] = {
     "source": "installed",
     "packages": ["numpy", "scipy", "polars", "lmfit", "matplotlib", "networkx"],
@@ -78,6 +80,8 @@ class Proposal(show.Shown):
     """TOML that `scaling sweep` takes."""
     left_out: int = 0
     """Runs that repeat text, which the law takes for new."""
+    rests: str = ""
+    """In words, what the answer rests on where it is that of one law: other forms, and what they would make it miss."""
 
     @property
     def left(self) -> float:
@@ -155,6 +159,11 @@ class Proposal(show.Shown):
             yield f"        expected log Bayes factor for the true law, in the same order: {nats} nats"
         if (half := self.flops_for()) < np.inf:
             yield f"        a half is left at about {power_of_ten(half)} FLOPs"
+        if self.rests:
+            yield f"rests  {self.rests}"
+        if self.flops < _SPENT * self.budget:
+            rest = 100 * (1 - self.flops / self.budget)
+            yield f"unspent {rest:.0f} % of the budget: no runs that it pays for would bring the answer nearer"
         said = "stop after these" if self.stop else "go on after these"
         yield f"then   {said}: the next decade of FLOPs would shrink it by {100 * self.next_decade:.0f} %"
 
@@ -186,8 +195,10 @@ def propose(
 
         v(A) = v - k_A (K_A + R_A)^-1 k_A'
 
-    is what runs A leave of the variance of the target, from the draws of the fit (see `design.information`). Trunks are
-    chosen, a trunk's cooldown branches for the price of 20 % each, and seeds of one shape and budgets train as a stack.
+    is what runs A leave of the variance of a target, from draws (see `design.information`). Parameters and forecasts
+    are judged as a fit to all runs will have them: its mean square error, of noise and of the bias where a rival form
+    that the runs do not exclude is true. Then the law nearest to it over the sizes and tokens is sought.
+    Trunks are chosen, a trunk's cooldown branches for the price of 20 % each; seeds of one shape train as a stack.
 
     Args:
         runs: so far; columns N, D and loss, and where they are there C, seed, trunk_id, unique_tokens, width, peak_lr.
@@ -219,7 +230,7 @@ def propose(
         FitError, MissingColumns: as `fit`, for the law and the runs.
 
     Source:
-        Chaloner and Verdinelli 1995, Statistical Science 10(3), equation 14.
+        Chaloner and Verdinelli 1995, Statistical Science 10(3), equation 14; Box and Draper 1959, JASA 54(287).
     """
     if question not in (known := (*QUESTIONS, *SLOPES, *BLENDS)):
         raise UnknownQuestion(question, known)
@@ -266,8 +277,9 @@ def propose(
         asked, batch, path, lots = _of_law(request, question, source, budget, most_seeds, how)
         text, left_out = _text, frame.height - new.height
     said = Proposal(
-        question, asked.about, lots, budget, batch.flops, asked.now, path, stop_below, left_out=left_out
-    )
+        question, asked.about, lots, budget, batch.flops, asked.now, path, stop_below, left_out=left_out,
+        rests=_rests(asked, batch),
+    )  # fmt: skip
     return replace(said, study=text(said, source))
 
 
@@ -354,12 +366,19 @@ def _spent(asked: Asked, units: Units, budget: float) -> tuple[Batch, pl.DataFra
     return batches[_TIMES.index(1.0)], pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _left(before: Belief, after: Belief) -> float:
+def _rests(asked: Asked, batch: Batch) -> str:
+    if not isinstance(batch.belief, Estimated):
+        return ""
+    bias = f"{100 * batch.belief.bias:.0f} % of the mean square error that is left"
+    return f"on the law that is named, beside {asked.rivals}: were it not the true one, by {bias}"
+
+
+def _left(before: Belief | Estimated, after: Belief | Estimated) -> float:
     """Geometric mean over the targets of the standard deviation after, over before."""
     return float(np.exp((after.doubt - before.doubt) / 2))
 
 
-def _nats(prior: Array | None, after: Belief) -> float | None:
+def _nats(prior: Array | None, after: Belief | Estimated) -> float | None:
     """Expected log Bayes factor for the law that is true: half the squared Mahalanobis distance of the rivals.
 
     Where a share R² of the variance p (1 - p) of a law's indicator is explained, d² = R² / ((1 - R²) p (1 - p)).

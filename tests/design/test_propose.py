@@ -11,7 +11,7 @@ import scaling
 from scaling.__main__ import cli
 from scaling.design.asked import NoLawFits, NoSuchParameter, UnknownQuestion
 from scaling.design.candidates import BudgetTooSmall
-from scaling.design.information import Belief, Units, best_batch, lack_of_fit
+from scaling.design.information import Belief, Estimated, Local, Units, best_batch, lack_of_fit, sums_of
 from scaling.design.shares import InNoDoubt
 from scaling.design.slopes import NoReadings
 from scaling.errors import BadOption
@@ -66,6 +66,44 @@ def test_a_belief_matches_the_linear_normal_model():
     assert told == pytest.approx(each)
 
 
+X = np.linspace(-1, 1, 9)
+
+
+def line(bend, own=0.01):
+    """A straight line fitted to runs of a curve with so much of x² in it, to be known where x runs from -1 to 1."""
+    J = np.stack([np.ones(9), X], axis=1)
+    d = bend * (np.eye(9) - J @ np.linalg.pinv(J)) @ X[:, None] ** 2
+    law = Local(J, d, np.array([[0.0, 1.0]]), np.zeros((1, 1)))
+    units = Units(np.arange(9)[:, None], np.full(9, own), np.zeros(9), np.ones(9), np.arange(9))
+    sums = sums_of(law, units)[[3, 4]].sum(axis=0)
+    return law, units, Estimated(law, sums, (sums, sums)), d[:, 0]
+
+
+def test_an_estimate_matches_least_squares_on_simulated_runs():
+    """Of all trunks: noise and bias of the slope; trunk by trunk what it tells of the mean over both halves."""
+    _, units, belief, d = line(0.3)
+    after = belief.after(units, 6).after(units, 8).after(units, 8)
+    x, miss = X[[3, 4, 6, 8, 8]], d[[3, 4, 6, 8, 8]]
+    noise = 0.1 * np.random.default_rng(0).normal(size=(20_000, 5))
+    slopes = np.polynomial.polynomial.polyfit(x, (miss + noise).T, 1)[1]
+    assert np.exp(after.doubt) == pytest.approx((slopes**2).mean(), rel=0.03)
+    assert after.bias == pytest.approx(1 - slopes.var() / (slopes**2).mean(), abs=0.01)
+    told = after.told(units, np.arange(9))[:, 0]
+    assert told == pytest.approx([(after.variance - after.after(units, i).variance)[0] for i in range(9)])
+    assert after.after(units, 0).after(units, 0, taken_out=True).variance == pytest.approx(after.variance)
+
+
+def test_a_batch_is_balanced_where_another_law_would_mislead_it():
+    """The slope is told as well by either end of the line, but of a bent curve by one end alone it is misled."""
+    (_, units, straight, _), (_, _, bent, _) = map(line, (0.0, 1.0))
+    one_end = bent.after_all(units, [8] * 8)
+    assert straight.after_all(units, [8] * 8).doubt < bent.doubt - 2 < one_end.doubt
+    batch = best_batch(bent, units, 8.0)
+    x = X[list(batch.chosen)]
+    assert batch.belief.doubt < straight.after_all(units, [8] * 8).doubt
+    assert x.min() < 0 < x.max() and abs(x.mean()) < 0.3
+
+
 def test_the_batch_beats_every_batch_of_its_size_that_is_drawn_at_random(proposal):
     rng = np.random.default_rng(1)
     x = np.linspace(-1, 1, 9)
@@ -106,6 +144,8 @@ def test_a_proposal_says_what_it_leaves_and_when_to_stop(proposal):
     assert proposal.flops_for(1.0) <= proposal.flops_for(0.7) <= proposal.flops_for(0.01) == np.inf
     text = str(proposal)
     assert "alpha, beta of chinchilla" in text
+    assert "rests  on the law that is named, beside power_mean with" in text
+    assert proposal.flops > 0.9 * proposal.budget and "unspent" not in text
     assert "the next decade of FLOPs would shrink it by" in text
     assert "<table" in proposal._repr_html_()
     assert scaling.plot(proposal).to_dict()
