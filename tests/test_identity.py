@@ -83,9 +83,9 @@ def test_difference_shows_only_the_lines_that_differ():
     assert all(line.startswith("-") and '"seed": 2' in line for line in lines)
 
 
-def test_difference_is_invariant_to_the_order_of_keys():
+def test_difference_is_invariant_to_the_order_of_lines_and_keys():
     asked = spell_out(read_study(RUNS / "quickstart"))
-    sorted_keys = [json.dumps(json.loads(line), sort_keys=True) for line in asked.splitlines()]
+    sorted_keys = [json.dumps(json.loads(line), sort_keys=True) for line in reversed(asked.splitlines())]
     assert difference("\n".join(sorted_keys), asked) == ""
 
 

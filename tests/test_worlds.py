@@ -92,6 +92,13 @@ def test_the_study_of_programs_matches_steps_and_target_in_every_arm():
         if len(trunk.data.blend) == 1
         for budget in trunk.schedule.budgets
     }
+    assert set(study.corpus.placebo_of) == {"shuffled code", "noise code"}
+    assert set(study.corpus.form_placebo_of) == {
+        f"{p} code" for p in ("random", "distances", "brackets", "statements")
+    }
+    assert {*study.corpus.placebo_of.values(), *study.corpus.form_placebo_of.values()} == {"code"}
+    assert study.corpus.other_form_of == {"english in other orders": "english"}
+    assert read_study(RUNS / "duplicates").corpus.other_form_of == {}  # other pages, told alike
     held = 128 * study.trunks[0].model.context
     additive = [
         t for t in study.trunks if len(t.data.blend) == 2 and dict(t.data.unique).popitem()[1] == held

@@ -52,6 +52,7 @@ from scaling.corpora.kinds import Parameters
 from scaling.corpora.languages import language
 from scaling.corpora.synthetic import writer, writers
 from scaling.corpora.synthetic.documents import Writer, row_tokens, vocabulary
+from scaling.corpora.synthetic.programs import made_of, other_forms
 from scaling.errors import BadValue, CorpusError, did_you_mean, require
 
 
@@ -291,8 +292,18 @@ class CorpusSource:
 
     @property
     def placebo_of(self) -> dict[str, str]:
-        """Of each placebo the domain that it is made of, as `questions.transfer` takes them."""
-        return {placebo.name: placebo.of for placebo in self.placebos}
+        """Of each placebo of words the domain that it is made of, as `questions.transfer` takes them."""
+        return {placebo.name: placebo.of for placebo in self.placebos} | made_of(self.writers, words=True)
+
+    @property
+    def form_placebo_of(self) -> dict[str, str]:
+        """Of each placebo of form, e.g. programs with random answers, the domain that it is made of."""
+        return made_of(self.writers, words=False)
+
+    @property
+    def other_form_of(self) -> dict[str, str]:
+        """Of each domain of programs told in other orders or gaps the one that comes first."""
+        return other_forms(self.writers)
 
     @property
     def model_vocabulary(self) -> int:

@@ -36,7 +36,7 @@ class StudyChanged(StudyError):
             f"study {self.name!r} has rows that were made from another study file; the difference is\n"
             + "".join(f"{line}\n" for line in shown)
             + more
-            + "Undo the edit, or give the changed study a name (and folder) of its own."
+            + "Undo the edit, or give the changed study a name (and folder) of its own; grids and seeds may be added."
         )
 
 
@@ -59,7 +59,7 @@ class Store:
     # --- what was asked ----------------------------------------------------------------------------
 
     def check_unchanged(self) -> None:
-        """Refuse a study file that is not the one its rows were made from.
+        """Refuse a study file that lacks what its rows were made from; one that asks for more goes on from them.
 
         Raises:
             StudyChanged: shows the difference.
@@ -72,8 +72,13 @@ class Store:
             if committed.exists():
                 before.append(read_metadata(committed).get("asked", now))
         for text in before:
-            if changed := difference(text, now):
-                raise StudyChanged(self.study.name, changed)
+            self.refuse_if_lost(text)
+
+    def refuse_if_lost(self, before: str) -> None:
+        """Refuse a study that asks no longer for all that a spelled-out one did: StudyChanged."""
+        changed = difference(before, spell_out(self.study))
+        if changed.startswith("-"):
+            raise StudyChanged(self.study.name, changed)
 
     def remember_study(self) -> None:
         """Note what is being asked, before the first row."""

@@ -30,9 +30,8 @@ from scaling.files import cache_folder, short_hash, written_whole
 from scaling.leases import LEASE_SECONDS, ObjectLease, ObjectLeases
 from scaling.records import MissingRuns
 from scaling.store.objects import Objects
-from scaling.store.rows import Store, StudyChanged
+from scaling.store.rows import Store
 from scaling.study import Study, read_study
-from scaling.study.identity import difference, spell_out
 
 T = TypeVar("T")
 
@@ -82,8 +81,8 @@ class SharedStore(Store):
             self._bring("rows", "jobs", "checkpoints", *(["weights"] if parents else []))
             self._send_rows(path.stem for path in self.local.glob("rows/*.jsonl"))
             before = self._read("asked") if any(self.local.glob("rows/*.jsonl")) else None
-        if before and (changed := difference(before, spell_out(self.study))):
-            raise StudyChanged(self.study.name, changed)
+        if before:
+            self.refuse_if_lost(before)
         super().check_unchanged()
 
     def remember_study(self) -> None:

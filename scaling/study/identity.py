@@ -7,7 +7,6 @@ no run another one, and is in no hash.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from dataclasses import asdict
@@ -69,12 +68,15 @@ def spell_out(study: Study) -> str:
 
 
 def difference(before: str, now: str) -> str:
-    """The lines in which two spelled-out studies differ, marked - and +; nothing where they train the same.
+    """The lines of only one of two spelled-out studies, marked - where the first has it and + where the second does.
 
-    The order of the keys in a line is none of their differences.
+    Neither the order of the lines nor that of the keys in one is a difference.
     """
     old, new = (
-        [json.dumps(json.loads(line), sort_keys=True) for line in text.splitlines()] for text in (before, now)
+        dict.fromkeys(json.dumps(json.loads(line), sort_keys=True) for line in text.splitlines())
+        for text in (before, now)
     )
-    lines = difflib.unified_diff(old, new, lineterm="", n=0)
-    return "\n".join(line for line in lines if line[:3] not in ("---", "+++") and line[:2] != "@@")
+    lost, added = (
+        [sign + line for line in a if line not in b] for sign, a, b in (("-", old, new), ("+", new, old))
+    )
+    return "\n".join([*lost, *added])

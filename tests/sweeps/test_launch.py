@@ -279,7 +279,9 @@ def test_a_diverged_run_keeps_its_row_and_the_others_go_on(kinds, capsys):
     assert all("not finite" in note or "uniform guess" in note for note in wild["note"])
 
 
-def test_sweep_refuses_a_study_that_was_edited_after_it_ran(swept, tmp_path):
+def test_sweep_refuses_a_study_that_asks_otherwise_after_it_ran_and_goes_on_from_one_that_asks_for_more(
+    swept, tmp_path
+):
     shutil.copytree(swept.parents[1], tmp_path / "copy", symlinks=True)
     study = tmp_path / "copy" / "runs" / "tiny"
     before = rows(study)
@@ -289,8 +291,10 @@ def test_sweep_refuses_a_study_that_was_edited_after_it_ran(swept, tmp_path):
         scaling.sweep(study, progress=False)
     assert '"seed": 1' in problem.value.difference
     assert '"seed": 2' in problem.value.difference
-    file.write_text(STUDY)
-    assert rows(study).equals(before)
+    file.write_text(STUDY.replace("seed = [0, 1]", "seed = [2, 1, 0]"))
+    after = scaling.sweep(study, progress=False)
+    assert after.filter(pl.col("seed") == 2).height == before.filter(pl.col("seed") == 1).height == 6
+    assert rows(study).filter(pl.col("seed") < 2).equals(before)
 
 
 def test_sweep_names_a_budget_beyond_the_corpus_before_any_work(tmp_path, library):

@@ -346,3 +346,26 @@ PLACEBOS: Mapping[str, Callable[[Programs, Page, Text, Program, Dice], Page]] = 
     "brackets": _brackets,
     "statements": _statements,
 }
+OF_WORDS = ("shuffled", "noise")
+"""Placebos that keep a source's words and nothing else; the others keep its form."""
+
+
+def made_of(writers: Mapping[str, Writer], *, words: bool) -> dict[str, str]:
+    """Of each placebo among some writers, of words or of form, the one that writes its pages whole, if there is one."""
+    mine = {name: writer for name, writer in writers.items() if isinstance(writer, Programs)}
+    whole = {writer: name for name, writer in mine.items() if writer.placebo == "none"}
+    made = {name: whole.get(replace(w, placebo="none")) for name, w in mine.items() if w.placebo != "none"}
+    return {name: of for name, of in made.items() if of and (mine[name].placebo in OF_WORDS) == words}
+
+
+def other_forms(writers: Mapping[str, Writer]) -> dict[str, str]:
+    """Of each writer that says what an earlier one says, on its surface in other orders or gaps, the earlier one."""
+    first: dict[Programs, tuple[str, Programs]] = {}
+    forms = {}
+    for name, writer in writers.items():
+        if isinstance(writer, Programs) and writer.placebo == "none":
+            same = replace(writer, stretch=0, orders="all", seed=0)
+            of, earlier = first.setdefault(same, (name, writer))
+            if (writer.stretch, writer.orders) != (earlier.stretch, earlier.orders):
+                forms[name] = of
+    return forms
