@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,11 @@ import polars as pl
 from scaling.errors import ScalingError
 from scaling.fitting import fit
 from scaling.intake import Reading, understand
-from scaling.intake.convert import bare_name, is_loss
-from scaling.intake.trackers import is_held_out
+from scaling.intake.convert import is_loss
+from scaling.intake.guesses import guessed
 from scaling.laws import LAWS, describe
 from scaling.show import Shown, Table
 
-_LIKELY = {
-    "N": "n params parameters n_params num_params n_parameters num_parameters model_size model_params size "
-    "non_embedding_params params_non_embedding param_count",
-    "D": "d tokens n_tokens num_tokens train_tokens training_tokens total_tokens tokens_seen consumed_tokens "
-    "num_input_tokens_seen dataset_size",
-    "C": "c flops flop compute train_flops training_flops total_flops total_flos train_compute",
-    "loss": "bpb bits_per_byte ppl perplexity final_loss nll cross_entropy test_ce",
-}
 _TARGETS = {"score_from_loss": "score", "score_from_compute": "score", "error_from_loss": "error"}
 _TARGETS |= {"best_of_n_gain": "gain", "policy_gain": "gain"}
 _ROWS = 2000  # as many as a look at what is identified needs
@@ -42,6 +34,8 @@ class Checked(Shown):
     """What a fit of each law tells that the columns can feed."""
     wanting: Mapping[str, tuple[str, ...]]
     """Columns that are not there, and the laws that need no others."""
+    suggested_units: Mapping[str, str] = field(default_factory=dict)
+    """Units that those names say, as `units` of `read_runs` takes them: "B" of "n_params_B"."""
 
     def shown(self) -> Iterator[str | Table]:
         """What it is; a row for each column; what is doubtful; a row for each law."""
@@ -53,7 +47,8 @@ class Checked(Shown):
         )
         yield from read.words()
         if self.suggested:
-            yield f"by their names these are others: columns={dict(self.suggested)}"
+            units = f", units={dict(self.suggested_units)}" if self.suggested_units else ""
+            yield f"by their names these are others: columns={dict(self.suggested)}{units}"
         if self.laws:
             yield Table(["law", "a fit of it"], [[name, words] for name, words in self.laws.items()])
         else:
@@ -122,9 +117,8 @@ def check_runs(
                 wanting.setdefault(missing[0], []).append(name)
         else:
             laws[name] = _told(law, reading.frame, _TARGETS.get(name, "loss"))
-    return Checked(
-        reading, _suggested(reading.frame.columns), laws, {c: tuple(names) for c, names in wanting.items()}
-    )
+    columns, units = guessed(reading.frame.columns)
+    return Checked(reading, columns, laws, {c: tuple(names) for c, names in wanting.items()}, units)
 
 
 def _told(law: Callable[..., Any], frame: pl.DataFrame, target: str) -> str:
@@ -147,15 +141,3 @@ def _told(law: Callable[..., Any], frame: pl.DataFrame, target: str) -> str:
     loose = [f"{name} ({how})" for name, how in fitted.undetermined.items()]
     words = f"does not determine {', '.join(loose)}" if loose else f"determines {', '.join(fitted.params)}"
     return f"{words}; misses {fitted.rms_percent:.2g} % rms{left}"
-
-
-def _suggested(names: list[str]) -> dict[str, str]:
-    """What columns are in the schema by the look of their names, one for each that is not there."""
-    known = {word: column for column, words in _LIKELY.items() for word in words.split()}
-    guessed: dict[str, str] = {}
-    for name in names:
-        word = re.split(r"[/.]", bare_name(name).strip().lower())[-1]
-        column = "loss" if is_held_out(name) else known.get(re.sub(r"\W+", "_", word))
-        if column and column not in names and column not in guessed.values():
-            guessed[name] = column
-    return guessed

@@ -2,11 +2,13 @@
 
 import numpy as np
 import polars as pl
+import pytest
 from click.testing import CliRunner
 
 import scaling
 from scaling.__main__ import cli
-from scaling.laws import HOFFMANN_2022
+from scaling.errors import MissingColumns
+from scaling.laws import HOFFMANN_2022, chinchilla
 
 
 def table(path, moved=()):
@@ -44,6 +46,22 @@ def test_a_check_names_rows_in_other_units_and_columns_of_other_names(tmp_path):
     unnamed = scaling.check_runs(table(tmp_path / "t.csv"))
     assert unnamed.suggested == {"params": "N", "tokens": "D", "eval/loss": "loss"}
     assert "no law can be fitted" in str(unnamed)
+
+
+def test_a_check_and_a_fit_suggest_columns_and_units_by_their_names(tmp_path):
+    runs = pl.read_csv(table(tmp_path / "t.csv"))
+    N, D, loss = runs["params"] / 1e3, runs["tokens"] / 1e12, runs["eval/loss"]  # params are millions
+    named = {"n_params_B": N, "tokens_seen_T": D, "flops_C": 6e21 * N * D, "eval/loss": loss}
+    checked = scaling.check_runs(pl.DataFrame(named))
+    assert checked.suggested == {"n_params_B": "N", "tokens_seen_T": "D", "flops_C": "C", "eval/loss": "loss"}
+    assert checked.suggested_units == {"N": "B", "D": "T"}
+    assert "units={'N': 'B', 'D': 'T'}" in str(checked)
+    read = scaling.read_runs(pl.DataFrame(named), columns=checked.suggested, units=checked.suggested_units)
+    np.testing.assert_allclose(read["C"] / (6 * read["N"] * read["D"]), 1.0)
+    with pytest.raises(MissingColumns, match=r"columns=.*'n_params_B': 'N'.*units=.*'N': 'B'"):
+        scaling.fit(chinchilla, pl.DataFrame(named), bootstrap=0)
+    symbols = scaling.check_runs({"params_N": N, "tokens_D": D})
+    assert symbols.suggested == {"params_N": "N", "tokens_D": "D"}
 
 
 def test_a_check_says_why_a_law_cannot_be_fitted():

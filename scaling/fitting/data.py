@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from scaling.errors import BadOption, FitError, MissingColumns, brief, check_forked, require_kind
+from scaling.intake.guesses import guessed
 from scaling.laws.base import Argument, Law
 
 
@@ -274,7 +275,7 @@ def read(
     wanted = [c.name for c in present]
     needed = dict.fromkeys([*wanted, target, stderr, weights if isinstance(weights, str) else None])
     if missing := [name for name in needed if name is not None and name not in frame.columns]:
-        raise MissingColumns(missing, frame.columns, _hint(missing, wanted))
+        raise MissingColumns(missing, frame.columns, _hint(missing, wanted, frame.columns))
     loss = numbers_of(frame, target)
     bad = ~np.isfinite(loss) | (positive & (loss <= 0.0))
     if bad.any():
@@ -406,8 +407,11 @@ def _looks_like_a_count(values: Array) -> bool:
     return bool(np.all(values > 0) and np.max(values) > _LOOKS_LIKE_A_COUNT)
 
 
-def _hint(missing: list[str], columns: list[str]) -> str:
+def _hint(missing: list[str], columns: list[str], there: list[str]) -> str:
+    likely, units = guessed(there)
+    if own := {name: column for name, column in likely.items() if column in missing}:
+        said = {column: unit for column, unit in units.items() if column in missing}
+        return f"By their names: scaling.read_runs(runs, columns={own}{f', units={said}' * bool(said)})."
     if "C" in missing and "C" in columns:
         return "Count the FLOPs, or say 6ND: runs.with_columns(C=6.0 * pl.col('N') * pl.col('D'))."
-    first = missing[0]
-    return f"Rename one, e.g. runs.rename({{'your_name': {first!r}}})."
+    return f"Rename one, e.g. runs.rename({{'your_name': {missing[0]!r}}})."

@@ -10,9 +10,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling.errors import FitError
-from scaling.fitting.data import Array, Data, TooFewScales, numbers_of, scales
+from scaling.fitting.data import COUNTS, Array, Data, TooFewScales, numbers_of, scales
 from scaling.fitting.options import Options
 from scaling.fitting.problem import Problem
+from scaling.intake.doubts import off_epochs, too_few
 from scaling.laws.base import Argument, Law
 
 
@@ -189,6 +190,8 @@ def caveats(law: Law, data: Data, options: Options) -> tuple[str, ...]:
                 f"{repeated} of the runs repeat data, which {law.name} takes for new: "
                 f'keep "epochs = 1", or fit with_repeats({law.name})'
             )
+    words += filter(None, (too_few(name, data.columns[name]) for name in COUNTS if name in data.columns))
+    words += _epochs(data)
     if "status" in data.table.columns and data.table["status"].dtype == pl.String:
         ended = data.table["status"].drop_nulls().str.to_lowercase()
         if len(badly := ended.filter(~ended.is_in(_ENDED_WELL))):
@@ -204,6 +207,18 @@ def caveats(law: Law, data: Data, options: Options) -> tuple[str, ...]:
         *_floors_above(law, data, options),
         *_cut_priors(law, options),
     )
+
+
+def _epochs(data: Data) -> Iterator[str]:
+    """Epochs that contradict the tokens beside them."""
+    named = ("epochs", "D", "unique_tokens")
+    if not all(name in data.table.columns and data.table[name].dtype.is_numeric() for name in named):
+        return
+    if count := int(off_epochs(*(numbers_of(data.table, name) for name in named)).sum()):
+        yield (
+            f"epochs contradicts D / unique_tokens in {count} of the runs: laws of repeated data read the tokens, "
+            "filters on epochs do not. Correct one of them"
+        )
 
 
 def _tokenisers(data: Data, options: Options) -> Iterator[str]:

@@ -21,6 +21,9 @@ _SUMMARIES = {
 _COUNTS = ("N", "D", "C", "unique_tokens")
 _APART = 2.6  # decades that a value must stray: a factor of 1000, give or take
 _FEW = 0.25  # of the rows, at most; more are no strays
+_TOO_FEW = 1e3  # no model has so few parameters, nor a training so few tokens or FLOPs
+_LOGARITHMS = (2.0, 30.0)  # between which log10 of a count lies
+_OFF_EPOCHS = 0.1  # share by which epochs may differ from D / unique_tokens: some count whole ones
 _UNITS = (3, 6, 9, 12, -3, -6, -9, -12)  # powers of ten between units
 
 Array = NDArray[np.float64]
@@ -90,9 +93,10 @@ class Doubt:
 def doubts(frame: pl.DataFrame) -> tuple[Doubt, ...]:
     """Rows that seem to be in other units than the rest, a column at a time.
 
-    Three looks: C against 6ND; the loss against a smooth surface of log N and log D, which the row meets when one
+    Five looks: epochs against D and unique tokens; counts that are all so small that they are no counts; C against 6ND;
+    the loss against a smooth surface of log N and log D, which the row meets when one
     count is moved by a thousand, a million and so on; and, where no loss can tell, a gap of that size between a few
-    values and the rest. More than a quarter of the rows are never doubted.
+    values and the rest. In the last three more than a quarter of the rows are never doubted.
     """
     numbers = {
         n: frame[n].cast(pl.Float64).fill_null(np.nan).to_numpy()
@@ -103,6 +107,8 @@ def doubts(frame: pl.DataFrame) -> tuple[Doubt, ...]:
     seen: dict[str, set[int]] = {}
     out = []
     for doubt in (
+        *_off_epochs(frame, counts),
+        *(doubt for name, values in counts.items() for doubt in _too_few(name, values)),
         *_off_six(counts),
         *_off_surface(counts, numbers.get("loss")),
         *_off_loss(numbers.get("loss")),
@@ -116,6 +122,44 @@ def doubts(frame: pl.DataFrame) -> tuple[Doubt, ...]:
 def _few(mask: NDArray[np.bool_]) -> tuple[int, ...]:
     """The rows of a mask; none where they are too many to be strays."""
     return tuple(np.flatnonzero(mask).tolist()) if 0 < mask.sum() <= _FEW * len(mask) else ()
+
+
+def too_few(name: str, values: Array) -> str:
+    """What a column that is called a count and holds none may be instead; "" where it may be one."""
+    known = values[np.isfinite(values)]
+    if not len(known) or known.max() > _TOO_FEW:
+        return ""
+    low, high = float(known.min()), float(known.max())
+    ways = f"in millions or billions say units={{{name!r}: 'B'}}"
+    if _LOGARITHMS[0] <= low and high <= _LOGARITHMS[1]:
+        ways = f"if they are log10 of counts, make {name}=10.0 ** pl.col({name!r}); {ways}"
+    return f"{name} runs from {low:.4g} to {high:.4g}, and counts are larger: {ways}"
+
+
+def _too_few(name: str, values: Array) -> Iterator[Doubt]:
+    if words := too_few(name, values):
+        yield Doubt(name, tuple(range(len(values))), words)
+
+
+def off_epochs(epochs: Array, D: Array, unique: Array) -> NDArray[np.bool_]:
+    """Rows whose epochs are not what D and the unique tokens make."""
+    with np.errstate(all="ignore"):
+        return np.abs(epochs / np.maximum(D / unique, 1.0) - 1.0) > _OFF_EPOCHS
+
+
+def _off_epochs(frame: pl.DataFrame, counts: dict[str, Array]) -> Iterator[Doubt]:
+    """Epochs that contradict the tokens beside them."""
+    if not {"D", "unique_tokens"} <= set(counts) or "epochs" not in frame.columns:
+        return
+    if not frame["epochs"].dtype.is_numeric():
+        return
+    epochs = frame["epochs"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    rows = tuple(np.flatnonzero(off_epochs(epochs, counts["D"], counts["unique_tokens"])).tolist())
+    if rows:
+        made = counts["D"][rows[0]] / counts["unique_tokens"][rows[0]]
+        yield Doubt(
+            "epochs", rows, f"epochs says {epochs[rows[0]]:.3g} where D / unique_tokens makes {made:.3g}"
+        )
 
 
 def _off_six(counts: dict[str, Array]) -> Iterator[Doubt]:

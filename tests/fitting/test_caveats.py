@@ -70,3 +70,26 @@ def test_a_fit_names_runs_of_several_tokenisers(runs, column):
     assert note.startswith(f"the runs have 2 values of {column}, and a token is not the same for each")
     one = runs.with_columns(pl.lit("32000").alias(column))
     assert not any(column in n for n in scaling.fit(repeated_data, one, bootstrap=0).notes)
+
+
+def test_logarithms_of_counts_are_named_by_reading_and_by_fits(runs, capsys):
+    logs = runs.with_columns(pl.col("N", "D").log10())
+    scaling.read_runs(logs.select("N", "D", "loss"))
+    assert "if they are log10 of counts, make N=10.0 ** pl.col('N')" in capsys.readouterr().out
+    notes = scaling.fit(chinchilla, logs.select("N", "D", "loss"), bootstrap=0).notes
+    assert sum("and counts are larger: if they are log10 of counts" in note for note in notes) == 2
+    scaling.read_runs(runs.select("N", "D", "loss"))
+    assert "counts are larger" not in capsys.readouterr().out
+
+
+def test_epochs_that_contradict_the_tokens_are_named_by_reading_and_by_fits(runs, capsys):
+    right = runs.select("N", "D", "loss", unique_tokens=pl.col("D") / 4, epochs=pl.lit(4.0))
+    wrong = right.with_columns(epochs=pl.when(pl.int_range(pl.len()) < 3).then(1.0).otherwise("epochs"))
+    for table, count in ((right, 0), (wrong, 3)):
+        scaling.read_runs(table)
+        assert capsys.readouterr().out.count("epochs says 1 where D / unique_tokens makes 4") == bool(count)
+        notes = scaling.fit(repeated_data, table, bootstrap=0, fixed={"R_D": 15.0}).notes
+        assert [
+            n for n in notes if n.startswith(f"epochs contradicts D / unique_tokens in {count} of the")
+        ] == ([n for n in notes if "epochs contradicts" in n])
+        assert sum("epochs contradicts" in n for n in notes) == bool(count)

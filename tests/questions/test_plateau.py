@@ -330,3 +330,11 @@ def test_plateau_matches_what_is_known_of_the_chinchilla_runs(published, monkeyp
     assert verdict.answer == CONTINUES and "No run was repeated" in verdict.doubts
     rivals_ = verdict.evidence["rivals"].sort("stacking_weight")
     assert rivals_["name"][-1] == "power law towards a floor"
+
+
+@pytest.mark.parametrize(("step", "says"), [(0.0, "the loss stands still"), (0.1, "the loss rises")])
+def test_plateau_names_a_loss_that_never_fell(step, says):
+    C = np.geomspace(1e17, 1e21, 12)
+    verdict = plateau({"C": C, "loss": 2.0 + step * np.arange(12)}, worlds=100)
+    assert not verdict.identifiable
+    assert says in verdict.sentence and "a plateau is the end of a fall" in verdict.sentence

@@ -14,6 +14,8 @@ from scaling.questions._plateau.frontier import Frontier
 from scaling.units import power_of_ten
 from scaling.verdict import Estimate, between, percent
 
+_SURE = 2.0  # standard errors by which a mean has moved
+
 
 def sentence(case: Case, level: float) -> str:
     """The answer, and how often it would be wrong: in simulated worlds without a plateau, and with one."""
@@ -44,6 +46,8 @@ def _answer(case: Case, level: float) -> str:
 
 
 def _why_not(case: Case) -> str:
+    if words := _no_fall(case):
+        return words
     if case.outside:
         return (
             f"the curve bends ({case.scored}), but fewer than {BEYOND} points lie on one side of the bend inside the "
@@ -55,6 +59,21 @@ def _why_not(case: Case) -> str:
     return (
         f"the score of a plateau, {case.flat:.1f}, lies between {case.thresholds.unbent:.1f}, below which a plateau of "
         f"a decade is unlikely, and {case.thresholds.flat:.1f}, from which it is called"
+    )
+
+
+def _no_fall(case: Case) -> str:
+    """That there is no fall that could end, by the means of the first and the last third of the points; else ""."""
+    loss, stderr = case.curve.loss, case.jury.design.stderr
+    third = max(1, len(loss) // 3)
+    first, last = float(loss[:third].mean()), float(loss[-third:].mean())
+    doubt = float(np.sqrt((stderr[:third] ** 2).sum() + (stderr[-third:] ** 2).sum())) / third
+    if first - last > _SURE * doubt:
+        return ""
+    moved = "rises" if last - first > _SURE * doubt else "stands still"
+    return (
+        f"the loss {moved}, from {first:.4g} over the smallest third of the budgets to {last:.4g} over the largest, "
+        "and a plateau is the end of a fall. Add smaller runs, where it falls, or look whether the column is the loss"
     )
 
 
