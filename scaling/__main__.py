@@ -415,7 +415,10 @@ def report(
         return
     own = Path("runs") / name / "study.toml"
     if name not in notebooks() and own.exists():
-        name = read_study(own).notebook or name
+        if not (named := read_study(own).notebook):
+            way = f'add notebook = "quickstart" to it, or try scaling report quickstart -p study=runs/{name}'
+            raise click.UsageError(f"{own} names no notebook: {way}")
+        name = named
     given = {key: parameter_value(value) for key, value in _pairs(parameter).items()}
     write_report(name, out=out, parameters=given, pdf=pdf)
 

@@ -77,6 +77,19 @@ def test_a_table_as_html_escapes_what_it_holds():
     assert "<th>a &amp; b</th>" in html and "<td>&lt;lambda&gt;</td>" in html
 
 
+def test_names_are_words_in_html_and_stay_where_they_can_be_typed():
+    named = show.Table(
+        ["law", "column"], [["power_mean", "loss_stderr"]], "of the draws 54 % by power_mean, alpha_N held"
+    )
+    html = named._repr_html_()
+    assert "<td>power mean</td>" in html and "by power mean, α<sub>N</sub> held</caption>" in html
+    assert "<td><code>loss_stderr</code></td>" in html, "somebody's own column"
+    assert "power_mean" in str(named)
+    assert show.plain("by power_mean, see runs/my_study and table_of.csv, N_c") == (
+        "by power mean, see runs/my_study and table_of.csv, N_c"
+    )
+
+
 @dataclass(frozen=True, repr=False)
 class Result(show.Shown):
     value: float

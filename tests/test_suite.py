@@ -26,12 +26,12 @@ ROOT = Path(__file__).parents[1]
 ANSWER = "from scaling.verdict import Prose\nProse(f'<div class=\"answer\">\\n\\n**{x}** it is.\\n\\n</div>')"
 
 
-def write(path, *cells):
+def write(path, *cells, more=()):
     made = [
         new_markdown_cell(f"# What is {path.stem}?"),
         new_code_cell("x = 1", metadata={"tags": ["parameters"]}),
     ]
-    nbformat.write(new_notebook(cells=[*made, *map(new_code_cell, cells)]), path)
+    nbformat.write(new_notebook(cells=[*made, *map(new_code_cell, cells), *more]), path)
 
 
 def test_a_notebook_goes_by_its_name_with_or_without_the_number_before_it(tmp_path):
@@ -104,12 +104,14 @@ def test_a_new_folder_takes_nothing_that_is_there(tmp_path):
 
 
 def test_the_site_has_every_answer_and_names_what_failed(tmp_path, capsys):
-    write(
-        tmp_path / "01-right.ipynb",
-        ANSWER,
-        "import altair as alt, polars as pl\nfrom scaling.charts import live\n"
-        "live.enable()\nalt.Chart(pl.DataFrame({'x': [1, 2]})).mark_point().encode(x='x:Q')",
-    )
+    chart = "alt.Chart(pl.DataFrame({'x': [1, 2]})).mark_point().encode(x='x:Q')"
+    enable = f"import altair as alt, polars as pl\nfrom scaling.charts import live\nlive.enable()\n{chart}"
+    second = [
+        new_markdown_cell("## And what else?"),
+        new_code_cell(ANSWER, metadata={"answers": "other"}),
+        new_code_cell(chart),
+    ]
+    write(tmp_path / "01-right.ipynb", ANSWER, enable, more=second)
     write(tmp_path / "02-broken.ipynb", "1 / 0")
     with pytest.raises(FailedCell, match="ZeroDivisionError"):
         site(notebooks=tmp_path, out=tmp_path / "out")
@@ -121,6 +123,8 @@ def test_the_site_has_every_answer_and_names_what_failed(tmp_path, capsys):
     picture = (tmp_path / "out" / "pictures" / "right.svg").read_text()
     assert "<title>What is 01-right?</title><desc>1 it is.</desc>" in picture
     assert "aria-" not in picture and not re.search(r"\d\.\d{3}", re.sub(r">[^<]*<", "><", picture))
+    other = (tmp_path / "out" / "pictures" / "other.svg").read_text()
+    assert "<title>And what else?</title>" in other and "<h3>And what else?</h3>" in index
     assert "1 reports" in capsys.readouterr().out
     assert not (tmp_path / "out" / "broken.html").exists()
 

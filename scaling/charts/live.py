@@ -145,7 +145,7 @@ class _Picture:
 
     def frontier(self) -> Chart:
         step = (self.high - self.low) / (BUDGETS - 1)
-        name = alt.Chart().mark_text(align="right", dy=18, fontWeight=500, opacity=alt.expr("width<480?0:1"))
+        name = alt.Chart().mark_text(align="right", dy=18, fontWeight=500, opacity=alt.expr("width<400?0:1"))
         group = alt.layer(
             *band(alt.Chart(), self.x, self.y, "loss"),
             name.encode(x=alt.datum(10 ** (self.largest + 0.95)), y=self.y("loss_low"))

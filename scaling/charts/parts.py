@@ -123,12 +123,15 @@ def log_y(title: str, low: float, high: float, *, labels: str = "numbers") -> Ax
 
 
 _ABOVE: dict[str, Any] = {"title": None, "orient": "top", "symbolOpacity": 1, "labelLimit": 260}
+_NARROW = (
+    "(containerSize()[0]||480)<560"  # and a picture, which no page contains; asked of it once, unlike `width`
+)
 _LONG = 14  # letters of a name beside which a phone has no room for another
 
 
 def series(field: str, names: Sequence[str], **legend: Any) -> alt.Color:
     """A colour for each name, in their order; with a legend above the chart where options of one are given."""
-    narrow = alt.ExprRef(f"width<480?{1 if max(map(len, names), default=0) > _LONG else 2}:0")
+    narrow = alt.ExprRef(f"{_NARROW}?{1 if max(map(len, names), default=0) > _LONG else 2}:0")
     shown = alt.Legend(**_ABOVE | {"columns": narrow} | legend) if legend else None
     scale = alt.Scale(domain=list(names), range=[theme.colour(i) for i in range(len(names))])
     return alt.Color(field, type="nominal", legend=shown, scale=scale)
@@ -153,10 +156,10 @@ def readout(*, narrow: str = "4") -> list[alt.Chart]:
     Args:
         narrow: an expression, how far below the top they begin, on the left, where a chart is as narrow as a phone.
     """
-    left = "width<480" if narrow != "4" else "false"
+    left = "width<400" if narrow != "4" else "false"
     corner = {"x": alt.value(alt.expr(f"{left}?6:width")), "y": alt.value(alt.expr(f"{left}?{narrow}:4"))}
     shown: dict[str, Any] = {"align": alt.expr(f"{left}?'left':'right'"), "baseline": "top"}
-    head = alt.Chart().mark_text(fontSize=alt.expr("width<480?13:15"), fontWeight=600, **shown)
+    head = alt.Chart().mark_text(fontSize=alt.expr("width<400?13:15"), fontWeight=600, **shown)
     said = alt.Chart().mark_text(dy=22, lineHeight=18, opacity=0.85, **shown)
     return [head.encode(**corner, text="headline:N"), said.encode(**corner, text="readout:N")]
 

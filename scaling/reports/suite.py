@@ -9,6 +9,9 @@ from pathlib import Path
 from scaling.errors import ReportError, did_you_mean
 from scaling.files import written_whole
 
+HERE = "notebooks"
+"""The folder that notebooks of one's own are in; those of the suite are there besides."""
+
 
 class MissingNotebook(ReportError):
     """No notebook of that name."""
@@ -19,9 +22,10 @@ class MissingNotebook(ReportError):
 
     def __str__(self) -> str:
         there = f"there are {', '.join(self.notebooks)}" if self.notebooks else "there is none"
+        suite = " and the suite" if str(self.folder) == HERE else ""
         return (
-            f"asked for a report of {self.name!r}, but in {self.folder} {there}. "
-            f"{did_you_mean(self.name, self.notebooks)}Name one of these, or add {self.name}.ipynb."
+            f"asked for a report of {self.name!r}, but in {self.folder}{suite} {there}. "
+            f"{did_you_mean(self.name, self.notebooks)}Name one of these, or add {self.folder}/{self.name}.ipynb."
         )
 
 
@@ -58,7 +62,7 @@ def notebooks(folder: str | Path | None = None) -> dict[str, Path]:
 
     Without a folder it is `notebooks/` here, and the suite's own are there besides.
     """
-    folders = [Path(folder)] if folder else [suite_folder() / "notebooks", Path("notebooks")]
+    folders = [Path(folder)] if folder else [suite_folder() / "notebooks", Path(HERE)]
     paths = [path for one in folders for path in sorted(one.glob("*.ipynb"))]
     return {name_of(path): path for path in paths}
 
@@ -79,7 +83,7 @@ def find_notebook(name: str, folder: str | Path | None = None) -> Path:
         if path.stem == name:
             return path
     if name not in known:
-        raise MissingNotebook(name, folder or "notebooks", sorted(known))
+        raise MissingNotebook(name, folder or HERE, sorted(known))
     return known[name]
 
 
