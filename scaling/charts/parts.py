@@ -73,9 +73,10 @@ def spans(base: alt.Chart, axis: alt.X | alt.Y, style: Mapping[str, Any] = {}, *
         encoded: channels of the lines.
     """
     rows: Any = base.data.values  # type: ignore[union-attr]  of `of`
-    along, middle = axis.copy(), str(axis["shorthand"]).partition(":")[0]
-    given = axis["scale"]
-    scale = (
+    along: Any = axis.copy()
+    middle = str(along["shorthand"]).partition(":")[0]
+    given = along["scale"]
+    scale: dict[str, Any] = (
         {"nice": True}
         if given is alt.Undefined
         else dict(given.to_dict() if hasattr(given, "to_dict") else given)
@@ -84,11 +85,16 @@ def spans(base: alt.Chart, axis: alt.X | alt.Y, style: Mapping[str, Any] = {}, *
         both = [row[end] for row in rows for end in ("low", "high")]
         scale["domain"] = extent([row[middle] for row in rows], both, log=scale.get("type") == "log")
     low, high = scale["domain"]
+    if scale.get("type") == "log":  # half the axis further, where the clip cuts them
+        low, high = low * (low / high) ** 0.5, high * (high / low) ** 0.5
+    else:
+        low, high = low - (high - low) / 2, high + (high - low) / 2
     known = [row for row in rows if row["low"] is not None and row["high"] is not None]
     cut = [row | {end: min(max(row[end], low), high) for end in ("low", "high")} for row in known]
     along.shorthand, along.type, along.scale = "low", "quantitative", alt.Scale(**scale)
+    shown: dict[str, Any] = {"strokeWidth": 2.5, "opacity": 0.5} | dict(style)
     channel = "x" if isinstance(axis, alt.X) else "y"
-    mark = (base if cut == rows else of(cut)).mark_rule(**{"strokeWidth": 2.5, "opacity": 0.5} | dict(style))
+    mark = (base if cut == rows else of(cut)).mark_rule(**shown)
     return mark.encode(**{channel: along, f"{channel}2": "high:Q"} | encoded)
 
 

@@ -33,8 +33,8 @@ from scaling.charts.verdicts import (
 
 LOW = [-1e3, -math.inf, math.nan, 0.1]
 HIGH = [0.9, math.inf, 1e3, math.nan]
-FAR = 1000.0
-"""Points beyond which no mark of a chart that is 640 wide may lie."""
+FAR = 1300.0
+"""Points: twice a chart that is 640 wide; a line of more, which its axes cut, might be missed by who draws it."""
 
 
 def rows(low: str = "low", high: str = "high", **columns: Any) -> pl.DataFrame:
@@ -103,7 +103,7 @@ def test_far_ends_stay_inside_the_chart(name: str) -> None:
     width, height = (
         float(re.search(rf'<svg[^>]* {side}="([\d.]+)"', svg)[1]) for side in ("width", "height")
     )  # type: ignore[index]
-    assert width < FAR and height < FAR
+    assert width < 700 and height < 700
     places = re.findall(r'(?:translate\(|[xy]2=")([^)"]*)', svg)
     assert all(abs(float(at)) < FAR for place in places for at in place.split(","))
     assert "NaN" not in svg and "Infinity" not in svg
