@@ -149,7 +149,8 @@ def require_kind(option: str, given: object, kind: type | tuple[type, ...], want
         BadOption: it is something else.
     """
     if not isinstance(given, kind):
-        raise BadOption(option, given if isinstance(given, str) else type(given).__name__, wanted)
+        plain = given is None or isinstance(given, str | int | float)
+        raise BadOption(option, given if plain else type(given).__name__, wanted)
 
 
 class UnknownKey(ScalingError):

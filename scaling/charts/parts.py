@@ -138,7 +138,8 @@ _LONG = 14  # letters of a name beside which a phone has no room for another
 def series(field: str, names: Sequence[str], **legend: Any) -> alt.Color:
     """A colour for each name, in their order; with a legend above the chart where options of one are given."""
     narrow = alt.ExprRef(f"{_NARROW}?{1 if max(map(len, names), default=0) > _LONG else 2}:0")
-    shown = alt.Legend(**_ABOVE | {"columns": narrow} | legend) if legend else None
+    options: dict[str, Any] = _ABOVE | {"columns": narrow} | legend
+    shown = alt.Legend(**options) if legend else None
     scale = alt.Scale(domain=list(names), range=[theme.colour(i) for i in range(len(names))])
     return alt.Color(field, type="nominal", legend=shown, scale=scale)
 

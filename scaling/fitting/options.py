@@ -69,7 +69,11 @@ def whole(option: str, given: Any, wanted: str, *, least: int = 0) -> int:
     Raises:
         BadOption: anything else.
     """
-    if not isinstance(given, numbers.Integral) or isinstance(given, bool) or not least <= given < 1 << 63:
+    if (
+        not isinstance(given, numbers.Integral)
+        or isinstance(given, bool)
+        or not least <= int(given) < 1 << 63
+    ):
         raise BadOption(option, given, wanted)
     return int(given)
 

@@ -270,7 +270,7 @@ def test_fit_names_a_law_with_nothing_free(runs):
         ({"bounds": {"E": (1.0,)}}, "None for an open end"),
         ({"cluster": "nothing"}, "cluster= takes"),
         ({"cluster": 3}, "the name of a column"),
-        ({"target": 3}, "column 3 asked for"),
+        ({"target": 3}, "target=3 was asked for, but it must be the name of a column"),
         ({"bounds": {"E": 3}}, r"bounds\['E'\]=3 .* None for an open end"),
         ({"bounds": {"E": ("a", None)}}, r"bounds\['E'\]='a'"),
         ({"bounds": 3}, "a dictionary with the names of parameters"),

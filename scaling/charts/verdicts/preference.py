@@ -38,7 +38,8 @@ def gold(curves: pl.DataFrame, *, domains: Sequence[str] = ()) -> alt.FacetChart
     x = alt.X("distance:Q", title="√KL from the parent, √nats")
     ends = extent(curves["gold"], [*curves["low"], *curves["high"]])
     scale = alt.Scale(domain=ends, nice=True)
-    low, mid = (alt.Y(f"{name}:Q", title="worth by the checker", scale=scale) for name in ("low", "gold"))
+    title = "worth by the checker, 0 to 1"
+    low, mid = (alt.Y(f"{name}:Q", title=title, scale=scale) for name in ("low", "gold"))
     area = base.mark_area(opacity=0.15).encode(x=x, y=low, y2="high:Q", color=colour)
     line = base.mark_line(point=True, strokeWidth=2)
     line = line.encode(x=x, y=mid, color=colour, order="distance:Q", tooltip=said)
