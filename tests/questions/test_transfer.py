@@ -102,6 +102,23 @@ def test_a_source_that_was_not_learned_decides_nothing():
     assert asked(world(constant(0.2), constant(0.1)), learned=1.9).answer == CANNOT
 
 
+def test_a_placebo_of_form_that_is_easier_than_its_source_leaves_the_source_learned():
+    runs = world(constant(0.2), constant(0.1)).with_columns(pl.lit(0.0).alias("loss_shuffled code"))
+    assert asked(runs).answer == CANNOT
+    form = transfer(runs, source="code", target="prose", form_placebos=PLACEBOS)
+    assert form.answer == HELPS
+
+
+def test_a_target_that_was_only_seen_again_stands_beside_one_with_a_curve():
+    runs = world(constant(0.2), constant(0.1))
+    again = world(constant(0.2), constant(0.1), curve=(1,)).rename({"loss_prose": "loss_fable"}).with_columns(
+        pl.col("blend").str.replace("prose", "fable"), "again " + pl.col("run_id"), domain_epochs=pl.lit('{"fable": 8}')
+    )  # fmt: skip
+    said = asked(pl.concat([again, runs], how="diagonal"))
+    assert set(said.evidence["curves"]["target"]) == {"prose"}
+    assert set(said.evidence["pairs"]["target"]) == {"prose", "fable"}
+
+
 def test_sizes_that_are_not_finished_are_left_to_those_that_are():
     runs = world(constant(0.2), constant(0.1))
     partial = runs.filter((pl.col("N") < SIZES[-1]) | (pl.col("seed") == 0))

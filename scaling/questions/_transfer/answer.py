@@ -126,7 +126,7 @@ def transfer(
         measure: "loss", or a probe such as "answer_exact", by its last value.
         higher_is_better: of what is measured; None is as the probe has it.
         learned: value that a source must reach itself, for its cells to count; in any case it must be learned better
-            than its placebos are.
+            than its words without their order are.
         dose: tokens added for each of the target's at which pairs are judged; None is the largest that most sizes have.
         level: of all intervals.
         seed: of draws.
@@ -187,13 +187,16 @@ def transfer(
 
 
 def is_learned(made: Matrix, cell: Cell, bar: float | None) -> bool:
-    """Whether the source itself was learned: to the bar where there is one, and better than each placebo of it was."""
+    """Whether the source was learned: to the bar where there is one, and better than its words without their order.
+
+    A placebo of form, such as the same distances, may be easier than its source and learned to the end.
+    """
     own = made.own[cell.arm]
     if np.isnan(own).all():
         return True
     if bar is not None and np.nanmean(own) > bar:
         return False
-    apart = [made.own[placebo] - own for placebo in (*cell.words, *cell.form)]
+    apart = [made.own[placebo] - own for placebo in cell.words]
     apart = [a[np.isfinite(a)] for a in apart]
     return all(len(a) < ENOUGH or a.mean() > 2 * a.std(ddof=1) / math.sqrt(len(a)) for a in apart)
 

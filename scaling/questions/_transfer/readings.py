@@ -186,7 +186,7 @@ def matrix_rows(matrix: Matrix, N: float, target: str) -> pl.DataFrame:
     rows = [
         (row["tokens"], value) for row in alone.iter_rows(named=True) for value in matrix.value[row["arm"]]
     ]
-    frame = pl.DataFrame(rows, schema=["tokens", "value"], orient="row")
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(("tokens", "value"), pl.Float64), orient="row")
     return frame.filter(pl.col("value").is_not_nan())
 
 
