@@ -1,4 +1,4 @@
-"""Puts the notebooks and the committed rows into a built wheel, so that reports work wherever it is installed."""
+"""Puts the notebooks and the committed runs into a built wheel, so that reports work wherever it is installed."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__")
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "evaluations.parquet")
+"""Learning curves are half of all bytes, and no notebook reads them."""
 
 
 class WithNotebooks(build_py):

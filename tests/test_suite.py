@@ -161,4 +161,5 @@ def test_a_wheel_carries_the_notebooks_and_the_committed_rows(tmp_path):
         rows = pl.read_parquet(io.BytesIO(packed.read("scaling/suite/runs/quickstart/runs.parquet")))
     assert rows.height > 20
     assert {f"scaling/suite/notebooks/{p.name}" for p in (ROOT / "notebooks").glob("*.ipynb")} <= names
-    assert not any("/.store" in name for name in names)
+    assert not any("/.store" in name or "evaluations" in name for name in names)
+    assert not any("open_evaluations" in p.read_text() for p in (ROOT / "notebooks").glob("*.ipynb"))
