@@ -7,7 +7,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "evaluations.parquet")
-"""Learning curves are half of all bytes, and no notebook reads them."""
+"""Learning curves, more than half of all bytes, which no notebook reads."""
 
 
 class WithNotebooks(build_py):

@@ -79,12 +79,13 @@ WIDTHS = (390, 820, 1440)
 
 TALL = 4000
 """More points down than any chart needs: a mark lies far outside its axes."""
-_CHARTS = "return [...document.querySelectorAll('.scaling-chart svg')].map(svg => svg.getBoundingClientRect().height)"
+_CHARTS = """return [...document.querySelectorAll('.scaling-chart svg')].map(
+    svg => [svg, svg.closest('.result') ?? svg].map(box => box.getBoundingClientRect().height))"""
 
 
 def faults(browser: webdriver.Chrome, page: Path) -> list[str]:
-    """What is wrong with a page: requests, complaints of the console, axe's serious findings, a page wider than its
-    screen, a chart higher than any; at three widths, each pictured where SCALING_SCREENSHOTS names a folder."""
+    """What is wrong with a page: requests, complaints of the console, serious findings of axe, a page wider than its
+    screen, a chart too high or folded; at three widths, each pictured where SCALING_SCREENSHOTS names a folder."""
     browser.set_window_size(WIDTHS[0], 1000)
     visit(browser, page, browser_charts(page))
     wrong = [f"asked for {name}" for name in asked_for(browser)] + complaints(browser)
@@ -99,9 +100,9 @@ def faults(browser: webdriver.Chrome, page: Path) -> list[str]:
         browser.execute_async_script(script)
         wide = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
         wrong += [f"{width}: the page is {wide[0]} wide"] if wide[0] > wide[1] else []
-        wrong += [
-            f"{width}: a chart is {high} high" for high in browser.execute_script(_CHARTS) if high > TALL
-        ]
+        for high, shown in browser.execute_script(_CHARTS):
+            if high > TALL or shown < high:
+                wrong.append(f"{width}: a chart is {high} high, of which {shown} are shown")
         if folder := os.environ.get("SCALING_SCREENSHOTS"):
             _picture(browser, Path(folder) / f"{page.stem}-{width}.png")
     return wrong

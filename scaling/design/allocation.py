@@ -17,6 +17,7 @@ from scaling.fitting import Fit
 from scaling.fitting.data import Array, Table, as_frame, counts_of
 from scaling.fitting.discrepancy import Discrepancy
 from scaling.fitting.options import number, share
+from scaling.fitting.result import require_fit
 from scaling.fitting.words import ENOUGH
 from scaling.laws.base import Law, NotALaw, describe
 from scaling.laws.optimal import TokenCost, optimum
@@ -283,8 +284,7 @@ def allocate(
     Source:
         Hoffmann et al. 2022, arXiv:2203.15556, equation 4; Sardana et al. 2024, arXiv:2401.00448, section 2.
     """
-    if not isinstance(fitted, Fit):
-        raise BadOption("fitted", type(fitted).__name__, "what scaling.fit returned")
+    require_fit(fitted)
     share("level", level, "0.8")
     if unique_tokens is not None:
         wanted = "a number of tokens above zero, or None for as many as are trained on"

@@ -21,9 +21,11 @@ Source:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,8 +70,20 @@ class Units:
         return sd[:, :, None] * sd[:, None, :] + own[:, :, None] * np.eye(here.shape[1])
 
 
+class Known(ABC):
+    """What is known of the targets, before and after units are trained."""
+
+    @abstractmethod
+    def after(self, units: Units, unit: int, *, taken_out: bool = False) -> Self:
+        """The same with one more of a unit; or without one that it holds already."""
+
+    def after_all(self, units: Units, chosen: Iterable[int]) -> Self:
+        """The same with all of these."""
+        return reduce(lambda known, unit: known.after(units, unit), chosen, self)
+
+
 @dataclass(frozen=True, eq=False)
-class Belief:
+class Belief(Known):
     """Targets and the ln losses at every place, jointly normal."""
 
     variance: Array
@@ -118,13 +132,6 @@ class Belief:
             self.covariance - down @ root @ down.T,
         )
 
-    def after_all(self, units: Units, chosen: Iterable[int]) -> Belief:
-        """The belief with all of these; the order does not matter."""
-        belief = self
-        for unit in chosen:
-            belief = belief.after(units, unit)
-        return belief
-
     @property
     def doubt(self) -> float:
         """Mean over the targets of ln v: what a batch is to bring down."""
@@ -170,7 +177,7 @@ def sums_of(law: Local, units: Units) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Estimated:
+class Estimated(Known):
     """Targets as a fit of a law will estimate them, from the runs so far and those chosen: v is its mean square error.
 
     A batch is sought for what each half of it, every other trunk, gives beside the runs so far: the bootstrap leaves
@@ -202,13 +209,6 @@ class Estimated:
         each = sums_of(self.law, units)
         first, second = (self.sums + each[kept[half::2]].sum(axis=0) for half in (0, 1))
         return replace(self, halves=(first, second), chosen=tuple(kept))
-
-    def after_all(self, units: Units, chosen: Iterable[int]) -> Estimated:
-        """The same with all of these besides."""
-        estimated = self
-        for unit in chosen:
-            estimated = estimated.after(units, unit)
-        return estimated
 
     @property
     def error(self) -> Array:
