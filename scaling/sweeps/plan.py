@@ -299,7 +299,7 @@ class Plan:
                 f"disk   up to {_bytes(self.disk)} for checkpoints and rows",
             ]
         lines += [
-            f"corpus {self.corpus.corpus_hash}: {text} in {self.corpus.files} files",
+            f"corpus {self.corpus.corpus_hash}: {text} in {self.corpus.files:,} documents",
             str(self._table()),
             *([self.likeness] if self.leaks else []),
         ]
