@@ -75,6 +75,12 @@ CHARTS: dict[str, Callable[[], Any]] = {
     ),
     "worths": lambda: transfer.worths(CELLS, CELLS.with_columns(main=True).head(1)),
     "against size": lambda: transfer.against_size(CELLS, PAIR),
+    "beyond": lambda: transfer.beyond(
+        rows("gain_low", "gain_high", N=SIZES, gain=MIDS, words=None, form=MIDS, repeats=None).with_columns(
+            form_low=pl.Series(LOW), form_high=pl.Series(HIGH)
+        ),
+        "share of answers",
+    ),
     "interventions": lambda: repetition.interventions(
         rows(intervention=["a", "b", "c", "d"], N=1000, unique_budget=1, multiplier=MIDS, at_least=False)
     ),

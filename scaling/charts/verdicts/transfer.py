@@ -100,6 +100,34 @@ def doses(cells: pl.DataFrame, unit: str) -> Chart:
     return finish(alt.layer(*layers), 260)
 
 
+def beyond(cells: pl.DataFrame, unit: str) -> Chart:
+    """The gain at each size, and how much of it is beyond each kind of placebo and beyond repeats, with intervals.
+
+    Args:
+        cells: of one pair at one dose.
+        unit: of the gain.
+    """
+    kinds = {"gain": "gain", "words": "beyond words", "form": "beyond form", "repeats": "beyond repeats"}
+    rows = [
+        {"size": print_count(row["N"], 2), "kind": said, "mid": row[kind],
+         "low": row[f"{kind}_low"], "high": row[f"{kind}_high"]}
+        for row in cells.sort("N").iter_rows(named=True) for kind, said in kinds.items() if row[kind] is not None
+    ]  # fmt: skip
+    shown = [said for said in kinds.values() if any(row["kind"] == said for row in rows)]
+    x = alt.X("mid:Q", title=f"gain on the target, {unit}").axis(tickCount=6)
+    x = x.scale(
+        domain=extent([0.0, *(row["mid"] for row in rows)], [row[e] for row in rows for e in ("low", "high")])
+    )
+    y = alt.Y("size:N", title="parameters", sort=list(dict.fromkeys(row["size"] for row in rows)))
+    place: dict[str, Any] = {"y": y, "yOffset": alt.YOffset("kind:N", sort=shown)}
+    colour, base = series("kind", shown, title=None), of(rows)
+    dots = base.mark_point(filled=True, size=60, opacity=1).encode(
+        x=x, color=colour, tooltip=["size:N", "kind:N", "mid:Q", "low:Q", "high:Q"], **place
+    )
+    zero = of([{"mid": 0}]).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x=x.copy())
+    return finish(alt.layer(zero, spans(base, x, color=colour, **place), dots), 40 + _ROW * len(rows))
+
+
 def against_size(cells: pl.DataFrame, line: Mapping[str, Any]) -> Chart:
     """Rates beyond the placebo against N, with the line through them as far as GPT-2 where there is one.
 
