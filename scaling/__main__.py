@@ -389,7 +389,7 @@ def report(
 ) -> None:
     """Execute a notebook and write it as one HTML file that opens offline.
 
-    NAME is a notebook's under notebooks/ or in the suite, or a study that names its notebook.
+    NAME is a notebook's under notebooks/ or in the suite, its path, or a study that names its notebook.
 
     \b
     Example:
@@ -413,10 +413,10 @@ def report(
     if name is None:
         site(out=out)
         return
-    own = Path("runs") / name / "study.toml"
+    own = Path(name if Path(name, "study.toml").exists() else f"runs/{name}") / "study.toml"
     if name not in notebooks() and own.exists():
         if not (named := read_study(own).notebook):
-            way = f'add notebook = "quickstart" to it, or try scaling report quickstart -p study=runs/{name}'
+            way = f'add notebook = "quickstart" to it, or try scaling report quickstart -p study={own.parent}'
             raise click.UsageError(f"{own} names no notebook: {way}")
         name = named
     given = {key: parameter_value(value) for key, value in _pairs(parameter).items()}

@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from scaling.reports import report
 from scaling.reports.render import FailedCell, UnreadableNotebook, align_numbers, markdown
-from scaling.reports.suite import MissingNotebook
+from scaling.reports.suite import MissingNotebook, find_notebook
 
 
 def write(folder: Path, name: str, *cells: str) -> None:
@@ -62,6 +62,7 @@ def test_report_names_the_notebooks_there_are(tmp_path: Path) -> None:
     write(tmp_path, "two")
     with pytest.raises(MissingNotebook, match=r"asked for a report of 'three', but in .* there are one, two"):
         report("three", notebooks=tmp_path, out=tmp_path)
+    assert find_notebook(str(tmp_path / "two.ipynb")) == tmp_path / "two.ipynb", "a path will do"
 
 
 def test_report_names_the_cell_that_failed_and_keeps_the_last_page(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def report(
     second such figure as NAME-2, and so on. What cells tagged "terminal" show is printed too, and where the page is.
 
     Args:
-        name: of the notebook, with or without the number before it.
+        name: of the notebook, with or without the number before it, or its path.
         notebooks: folder that it is in; None is `notebooks/` here, and then the suite's own.
         out: folder for the report; made if it is missing.
         parameters: other values for what its cell tagged "parameters" sets.

@@ -25,7 +25,7 @@ class MissingNotebook(ReportError):
         suite = " and the suite" if str(self.folder) == HERE else ""
         return (
             f"asked for a report of {self.name!r}, but in {self.folder}{suite} {there}. "
-            f"{did_you_mean(self.name, self.notebooks)}Name one of these, or add {self.folder}/{self.name}.ipynb."
+            f"{did_you_mean(self.name, self.notebooks)}Name one of these, or add {self.folder}/{Path(self.name).stem}.ipynb."
         )
 
 
@@ -73,11 +73,13 @@ def name_of(path: Path) -> str:
 
 
 def find_notebook(name: str, folder: str | Path | None = None) -> Path:
-    """The notebook of a name, or of a stem.
+    """The notebook of a name, of a stem, or at a path.
 
     Raises:
         MissingNotebook: none of that name; lists those there are.
     """
+    if name.endswith(".ipynb") and Path(name).is_file():
+        return Path(name)
     known = notebooks(folder)
     for path in known.values():
         if path.stem == name:
