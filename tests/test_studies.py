@@ -70,6 +70,7 @@ WORLDS = (
     "manuals",
     "memory",
     "preference",
+    "skills",
     "synthetic",
     "transfer-programs",
 )
