@@ -48,6 +48,9 @@ ASKED_BY = {
 DECADE = 10.0
 """Times the compute of the largest run: what it takes to know more, where a question knows no better."""
 
+_NOTHING = 1e-12
+"""An end of an interval nearer to 0 is that of rounding."""
+
 SEEDS = 10
 """Of every arm, that a question about arms asks for where it cannot tell."""
 
@@ -67,6 +70,8 @@ class Estimate(show.Interval):
     """A number with its interval and its unit."""
 
     unit: str
+    bound: int = 0
+    """1 where no more is known than that it is `low` or more, -1 that it is `high` or less; 0 is an interval."""
 
     @property
     def value(self) -> float:
@@ -94,10 +99,22 @@ class Estimate(show.Interval):
         """The interval inside a sentence: "80 % interval 1.33 to 1.39", or that there is none."""
         if math.isnan(self.low):
             return "no interval, as the bootstrap draws are too few"
+        if self.bound:
+            return f"{show.share_inside(self.level)} bound"
         return between(form(self.low), form(self.high), self.level)
+
+    def amount(self, form: Callable[[float], str]) -> str:
+        """The number; of a bound what is known: "at least 0.2", or "none measurable" where that is below nothing."""
+        if not self.bound:
+            return form(self.value)
+        end = self.low if self.bound > 0 else self.high
+        said = f"{'at least' if self.bound > 0 else 'at most'} {form(end if abs(end) > _NOTHING else 0.0)}"
+        return f"none measurable, {said}" if self.bound > 0 and end <= _NOTHING else said
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
+        if self.bound:
+            return f"{self.amount('{:.3g}'.format)}{unit}, {show.share_inside(self.level)}"
         if math.isnan(self.low):
             return f"{print_count(self.value, 4)}{unit}, no interval"
         if (

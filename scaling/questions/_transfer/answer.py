@@ -171,7 +171,7 @@ def transfer(
         "answers": ANSWERS,
         "evidence": evidence,
         "reach": Reach.of(runs.filter(pl.col("N").is_in(sizes))),
-        "data_hash": hash_of(rows, placebos, form_placebos, other_forms, measure),
+        "data_hash": hash_of(rows.drop("added_unique"), placebos, form_placebos, other_forms, measure),
         "seed": seed,
         "answer": answer,
     }
@@ -368,7 +368,8 @@ def _of_cell(made: Matrix, cell: Cell) -> dict[str, Any]:
     both = np.isfinite(made.value[cell.arm] - made.value[cell.alone])
     return {
         "source": cell.source, "target": cell.target, "N": cell.N, "unique": cell.unique, "tokens": cell.tokens,
-        "epochs": cell.tokens / cell.unique, "dose": cell.dose, "seeds": int(both.sum()),
+        "epochs": cell.tokens / cell.unique, "dose": cell.dose, "source_unique": cell.added_unique,
+        "seeds": int(both.sum()),
     }  # fmt: skip
 
 
@@ -429,15 +430,12 @@ def _words(
     for cell in (cells[0], cells[-1])[: len(cells)]:
         for name, what in {"worth": "", "adjusted": ", beyond its placebo"}.items():
             if not math.isnan(cell[name]) and (name == "worth" or cell["words"] is not None):
-                ends = (cell[name], cell[f"{name}_low"], cell[f"{name}_high"])
-                numbers[f"worth of a token of {asked[0]}{what}, N = {cell['N']:,}"] = Estimate(
-                    *ends, level, unit
-                )
+                said_of = f"worth of a token of {asked[0]}{what}, N = {cell['N']:,}"
+                numbers[said_of] = _rate(cell, name, level, unit)
     numbers["gain over sizes"] = Estimate(row["gain"], row["gain_low"], row["gain_high"], level, row["unit"])
     why = words.beyond(row)
     if not math.isnan(cells[-1]["worth"]):
-        three = tuple(cells[-1][f"worth{end}"] for end in ("", "_low", "_high"))
-        why += "; in the largest model " + words.worth(three, *asked, level)  # type: ignore[arg-type]
+        why += "; in the largest model " + words.worth(_rate(cells[-1], "worth", level, unit), *asked)
     critical = (row["gain_high"] - row["gain"]) / row["stderr"]
     detectable = row["stderr"] * (critical + half_widths(2 * POWER - 1))
     said = words.doubts(row, detectable, used_up, trend.bend if trend else None, unlearned)
@@ -454,3 +452,9 @@ def _words(
         "would_change": tuple(said),
         "next_runs": (words.next_runs(answer, row),),
     }
+
+
+def _rate(cell: Mapping[str, Any], name: str, level: float, unit: str) -> Estimate:
+    """An exchange rate of a cell; a bound where the target's curve does not reach so far."""
+    middle, low, high = (cell[f"{name}{end}"] for end in ("", "_low", "_high"))
+    return Estimate(middle, low, high, level, unit, bound=int(math.isinf(high)) - int(math.isinf(low)))

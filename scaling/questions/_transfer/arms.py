@@ -82,7 +82,7 @@ def read_arms(runs: pl.DataFrame, values: Values, placebos: Mapping[str, str]) -
 
     Returns:
         One row for each arm and seed: the columns `ARM` (added is empty for a target alone), seed, D, value,
-        added_value, and dose, tokens added for each of the target's.
+        added_value, added_unique (distinct tokens of what was added), and dose, tokens added for each of the target's.
 
     Raises:
         MissingColumns: a column is not there.
@@ -100,24 +100,34 @@ def read_arms(runs: pl.DataFrame, values: Values, placebos: Mapping[str, str]) -
             if target in placebos or (run["run_id"], target) not in values:
                 continue
             added = next((domain for domain in blend if domain != target), "")
-            seen = max(1.0, epochs.get(target, 1.0))
             tokens = share * run["D"]
+            more = run["D"] - tokens if added else 0.0
             rows.append({
                 "N": run["N"], "seed": run["seed"], "D": float(run["D"]), "target": target, "tokens": tokens,
-                "unique": tokens / (1.0 if seen < _APART else seen), "added": added,
-                "added_tokens": run["D"] - tokens if added else 0.0, "value": values[run["run_id"], target],
+                "unique": tokens / _epochs(epochs, target), "added": added, "added_tokens": more,
+                "added_unique": more / _epochs(epochs, added), "value": values[run["run_id"], target],
                 "added_value": values.get((run["run_id"], added), math.nan),
             })  # fmt: skip
     if not rows:
         return pl.DataFrame(
-            schema=dict.fromkeys([*ARM, "seed", "D", "value", "added_value", "dose"], pl.Float64)
+            schema=dict.fromkeys(
+                [*ARM, "seed", "D", "value", "added_value", "added_unique", "dose"], pl.Float64
+            )
         )
     frame = pl.DataFrame(rows)
     counts = ["unique", "tokens", "added_tokens", "D"]
     alike = _alike({count for name in counts for count in frame[name].to_list()})
     frame = frame.with_columns(pl.col(counts).replace_strict(alike, return_dtype=pl.Float64))
-    means = frame.group_by(*ARM, "seed", maintain_order=True).agg(pl.col("D", "value", "added_value").mean())
+    means = frame.group_by(*ARM, "seed", maintain_order=True).agg(
+        pl.col("D", "value", "added_value", "added_unique").mean()
+    )
     return means.with_columns(dose=(pl.col("added_tokens") / pl.col("tokens")).round(3)).sort(*ARM, "seed")
+
+
+def _epochs(epochs: Mapping[str, float], domain: str) -> float:
+    """How often a domain was read; once, where that is so but for a window."""
+    seen = epochs.get(domain, 1.0)
+    return seen if seen >= _APART else 1.0
 
 
 def _table(written: Any) -> dict[str, float]:
