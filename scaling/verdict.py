@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,8 +86,14 @@ class Estimate(show.Interval):
         """
         if len(draws) == 1:
             return Estimate(float(draws[0]), math.nan, math.nan, level, unit)
-        middle, low, high = np.quantile(draws, [0.5, 0.5 - level / 2, 0.5 + level / 2], method=method)
+        low, middle, high = np.quantile(draws, show.tails(level), method=method)
         return Estimate(float(middle), float(low), float(high), level, unit)
+
+    @staticmethod
+    def of_row(row: Mapping[str, Any], name: str, level: float, unit: str, *, bound: int = 0) -> Estimate:
+        """A column of a row with its ends, name_low and name_high, or where these are not there low and high."""
+        low, high = (row.get(f"{name}_{end}", row.get(end)) for end in ("low", "high"))
+        return Estimate(row[name], low, high, level, unit, bound)  # type: ignore[arg-type]
 
     @staticmethod
     def of_share(part: float, whole: float, level: float) -> Estimate:
@@ -317,7 +323,7 @@ def share_ends(part: float, whole: float, level: float) -> np.ndarray:
     """Ends of the interval of a share, given so many of so many independent trials and Jeffreys' prior, shape (2,)."""
     from scipy.special import betaincinv
 
-    ends: np.ndarray = betaincinv(part + 0.5, whole - part + 0.5, [0.5 - level / 2, 0.5 + level / 2])
+    ends: np.ndarray = betaincinv(part + 0.5, whole - part + 0.5, show.tails(level)[::2])
     return ends
 
 

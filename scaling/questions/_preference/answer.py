@@ -108,7 +108,7 @@ def _numbers(
     for name, table in (("best of n", "transfer"), ("direct preference optimisation", "policy_transfer")):
         at = evidence[table].filter(N=N).drop_nans("ratio").tail(1)
         for row in at.iter_rows(named=True):
-            numbers[f"ratio of gains, {name}"] = Estimate(row["ratio"], row["low"], row["high"], level, "")
+            numbers[f"ratio of gains, {name}"] = Estimate.of_row(row, "ratio", level, "")
     sizes = evidence["transfer"].filter(comparisons=most).drop_nans("ratio")
     sizes = sizes.filter(pl.col("low").is_finite() & pl.col("high").is_finite())
     if len(sizes) > 1:
@@ -120,12 +120,9 @@ def _numbers(
     if {ALL, arm} <= both.keys():
         for name, words_ in ((ALL, "with"), (arm, "without")):
             row = both[name]
-            numbers[f"β {words_} their preferences"] = Estimate(
-                row["beta"], row["low"], row["high"], level, "/nat"
-            )
-            numbers[f"n of the best gold {words_} them"] = Estimate(
-                row["best_n"], math.nan, math.nan, level, "answers"
-            )
+            numbers[f"β {words_} their preferences"] = Estimate.of_row(row, "beta", level, "/nat")
+            best_n = Estimate(row["best_n"], math.nan, math.nan, level, "answers")
+            numbers[f"n of the best gold {words_} them"] = best_n
     return numbers
 
 

@@ -12,6 +12,7 @@ from scaling.fitting import Fit, fit
 from scaling.laws import best_of_n_gain, policy_gain
 from scaling.questions._preference.cells import ALL, SHUFFLED, best_n, of_seeds
 from scaling.questions.seeds import mean_over_seeds, ratio_interval, student
+from scaling.show import tails
 
 
 def ratios(frame: pl.DataFrame, arm: str, domains: Sequence[str], level: float) -> pl.DataFrame:
@@ -103,11 +104,8 @@ def fits(frame: pl.DataFrame, *, level: float, bootstrap: int, seed: int) -> pl.
         law, other = (best_of_n_gain, policy_gain) if chosen else (policy_gain, best_of_n_gain)
         fitted, rival = (_fitted(one, points, bootstrap if one is law else 0, seed) for one in (law, other))
         alpha, beta = fitted.params["alpha"], fitted.params["beta"]
-        low, high = (
-            np.quantile(fitted.draws["beta"], [0.5 - level / 2, 0.5 + level / 2])
-            if bootstrap
-            else (np.nan, np.nan)
-        )
+        drawn = fitted.draws["beta"]
+        low, high = np.quantile(drawn, tails(level)[::2]) if bootstrap else (np.nan, np.nan)
         apart = peak(law, alpha, beta)
         misses = [_miss(one, points) for one in (fitted, rival)]
         table.append((*key, alpha, beta, low, high, apart, best_n(apart) if chosen else np.nan, *misses))

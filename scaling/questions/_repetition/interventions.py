@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from scaling.fitting.data import framed
 from scaling.questions._repetition.cells import means, pooled_std, with_epochs
+from scaling.show import tails
 
 Array = NDArray[np.float64]
 
@@ -80,13 +81,13 @@ def interventions(
                 losses, other = (_noisy(one, spread, rng)[:, 0] for one in both)
                 tokens = _tokens(losses, curve, at)
                 ratio = np.exp(tokens - _tokens(other, curve, at))
-                tails = (math.nan, math.nan)
+                ends = (math.nan, math.nan)
                 if spread:
-                    tails = map(float, np.quantile(ratio[1:], [0.5 - level / 2, 0.5 + level / 2]))
+                    ends = map(float, np.quantile(ratio[1:], tails(level)[::2]))
                 said = _name(float(decay), int(members), least)  # type: ignore[arg-type]
                 of_best = (said, N, budget, best["epochs"][0], best["loss"][0])
                 beyond = bool(losses[0] < curve[0].min())
-                table.append((*of_best, float(np.exp(tokens[0])), float(ratio[0]), *tails, beyond))
+                table.append((*of_best, float(np.exp(tokens[0])), float(ratio[0]), *ends, beyond))
     return pl.DataFrame(table, schema=_SCHEMA, orient="row").sort("unique_budget", "N", "intervention")
 
 

@@ -15,6 +15,7 @@ from scaling.questions._synthetic.cells import ARMS, REAL, Gain, Value, gains, g
 from scaling.questions._synthetic.words import ANSWERS, CANNOT, COLLAPSES, IMPROVES, STAYS
 from scaling.questions._transfer.arms import sign_of, unit_of
 from scaling.questions._wall.inputs import Input, Intervention
+from scaling.show import named_ends
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 
 QUESTION = "Does text by models collapse those that read it, and what is it worth?"
@@ -177,8 +178,8 @@ def _evidence(
 
     flat = [
         {"arm": one.arm, "N": one.N, "beyond": one.beyond}
-        | dict(zip(("worth", "worth_low", "worth_high"), one.worth, strict=True))
-        | dict(zip(("factor", "factor_low", "factor_high"), one.factor, strict=True))
+        | named_ends("worth", one.worth)
+        | named_ends("factor", one.factor)
         for one in worths
     ]
     mean = pl.col("value").mean()

@@ -30,6 +30,7 @@ from scaling.questions._transfer.readings import (
     trends,
 )
 from scaling.questions._transfer.words import ANSWERS, CANNOT, FORM, HELPS, HURTS, OPEN, WORDS
+from scaling.show import named_ends
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
 
 
@@ -324,7 +325,7 @@ def _evidence(
     for i, (cell, judged) in enumerate(zip(made.cells, every, strict=True)):
         row = _of_cell(made, cell) | _of_judged(judged)
         for name, three in ends.items():
-            row |= dict(zip((name, f"{name}_low", f"{name}_high"), three[i], strict=True))
+            row |= named_ends(name, three[i])
         cells.append(row | {"answer": judged.answer})
     table = []
     for key, pair in pairs.items():
@@ -337,8 +338,7 @@ def _evidence(
             "repeats_gain": float(np.nanmean(again)) if len(again) == len(group) else None,
         }  # fmt: skip
         for name in ("slope", "gpt2", "bend"):
-            three = getattr(pair.trend, name) if pair.trend else (None, None, None)
-            row |= dict(zip((name, f"{name}_low", f"{name}_high"), three, strict=True))
+            row |= named_ends(name, getattr(pair.trend, name) if pair.trend else (None, None, None))
         row["bounded"] = bool(pair.trend and pair.trend.bounded)
         table.append(row | {"answer": answers[key[0]] if row["main"] else pair.judged.answer})
     best = []
@@ -376,8 +376,7 @@ def _of_cell(made: Matrix, cell: Cell) -> dict[str, Any]:
 def _of_judged(judged: Judged) -> dict[str, float | None]:
     row: dict[str, float | None] = {}
     for name, one in vars(judged).items():
-        ends = (None,) * 3 if one is None else (one.mean, one.low, one.high)
-        row |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+        row |= named_ends(name, (None,) * 3 if one is None else (one.mean, one.low, one.high))
     return row | {"stderr": judged.gain.stderr}
 
 
@@ -432,7 +431,7 @@ def _words(
             if not math.isnan(cell[name]) and (name == "worth" or cell["words"] is not None):
                 said_of = f"worth of a token of {asked[0]}{what}, N = {cell['N']:,}"
                 numbers[said_of] = _rate(cell, name, level, unit)
-    numbers["gain over sizes"] = Estimate(row["gain"], row["gain_low"], row["gain_high"], level, row["unit"])
+    numbers["gain over sizes"] = Estimate.of_row(row, "gain", level, row["unit"])
     why = words.beyond(row)
     if not math.isnan(cells[-1]["worth"]):
         why += "; in the largest model " + words.worth(_rate(cells[-1], "worth", level, unit), *asked)
@@ -456,5 +455,5 @@ def _words(
 
 def _rate(cell: Mapping[str, Any], name: str, level: float, unit: str) -> Estimate:
     """An exchange rate of a cell; a bound where the target's curve does not reach so far."""
-    middle, low, high = (cell[f"{name}{end}"] for end in ("", "_low", "_high"))
-    return Estimate(middle, low, high, level, unit, bound=int(math.isinf(high)) - int(math.isinf(low)))
+    bound = int(math.isinf(cell[f"{name}_high"])) - int(math.isinf(cell[f"{name}_low"]))
+    return Estimate.of_row(cell, name, level, unit, bound=bound)
