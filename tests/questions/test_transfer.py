@@ -111,6 +111,12 @@ def test_a_source_that_was_not_learned_decides_nothing():
     assert verdict.answer == CANNOT and not verdict.identifiable
     assert "the source was not learned" in verdict.sentence
     assert "scaling propose RUNS --question transfer" in verdict.would_tell
+    few = world(constant(0.2), constant(0.1)).with_columns(
+        loss_code=pl.when(pl.col("N") == SIZES[0]).then(3.0).otherwise("loss_code")
+    )
+    cells = asked(few).evidence["cells"]
+    assert cells.filter(~pl.col("learned"))["N"].unique().to_list() == [SIZES[0]]
+    assert cells["learned"].sum() == 6
     assert asked(world(constant(0.2), constant(0.1)), learned=2.1).answer == HELPS
     assert asked(world(constant(0.2), constant(0.1)), learned=1.9).answer == CANNOT
 

@@ -59,7 +59,6 @@ class NoSuchPair(QuestionError):
         return f"asked about {asked}, but the runs have {', '.join(self.pairs)}. Ask about one of these."
 
 
-_ORDER = ("source", "target", "unique", "N", "dose")
 _HALF = 0.5
 """Share of the effect that must be left in another form of the target, for the effect not to be one of form."""
 
@@ -103,8 +102,9 @@ def transfer(
 
         (D(L with the source) - D(L alone)) / added tokens
 
-    with D(L) read off the target-only runs of the same size; less that of the best placebo it is the adjusted rate, of
-    which the slope is per decade of N. The answer is of one source and target, over its sizes at its largest dose:
+    with D(L) read off the target-only runs of the same size, a bound where they do not come to L; less that of the best
+    placebo it is the adjusted rate, of which the slope is per decade of N. The answer is of one source and target, over
+    its sizes at its largest dose:
 
         "helps", "hurts"             the gain is beyond chance, and for "helps" beyond every placebo and repeat
         "more steps or shared words explain it"   it is not beyond a placebo of words, or repeats, also where the target
@@ -160,10 +160,8 @@ def transfer(
     every, pairs = _judged(made, priced, learned_cells, dose, level, seed)
     unlearned = learned_cells.count(False)
     answers = {pair: _answer(pair, made, pairs, every, other_forms) for pair in made.pairs}
-    evidence = _evidence(made, priced, every, pairs, answers, asked, level, seed)
     unit = unit_of(measurements, measure)
-    evidence["pairs"] = evidence["pairs"].with_columns(unit=pl.lit(unit))
-    evidence["cells"] = evidence["cells"].with_columns(learned=pl.Series(learned_cells)).sort(*_ORDER)
+    evidence = _evidence(made, priced, every, learned_cells, pairs, answers, asked, unit, level, seed)
     shown = evidence["pairs"].filter(source=asked[0], target=asked[1])
     answer, sizes = answers[asked], [made.cells[i].N for i in pairs[_main(pairs, asked)].cells]
     said = {
@@ -313,9 +311,11 @@ def _evidence(
     made: Matrix,
     priced: Rates,
     every: Sequence[Judged],
+    learned: Sequence[bool],
     pairs: Mapping[_Key, _Pair],
     answers: Mapping[tuple[str, str], str],
     asked: tuple[str, str],
+    unit: str,
     level: float,
     seed: int,
 ) -> dict[str, pl.DataFrame]:
@@ -326,7 +326,7 @@ def _evidence(
         row = _of_cell(made, cell) | _of_judged(judged)
         for name, three in ends.items():
             row |= named_ends(name, three[i])
-        cells.append(row | {"answer": judged.answer})
+        cells.append(row | {"answer": judged.answer, "learned": learned[i]})
     table = []
     for key, pair in pairs.items():
         group = [made.cells[i] for i in pair.cells]
@@ -340,7 +340,7 @@ def _evidence(
         for name in ("slope", "gpt2", "bend"):
             row |= named_ends(name, getattr(pair.trend, name) if pair.trend else (None, None, None))
         row["bounded"] = bool(pair.trend and pair.trend.bounded)
-        table.append(row | {"answer": answers[key[0]] if row["main"] else pair.judged.answer})
+        table.append(row | {"answer": answers[key[0]] if row["main"] else pair.judged.answer, "unit": unit})
     best = []
     for pair in made.pairs:
         unique, tokens = _main(pairs, pair)[1]
@@ -351,14 +351,11 @@ def _evidence(
         .select(pl.lit(target).alias("target"), pl.lit(N).alias("N"), "tokens", "value", "seeds")
         for N, target in sorted({(c.N, c.target) for c in made.cells})
     ]  # fmt: skip
+    order, header = ("source", "target", "unique"), ["source", "target", "N", "dose", "low", "high"]
     return {
-        "cells": pl.DataFrame(cells, infer_schema_length=None).sort(
-            "source", "target", "unique", "N", "dose"
-        ),
-        "pairs": pl.DataFrame(table, infer_schema_length=None).drop("N").sort("source", "target", "unique"),
-        "best_doses": pl.DataFrame(
-            best, schema=["source", "target", "N", "dose", "low", "high"], orient="row"
-        ),
+        "cells": pl.DataFrame(cells, infer_schema_length=None).sort(*order, "N", "dose"),
+        "pairs": pl.DataFrame(table, infer_schema_length=None).drop("N").sort(order),
+        "best_doses": pl.DataFrame(best, schema=header, orient="row"),
         "competitive": competitive(made, level),
         "curves": pl.concat(curves),
     }
