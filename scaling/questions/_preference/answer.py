@@ -177,12 +177,10 @@ def _policies(
 def _accuracy(ranked: pl.DataFrame, tested: Sequence[str]) -> pl.DataFrame:
     """Share of held-out pairs ranked right, by whether the domain is tested."""
     about = pl.when(pl.col("domain").is_in(list(tested))).then(pl.lit("tested")).otherwise(pl.lit("others"))
-    each = ranked.group_by("arm", "N", "comparisons", "seed", about.alias("domains")).agg(
-        pl.col("accuracy").mean()
-    )
-    keys = ["arm", "N", "comparisons", "domains"]
-    spread = pl.col("accuracy").std() / pl.len().sqrt()
-    return each.group_by(keys).agg(pl.col("accuracy").mean(), stderr=spread, seeds=pl.len()).sort(keys)
+    keys, accuracy = ["arm", "N", "comparisons", "domains"], pl.col("accuracy")
+    each = ranked.with_columns(domains=about).group_by(*keys, "seed").agg(accuracy.mean()).sort(*keys, "seed")
+    means = each.group_by(keys, maintain_order=True)  # a sum in another order has other last digits
+    return means.agg(accuracy.mean(), stderr=accuracy.std() / pl.len().sqrt(), seeds=pl.len())
 
 
 def _aspects(

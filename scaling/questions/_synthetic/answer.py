@@ -155,7 +155,7 @@ def _answer(gain: Gain, doubled: float) -> str:
 def _twice(frame: pl.DataFrame) -> float:
     """What the next larger amount of real text gains for each doubling, over sizes; 0 where there is none."""
     base = float(frame.filter(pl.col("generation") > 0)["base"].to_numpy()[0])
-    real = frame.filter(arm=REAL).group_by("N", "unique").agg(pl.col("value").mean())
+    real = frame.filter(arm=REAL).group_by("N", "unique").agg(pl.col("value").mean()).sort("N", "unique")
     more = real.filter(pl.col("unique") > base)["unique"]
     if more.is_empty():
         return 0.0
