@@ -13,9 +13,9 @@ import scaling
 from scaling.errors import BadOption, MissingColumns
 from scaling.questions import fitted_laws, transfer
 from scaling.questions._transfer.answer import NoSuchPair, NothingAdded
-from scaling.questions._transfer.arms import NoValues
 from scaling.questions._transfer.matrix import PlaceboWithoutRuns
 from scaling.questions._transfer.words import ANSWERS, CANNOT, FORM, HELPS, HURTS, NONE, OPEN, WORDS
+from scaling.questions.measured import NoValues
 from scaling.study import read_study
 from scaling.verdict import Estimate
 

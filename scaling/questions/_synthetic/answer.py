@@ -13,8 +13,8 @@ from scaling.fitting.data import framed
 from scaling.questions._synthetic import words
 from scaling.questions._synthetic.cells import ARMS, REAL, Gain, Value, gains, generations, values
 from scaling.questions._synthetic.words import ANSWERS, CANNOT, COLLAPSES, IMPROVES, STAYS
-from scaling.questions._transfer.arms import sign_of, unit_of
 from scaling.questions._wall.inputs import Input, Intervention
+from scaling.questions.measured import sign_of, unit_of
 from scaling.show import named_ends
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 

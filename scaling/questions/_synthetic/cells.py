@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from scaling.errors import QuestionError, require_columns
-from scaling.questions._transfer.arms import read_values
-from scaling.questions._transfer.contrasts import contrast
-from scaling.questions._transfer.worth import Curve, Worth, worth
+from scaling.questions.contrasts import contrast
+from scaling.questions.exchange import Curve, Worth, worth
+from scaling.questions.measured import read_values
 
 Array = NDArray[np.float64]
 ARMS = ("replace", "accumulate", "verified")

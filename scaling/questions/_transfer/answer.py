@@ -13,8 +13,7 @@ import polars as pl
 from scaling.errors import BadOption, QuestionError
 from scaling.fitting.data import framed
 from scaling.questions._transfer import words
-from scaling.questions._transfer.arms import read_arms, read_values, sign_of, unit_of
-from scaling.questions._transfer.contrasts import moderated
+from scaling.questions._transfer.arms import read_arms
 from scaling.questions._transfer.matrix import ENOUGH, Cell, Matrix, matrix
 from scaling.questions._transfer.readings import (
     GPT2_N,
@@ -30,6 +29,8 @@ from scaling.questions._transfer.readings import (
     trends,
 )
 from scaling.questions._transfer.words import ANSWERS, CANNOT, FORM, HELPS, HURTS, OPEN, WORDS
+from scaling.questions.contrasts import moderated
+from scaling.questions.measured import read_values, sign_of, unit_of
 from scaling.show import named_ends
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
 

@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.questions._transfer.contrasts import Contrasts, Means, contrast, moderated
 from scaling.questions._transfer.matrix import ENOUGH, Cell, Matrix
 from scaling.questions._transfer.words import FORM, HELPS, HURTS, NONE, WORDS
-from scaling.questions._transfer.worth import Curve, Worth, worth
+from scaling.questions.contrasts import Contrasts, Means, contrast, moderated
+from scaling.questions.exchange import Curve, Worth, worth
 from scaling.show import tails
 
 Array = NDArray[np.float64]
