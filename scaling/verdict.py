@@ -150,8 +150,7 @@ class Reach:
     def of(runs: pl.DataFrame) -> Reach:
         """From the columns params_total (or N) and C (or 6 N D)."""
         size = runs["params_total" if "params_total" in runs.columns else "N"].to_numpy()
-        spent = runs["C"] if "C" in runs.columns else FLOPS_PER_PARAMETER_TOKEN * runs["N"] * runs["D"]
-        return Reach(int(size.min()), int(size.max()), float(spent.to_numpy().max()))
+        return Reach(int(size.min()), int(size.max()), float(flops_of(runs).to_numpy().max()))
 
     @property
     def decades_to_gpt2(self) -> float:
@@ -301,16 +300,14 @@ def more_seeds(runs: pl.DataFrame) -> tuple[str, float | None]:
     """
     seeds = runs["seed"].n_unique()
     more, first = max(SEEDS - seeds, seeds), int(runs["seed"].cast(pl.Int64).max()) + 1  # type: ignore[arg-type]
-    known = {"N", "D"} <= set(runs.columns)
-    each = (
-        runs["C"]
-        if "C" in runs.columns
-        else runs["N"] * runs["D"] * FLOPS_PER_PARAMETER_TOKEN
-        if known
-        else None
-    )
     words = f"seeds {first} to {first + more - 1} of every arm, added to `seed` in the study's file"
-    return words, None if each is None else float(each.sum()) / seeds * more
+    known = "C" in runs.columns or {"N", "D"} <= set(runs.columns)
+    return words, float(flops_of(runs).sum()) / seeds * more if known else None
+
+
+def flops_of(runs: pl.DataFrame) -> pl.Series:
+    """Training FLOPs of each run, the column C, or 6 N D where there is none."""
+    return runs["C"] if "C" in runs.columns else FLOPS_PER_PARAMETER_TOKEN * runs["N"] * runs["D"]
 
 
 def hash_of(*parts: Any) -> str:

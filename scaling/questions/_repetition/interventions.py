@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling.fitting.data import framed
-from scaling.questions._repetition.cells import means, pooled_std, with_epochs
+from scaling.questions._repetition.cells import means, pooled_std, with_members
 from scaling.show import tails
 
 Array = NDArray[np.float64]
@@ -50,10 +50,7 @@ def interventions(
     needed = {"N", "D", "unique_tokens", "unique_budget", "loss", "seed", "weight_decay"}
     if not needed <= set(runs.columns):
         return pl.DataFrame(schema=_SCHEMA)
-    tried = [runs.with_columns(members=pl.lit(1, pl.Int64))]
-    if ensembles is not None:
-        tried.append(ensembles)
-    rows = with_epochs(pl.concat([part.select(*sorted(needed), "members") for part in tried]))
+    rows = with_members(runs, ensembles, sorted(needed))
     rows = rows.sort("N", "unique_budget", "weight_decay", "members", "D", "seed")  # so that draws repeat
     spread = pooled_std(rows, ["N", "D", "unique_budget", "weight_decay", "members"])
     least = float(rows["weight_decay"].to_numpy().min())
