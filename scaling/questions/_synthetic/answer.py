@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from scaling.errors import BadOption
 from scaling.fitting.data import framed
 from scaling.questions._synthetic import words
-from scaling.questions._synthetic.cells import ARMS, REAL, Gain, Value, gains, generations, values
+from scaling.questions._synthetic.cells import ARMS, REAL, Gain, Value, base_of, gains, generations, values
 from scaling.questions._synthetic.words import ANSWERS, CANNOT, COLLAPSES, IMPROVES, STAYS
 from scaling.questions._wall.inputs import Input, Intervention
 from scaling.questions.measured import sign_of, unit_of
@@ -115,7 +115,7 @@ def synthetic(
     answers = {name: _answer(one, doubled) for name, one in ends.items()}
     known = asked in ends
     told, (seeds, flops) = known and answers[asked] != CANNOT, more_seeds(runs)
-    base = float(frame.filter(pl.col("generation") > 0)["base"].to_numpy()[0])
+    base = base_of(frame)
     numbers: dict[str, Estimate] = {}
     for name, one in ends.items():
         numbers[f"gain after {last} generations, {name}"] = Estimate(one.mean, one.low, one.high, level, unit)
@@ -154,7 +154,7 @@ def _answer(gain: Gain, doubled: float) -> str:
 
 def _twice(frame: pl.DataFrame) -> float:
     """What the next larger amount of real text gains for each doubling, over sizes; 0 where there is none."""
-    base = float(frame.filter(pl.col("generation") > 0)["base"].to_numpy()[0])
+    base = base_of(frame)
     real = frame.filter(arm=REAL).group_by("N", "unique").agg(pl.col("value").mean()).sort("N", "unique")
     more = real.filter(pl.col("unique") > base)["unique"]
     if more.is_empty():
