@@ -9,12 +9,16 @@ pilot, and requests are right or wrong by chance beside. Worlds are seeded from 
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import numpy as np
 import polars as pl
+from studies.locality import world
 
 from scaling.questions import locality
-from scaling.questions._locality.worlds import world
 from scaling.show import Table
 
 SHARES = {"base": 0.0, "ceiling": 0.9, "neither": 0.02, "manuals": 0.3, "scripts": 0.6}

@@ -9,11 +9,15 @@ program, and a model's seed shifts all of its answers a little. Worlds are seede
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import numpy as np
+from studies.locality import flags_world
 
 from scaling.questions import flags_known
-from scaling.questions._locality.worlds import flags_world
 from scaling.show import Table
 
 CASES = {

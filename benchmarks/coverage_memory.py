@@ -12,17 +12,21 @@ each doubling of how often it was seen, and duplicates cost a given loss on fres
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
 import numpy as np
+from studies.duplicates import RULED, STORED, duplicated
+from studies.memory import World, simulate
 
 from scaling.questions import duplicates, memory
 from scaling.questions._duplicates.words import ANSWERS as DUPLICATES
-from scaling.questions._duplicates.worlds import RULED, STORED, duplicated
 from scaling.questions._memory.words import ANSWERS, RISES
-from scaling.questions._memory.worlds import World, simulate
 from scaling.show import table
 
 FIRST = 70_000

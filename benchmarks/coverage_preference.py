@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import numpy as np
 import polars as pl
+from studies.preference import STEM, world
 
 from scaling.questions._preference.cells import GOLD, tables, without
 from scaling.questions._preference.transfer import ratios
 from scaling.questions._preference.words import CANNOT, CARRIES, NOT, PARTLY, answer
-from scaling.questions._preference.worlds import STEM, world
 from scaling.show import Table
 
 RANDOM = {"carried": math.nan, "shuffled": 0.0}

@@ -10,15 +10,19 @@ seeded from 30,000 on, tests from 0.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import numpy as np
 import polars as pl
+from studies.reasoning import PLACEBO, SOURCE, TARGET, decayed, world
 
 from scaling.questions import reasoning
 from scaling.questions._reasoning.words import ANSWERS
-from scaling.questions._reasoning.worlds import PLACEBO, SOURCE, TARGET, decayed, world
 from scaling.show import Table
 
 FIRST = 30_000

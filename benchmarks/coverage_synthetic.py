@@ -9,12 +9,16 @@ differ by chance, those of a size and seed together too. Worlds are seeded from 
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import numpy as np
+from studies.synthetic import world
 
 from scaling.questions import synthetic
 from scaling.questions._synthetic.words import ANSWERS
-from scaling.questions._synthetic.worlds import world
 from scaling.show import Table
 
 FIRST = 20_000

@@ -171,6 +171,11 @@ class Interval:
         return f"{form(median)} [{form(low)}, {form(high)}]" if known else form(median)
 
 
+def named_ends(name: str, ends: Iterable[Any]) -> dict[str, Any]:
+    """Middle, low and high of an interval as columns of a table: name, name_low and name_high."""
+    return dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+
+
 def tails(level: float) -> tuple[float, float, float]:
     """The quantiles at the lower end, in the middle and at the upper end of a two-sided interval."""
     return (1.0 - level) / 2.0, 0.5, (1.0 + level) / 2.0

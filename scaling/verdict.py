@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,9 @@ ASKED_BY = {
 DECADE = 10.0
 """Times the compute of the largest run: what it takes to know more, where a question knows no better."""
 
+_NOTHING = 1e-12
+"""An end of an interval nearer to 0 is that of rounding."""
+
 SEEDS = 10
 """Of every arm, that a question about arms asks for where it cannot tell."""
 
@@ -67,6 +70,8 @@ class Estimate(show.Interval):
     """A number with its interval and its unit."""
 
     unit: str
+    bound: int = 0
+    """1 where no more is known than that it is `low` or more, -1 that it is `high` or less; 0 is an interval."""
 
     @property
     def value(self) -> float:
@@ -81,8 +86,14 @@ class Estimate(show.Interval):
         """
         if len(draws) == 1:
             return Estimate(float(draws[0]), math.nan, math.nan, level, unit)
-        middle, low, high = np.quantile(draws, [0.5, 0.5 - level / 2, 0.5 + level / 2], method=method)
+        low, middle, high = np.quantile(draws, show.tails(level), method=method)
         return Estimate(float(middle), float(low), float(high), level, unit)
+
+    @staticmethod
+    def of_row(row: Mapping[str, Any], name: str, level: float, unit: str, *, bound: int = 0) -> Estimate:
+        """A column of a row with its ends, name_low and name_high, or where these are not there low and high."""
+        low, high = (row.get(f"{name}_{end}", row.get(end)) for end in ("low", "high"))
+        return Estimate(row[name], low, high, level, unit, bound)  # type: ignore[arg-type]
 
     @staticmethod
     def of_share(part: float, whole: float, level: float) -> Estimate:
@@ -94,10 +105,22 @@ class Estimate(show.Interval):
         """The interval inside a sentence: "80 % interval 1.33 to 1.39", or that there is none."""
         if math.isnan(self.low):
             return "no interval, as the bootstrap draws are too few"
+        if self.bound:
+            return f"{show.share_inside(self.level)} bound"
         return between(form(self.low), form(self.high), self.level)
+
+    def amount(self, form: Callable[[float], str]) -> str:
+        """The number; of a bound what is known: "at least 0.2", or "none measurable" where that is below nothing."""
+        if not self.bound:
+            return form(self.value)
+        end = self.low if self.bound > 0 else self.high
+        said = f"{'at least' if self.bound > 0 else 'at most'} {form(end if abs(end) > _NOTHING else 0.0)}"
+        return f"none measurable, {said}" if self.bound > 0 and end <= _NOTHING else said
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
+        if self.bound:
+            return f"{self.amount('{:.3g}'.format)}{unit}, {show.share_inside(self.level)}"
         if math.isnan(self.low):
             return f"{print_count(self.value, 4)}{unit}, no interval"
         if (
@@ -127,8 +150,7 @@ class Reach:
     def of(runs: pl.DataFrame) -> Reach:
         """From the columns params_total (or N) and C (or 6 N D)."""
         size = runs["params_total" if "params_total" in runs.columns else "N"].to_numpy()
-        spent = runs["C"] if "C" in runs.columns else FLOPS_PER_PARAMETER_TOKEN * runs["N"] * runs["D"]
-        return Reach(int(size.min()), int(size.max()), float(spent.to_numpy().max()))
+        return Reach(int(size.min()), int(size.max()), float(flops_of(runs).to_numpy().max()))
 
     @property
     def decades_to_gpt2(self) -> float:
@@ -278,16 +300,14 @@ def more_seeds(runs: pl.DataFrame) -> tuple[str, float | None]:
     """
     seeds = runs["seed"].n_unique()
     more, first = max(SEEDS - seeds, seeds), int(runs["seed"].cast(pl.Int64).max()) + 1  # type: ignore[arg-type]
-    known = {"N", "D"} <= set(runs.columns)
-    each = (
-        runs["C"]
-        if "C" in runs.columns
-        else runs["N"] * runs["D"] * FLOPS_PER_PARAMETER_TOKEN
-        if known
-        else None
-    )
     words = f"seeds {first} to {first + more - 1} of every arm, added to `seed` in the study's file"
-    return words, None if each is None else float(each.sum()) / seeds * more
+    known = "C" in runs.columns or {"N", "D"} <= set(runs.columns)
+    return words, float(flops_of(runs).sum()) / seeds * more if known else None
+
+
+def flops_of(runs: pl.DataFrame) -> pl.Series:
+    """Training FLOPs of each run, the column C, or 6 N D where there is none."""
+    return runs["C"] if "C" in runs.columns else FLOPS_PER_PARAMETER_TOKEN * runs["N"] * runs["D"]
 
 
 def hash_of(*parts: Any) -> str:
@@ -300,7 +320,7 @@ def share_ends(part: float, whole: float, level: float) -> np.ndarray:
     """Ends of the interval of a share, given so many of so many independent trials and Jeffreys' prior, shape (2,)."""
     from scipy.special import betaincinv
 
-    ends: np.ndarray = betaincinv(part + 0.5, whole - part + 0.5, [0.5 - level / 2, 0.5 + level / 2])
+    ends: np.ndarray = betaincinv(part + 0.5, whole - part + 0.5, show.tails(level)[::2])
     return ends
 
 

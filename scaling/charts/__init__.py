@@ -60,6 +60,7 @@ def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:
         Forecast                      loss by year
         Prediction                    each predicted loss with its interval
         Profile                       how the likelihood falls beside the best value of a parameter
+        Contour                       the regions of two parameters that go together
         IsoFlop                       the best size at each budget, and the power law through them
         Envelope                      the same from learning curves
         Agreement                     how far each constant lies from its fitted value

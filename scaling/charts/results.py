@@ -26,6 +26,7 @@ from scaling.fitting import (
     Profile,
 )
 from scaling.laws.base import describe
+from scaling.show import named_ends
 from scaling.units import power_of_ten
 
 
@@ -135,7 +136,7 @@ def allocation(allocated: Allocation) -> alt.LayerChart:
         ends = (
             np.where(np.isinf(end), number.median, end) for end in number.band
         )  # endless ones are not drawn
-        columns |= dict(zip((name, f"{name}_low", f"{name}_high"), (number.median, *ends), strict=True))
+        columns |= named_ends(name, (number.median, *ends))
     return budgets(pl.DataFrame(columns))
 
 

@@ -21,9 +21,9 @@ def check_columns(runs: pl.DataFrame) -> None:
     require_columns(("N", "D", "C", "loss"), runs.columns, hint)
 
 
-def size_names(runs: pl.DataFrame) -> dict[int, str]:
-    """What each N is called, smallest first, in as few digits as keep them apart."""
-    sizes = sorted(runs["N"].unique().to_list())
+def size_names(runs: pl.DataFrame, column: str = "N") -> dict[int, str]:
+    """What each size is called, smallest first, in as few digits as keep them apart."""
+    sizes = sorted(runs[column].unique().to_list())
     for digits in (2, 3, 4, 5):
         names = {N: print_count(N, digits) for N in sizes}
         if len(set(names.values())) == len(sizes):

@@ -15,9 +15,9 @@ def best_for_its_compute(drawn: bool, level: float) -> str:
     return "best for its compute" + (f", {100 * level:.3g} % interval" if drawn else "")
 
 
-def vega_count(text: str, digits: int = 3) -> str:
+def vega_count(text: str) -> str:
     """Vega text that prints a count the way `units.print_count` does."""
-    return f"replace(format({text},'.{digits}~s'),'G','B')"
+    return f"replace(format({text},'.3~s'),'G','B')"
 
 
 def vega_exponent(text: str) -> str:

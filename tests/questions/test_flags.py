@@ -2,10 +2,10 @@
 
 import polars as pl
 import pytest
+from studies.locality import flags_world
 
 from scaling.questions import flags_known
 from scaling.questions._locality.flags import NoFlagsAsked
-from scaling.questions._locality.worlds import flags_world
 
 
 def test_flags_known_recovers_what_manuals_add():

@@ -3,10 +3,10 @@
 import numpy as np
 import polars as pl
 import pytest
+from studies.locality import world
 
 from scaling.questions import locality
 from scaling.questions._locality.cells import NoArm
-from scaling.questions._locality.worlds import world
 
 BASE = {"base": 0.0, "ceiling": 0.9, "neither": 0.02, "manuals": 0.3, "scripts": 0.6}
 

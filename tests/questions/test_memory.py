@@ -5,16 +5,17 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from studies.duplicates import RULED, STORED, duplicated
+from studies.memory import World, simulate
 
 import scaling
 from scaling.errors import BadOption, MissingColumns
 from scaling.questions import duplicates, memory
 from scaling.questions._duplicates.answer import SeenAlike
 from scaling.questions._duplicates.words import GROWS, NOTHING
-from scaling.questions._duplicates.worlds import RULED, STORED, duplicated
-from scaling.questions._memory.cells import NotMeasured, capacities, mean_of, means, slope_of, with_memory
+from scaling.questions._memory.cells import NotMeasured, capacities, means, with_memory
 from scaling.questions._memory.words import BEFORE, CANNOT, MEMORY, RISES, STALLS
-from scaling.questions._memory.worlds import World, simulate
+from scaling.questions.seeds import mean_of, slope_of
 
 SIZES = (12_000, 24_000, 40_000, 60_000, 100_000)
 

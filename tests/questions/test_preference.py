@@ -5,12 +5,12 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from studies.preference import ALPHA, BETA, STEM, world
 
 from scaling.questions import preference
 from scaling.questions._preference.cells import NoPreferences, best_n, distance_of, tables, without
 from scaling.questions._preference.transfer import fits, ratios
 from scaling.questions._preference.words import answer
-from scaling.questions._preference.worlds import ALPHA, BETA, STEM, world
 
 
 def decided(**given):

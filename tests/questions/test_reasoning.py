@@ -2,12 +2,12 @@
 
 import polars as pl
 import pytest
+from studies.reasoning import PLACEBO, SOURCE, TARGET, decayed, world
 
 from scaling.errors import BadOption, MissingColumns
 from scaling.questions import reasoning
 from scaling.questions._reasoning.cells import NoSuchReading, to_criterion
 from scaling.questions._reasoning.words import CANNOT, HELPS, HURTS, NONE, WORDS
-from scaling.questions._reasoning.worlds import PLACEBO, SOURCE, TARGET, decayed, world
 
 ASKED = {"placebos": {PLACEBO: SOURCE}, "measure": "loss"}
 

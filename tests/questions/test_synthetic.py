@@ -2,12 +2,12 @@
 
 import polars as pl
 import pytest
+from studies.synthetic import BASE, world
 
 from scaling.errors import BadOption, MissingColumns
 from scaling.questions import read_inputs, synthetic, wall
 from scaling.questions._synthetic.cells import NoGenerations
 from scaling.questions._synthetic.words import CANNOT, COLLAPSES, IMPROVES, STAYS
-from scaling.questions._synthetic.worlds import BASE, world
 
 WORTH = {"replace": 0.5, "accumulate": 0.0, "verified": 0.25}
 

@@ -13,10 +13,11 @@ import scaling
 from scaling.errors import BadOption, MissingColumns
 from scaling.questions import fitted_laws, transfer
 from scaling.questions._transfer.answer import NoSuchPair, NothingAdded
-from scaling.questions._transfer.arms import NoValues
 from scaling.questions._transfer.matrix import PlaceboWithoutRuns
 from scaling.questions._transfer.words import ANSWERS, CANNOT, FORM, HELPS, HURTS, NONE, OPEN, WORDS
+from scaling.questions.measured import NoValues
 from scaling.study import read_study
+from scaling.verdict import Estimate
 
 
 def asked(runs, **keys):
@@ -84,6 +85,18 @@ def test_an_effect_beyond_the_targets_curve_is_a_bound():
     assert cells["worth"].to_list() == pytest.approx([1 / 4] * 4, abs=1e-6)
     assert verdict.answer == HELPS
     assert "only a bound" in str(verdict.doubts)
+    assert "a token of code is worth at least 0.25 tokens of prose (95 % bound)" in verdict.sentence
+    assert (
+        str(verdict.numbers["worth of a token of code, N = 6,144"]) == "at least 0.25 tokens of prose, 95 %"
+    )
+
+
+def test_what_is_worth_less_than_all_that_was_measured_is_not_measurable():
+    """All seeds stop at the end of the curve and so differ in nothing, which is no precision."""
+    verdict = asked(world(constant(-0.9), constant(-0.9), doses=(0.5,), curve=(1, 2, 3)))
+    assert verdict.answer == HURTS and "worth at most 0 tokens of prose" in verdict.sentence
+    bound = Estimate(-0.2, -0.4, np.inf, 0.95, "tokens", bound=1)
+    assert str(bound) == "none measurable, at least -0.4 tokens, 95 %"
 
 
 def test_without_a_curve_gains_are_judged_and_nothing_is_priced():
@@ -98,6 +111,12 @@ def test_a_source_that_was_not_learned_decides_nothing():
     assert verdict.answer == CANNOT and not verdict.identifiable
     assert "the source was not learned" in verdict.sentence
     assert "scaling propose RUNS --question transfer" in verdict.would_tell
+    few = world(constant(0.2), constant(0.1)).with_columns(
+        loss_code=pl.when(pl.col("N") == SIZES[0]).then(3.0).otherwise("loss_code")
+    )
+    cells = asked(few).evidence["cells"]
+    assert cells.filter(~pl.col("learned"))["N"].unique().to_list() == [SIZES[0]]
+    assert cells["learned"].sum() == 6
     assert asked(world(constant(0.2), constant(0.1)), learned=2.1).answer == HELPS
     assert asked(world(constant(0.2), constant(0.1)), learned=1.9).answer == CANNOT
 
@@ -154,6 +173,8 @@ def test_an_effect_must_survive_when_the_target_is_used_up():
     assert asked(used_up(0.10, 0.02)).answer == HELPS
     verdict = asked(used_up(0.05, 0.20))
     assert verdict.answer == WORDS
+    alone = used_up(0.05, 0.20).filter(pl.col("domain_epochs").is_not_null())
+    assert "for each of its 262k (65.5k distinct ones of prose, 262k of code)" in asked(alone).sentence
     assert "When the target is used up" in str(verdict.doubts)
 
 

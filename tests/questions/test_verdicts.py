@@ -11,6 +11,12 @@ import polars as pl
 import pytest
 from matrices import PLACEBOS, constant, world
 from real_vega import UNITS, drawn_titles
+from studies.duplicates import RULED, STORED, duplicated
+from studies.locality import world as abilities
+from studies.memory import World, simulate
+from studies.preference import world as preferred
+from studies.reasoning import world as learned
+from studies.synthetic import world as written
 
 import scaling.questions
 from scaling import fit, questions
@@ -18,12 +24,6 @@ from scaling.charts import plot
 from scaling.errors import BadOption, ScalingError
 from scaling.fitting import compare
 from scaling.laws import chinchilla, kaplan
-from scaling.questions._duplicates.worlds import RULED, STORED, duplicated
-from scaling.questions._locality.worlds import world as abilities
-from scaling.questions._memory.worlds import World, simulate
-from scaling.questions._preference.worlds import world as preferred
-from scaling.questions._reasoning.worlds import world as learned
-from scaling.questions._synthetic.worlds import world as written
 from scaling.verdict import Estimate, Reach, UnknownAnswer, Verdict
 
 ABILITIES = {

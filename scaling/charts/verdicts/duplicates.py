@@ -8,14 +8,14 @@ import altair as alt
 import polars as pl
 
 from scaling.charts.parts import finish, log_x, of, series
-from scaling.units import print_count
+from scaling.charts.series import size_names
 from scaling.verdict import Verdict
 
 
 def draw(verdict: Verdict) -> Any:
     """Solid what can only be memorised, dashed what follows from a rule."""
     cells = verdict.evidence["cells"]
-    names = {size: print_count(size, 2) for size in cells["params_total"].unique().sort()}
+    names = size_names(cells, "params_total")
     rows = cells.select(
         "times", "share", "kind", size=pl.col("params_total").replace_strict(names, return_dtype=pl.String)
     )

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from scaling.charts.parts import finish, log_x, log_y, of, series, stacked
-from scaling.units import print_count
+from scaling.charts.series import size_names
 from scaling.verdict import Verdict
 
 _SEEN, _FRESH = "documents seen", "fresh documents"
@@ -17,7 +17,7 @@ _SEEN, _FRESH = "documents seen", "fresh documents"
 def draw(verdict: Verdict) -> Any:
     """Bits for each parameter above, right answers below, a colour for each size."""
     cells = verdict.evidence["cells"]
-    names = {size: print_count(size, 2) for size in cells["params_total"].unique().sort()}
+    names = size_names(cells, "params_total")
     size = pl.col("params_total").replace_strict(names, return_dtype=pl.String)
     per_parameter = pl.col("on_offer", "memorised") / pl.col("params_total")
     rows = cells.with_columns(per_parameter, size=size)

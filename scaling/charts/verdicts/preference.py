@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import altair as alt
 import polars as pl
 
@@ -18,22 +16,19 @@ def draw(verdict: Verdict) -> alt.FacetChart:
     return gold(table.filter(pl.col("comparisons") == most))
 
 
-def gold(curves: pl.DataFrame, *, domains: Sequence[str] = ()) -> alt.FacetChart:
+def gold(curves: pl.DataFrame) -> alt.FacetChart:
     """A line for each arm in a panel for each domain: mean gold with its interval against √KL.
 
     Args:
         curves: columns arm, domain, distance, gold, low, high, as `questions.preference` has them.
-        domains: panels, in this order; all of them in the order of the alphabet where none is given.
     """
-    panels = [*domains] or curves["domain"].unique().sort().to_list()
+    panels = curves["domain"].unique().sort().to_list()
     arms = curves["arm"].unique(maintain_order=True).to_list()
-    columns = [
-        name for name in ("arm", "domain", "distance", "gold", "low", "high", "n") if name in curves.columns
-    ]
-    base = of(curves.filter(pl.col("domain").is_in(panels)).select(columns))
-    said = [
-        alt.Tooltip(name, type="nominal" if name in ("arm", "domain") else "quantitative") for name in columns
-    ]
+    names = ("arm", "domain", "distance", "gold", "low", "high", "n")
+    columns = [name for name in names if name in curves.columns]
+    base = of(curves.select(columns))
+    kinds = {"arm": "nominal", "domain": "nominal"}
+    said = [alt.Tooltip(name, type=kinds.get(name, "quantitative")) for name in columns]  # type: ignore[arg-type]
     colour = series("arm", arms, title=None)
     x = alt.X("distance:Q", title="√KL from the parent, √nats")
     ends = extent(curves["gold"], [*curves["low"], *curves["high"]])

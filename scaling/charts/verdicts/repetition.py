@@ -123,7 +123,7 @@ def _against_epochs(runs: pl.DataFrame, curves: Sequence[pl.DataFrame], budget: 
         .encode(x=x, y=y("loss"), color=shown.colour)
         for i, curve in enumerate(curves)
     ]
-    ends = runs.group_by("N").agg(pl.col("epochs").max(), pl.col("loss").sort_by("epochs").last())
+    ends = runs.group_by("N").agg(pl.col("epochs").max(), pl.col("loss").sort_by("epochs").last()).sort("N")
     labels = [
         {"seen": epochs, "loss": loss, "size": shown.names[N], "label": f"N = {shown.names[N]}"}
         for N, epochs, loss in ends.iter_rows()

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
+import numpy as np
 import polars as pl
 
 from scaling.charts import theme
 from scaling.charts.parts import Chart, extent, finish, log_x, of, series, spans, stacked, whiskers
-from scaling.units import print_count
+from scaling.charts.series import size_names
 from scaling.verdict import Verdict
 
 GPT2_N = 12 * 12 * 768**2
@@ -41,7 +42,7 @@ def worths(cells: pl.DataFrame, pairs: pl.DataFrame) -> Chart:
     keys = ["source", "target", "unique", "dose"]
     shown = cells.join(pairs.filter("main").select(keys), on=keys, maintain_order="left")
     shown = shown.filter(pl.col("worth").is_finite()).sort("target", "source", "N")
-    names = _sizes(shown)
+    names = size_names(shown)
     rows = [
         {
             "pair": f"{row['source']} → {row['target']}", "size": names[row["N"]], "mid": row["worth"],
@@ -74,30 +75,23 @@ def doses(cells: pl.DataFrame, unit: str) -> Chart:
         cells: of one pair.
         unit: of the value.
     """
-    names = _sizes(cells)
-    gain, placebo = (
-        [
-            {"dose": row["dose"], "size": names[row["N"]], "gain": value}
-            for row in cells.sort("N", "dose").iter_rows(named=True)
-            if (value := _gain(row, of_placebo)) is not None
-        ]
-        for of_placebo in (False, True)
+    names = size_names(cells)
+    size = pl.col("N").replace_strict(names, return_dtype=pl.String)
+    gain = cells.sort("N", "dose").select(
+        "dose", size.alias("size"), "gain", beyond=pl.col("words").cast(pl.Float64)
     )
-    most = max(row["dose"] for row in gain)
-    least = min(row["dose"] for row in gain)
+    placebo = gain.drop_nulls("beyond").select("dose", "size", gain=pl.col("gain") - pl.col("beyond"))
+    gain = gain.drop("beyond")
+    least, most = (float(end(gain["dose"].to_numpy())) for end in (np.min, np.max))
     x = log_x("dose", "tokens of the source for each of the target", least * 0.93, most * 1.07)
     x = x.axis(values=[2.0**k for k in range(-6, 8) if least <= 2.0**k <= most], format="~g")
     y, colour = (
         alt.Y("gain:Q", title=f"gain on the target, {unit}"),
         series("size", list(names.values()), title="parameters"),
     )
-    lines = of(gain).mark_line(point=True, strokeWidth=2).encode(x=x, y=y, color=colour)
-    layers = [lines]
-    if placebo:
-        layers.append(
-            of(placebo).mark_line(strokeDash=[4, 3], strokeWidth=1.5).encode(x=x, y=y, color=colour)
-        )
-    return finish(alt.layer(*layers), 260)
+    lines = [of(gain).mark_line(point=True, strokeWidth=2)]
+    lines += [of(placebo).mark_line(strokeDash=[4, 3], strokeWidth=1.5)] if len(placebo) else []
+    return finish(alt.layer(*(line.encode(x=x, y=y, color=colour) for line in lines)), 260)
 
 
 def beyond(cells: pl.DataFrame, unit: str) -> Chart:
@@ -164,14 +158,3 @@ def against_size(cells: pl.DataFrame, line: Mapping[str, Any]) -> Chart:
             named.mark_text(align="right", dx=-8, fontWeight=600).encode(x=x, y=y("mid"), text="label:N"),
         ]
     return finish(alt.layer(*layers), 260)
-
-
-def _gain(row: Mapping[str, Any], of_placebo: bool) -> float | None:
-    """What a cell gained, or what its best placebo did."""
-    if not of_placebo:
-        return row["gain"]
-    return None if row["words"] is None else row["gain"] - row["words"]
-
-
-def _sizes(cells: pl.DataFrame) -> dict[int, str]:
-    return {N: print_count(N, 2) for N in cells["N"].unique().sort()}

@@ -95,11 +95,6 @@ class Programs:
         return np.array(costs)
 
     @property
-    def answer_bits(self) -> float:
-        """Entropy of an answer for who has not read the page and takes every value for equally likely."""
-        return math.log2(len(self._values))
-
-    @property
     def executable(self) -> bool:
         """Whether its pages tell programs, so that they can be read back and executed."""
         return self._surface.pixels is None and self.placebo == "none"

@@ -16,6 +16,7 @@ from scaling.laws.base import describe
 from scaling.questions._audit import words
 from scaling.questions._audit.multiverse import CHOICES, OUTCOMES, multiverse, outcomes, prices
 from scaling.questions._audit.words import CANNOT_TELL, FRAGILE, ROBUST
+from scaling.show import tails
 from scaling.verdict import Estimate, Reach, Verdict, check_level
 
 
@@ -108,7 +109,7 @@ def audit(
     best = outcomes(described, {p: np.array([v]) for p, v in base.params.items()}, price)
     kept, resampled, chosen = table.filter("kept"), {}, {}
     for name, (_, unit) in words.OUTCOMES.items():
-        low, high = np.nanquantile(drawn[name], [(1 - level) / 2, (1 + level) / 2])
+        low, _, high = np.nanquantile(drawn[name], tails(level))
         resampled[name] = Estimate(float(best[name][0]), float(low), float(high), level, unit)
         chosen[name] = Estimate.of(kept[name].to_numpy() if len(kept) else np.array([np.nan]), level, unit)
     answer = _answer(table.filter(form=described.name), resampled, chosen)

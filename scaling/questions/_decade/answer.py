@@ -11,6 +11,7 @@ from scaling.questions._decade import words
 from scaling.questions._decade.words import CANNOT_TELL, FALLS
 from scaling.questions._repetition.cells import rises, seed_spread
 from scaling.questions._repetition.words import rise
+from scaling.show import named_ends
 from scaling.verdict import Estimate, Prose, Reach, Verdict
 
 QUESTION = "How does loss fall with compute, and what is a repeated token worth?"
@@ -35,11 +36,9 @@ def next_decade(
     """
     reach = Reach.of(runs)
     budgets = _budgets(allocate(fitted, runs, [reach.compute, factor * reach.compute], level=level))
-    now, then = (_estimate(row, "loss", level, "nats/token") for row in budgets.iter_rows(named=True))
-    N, D = (
-        _estimate(budgets.row(1, named=True), *of)
-        for of in (("N", level, "parameters"), ("D", level, "tokens"))
-    )
+    now, then = (Estimate.of_row(row, "loss", level, "nats/token") for row in budgets.iter_rows(named=True))
+    ahead = budgets.row(1, named=True)
+    N, D = (Estimate.of_row(ahead, *of) for of in (("N", level, "parameters"), ("D", level, "tokens")))
     fall = 100 * (1 - then.value / now.value)
     missed = float(compared.row(compared.ranking[0])["held_out_percent"])
     numbers = {
@@ -80,12 +79,8 @@ def _budgets(ahead: Allocation) -> pl.DataFrame:
     columns = {"C": ahead.C}
     for name in ("N", "D", "loss"):
         number = getattr(ahead, name)
-        columns |= {name: number.median, f"{name}_low": number.low, f"{name}_high": number.high}
+        columns |= named_ends(name, (number.median, number.low, number.high))
     return pl.DataFrame(columns)
-
-
-def _estimate(row: dict[str, float], name: str, level: float, unit: str) -> Estimate:
-    return Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"], level, unit)
 
 
 def _doubts(compared: Comparison, runs: pl.DataFrame, C: float, level: float) -> list[str]:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from scaling.errors import BadOption, QuestionError, require_columns
+from scaling.errors import QuestionError, require_columns
+from scaling.fitting.data import framed
 from scaling.questions._duplicates import words
 from scaling.questions._duplicates.words import ALIKE, ANSWERS, CANNOT, EACH, GROWS, NOTHING, QUESTION
-from scaling.questions._memory.cells import NotMeasured, mean_of
+from scaling.questions._memory.cells import NotMeasured, check_chance, explained
+from scaling.questions.seeds import mean_of
 from scaling.records import ON_OFFER
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
 
@@ -30,6 +32,7 @@ class SeenAlike(QuestionError):
         )
 
 
+@framed("runs", "measurements")
 def duplicates(
     runs: pl.DataFrame,
     measurements: pl.DataFrame,
@@ -71,17 +74,14 @@ def duplicates(
         Carlini et al. 2023, arXiv:2202.07646, section 3.2; Hernandez et al. 2022, arXiv:2205.10487, for the cost.
     """
     check_level(level)
-    if not 0 <= chance < 1:
-        raise BadOption(
-            "chance", chance, "at least 0 and below 1, e.g. 0.04 where 25 answers are equally likely"
-        )
+    check_chance(chance)
     seen = _seen(runs, measurements, [*stored, *skill])
     shares = seen.filter(pl.col("domain").is_in(stored), pl.col("varied")).drop_nulls("share")
     if shares.is_empty():
         raise SeenAlike(tuple(stored))
-    slopes = (
-        shares.group_by("run_id", "params_total", "seed").agg(rise=_slope("times", "share")).sort("run_id")
-    )
+    x = pl.col("times").log(2)
+    slope = pl.cov(x, pl.col("share")) / x.var()
+    slopes = shares.group_by("run_id", "params_total", "seed").agg(rise=slope).sort("run_id")
     often = {end: _at(shares, end) for end in ("least", "most")}
     rise = mean_of(slopes, "rise", level, "points for each doubling", 100)
     most = mean_of(often["most"], "share", level, "%", 100)
@@ -97,14 +97,10 @@ def duplicates(
             cost, "cost", level, "nats/token"
         )
     answer = _answer(rise, most)
-    cells = (
-        seen.filter("varied")
-        .group_by("params_total", "domain")
-        .agg(pl.col("times", "share", "seen", "changed", "fresh", "fresh_loss").mean(), seeds=pl.len())
-    )
-    kind = (
-        pl.when(pl.col("domain").is_in(skill)).then(pl.lit("with a rule")).otherwise(pl.lit("without a rule"))
-    )
+    means = pl.col("times", "share", "seen", "changed", "fresh", "fresh_loss").mean()
+    cells = seen.filter("varied").group_by("params_total", "domain").agg(means, seeds=pl.len())
+    ruled = pl.col("domain").is_in(skill)
+    kind = pl.when(ruled).then(pl.lit("with a rule")).otherwise(pl.lit("without a rule"))
     return Verdict(
         question=QUESTION,
         topic="duplicates",
@@ -156,29 +152,18 @@ def _seen(runs: pl.DataFrame, measurements: pl.DataFrame, domains: Sequence[str]
         or ends.filter(pl.col("probe") == "memorised", pl.col("group").is_in(domains)).is_empty()
     ):
         raise NotMeasured("memorised", ", ".join(domains), sorted(ends["probe"].unique()))
-    parts = {"bits": ("memorised", ""), "offer": ("memorised", ON_OFFER), "seen": ("seen_exact", "")}
-    parts |= {
-        "changed": ("perturbed_exact", ""),
-        "fresh": ("answer_exact", ""),
-        "fresh_loss": ("answer_loss", ""),
-    }
-    for name, (probe, behind) in parts.items():
+    parts = {
+        "bits": "memorised", "offer": "memorised", "seen": "seen_exact", "changed": "perturbed_exact",
+        "fresh": "answer_exact", "fresh_loss": "answer_loss",
+    }  # fmt: skip
+    for name, probe in parts.items():
+        behind = ON_OFFER if name == "offer" else ""
         mine = ends.filter(pl.col("probe") == probe).select("run_id", group="group", **{name: "value"})
         table = table.with_columns(group=pl.col("domain") + behind).join(
             mine, on=["run_id", "group"], how="left"
         )
-    share = (pl.col("bits") / pl.col("offer")).clip(0, 1)
-    return (
-        table.with_columns(share=share)
-        .drop("group", "bits", "offer")
-        .sort("params_total", "seed", "run_id", "times")
-    )
-
-
-def _slope(times: str, share: str) -> pl.Expr:
-    """Least squares of the share against log2 of how often, over the rows of a group."""
-    x = pl.col(times).log(2)
-    return pl.cov(x, pl.col(share)) / x.var()
+    table = table.with_columns(share=(pl.col("bits") / pl.col("offer")).clip(0, 1))
+    return table.drop("group", "bits", "offer").sort("params_total", "seed", "run_id", "times")
 
 
 def _at(rows: pl.DataFrame, end: str) -> pl.DataFrame:
@@ -197,12 +182,7 @@ def _explained(rows: pl.DataFrame, chance: float, level: float) -> dict[str, Est
     for end in ("least", "most"):
         mine = _at(rows, end)
         for name, other in (("fresh", "fresh ones"), ("changed", "changed ones")):
-            share = (pl.col("seen") - pl.col(name)) / (pl.col("seen") - chance)
-            known = (
-                mine.filter(pl.col("seen") - chance > 0.05)
-                .with_columns(explained=share)
-                .drop_nulls("explained")
-            )
+            known = mine.with_columns(explained=explained(chance, name)).drop_nulls("explained")
             if len(known):
                 said = f"answers that memory explains, seen {_times(known)} times, against {other}"
                 numbers[said] = mean_of(known, "explained", level, "%", 100)

@@ -16,7 +16,7 @@ from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
 from scaling.questions._law import words
 from scaling.questions._law.words import CANNOT_TELL
 from scaling.units import print_count
-from scaling.verdict import Estimate, Reach, Verdict, check_level
+from scaling.verdict import Estimate, Reach, Verdict, check_level, flops_of
 
 QUESTION = "Which law do these runs follow?"
 RIVALS = (_laws.chinchilla, _laws.kaplan, _laws.power_mean)
@@ -110,9 +110,7 @@ def _parameters(compared: Comparison, level: float) -> pl.DataFrame:
 
 def _misses(compared: Comparison, runs: pl.DataFrame) -> pl.DataFrame:
     """law, N, D, C, loss and miss_percent of every run."""
-    columns = {"N": runs["N"], "D": runs["D"], "loss": runs["loss"]}
-    spent = runs["C"] if "C" in runs.columns else FLOPS_PER_PARAMETER_TOKEN * runs["N"] * runs["D"]
-    known = pl.DataFrame(columns | {"C": spent})
+    known = runs.select("N", "D", "loss").with_columns(C=flops_of(runs))
     return pl.concat(
         known.with_columns(law=pl.lit(law), miss_percent=100 * (known["loss"] / _curve(one, known) - 1))
         for law, one in compared.fits.items()

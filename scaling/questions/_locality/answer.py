@@ -65,14 +65,12 @@ def locality(
     at = table.filter((pl.col("N") == N) & (pl.col("pretrained") == decides["pretrained"]))
     shares = {arm: at.filter(pl.col("arm") == arm)["share"][0] for arm in (NOTHING, OTHERS, OWN)}
     numbers = {
-        f"locality, {row['pretrained']}": Estimate(row["locality"], row["low"], row["high"], level, "")
+        f"locality, {row['pretrained']}": Estimate.of_row(row, "locality", level, "")
         for row in largest.iter_rows(named=True)
         if math.isfinite(row["locality"])
     }
     numbers |= {
-        f"change for a decade of N, {row['pretrained']}": Estimate(
-            row["slope"], row["low"], row["high"], level, ""
-        )
+        f"change for a decade of N, {row['pretrained']}": Estimate.of_row(row, "slope", level, "")
         for row in steepness.iter_rows(named=True)
     }
     seeds, flops = more_seeds(runs)

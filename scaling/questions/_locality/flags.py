@@ -11,6 +11,7 @@ from scipy.special import ndtri
 
 from scaling.corpora.source import MANUALS, SCRIPTS
 from scaling.errors import QuestionError
+from scaling.fitting.data import framed
 from scaling.questions.seeds import student
 
 NEITHER = "neither"
@@ -31,6 +32,7 @@ class NoFlagsAsked(QuestionError):
         )
 
 
+@framed("runs", "measured")
 def flags_known(runs: pl.DataFrame, measured: pl.DataFrame, *, level: float = 0.8) -> pl.DataFrame:
     """Share of questions about flags that models answer right, and what reading has added to it.
 
@@ -81,26 +83,10 @@ def flags_known(runs: pl.DataFrame, measured: pl.DataFrame, *, level: float = 0.
         nan = (float("nan"),) * 3
         gain = nan if key[1] == NEITHER or paired.is_empty() else _interval(gains, error, level)
         table.append((*key, len(some), some["n"].max(), *share, *gain))
-    header = [
-        "N",
-        "read",
-        *_ASKED,
-        "seeds",
-        "questions",
-        "share",
-        "low",
-        "high",
-        "gain",
-        "gain_low",
-        "gain_high",
-    ]
-    order = (
-        pl.col("read") != NEITHER,
-        pl.col("read").str.len_chars(),
-        pl.col("read"),
-        *map(pl.col, _ASKED[1:]),
-    )
-    frame = pl.DataFrame(table, schema=header, orient="row")
+    ends = ["share", "low", "high", "gain", "gain_low", "gain_high"]
+    frame = pl.DataFrame(table, schema=["N", "read", *_ASKED, "seeds", "questions", *ends], orient="row")
+    read = pl.col("read")
+    order = (read != NEITHER, read.str.len_chars(), read, *map(pl.col, _ASKED[1:]))
     return frame.sort("N", *order, pl.col("programs"), descending=[*[False] * 6, True])
 
 

@@ -7,17 +7,15 @@ import math
 import numpy as np
 import polars as pl
 
-from scaling.errors import BadOption
 from scaling.fitting.data import framed
 from scaling.questions._memory import words
 from scaling.questions._memory.cells import (
     CELL,
     capacities,
+    check_chance,
     explained,
-    mean_of,
     means,
     rises,
-    slope_of,
     with_memory,
 )
 from scaling.questions._memory.words import (
@@ -31,6 +29,7 @@ from scaling.questions._memory.words import (
     RISES,
     STALLS,
 )
+from scaling.questions.seeds import mean_of, slope_of
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 
 QUESTION = "Memorised or generalised: does skill go on rising after memory is full?"
@@ -75,10 +74,7 @@ def memory(
         Morris et al. 2025, arXiv:2505.24832, section 2, for memorised bits with the true generator as reference.
     """
     check_level(level)
-    if not 0 <= chance < 1:
-        raise BadOption(
-            "chance", chance, "at least 0 and below 1, e.g. 0.1 where ten values are equally likely"
-        )
+    check_chance(chance)
     table = with_memory(runs, measurements, skill)
     cells = means(table, chance)
     full, risen = capacities(cells), rises(table, cells)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import numpy as np
 import polars as pl
-from scipy.special import stdtrit
 
-from scaling.errors import QuestionError, require_columns
+from scaling.errors import BadOption, QuestionError, require_columns
 from scaling.records import ON_OFFER
-from scaling.verdict import Estimate
 
 CELL = ["params_total", "unique_tokens"]
 """What runs of one cell share; they differ in the seed."""
@@ -33,6 +28,13 @@ class NotMeasured(QuestionError):
             f"{self.probe!r} of it, only {', '.join(self.there) or 'none'}. Ask for probes = {[*PROBES]} in the "
             "study, and name a domain with answers, as in runs/memory/study.toml."
         )
+
+
+def check_chance(chance: float) -> None:
+    """Raises BadOption unless a guess is right less often than always."""
+    if not 0 <= chance < 1:
+        wanted = "at least 0 and below 1, e.g. 0.1 where ten values are equally likely"
+        raise BadOption("chance", chance, wanted)
 
 
 def with_memory(runs: pl.DataFrame, measurements: pl.DataFrame, skill: str) -> pl.DataFrame:
@@ -127,49 +129,3 @@ def rises(table: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
     )
     rise = pl.col("last") - pl.col("first")
     return ends.filter(pl.col("amounts") > 1).with_columns(rise=rise).sort("params_total", "seed")
-
-
-def mean_of(rows: pl.DataFrame, column: str, level: float, unit: str, scale: float = 1.0) -> Estimate:
-    """A mean over sizes and seeds with an interval for both kinds of neighbours being alike.
-
-        V = Σ_g (Σ_i∈g e_i)² G / (G - 1) / n²,  for sizes and for seeds, added, less that of single runs
-
-    and at least the larger of the two; quantiles are those of a t distribution with one degree less than the fewer of
-    sizes and seeds. There is no interval where there is one size or one seed.
-
-    Args:
-        rows: columns params_total, seed and the one to be averaged.
-        column: its name.
-        level: of the interval.
-        unit: of what comes back.
-        scale: what the mean is multiplied with.
-
-    Source:
-        Cameron, Gelbach and Miller 2011, Journal of Business and Economic Statistics 29(2), equation 2.12.
-    """
-    values = scale * rows[column].to_numpy().astype(float)
-    mean, off, n = float(values.mean()), values - values.mean(), len(values)
-    groups = [rows[name].rank("dense").to_numpy().astype(int) - 1 for name in ("params_total", "seed")]
-    counts = [int(group.max()) + 1 for group in groups]
-    if min(counts) < 2:
-        return Estimate(mean, np.nan, np.nan, level, unit)
-    by = [
-        float((np.bincount(group, off) ** 2).sum()) * g / (g - 1)
-        for group, g in zip(groups, counts, strict=True)
-    ]
-    variance = max(*by, sum(by) - float((off**2).sum()) * n / (n - 1)) / n**2
-    half = float(stdtrit(min(counts) - 1, 0.5 + level / 2)) * variance**0.5
-    return Estimate(mean, mean - half, mean + half, level, unit)
-
-
-def slope_of(x: Iterable[float], y: Iterable[float], level: float) -> Estimate:
-    """Slope of log y against log x by least squares, with its t interval; none where there are two points."""
-    log_x, log_y = (np.log(np.array([*values], float)) for values in (x, y))
-    run = log_x - log_x.mean()
-    slope = float(run @ log_y / (run @ run))
-    free = len(log_x) - 2
-    if free < 1:
-        return Estimate(slope, np.nan, np.nan, level, "")
-    miss = log_y - log_y.mean() - slope * run
-    half = float(stdtrit(free, 0.5 + level / 2) * np.sqrt(miss @ miss / free / (run @ run)))
-    return Estimate(slope, slope - half, slope + half, level, "")

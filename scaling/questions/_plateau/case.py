@@ -23,6 +23,7 @@ from scaling.questions._plateau.worlds import (
     shares,
     statistics,
 )
+from scaling.show import tails
 
 SHORTEST = 2.0
 """Decades of compute below which nothing is said of a plateau."""
@@ -113,13 +114,13 @@ class Case:
         says, given, C, loss, low, high.
         """
         loss, tables = self.curve.loss, []
-        path, probs = beyond(self.jury.design, FURTHER[-1]), ((1 - level) / 2, 0.5, (1 + level) / 2)
+        path = beyond(self.jury.design, FURTHER[-1])
         for given in sorted({self.before, len(loss)}):
             for judge in self.jury.scored(given):
                 H, E, bends = judge.draw(loss[:given], DRAWS, generator)
                 kept = np.flatnonzero(judge.has_room(E, loss[:given]))[:SHOWN]
                 drawn = judge.curves(H[kept], E[kept], {name: at[kept] for name, at in bends.items()}, path)
-                low, mid, high = np.quantile(drawn, probs, axis=0)
+                low, mid, high = np.quantile(drawn, tails(level), axis=0)
                 about = {"name": judge.rival.name, "says": judge.rival.says, "given": given}
                 columns = {"C": self.curve.C[0] * path.x, "loss": mid, "low": low, "high": high}
                 tables.append(pl.DataFrame(about | columns))

@@ -117,19 +117,17 @@ def longer(design: Design, factor: float, seeds: int, variance: float) -> Design
     n = len(design.x)
     covariance = np.zeros((n + 1, n + 1))
     covariance[:n, :n], covariance[n, n] = design.covariance, variance / seeds
-    design = replace(design, x=np.append(design.x, factor * design.x[-1]), covariance=covariance)
-    if design.D is None or design.unique_tokens is None:
-        return design
-    fresh = np.sqrt(factor) * design.D[-1]
-    return replace(design, D=np.append(design.D, fresh), unique_tokens=np.append(design.unique_tokens, fresh))
+    return _on(replace(design, covariance=covariance), factor)
 
 
-def beyond(design: Design, factor: float, points: int = 12) -> Design:
-    """The path of the design's points, and further ones as far as so many times the last compute, as `longer` has them.
+def beyond(design: Design, factor: float) -> Design:
+    """The path of the design's points, and a dozen further ones as far as so many times the last compute, which have no
+    noise: for curves alone."""
+    return _on(design, np.geomspace(1.0, factor, 13)[1:])
 
-    For curves alone: further points have no noise.
-    """
-    times = np.geomspace(1.0, factor, points + 1)[1:]
+
+def _on(design: Design, times: Any) -> Design:
+    """Further points at so many times the last compute; their text is fresh, and grows with the root of compute."""
     path = replace(design, x=np.append(design.x, times * design.x[-1]))
     if design.D is None or design.unique_tokens is None:
         return path

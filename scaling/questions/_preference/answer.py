@@ -108,7 +108,7 @@ def _numbers(
     for name, table in (("best of n", "transfer"), ("direct preference optimisation", "policy_transfer")):
         at = evidence[table].filter(N=N).drop_nans("ratio").tail(1)
         for row in at.iter_rows(named=True):
-            numbers[f"ratio of gains, {name}"] = Estimate(row["ratio"], row["low"], row["high"], level, "")
+            numbers[f"ratio of gains, {name}"] = Estimate.of_row(row, "ratio", level, "")
     sizes = evidence["transfer"].filter(comparisons=most).drop_nans("ratio")
     sizes = sizes.filter(pl.col("low").is_finite() & pl.col("high").is_finite())
     if len(sizes) > 1:
@@ -120,12 +120,9 @@ def _numbers(
     if {ALL, arm} <= both.keys():
         for name, words_ in ((ALL, "with"), (arm, "without")):
             row = both[name]
-            numbers[f"β {words_} their preferences"] = Estimate(
-                row["beta"], row["low"], row["high"], level, "/nat"
-            )
-            numbers[f"n of the best gold {words_} them"] = Estimate(
-                row["best_n"], math.nan, math.nan, level, "answers"
-            )
+            numbers[f"β {words_} their preferences"] = Estimate.of_row(row, "beta", level, "/nat")
+            best_n = Estimate(row["best_n"], math.nan, math.nan, level, "answers")
+            numbers[f"n of the best gold {words_} them"] = best_n
     return numbers
 
 
@@ -180,12 +177,10 @@ def _policies(
 def _accuracy(ranked: pl.DataFrame, tested: Sequence[str]) -> pl.DataFrame:
     """Share of held-out pairs ranked right, by whether the domain is tested."""
     about = pl.when(pl.col("domain").is_in(list(tested))).then(pl.lit("tested")).otherwise(pl.lit("others"))
-    each = ranked.group_by("arm", "N", "comparisons", "seed", about.alias("domains")).agg(
-        pl.col("accuracy").mean()
-    )
-    keys = ["arm", "N", "comparisons", "domains"]
-    spread = pl.col("accuracy").std() / pl.len().sqrt()
-    return each.group_by(keys).agg(pl.col("accuracy").mean(), stderr=spread, seeds=pl.len()).sort(keys)
+    keys, accuracy = ["arm", "N", "comparisons", "domains"], pl.col("accuracy")
+    each = ranked.with_columns(domains=about).group_by(*keys, "seed").agg(accuracy.mean()).sort(*keys, "seed")
+    means = each.group_by(keys, maintain_order=True)  # a sum in another order has other last digits
+    return means.agg(accuracy.mean(), stderr=accuracy.std() / pl.len().sqrt(), seeds=pl.len())
 
 
 def _aspects(

@@ -12,6 +12,7 @@ from scaling.fitting import Fit, fit
 from scaling.laws import best_of_n_gain, policy_gain
 from scaling.questions._preference.cells import ALL, SHUFFLED, best_n, of_seeds
 from scaling.questions.seeds import mean_over_seeds, ratio_interval, student
+from scaling.show import tails
 
 
 def ratios(frame: pl.DataFrame, arm: str, domains: Sequence[str], level: float) -> pl.DataFrame:
@@ -43,22 +44,11 @@ def ratios(frame: pl.DataFrame, arm: str, domains: Sequence[str], level: float) 
         beside = random["gain"].to_numpy() if len(random) == len(seeds) else np.zeros(len(seeds))
         p = max(_by_chance(both[0]), _by_chance(both[0] - beside))
         shuffled = float(random["gain"].mean()) if len(random) else float("nan")  # pyright: ignore[reportArgumentType]
-        won = (float(both[0].mean()), ceiling, ceiling_error, shuffled, p)
-        table.append((N, comparisons, len(seeds), *won, 1 - local, 1 - high, 1 - low))
-    names = [
-        "N",
-        "comparisons",
-        "seeds",
-        "without",
-        "with",
-        "stderr",
-        "shuffled",
-        "p",
-        "ratio",
-        "low",
-        "high",
-    ]
-    return pl.DataFrame(table, schema=names, orient="row").sort("N", "comparisons")
+        gained = (float(both[0].mean()), ceiling, ceiling_error, shuffled, p)
+        table.append((N, comparisons, len(seeds), *gained, 1 - local, 1 - high, 1 - low))
+    won = ["without", "with", "stderr", "shuffled", "p"]
+    header = ["N", "comparisons", "seeds", *won, "ratio", "low", "high"]
+    return pl.DataFrame(table, schema=header, orient="row").sort("N", "comparisons")
 
 
 def _by_chance(gains: np.ndarray) -> float:
@@ -78,9 +68,8 @@ def curves(frame: pl.DataFrame, level: float) -> pl.DataFrame:
         reach = student(level, len(some)) * error
         gain, apart = float(some["gain"].to_numpy().mean()), float(some["distance"].to_numpy().mean())
         table.append((*key, len(some), apart, mean, mean - reach, mean + reach, gain))
-    return pl.DataFrame(
-        table, schema=[*keys, "seeds", "distance", "gold", "low", "high", "gain"], orient="row"
-    )
+    header = [*keys, "seeds", "distance", "gold", "low", "high", "gain"]
+    return pl.DataFrame(table, schema=header, orient="row")
 
 
 def fits(frame: pl.DataFrame, *, level: float, bootstrap: int, seed: int) -> pl.DataFrame:
@@ -103,11 +92,8 @@ def fits(frame: pl.DataFrame, *, level: float, bootstrap: int, seed: int) -> pl.
         law, other = (best_of_n_gain, policy_gain) if chosen else (policy_gain, best_of_n_gain)
         fitted, rival = (_fitted(one, points, bootstrap if one is law else 0, seed) for one in (law, other))
         alpha, beta = fitted.params["alpha"], fitted.params["beta"]
-        low, high = (
-            np.quantile(fitted.draws["beta"], [0.5 - level / 2, 0.5 + level / 2])
-            if bootstrap
-            else (np.nan, np.nan)
-        )
+        drawn = fitted.draws["beta"]
+        low, high = np.quantile(drawn, tails(level)[::2]) if bootstrap else (np.nan, np.nan)
         apart = peak(law, alpha, beta)
         misses = [_miss(one, points) for one in (fitted, rival)]
         table.append((*key, alpha, beta, low, high, apart, best_n(apart) if chosen else np.nan, *misses))

@@ -25,7 +25,7 @@ from scaling.questions._reasoning.cells import (
     twice,
 )
 from scaling.questions._reasoning.words import ANSWERS, CANNOT, HELPS, HURTS, NONE, WHEN, WORDS
-from scaling.questions._transfer.arms import sign_of, unit_of
+from scaling.questions.measured import sign_of, unit_of
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 
 

@@ -12,8 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling.errors import QuestionError, require_columns
-from scaling.questions._transfer.arms import Values, read_values
-from scaling.questions._transfer.contrasts import contrast
+from scaling.questions.contrasts import contrast
+from scaling.questions.measured import Values, read_values
 
 Array = NDArray[np.float64]
 NOTHING = "nothing"

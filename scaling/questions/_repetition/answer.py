@@ -36,6 +36,7 @@ from scaling.questions._repetition.cells import (
 from scaling.questions._repetition.interventions import interventions
 from scaling.questions._repetition.words import CANNOT, ENOUGH_EPOCHS, FADE, HURT, MARKS
 from scaling.questions._repetition.worth import loss_of, worth_of_epochs
+from scaling.show import named_ends
 from scaling.units import print_count
 from scaling.verdict import Estimate, Reach, Verdict
 
@@ -221,7 +222,7 @@ def epochs_table(
         said |= {"best_epochs": row["epochs"], "best_loss": row["loss"]}
         for name in MARKS:
             mark = Estimate.of(getattr(worth, name), level, "epochs", method="nearest")
-            said |= {name: mark.value, f"{name}_low": mark.low, f"{name}_high": mark.high}
+            said |= named_ends(name, (mark.value, mark.low, mark.high))
         rows.append(said)
     return pl.DataFrame(rows)
 
@@ -235,11 +236,8 @@ def _corners(cells: pl.DataFrame) -> pl.DataFrame:
 
 def _after(corners: pl.DataFrame, level: float) -> dict[str, list[Estimate]]:
     """Epochs at each mark, for every corner."""
-    ends = {name: corners.select(name, f"{name}_low", f"{name}_high").rows() for name in MARKS}
-    return {
-        name: [Estimate(value, low, high, level, "epochs") for value, low, high in rows]
-        for name, rows in ends.items()
-    }
+    rows = corners.to_dicts()
+    return {name: [Estimate.of_row(row, name, level, "epochs") for row in rows] for name in MARKS}
 
 
 def _points(fitted: Fit, runs: pl.DataFrame) -> pl.DataFrame:
@@ -305,6 +303,6 @@ def _numbers(
             if math.isfinite(after[name][i].value):
                 numbers[f"epochs until more are {said}, {where(N, budget)}"] = after[name][i]
     for row in gains.filter(~pl.col("at_least")).iter_rows(named=True):
-        worth = Estimate(row["multiplier"], row["low"], row["high"], level, "times the data")
-        numbers[f"{row['intervention']}, {where(row['N'], row['unique_budget'])}"] = worth
+        named = f"{row['intervention']}, {where(row['N'], row['unique_budget'])}"
+        numbers[named] = Estimate.of_row(row, "multiplier", level, "times the data")
     return numbers

@@ -49,14 +49,18 @@ def best_epochs(runs: pl.DataFrame, ensembles: pl.DataFrame | None = None) -> pl
     Returns:
         N, unique_budget, weight_decay, members, epochs (of the best) and loss, of budgets that were repeated.
     """
-    tried = [runs.with_columns(members=pl.lit(1, pl.Int64))]
     if ensembles is not None:
-        tried = [tried[0].filter(pl.col("seed").is_in(ensembles["seed"].unique().implode())), ensembles]
-    columns = [*CELL, "D", "unique_tokens", "weight_decay", "members", "loss"]
-    rows = with_epochs(pl.concat([part.select(columns) for part in tried]))
+        runs = runs.filter(pl.col("seed").is_in(ensembles["seed"].unique().implode()))
+    rows = with_members(runs, ensembles, [*CELL, "D", "unique_tokens", "weight_decay", "loss"])
     cell = [*CELL, "weight_decay", "members"]
     best = means(rows, *cell).sort("loss").group_by(cell, maintain_order=True).first()
     return best.join(repeated(rows).select(CELL).unique(), on=CELL).select(*cell, "epochs", "loss").sort(cell)
+
+
+def with_members(runs: pl.DataFrame, ensembles: pl.DataFrame | None, columns: list[str]) -> pl.DataFrame:
+    """Single runs, of one member, and ensembles below one another, with these columns, `members` and `epochs`."""
+    tried = [runs.with_columns(members=pl.lit(1, pl.Int64)), *([] if ensembles is None else [ensembles])]
+    return with_epochs(pl.concat([part.select(*columns, "members") for part in tried]))
 
 
 def rises(runs: pl.DataFrame, spread: float | None = None) -> pl.DataFrame:

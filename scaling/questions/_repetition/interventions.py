@@ -9,7 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling.fitting.data import framed
-from scaling.questions._repetition.cells import means, pooled_std, with_epochs
+from scaling.questions._repetition.cells import means, pooled_std, with_members
+from scaling.show import tails
 
 Array = NDArray[np.float64]
 
@@ -49,10 +50,7 @@ def interventions(
     needed = {"N", "D", "unique_tokens", "unique_budget", "loss", "seed", "weight_decay"}
     if not needed <= set(runs.columns):
         return pl.DataFrame(schema=_SCHEMA)
-    tried = [runs.with_columns(members=pl.lit(1, pl.Int64))]
-    if ensembles is not None:
-        tried.append(ensembles)
-    rows = with_epochs(pl.concat([part.select(*sorted(needed), "members") for part in tried]))
+    rows = with_members(runs, ensembles, sorted(needed))
     rows = rows.sort("N", "unique_budget", "weight_decay", "members", "D", "seed")  # so that draws repeat
     spread = pooled_std(rows, ["N", "D", "unique_budget", "weight_decay", "members"])
     least = float(rows["weight_decay"].to_numpy().min())
@@ -80,13 +78,13 @@ def interventions(
                 losses, other = (_noisy(one, spread, rng)[:, 0] for one in both)
                 tokens = _tokens(losses, curve, at)
                 ratio = np.exp(tokens - _tokens(other, curve, at))
-                tails = (math.nan, math.nan)
+                ends = (math.nan, math.nan)
                 if spread:
-                    tails = map(float, np.quantile(ratio[1:], [0.5 - level / 2, 0.5 + level / 2]))
+                    ends = map(float, np.quantile(ratio[1:], tails(level)[::2]))
                 said = _name(float(decay), int(members), least)  # type: ignore[arg-type]
                 of_best = (said, N, budget, best["epochs"][0], best["loss"][0])
                 beyond = bool(losses[0] < curve[0].min())
-                table.append((*of_best, float(np.exp(tokens[0])), float(ratio[0]), *tails, beyond))
+                table.append((*of_best, float(np.exp(tokens[0])), float(ratio[0]), *ends, beyond))
     return pl.DataFrame(table, schema=_SCHEMA, orient="row").sort("unique_budget", "N", "intervention")
 
 

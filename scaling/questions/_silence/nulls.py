@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import BadOption, QuestionError
+from scaling.show import tails
 from scaling.verdict import Estimate, share_ends
 
 
@@ -86,8 +87,7 @@ class Renewal:
         spread = logs.std(ddof=1) * np.sqrt((n - 1) / generator.chisquare(n - 1, 20_000))
         mean = logs.mean() + spread / math.sqrt(n) * generator.normal(size=20_000)
         z = (math.log(months) - mean) / spread if months > 0 else np.full(20_000, -np.inf)
-        tails = np.quantile(ndtr(-z), [0.5 + level / 2, 0.5 - level / 2])
-        low, high = 1 / np.maximum(tails, 1e-12)
+        low, _, high = 1 / np.maximum(np.quantile(ndtr(-z), tails(level)[::-1]), 1e-12)
         return Estimate(float(1 / self.survival(np.array(months))), float(low), float(high), level, "to 1")
 
 

@@ -11,10 +11,11 @@ from scipy.special import ndtri
 from scaling.errors import BadOption
 from scaling.fitting.data import framed
 from scaling.questions._synthetic import words
-from scaling.questions._synthetic.cells import ARMS, REAL, Gain, Value, gains, generations, values
+from scaling.questions._synthetic.cells import ARMS, REAL, Gain, Value, base_of, gains, generations, values
 from scaling.questions._synthetic.words import ANSWERS, CANNOT, COLLAPSES, IMPROVES, STAYS
-from scaling.questions._transfer.arms import sign_of, unit_of
 from scaling.questions._wall.inputs import Input, Intervention
+from scaling.questions.measured import sign_of, unit_of
+from scaling.show import named_ends
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 
 QUESTION = "Does text by models collapse those that read it, and what is it worth?"
@@ -114,7 +115,7 @@ def synthetic(
     answers = {name: _answer(one, doubled) for name, one in ends.items()}
     known = asked in ends
     told, (seeds, flops) = known and answers[asked] != CANNOT, more_seeds(runs)
-    base = float(frame.filter(pl.col("generation") > 0)["base"].to_numpy()[0])
+    base = base_of(frame)
     numbers: dict[str, Estimate] = {}
     for name, one in ends.items():
         numbers[f"gain after {last} generations, {name}"] = Estimate(one.mean, one.low, one.high, level, unit)
@@ -153,8 +154,8 @@ def _answer(gain: Gain, doubled: float) -> str:
 
 def _twice(frame: pl.DataFrame) -> float:
     """What the next larger amount of real text gains for each doubling, over sizes; 0 where there is none."""
-    base = float(frame.filter(pl.col("generation") > 0)["base"].to_numpy()[0])
-    real = frame.filter(arm=REAL).group_by("N", "unique").agg(pl.col("value").mean())
+    base = base_of(frame)
+    real = frame.filter(arm=REAL).group_by("N", "unique").agg(pl.col("value").mean()).sort("N", "unique")
     more = real.filter(pl.col("unique") > base)["unique"]
     if more.is_empty():
         return 0.0
@@ -177,8 +178,8 @@ def _evidence(
 
     flat = [
         {"arm": one.arm, "N": one.N, "beyond": one.beyond}
-        | dict(zip(("worth", "worth_low", "worth_high"), one.worth, strict=True))
-        | dict(zip(("factor", "factor_low", "factor_high"), one.factor, strict=True))
+        | named_ends("worth", one.worth)
+        | named_ends("factor", one.factor)
         for one in worths
     ]
     mean = pl.col("value").mean()

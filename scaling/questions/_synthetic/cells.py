@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from scaling.errors import QuestionError, require_columns
-from scaling.questions._transfer.arms import read_values
-from scaling.questions._transfer.contrasts import contrast
-from scaling.questions._transfer.worth import Curve, Worth, worth
+from scaling.questions.contrasts import contrast
+from scaling.questions.exchange import Curve, Worth, worth
+from scaling.questions.measured import read_values
 
 Array = NDArray[np.float64]
 ARMS = ("replace", "accumulate", "verified")
@@ -86,6 +86,11 @@ def generations(
     return frame.sort("N", "arm", "generation", "unique", "seed")
 
 
+def base_of(frame: pl.DataFrame) -> float:
+    """Distinct tokens of the real text that every line began with."""
+    return float(frame.filter(pl.col("generation") > 0)["base"].to_numpy()[0])
+
+
 @dataclass(frozen=True, eq=False)
 class Gain:
     """How much lower the value of an arm is than that of another, over paired seeds."""
@@ -117,7 +122,7 @@ def gains(frame: pl.DataFrame, level: float, seed: int) -> tuple[list[Gain], lis
         it), and the gain that would be seen in nine of ten studies, of the mean over sizes at the last generation.
         Intervals hold for all last generations together, and for all sizes and generations together.
     """
-    base = float(frame.filter(pl.col("generation") > 0)["base"].to_numpy()[0])
+    base = base_of(frame)
     lines = frame.filter((pl.col("generation") > 0) | (pl.col("unique") == base))
     seeds = sorted(lines["seed"].unique())
     keys: list[tuple[float, str, int]] = []

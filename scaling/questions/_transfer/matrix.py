@@ -45,6 +45,8 @@ class Cell:
     source: str
     dose: float
     added_tokens: float
+    added_unique: float
+    """Distinct tokens of the source."""
     arm: int
     alone: int
     repeats: int | None
@@ -115,7 +117,7 @@ def matrix(
         for domain in (placebo, source):
             if domain not in added:
                 raise PlaceboWithoutRuns(placebo, domain, tuple(filter(None, added)))
-    arms = rows.select(*ARM, "dose", "D").unique(ARM, maintain_order=True)
+    arms = rows.select(*ARM, "dose", "D", "added_unique").unique(ARM, maintain_order=True)
     number = {key: i for i, key in enumerate(arms.select(ARM).rows())}
     seeds = tuple(rows["seed"].unique().sort().to_list())
     value, own = np.full((2, len(arms), len(seeds)), np.nan)
@@ -147,6 +149,7 @@ def matrix(
         if words or form or source not in judged_by.values():
             cells.append(Cell(
                 N=N, target=target, unique=unique, tokens=tokens, source=source, dose=row["dose"], added_tokens=more,
-                arm=arm, alone=alone, repeats=common(N, target, unique, row["D"], "", 0.0), words=words, form=form,
+                added_unique=row["added_unique"], arm=arm, alone=alone, words=words, form=form,
+                repeats=common(N, target, unique, row["D"], "", 0.0),
             ))  # fmt: skip
     return Matrix(arms, seeds, value, own, tuple(cells))

@@ -12,10 +12,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.questions._transfer.contrasts import Contrasts, Means, contrast, moderated
 from scaling.questions._transfer.matrix import ENOUGH, Cell, Matrix
 from scaling.questions._transfer.words import FORM, HELPS, HURTS, NONE, WORDS
-from scaling.questions._transfer.worth import Curve, Worth, worth
+from scaling.questions.contrasts import Contrasts, Means, contrast, moderated
+from scaling.questions.exchange import Curve, Worth, worth
+from scaling.show import tails
 
 Array = NDArray[np.float64]
 GPT2_N = 12 * 12 * 768**2
@@ -279,6 +280,6 @@ def best_doses(
         doses = np.array([0.0, *(cell.dose for cell in tried)])
         drawn = means.mean + means.stderr * rng.normal(size=(2_000, len(tried)))
         best = doses[np.concatenate([np.zeros((2_000, 1)), drawn], 1).argmax(1)]
-        low, high = np.quantile(best, [0.5 - level / 2, 0.5 + level / 2], method="nearest")
+        low, _, high = np.quantile(best, tails(level), method="nearest")
         rows.append((N, float(doses[np.argmax([0.0, *means.mean])]), float(low), float(high)))
     return rows

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scaling.units import counted, print_count
-from scaling.verdict import between
+from scaling.verdict import Estimate, between
 
 HELPS, HURTS, NONE = "helps", "hurts", "no effect at these sizes"
 WORDS, FORM = "more steps or shared words explain it", "shared form explains it"
@@ -24,7 +24,7 @@ def sentence(answer: str, pair: Mapping[str, Any], why: str) -> str:
     source, target, gain = pair["source"], pair["target"], pair["gain"]
     ends = dict.fromkeys(print_count(pair[end], 2) for end in ("smallest", "largest"))
     sizes = f"models of {' to '.join(ends)} parameters"
-    dose = f"{pair['dose']:g} tokens of {source} for each of its {print_count(pair['tokens'], 3)}"
+    dose = f"{pair['dose']:g} tokens of {source} for each of its {print_count(pair['tokens'], 3)}{_distinct(pair)}"
     said = {
         HELPS: f"**{source.capitalize()} helps {target}** in {sizes}",
         HURTS: f"**{source.capitalize()} hurts {target}** in {sizes}",
@@ -59,10 +59,20 @@ def beyond(pair: Mapping[str, Any]) -> str:
     return said
 
 
-def worth(ends: Ends, source: str, target: str, level: float) -> str:
+def _distinct(pair: Mapping[str, Any]) -> str:
+    """How many distinct tokens there are of both, where either was read again."""
+    if pair["epochs"] == 1 and math.isclose(
+        pair["source_unique"], pair["dose"] * pair["tokens"], rel_tol=0.02
+    ):
+        return ""
+    unique, source_unique = (print_count(pair[name], 3) for name in ("unique", "source_unique"))
+    return f" ({unique} distinct ones of {pair['target']}, {source_unique} of {pair['source']})"
+
+
+def worth(rate: Estimate, source: str, target: str) -> str:
     """A rate in words: a token of code is worth 0.19 tokens of prose."""
-    within = between(_end(ends[1]), _end(ends[2]), level)
-    return f"a token of {source} is worth {ends[0]:.2g} tokens of {target} ({within})"
+    form = "{:.2g}".format
+    return f"a token of {source} is worth {rate.amount(form)} tokens of {target} ({rate.ends(form)})"
 
 
 def cannot(source: str, target: str, why: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from scaling.errors import BadOption, QuestionError, require_columns
 from scaling.fitting.data import framed
 from scaling.questions._trend import words
+from scaling.show import tails
 from scaling.verdict import Estimate, Verdict, check_level, hash_of
 
 
@@ -108,6 +108,7 @@ def trend(records: pl.DataFrame, *, level: float = 0.8, draws: int = 400, seed: 
     table = pl.DataFrame(rows, schema_overrides={"broken_at": pl.Date})
     one, two = table.iter_rows(named=True)
     gain = one["bic"] - two["bic"]
+    unit = level, "logits a year"
     answer = words.BREAK if gain >= STRONG else words.LINE
     return Trend(
         question=QUESTION,
@@ -116,9 +117,9 @@ def trend(records: pl.DataFrame, *, level: float = 0.8, draws: int = 400, seed: 
         answer=answer,
         sentence=words.sentence(answer, len(kept), one, two, gain, level),
         numbers={
-            "rise of the record": _slope(one, "slope", "low", "high", level),
-            "rise before the break": _slope(two, "slope", "low", "high", level),
-            "rise after the break": _slope(two, "after", "after_low", "after_high", level),
+            "rise of the record": Estimate.of_row(one, "slope", *unit),
+            "rise before the break": Estimate.of_row(two, "slope", *unit),
+            "rise after the break": Estimate.of_row(two, "after", *unit),
         },
         evidence={"trends": table, "records": kept},
         would_change=words.DOUBTS,
@@ -126,10 +127,6 @@ def trend(records: pl.DataFrame, *, level: float = 0.8, draws: int = 400, seed: 
         seed=seed,
         level=level,
     )
-
-
-def _slope(row: dict[str, Any], value: str, low: str, high: str, level: float) -> Estimate:
-    return Estimate(row[value], row[low], row[high], level, "logits a year")
 
 
 def _row(
@@ -141,9 +138,7 @@ def _row(
     spare = len(c) - free
     noise = rng.choice(miss * np.sqrt(len(c) / spare), (draws, len(c)))
     again, _, _ = _least_squares(t, fitted + noise, knots)
-    before, after = (
-        np.quantile(s, [0.5 - level / 2, 0.5 + level / 2]) for s in (again[:, 1], again[:, 1:].sum(1))
-    )
+    before, after = (np.quantile(s, tails(level)[::2]) for s in (again[:, 1], again[:, 1:].sum(1)))
     rss = float(miss @ miss)
     bic = len(c) * np.log(rss / len(c)) + (free + 1) * np.log(len(c))
     row = {

@@ -20,6 +20,7 @@ from scaling.questions._wall.inputs import Inputs
 from scaling.questions._wall.roles import NEEDED
 from scaling.questions._wall.sensitivity import rank_shares
 from scaling.questions._wall.stock import Paths, World
+from scaling.show import tails
 from scaling.verdict import Estimate
 
 _COST_DRAWS = 500
@@ -119,15 +120,19 @@ def forecast(
 
 def _sample(world: World, paths: Paths, dates: NDArray) -> pl.DataFrame:
     """Draws that have the dates of all of them: the first thousand would leave bumps of chance in the density."""
-    count = min(_SAMPLE, world.draws)
-    places = ((np.arange(count) + 0.5) * world.draws / count).astype(int)
-    kept = np.sort(np.argsort(dates, kind="stable")[places])
+    kept = np.sort(_spaced(dates, _SAMPLE))
     columns = {
         "text": np.exp(paths.text.distinct), "text_growth": np.exp(paths.text.growth), "repeats": paths.text.repeats,
         "demand": np.exp(paths.demand), "demand_growth": np.exp(paths.demand_growth),
         "compute": world.values["compute"], "compute_growth": world.values["compute_growth"],
     }  # fmt: skip
     return pl.DataFrame({n: np.broadcast_to(v, world.draws)[kept] for n, v in columns.items()})
+
+
+def _spaced(dates: NDArray, most: int) -> NDArray[np.int64]:
+    """So many draws at the most, evenly spaced in the order of their dates."""
+    count = min(most, len(dates))
+    return np.argsort(dates, kind="stable")[((np.arange(count) + 0.5) * len(dates) / count).astype(int)]
 
 
 def _fitted_to(law: Fit | Callable[..., Any] | None) -> float | None:
@@ -138,7 +143,7 @@ def _fitted_to(law: Fit | Callable[..., Any] | None) -> float | None:
 
 def _ends(dates: NDArray, level: float) -> tuple[float, float]:
     """By order, because dates after the horizon are infinite."""
-    low, high = np.quantile(dates, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    low, _, high = np.quantile(dates, tails(level), method="inverted_cdf")
     return float(low), float(high)
 
 
@@ -182,9 +187,7 @@ def _cost(world: World, paths: Paths, moved: dict[str, Paths], level: float) -> 
     The dates are those of the demand that the law and the compute make, which the waste follows.
     """
     inputs = world.inputs
-    dates = world.paths("law").dates(inputs.start, inputs.horizon)
-    count = min(_COST_DRAWS, world.draws)
-    few = np.argsort(dates, kind="stable")[((np.arange(count) + 0.5) * world.draws / count).astype(int)]
+    few = _spaced(world.paths("law").dates(inputs.start, inputs.horizon), _COST_DRAWS)
     years = np.arange(inputs.start, min(inputs.start + _COST_YEARS, inputs.horizon) + 1e-9)
     compute, growth = (
         np.broadcast_to(world.values[name], world.draws)[few] for name in ("compute", "compute_growth")
