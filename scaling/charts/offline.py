@@ -10,13 +10,17 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import altair
 import vl_convert
 
 from scaling.charts import tables
+from scaling.errors import FileError
+from scaling.files import cache_folder, written_whole
 
 _CHART = """\
 <div class="scaling-chart" role="group" tabindex="0" aria-label="chart"><p>\
@@ -92,9 +96,18 @@ font-variant-numeric:tabular-nums}
 
 @cache
 def library() -> str:
-    """Vega, Vega-Lite and vega-embed as JavaScript, which puts them into the window it runs in."""
-    version = altair.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
-    return vl_convert.javascript_bundle(vl_version=version)  # pyright: ignore[reportCallIssue]  a default it hides
+    """Vega, Vega-Lite and vega-embed as JavaScript, which puts them into the window it runs in.
+
+    Putting it together takes over a second, so it is kept in the cache.
+    """
+    grammar = altair.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
+    kept = cache_folder("charts", f"vega-lite-{grammar}-of-{version('vl-convert-python')}.js")
+    with suppress(OSError):
+        return kept.read_bytes().decode()
+    bundle = vl_convert.javascript_bundle(vl_version=grammar)  # pyright: ignore[reportCallIssue]  a default it hides
+    with suppress(FileError), written_whole(kept, "the library of charts") as scratch:
+        scratch.write_bytes(bundle.encode())
+    return bundle
 
 
 @cache

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -239,6 +239,18 @@ class _Vertices:
         return pl.DataFrame(rows, schema=kinds, orient="row")
 
 
+class _Curve(NamedTuple):
+    """What was read off the runs of one budget."""
+
+    member: NDArray[np.int64]
+    best: Vertex | None = None
+    """None where they have too few sizes."""
+    C: float = math.nan
+    D: float = math.nan
+    thin: bool = False
+    off_center: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class _Points:
     """Runs on curves of equal compute, and the polynomial to read them with."""
@@ -254,6 +266,8 @@ class _Points:
     """Rows of each budget."""
     degree: int
     within: float
+    known: dict[tuple[int, bytes], _Curve] = field(init=False, default_factory=dict)
+    """Each curve by its first row and the rows that are used of it, once it is read."""
 
     @staticmethod
     def of(frame: pl.DataFrame, degree: int, within: float) -> _Points:
@@ -277,24 +291,32 @@ class _Points:
 
     def read(self, used: NDArray[np.bool_]) -> _Vertices:
         """The vertex of each budget. Of one that lost a run to the others, so many sizes as coefficients will do."""
-        read, skipped, thin, off_center = [], 0, 0, 0
-        for curve in self.curves:
-            member = curve[used[curve]]
-            if len(np.unique(self.N[member])) < self.degree + 2 - (len(member) < len(curve)):
-                thin += len(np.unique(self.N[curve])) > 1
-                continue
-            best = vertex(self.N[member], self.loss[member], form=FORMS[self.degree], within=self.within)
-            if not best.interior:
-                skipped += 1
-                continue
-            price = np.median(self.C[member] / (self.N[member] * self.D[member]))
-            budget = float(np.exp(np.mean(np.log(self.C[member]))))
-            near = near_lowest(self.N[member], self.loss[member], self.within)[1]
-            ends = np.log(np.sort(self.N[member][near])[[0, -1]])
-            off_center += not _OUTER <= (math.log(best.x) - ends[0]) / (ends[1] - ends[0]) <= 1 - _OUTER
-            read.append((member, budget, budget / (price * best.x), best))
-        members, C, D, each = map(list, zip(*read, strict=True)) if read else ([], [], [], [])
-        return _Vertices(members, np.array(C), np.array(D), each, self.degree, skipped, thin, off_center)
+        every = [self._curve(curve, curve[used[curve]]) for curve in self.curves]
+        good = [one for one in every if one.best and one.best.interior]
+        return _Vertices(
+            [one.member for one in good], np.array([one.C for one in good]), np.array([one.D for one in good]),
+            [one.best for one in good if one.best], self.degree, sum(one.best is not None for one in every) - len(good),
+            sum(one.thin for one in every), sum(one.off_center for one in good),
+        )  # fmt: skip
+
+    def _curve(self, curve: NDArray[np.int64], member: NDArray[np.int64]) -> _Curve:
+        """One budget, read off some of its runs; once, as leaving a run out moves its own curve alone."""
+        key = int(curve[0]), member.tobytes()
+        if key not in self.known:
+            self.known[key] = self._read_curve(curve, member)
+        return self.known[key]
+
+    def _read_curve(self, curve: NDArray[np.int64], member: NDArray[np.int64]) -> _Curve:
+        N, D, C, loss = (column[member] for column in (self.N, self.D, self.C, self.loss))
+        if len(np.unique(N)) < self.degree + 2 - (len(member) < len(curve)):
+            return _Curve(member, thin=len(np.unique(self.N[curve])) > 1)
+        best = vertex(N, loss, form=FORMS[self.degree], within=self.within)
+        if not best.interior:
+            return _Curve(member, best)
+        price, budget = np.median(C / (N * D)), float(np.exp(np.mean(np.log(C))))
+        ends = np.log(np.sort(N[near_lowest(N, loss, self.within)[1]])[[0, -1]])
+        is_outer = not _OUTER <= (math.log(best.x) - ends[0]) / (ends[1] - ends[0]) <= 1 - _OUTER
+        return _Curve(member, best, budget, budget / (price * best.x), off_center=is_outer)
 
     def astray(self, used: NDArray[np.bool_]) -> tuple[int, float] | None:
         """The run that fits the curves of the others worst, where it does so beyond chance, and by how much it misses

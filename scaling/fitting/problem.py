@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -120,14 +121,14 @@ class Problem:
                 words = "it changes a column in place, as N /= 1e6 does and N = N / 1e6 does not"
             raise LawFails(self.law.name, words) from reason
 
-    def derivatives(self, parameters: Array) -> tuple[Any, dict[int, Any]]:
-        """The law's value and its derivative with respect to each free parameter that matters."""
+    def derivatives(self, parameters: Array, by: Collection[int] | None = None) -> tuple[Any, dict[int, Any]]:
+        """The law's value and its derivative with respect to each free parameter that matters, or `by` these alone."""
         with np.errstate(all="ignore"):
             if self.exact:
-                result = self.law(*self.columns, **duals(parameters, self.names), **self.fixed)
+                result = self.law(*self.columns, **duals(parameters, self.names, by), **self.fixed)
                 return (result.value, result.parts) if isinstance(result, Dual) else (result, {})
             parts = {}
-            for j in range(len(self.free)):
+            for j in range(len(self.free)) if by is None else by:
                 step = _STEP * np.maximum(np.abs(parameters[:, j]), 1e-3)
                 above, below = parameters.copy(), parameters.copy()
                 above[:, j], below[:, j] = parameters[:, j] + step, parameters[:, j] - step

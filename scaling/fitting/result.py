@@ -286,8 +286,8 @@ class Fit(show.Shown):
         parameters = {p: values[:, None] for p, values in draws.items()}
         rng = np.random.default_rng([seed, 1])
         miss = self.discrepancy if self.drawn and discrepancy else None
-        t = miss.draws(count, seed) if miss else np.zeros(count)
         beyond = miss is not None and bool(np.any(miss.support.distance(points) > 0))
+        t = miss.draws(count, seed) if miss and beyond else None
         size, width = int(np.prod(shape)), max(1, _CELLS // count)
         out = np.empty((3, size))
         for i in range(0, size, width):
@@ -295,7 +295,7 @@ class Fit(show.Shown):
             with np.errstate(all="ignore"):
                 values = self.law(*part.values(), **parameters)
             values = np.broadcast_to(values, (count, min(width, size - i)))
-            if miss and beyond:
+            if miss and t is not None:
                 values = miss.move(values, t, part)
             if new_run:
                 values = self._scatter(values, part, rng)

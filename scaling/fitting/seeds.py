@@ -7,6 +7,9 @@ that are not next to a lower one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,6 +47,7 @@ _GRID = 24  # values of each of two exponents
 _CANDIDATES = 2048  # for three or more
 _WALKED = 64
 _WALK = 12
+_CELLS = 1 << 17  # candidates times rows that are looked at side by side
 
 
 @np.errstate(all="ignore")
@@ -65,9 +69,9 @@ def starts(problem: Problem, linear: NDArray[np.bool_], *, seed: int = 0, count:
     sample = thinned(problem, _SAMPLE)
     candidates = _candidates(sample, linear, seed)
     if linear.any():
-        candidates = _solve_linear(sample, candidates, linear)
+        candidates = _in_parts(sample, partial(_solve_linear, sample, linear=linear), candidates)
     candidates = np.concatenate([_defaults(sample), candidates])
-    cost = _values(sample, candidates)
+    cost = _in_parts(sample, sample.value, candidates)
     if not np.isfinite(cost).any():
         raise without_value(problem, candidates)
     nonlinear = int((~linear).sum())
@@ -210,7 +214,7 @@ def _solve_linear(problem: Problem, candidates: Array, linear: NDArray[np.bool_]
     index = np.flatnonzero(linear)
     base = candidates.copy()
     base[:, index] = np.clip(1.0, problem.low[index], problem.high[index])
-    value, parts = problem.derivatives(base)
+    value, parts = problem.derivatives(base, by=index)
     shape = (len(base), problem.rows)
     features = np.stack([np.broadcast_to(parts.get(int(j), 0.0), shape) for j in index], axis=1)
     offset = np.broadcast_to(value, shape) - np.einsum("bkn,bk->bn", features, base[:, index])
@@ -247,10 +251,10 @@ def _weighted(features: Array, wanted: Array, weight: Array) -> Array:
     return np.linalg.solve(normal, right[:, :, None])[:, :, 0] / size
 
 
-def _values(problem: Problem, candidates: Array) -> Array:
-    width = max(1, (1 << 18) // problem.rows)
-    cost = [problem.value(candidates[i : i + width]) for i in range(0, len(candidates), width)]
-    return np.concatenate(cost)
+def _in_parts(problem: Problem, of: Callable[[Array], Array], candidates: Array) -> Array:
+    """What a function says of each candidate, as many at a time as a core's cache likes."""
+    width = max(1, _CELLS // problem.rows)
+    return np.concatenate([of(candidates[i : i + width]) for i in range(0, len(candidates), width)])
 
 
 def _valleys(points: Array, cost: Array, count: int) -> NDArray[np.int64]:

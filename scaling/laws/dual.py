@@ -11,7 +11,7 @@ E in E + A/N^alpha costs nothing. A dense array of all derivatives was 3 times s
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NoReturn
 
 import numpy as np
@@ -177,14 +177,18 @@ _COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, 
 _FLAT = frozenset((*_COMPARISONS, np.sign, np.floor, np.ceil, np.rint, np.isfinite, np.isnan))
 
 
-def duals(parameters: NDArray, names: tuple[str, ...]) -> dict[str, Dual]:
+def duals(parameters: NDArray, names: tuple[str, ...], by: Collection[int] | None = None) -> dict[str, Dual]:
     """Dual parameters to call a law with.
 
     Args:
         parameters: shape (batch, len(names)).
         names: what the law calls them.
+        by: numbers of those whose derivatives are wanted; None for all.
 
     Returns:
         One `Dual` of shape (batch, 1) for each name, so that columns of shape (rows,) broadcast to (batch, rows).
     """
-    return {name: Dual(parameters[:, j : j + 1], {j: 1.0}) for j, name in enumerate(names)}
+    return {
+        name: Dual(parameters[:, j : j + 1], {j: 1.0} if by is None or j in by else {})
+        for j, name in enumerate(names)
+    }

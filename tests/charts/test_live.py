@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from real_vega import marks, scene, words
 
-from scaling.charts import live, results, theme
+from scaling.charts import live, offline, results, theme
 from scaling.charts import print as paper
 from scaling.charts.series import size_names, tooltips
 from scaling.design.allocation import allocate
@@ -27,6 +28,21 @@ def fitted(ladder: pl.DataFrame) -> Fit:
 
 def numbers(line: str) -> list[float]:
     return [float(number) for number in re.findall(r"\d+(?:\.\d+)?", line)]
+
+
+def test_library_is_put_together_once_for_all_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the byte; and where nothing can be kept, anew."""
+    made = iter(["\r\nvega = 'é'\n"])
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda **_: next(made))
+    monkeypatch.setenv("SCALING_CACHE", str(tmp_path / "cache"))
+    first, again = (offline.library.__wrapped__() for _ in range(2))
+    assert first == again == "\r\nvega = 'é'\n"
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SCALING_CACHE", str(tmp_path / "file"))
+    made = iter(["anew"])
+    assert offline.library.__wrapped__() == "anew"
 
 
 def test_readout_matches_the_allocation_in_python(fitted: Fit, ladder: pl.DataFrame) -> None:
