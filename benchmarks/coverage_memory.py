@@ -43,9 +43,11 @@ WORLDS = {
 }
 DUPLICATED = {
     "kept the more the oftener, cost .1": {},
-    "the same, no cost": {"cost": 0.0},
-    "the same, no cost, heavy tails": {"cost": 0.0, "heavy": True},
-    "the same, 2 seeds": {"seeds": 2},
+    "the same, 6 seeds": {"seeds": 6},
+    "the same, 8 seeds": {"seeds": 8},
+    "kept the more the oftener, no cost": {"cost": 0.0},
+    "the same, heavy tails": {"cost": 0.0, "heavy": True},
+    "the same, 2 seeds": {"cost": 0.0, "seeds": 2},
     "hardly more, .1 for each doubling": {"steep": 0.1, "cost": 0.0},
     "kept alike, log odds -1": {"steep": 0.0, "middle": 0.0, "cost": 0.0},
     "kept alike, heavy tails": {"steep": 0.0, "middle": 0.0, "cost": 0.0, "heavy": True},

@@ -74,10 +74,10 @@ class Curves:
 
     def at(self, z: Array) -> Array:
         """ln f at z, shape (curves, points); zero at z = 0."""
-        falls = np.minimum(self._log_power(z) - self._log_power(np.zeros(1)), 50.0)
+        falls = np.minimum(self.log_power(z) - self.log_power(np.zeros(1)), 50.0)
         return np.log(self.floor + (1.0 - self.floor) * np.exp(falls))
 
-    def _log_power(self, z: Array) -> Array:
+    def log_power(self, z: Array) -> Array:
         turn = np.logaddexp(0.0, (z - self.place) / self.width)
         return -self.early * z - (self.late - self.early) * self.width * turn
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
 from scaling.errors import BadOption
-from scaling.fitting.curve import SHAPES, Model
+from scaling.fitting.curve import SHAPES, Model, Scatter
 from scaling.fitting.data import Array, Table, TooFewScales, as_frame, read
 from scaling.fitting.minimum import minimise, pose
 from scaling.fitting.onecurve import one_curve, turned_up
@@ -114,6 +114,29 @@ def extrapolate(
     return Prediction(median, low, high, level, "new run", notes=turned_up(x, y, name))
 
 
+def broken_curves(x: Array, losses: Array, *, draws: int, seed: int) -> dict[str, Array]:
+    """Parameters of `bnsl(1)` drawn with the chance that the losses of one curve leave them, shape (draws,) each.
+
+    Of the family of `extrapolate`, both slopes falling and a floor of zero or more. Floor, break and last slope trade
+    off against each other over valleys with several minima, of which a best fit and refits from there see one.
+
+    Args:
+        x: predictor, above zero, of four values or more.
+        losses: above zero.
+        draws, seed: how many, and of what.
+    """
+    order, last = np.lexsort((losses, x)), float(x.max())
+    model = _binned(np.log(x[order] / last).round(12), np.log(losses[order]))
+    drawn = _sample(model, seed).drawn(draws, seed)
+    curves, level = model.curves(drawn.normals), np.exp(drawn.levels())[:, None]
+    unit = level * (1.0 - curves.floor) / np.exp(curves.log_power(np.zeros(1)))
+    named = {
+        "E": level * curves.floor, "A": unit * last**curves.early, "c0": curves.early,
+        "c1": curves.late - curves.early, "d1": last * np.exp(curves.place), "f1": curves.width,
+    }  # fmt: skip
+    return {name: value[:, 0] for name, value in named.items()}
+
+
 @dataclass(frozen=True, eq=False)
 class _Posterior:
     """Curves drawn with the chance that the losses leave them, and the numbers that make a draw of the prediction."""
@@ -129,15 +152,27 @@ class _Posterior:
     def losses(self, z: Array) -> Array:
         """Draws of a new log loss at z, shape (draws, points)."""
         out = np.empty((len(self.normals), len(z)))
-        for k in np.unique(self.scatter):
-            mine = self.scatter == k
-            scatter, curves = self.model.scatters[k], self.model.curves(self.normals[mine])
-            level, white = scatter.miss(self.model.log_loss - curves.at(self.model.z))
+        for mine, scatter, level, white, noise in self._by_scatter():
             ahead, variance = scatter.ahead(z, white)
-            scale = np.sqrt(2.0 * self.model.rate(white) / self.model.freedom)
-            spread = (scale * self.noise[mine])[:, None] * np.sqrt(variance)
-            out[mine] = curves.at(z) + level[:, None] + ahead + spread
+            spread = noise[:, None] * np.sqrt(variance)
+            out[mine] = self.model.curves(self.normals[mine]).at(z) + level[:, None] + ahead + spread
         return out
+
+    def levels(self) -> Array:
+        """Draws of the log loss that each curve has at the last point, shape (draws,)."""
+        out = np.empty(len(self.normals))
+        for mine, scatter, level, _, noise in self._by_scatter():
+            out[mine] = level + noise / np.sqrt(scatter.information)
+        return out
+
+    def _by_scatter(self) -> Iterator[tuple[NDArray[np.bool_], Scatter, Array, Array, Array]]:
+        """Of each scatter which draws are its own, their levels and whitened misses, and their noise at variance 1."""
+        for k in np.unique(self.scatter):
+            mine, scatter = self.scatter == k, self.model.scatters[k]
+            curves = self.model.curves(self.normals[mine])
+            level, white = scatter.miss(self.model.log_loss - curves.at(self.model.z))
+            scale = np.sqrt(2.0 * self.model.rate(white) / self.model.freedom)
+            yield mine, scatter, level, white, scale * self.noise[mine]
 
 
 def _shared(draws: Array, forecasts: Array) -> Array:

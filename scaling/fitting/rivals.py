@@ -8,6 +8,16 @@ trained. So each form has a share of the draws beyond the runs by how near it fi
 (r the misses of n runs, p the free parameters.) That is the likelihood of a Laplace law of six independent runs: runs
 of one grid share their misses, and the likelihood of all would pick one form where the next lies a percent behind.
 In simulated worlds powers from 4 to 20 cover the same to 2 points; the lowest keep more of the rivals.
+
+Where the misses of the nearest form of one scale bend by more than chance, one with a break is asked as well, by draws
+of its posterior, and the chance P of such bends takes from the others' odds:
+
+    odds ∝ (mean |r| √(n / (n - p)))^(-6) × (-e P ln P),    P < 1 / e
+
+The factor is the most that a chance P leaves to a hypothesis without bends, whatever the prior beside it.
+
+Source:
+    Sellke, Bayarri and Berger 2001, The American Statistician 55(1), equation 3, for that bound.
 """
 
 from __future__ import annotations
@@ -18,14 +28,17 @@ from dataclasses import replace
 import numpy as np
 
 from scaling.errors import FitError
+from scaling.fitting.bends import chance_of_bends
 from scaling.fitting.data import Data, scales
-from scaling.fitting.discrepancy import Form, backtest
+from scaling.fitting.discrepancy import Form, Misses, backtest, expected
+from scaling.fitting.extrapolation import broken_curves
 from scaling.fitting.minimum import Minimum, minimise, pose
 from scaling.fitting.options import Options
 from scaling.fitting.resample import Clusters
 from scaling.fitting.solve import Solution
-from scaling.laws import along, chinchilla, describe, kaplan, power_law, power_law_floor, power_mean
+from scaling.laws import along, bnsl, chinchilla, describe, kaplan, power_law, power_law_floor, power_mean
 from scaling.laws.base import Law
+from scaling.show import weighted_rms
 
 Refits = Callable[[Minimum, Clusters, int, Options], list[Solution]]
 
@@ -34,6 +47,7 @@ _DRAWS = 64  # refits of a rival, enough for a share of an interval
 _LEAST = 0.02  # share below which a form has no say
 _SAME = 1e-4  # relative difference of mean misses at which a form is the law by another name
 _ROWS_EACH = 2  # runs for each free parameter that a rival needs
+_NO_MISSES = Misses(np.zeros(0, np.int64), *np.zeros((3, 0)))
 
 
 def rival_forms(
@@ -47,23 +61,74 @@ def rival_forms(
             form, so that with any of them no other one is asked.
         refits: draws of a fit's parameters, as `estimate.bootstrap_refits` makes them.
     """
+    kinds = _kinds(minimum.problem.law, data, options)
     own = _nearness(minimum)
-    asked = (_fitted(kind, data, options) for kind in _kinds(minimum.problem.law, data, options))
-    rivals = [(*one, _nearness(one[0])) for one in asked if one]
-    rivals = [one for one in rivals if abs(one[2] - own) > _SAME * own]
-    shares = shares_by_nearness([own, *(near for *_, near in rivals)])[1:]
-    forms = []
-    for (fitted, its_data, _), share in zip(rivals, shares, strict=True):
-        if share >= _LEAST:
-            ordered = replace(groups, labels=groups.labels[its_data.order])
-            forms.append(_form(share, fitted, its_data, ordered, options, refits))
+    asked = [one for kind in kinds if (one := _fitted(kind, data, options))]
+    asked = [one for one in asked if abs(_nearness(one[0]) - own) > _SAME * own]
+    simple = [(minimum, data, groups)]
+    simple += [(rival, its, replace(groups, labels=groups.labels[its.order])) for rival, its in asked]
+    near = [_nearness(one) for one, *_ in simple]
+    nearest, _, clusters = simple[int(np.argmin(near))]
+    left = _left_without_bends(nearest, clusters) if kinds else 1.0
+    broken = _broken(nearest, options.seed) if left < 1.0 else None
+    if broken is None:
+        shares = shares_by_nearness(near)
+    else:
+        shares = shares_by_nearness([*near, broken[1]], [*[left] * len(near), 1.0])
+    forms = [
+        _form(share, *one, options, refits)
+        for one, share in zip(simple[1:], shares[1:], strict=False)
+        if share >= _LEAST
+    ]
+    if broken is not None and shares[-1] >= _LEAST:
+        forms.append(replace(broken[0], share=shares[-1]))
     return tuple(form for form in forms if form)
 
 
-def shares_by_nearness(near: list[float]) -> list[float]:
-    """What each law has a share of, from the mean size of its misses; the shares add up to one."""
-    odds = (np.array(near) / min(near)) ** -_POWER
-    return (odds / odds.sum()).tolist()
+def shares_by_nearness(near: list[float], odds: list[float] | None = None) -> list[float]:
+    """What each law has a share of, from the mean size of its misses; the shares add up to one.
+
+    Args:
+        near: mean size of the misses of each.
+        odds: of each beside that; even unless given.
+    """
+    shares = (np.array(near) / min(near)) ** -_POWER * (odds or 1.0)
+    return (shares / shares.sum()).tolist()
+
+
+def _left_without_bends(minimum: Minimum, groups: Clusters) -> float:
+    """What the chance of the bends in a law's misses leaves of its odds; 1 where there is no sign of any."""
+    problem = minimum.problem
+    if len(problem.columns) != 1 or problem.objective.quantile != 0.5:
+        return 1.0
+    chance = max(chance_of_bends(problem, minimum.best, groups), np.finfo(float).tiny)
+    return float(-np.e * chance * np.log(chance)) if chance < 1.0 / np.e else 1.0
+
+
+@np.errstate(all="ignore")
+def _broken(nearest: Minimum, seed: int) -> tuple[Form, float] | None:
+    """Curves with a break, without their share, and their nearness; None where these runs carry none.
+
+    They have had no backtests: where origins lie before the break, those would say what is known without them.
+    """
+    problem, counted = nearest.problem, nearest.problem.weights > 0
+    x, losses = problem.columns[0][counted], problem.target[counted]
+    law = describe(along(bnsl(1), problem.law.column_names[0]))
+    free = len(law.parameters)
+    if len(np.unique(x)) < free or len(x) < _ROWS_EACH * free or losses.min() <= 0.0:
+        return None
+    goal, freedom = problem.objective, float(np.sqrt(len(x) / (len(x) - free)))
+    parameters = broken_curves(x, losses, draws=_DRAWS, seed=seed)
+    drawn = [dict(zip(parameters, one, strict=True)) for one in zip(*parameters.values(), strict=True)]
+    misses = [goal.miss(law(problem.columns[0], **one), problem.prepared, problem.stderr) for one in drawn]
+    sizes = [float(np.average(np.abs(one), weights=problem.weights)) for one in misses]
+    best = int(np.argmin(sizes))
+    if not np.isfinite(sizes[best]):
+        return None
+    off = goal.prepare(law(problem.columns[0], **drawn[best])) - problem.prepared
+    noise = max(weighted_rms(off, problem.weights) * freedom, 1e-12)
+    kept = {p: tuple(map(float, values)) for p, values in parameters.items()}
+    return Form(law.name, law.column_names, 0.0, kept, *expected(_NO_MISSES, noise)), sizes[best] * freedom
 
 
 def _kinds(law: Law, data: Data, options: Options) -> list[Law]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+from scipy.special import stdtrit
 
 from scaling.errors import QuestionError, require_columns
 from scaling.fitting.data import framed
@@ -52,7 +53,9 @@ def duplicates(
     "nothing is memorised" where the most often seen keep less than 5 % of their bits, else "cannot tell". Of answers
     that follow from a rule, memory explains (seen - fresh) / (seen - chance), and (seen - changed) / (seen - chance)
     against the same documents with one word and so their answer changed. What duplicates cost is the loss on fresh
-    answers over that of runs of the same size, tokens and seed that saw all documents equally often.
+    answers over that of runs of the same size, tokens and seed that saw all documents equally often, at the sizes that
+    were trained: its interval is over seeds, each by its mean over sizes (Student's t), and `would_change` says how
+    many seeds see a cost of .1 nats/token.
 
     Args:
         runs: of a study, with run_id, params_total, D, seed and domain_epochs.
@@ -93,9 +96,7 @@ def duplicates(
     numbers |= _explained(of_rule.filter("varied"), chance, level)
     cost = _cost(of_rule)
     if len(cost):
-        numbers["loss on fresh answers, over that without duplicates"] = mean_of(
-            cost, "cost", level, "nats/token"
-        )
+        numbers["loss on fresh answers, over that without duplicates"] = paired(cost, level)
     answer = _answer(rise, most)
     means = pl.col("times", "share", "seen", "changed", "fresh", "fresh_loss").mean()
     cells = seen.filter("varied").group_by("params_total", "domain").agg(means, seeds=pl.len())
@@ -112,7 +113,7 @@ def duplicates(
             "cells": cells.with_columns(kind=kind).sort("params_total", "kind", "times"),
             "costs": cost,
         },
-        would_change=words.doubts(shares, cost),
+        would_change=words.doubts(shares, cost, numbers),
         next_runs=(words.next_runs(int(seen["params_total"].to_numpy().max())),),
         identifiable=answer != CANNOT,
         reach=Reach.of(runs),
@@ -199,3 +200,18 @@ def _cost(rows: pl.DataFrame) -> pl.DataFrame:
     both = loss.filter("varied").join(loss.filter(~pl.col("varied")), on=key, suffix="_plain")
     cost = pl.col("fresh_loss") - pl.col("fresh_loss_plain")
     return both.select(*key, cost=cost, fresh="fresh", fresh_plain="fresh_plain").sort(key)
+
+
+def paired(cost: pl.DataFrame, level: float) -> Estimate:
+    """The mean cost at these sizes and tokens, its interval over seeds; of the cells that all seeds have.
+
+    There is no interval with one seed.
+    """
+    seeds = cost["seed"].n_unique()
+    whole = cost.filter(pl.len().over("params_total", "D") == seeds)
+    each = (whole if len(whole) else cost).group_by("seed").agg(pl.col("cost").mean())["cost"].to_numpy()
+    mean = float(each.mean())
+    if len(whole) == 0 or seeds < 2:
+        return Estimate(mean, np.nan, np.nan, level, "nats/token")
+    half = float(stdtrit(seeds - 1, 0.5 + level / 2) * each.std(ddof=1) / np.sqrt(seeds))
+    return Estimate(mean, mean - half, mean + half, level, "nats/token")

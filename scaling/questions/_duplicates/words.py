@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import polars as pl
+from scipy.special import nctdtr, stdtrit
 
 from scaling.units import print_count
 from scaling.verdict import Estimate
@@ -19,8 +21,14 @@ GROWS, ALIKE, NOTHING = (
 CANNOT = "cannot tell"
 ANSWERS = (GROWS, ALIKE, NOTHING, CANNOT)
 """What `duplicates` may answer."""
+COST = "loss on fresh answers, over that without duplicates"
+"""What duplicates cost, among the numbers."""
 EACH = 1.0
 """Points for each doubling below which a rise counts as none."""
+_SEEN = 0.1
+"""Nats/token that a study should see."""
+_MOST = 60
+"""Seeds of which a study is thought."""
 
 
 def sentence(answer: str, numbers: Mapping[str, Estimate]) -> str:
@@ -36,7 +44,7 @@ def sentence(answer: str, numbers: Mapping[str, Estimate]) -> str:
         if name.startswith("memorised of what was seen"):
             shares.append(f"{number.value:.0f} % of {name.removeprefix('memorised of ')}")
     said = f"{lead} {' and '.join(shares)}, {rise.value:.1f} points with each doubling ({rise.ends('{:.1f}'.format)})."
-    cost = numbers.get("loss on fresh answers, over that without duplicates")
+    cost = numbers.get(COST)
     if cost is None:
         return said
     ends = "" if math.isnan(cost.low) else f" ({cost.ends('{:+.2f}'.format)})"
@@ -46,7 +54,7 @@ def sentence(answer: str, numbers: Mapping[str, Estimate]) -> str:
     )
 
 
-def doubts(shares: pl.DataFrame, cost: pl.DataFrame) -> tuple[str, ...]:
+def doubts(shares: pl.DataFrame, cost: pl.DataFrame, numbers: Mapping[str, Estimate]) -> tuple[str, ...]:
     """What would change the answer."""
     times = shares["times"].to_numpy()
     said = [
@@ -57,7 +65,32 @@ def doubts(shares: pl.DataFrame, cost: pl.DataFrame) -> tuple[str, ...]:
     ]
     if cost.is_empty():
         said.append("**No runs without duplicates**, so what they cost on fresh documents is not known.")
+    elif math.isfinite(numbers[COST].low):
+        said.append(_power(numbers[COST], cost))
     return tuple(said)
+
+
+def _power(estimate: Estimate, cost: pl.DataFrame) -> str:
+    """How likely these seeds see a cost, and how many see it in eight and in nine of ten studies.
+
+    Seeds are taken to differ as their means do, and at least as the runs of a size would let them alone: three seeds
+    that happen to agree say little of the next.
+    """
+    seeds, cells = cost["seed"].n_unique(), cost.select("params_total", "D").n_unique()
+    many, quantile = np.arange(2, _MOST + 1), 0.5 + estimate.level / 2
+    off = (cost["cost"] - cost.select(pl.col("cost").mean().over("params_total", "D"))["cost"]).to_numpy()
+    alone = math.sqrt(float(off @ off) / max(1, len(off) - cells) / cells)
+    each = max(
+        (estimate.high - estimate.value) / stdtrit(seeds - 1, quantile) * math.sqrt(seeds), alone, 1e-12
+    )
+    seen = 1.0 - nctdtr(many - 1, np.minimum(_SEEN * np.sqrt(many) / each, 30.0), stdtrit(many - 1, quantile))
+    asked = [
+        str(many[seen >= share][0]) if (seen >= share).any() else f"more than {_MOST}" for share in (0.8, 0.9)
+    ]
+    return (
+        f"**Power.** If seeds differ as these do, a cost of {_SEEN:g} nats/token is beyond chance in "
+        f"{100 * seen[seeds - 2]:.0f} % of studies of {seeds} seeds; in 80 % with {asked[0]}, in 90 % with {asked[1]}."
+    )
 
 
 def next_runs(largest: int) -> str:

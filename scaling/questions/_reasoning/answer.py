@@ -48,13 +48,17 @@ def reasoning(
 
     Both read as many tokens before, and go on to the same tokens of the target. What is compared is the mean of the
     measure over all budgets of the target, the area under the learning curve in the logarithm of tokens, paired over
-    seeds, on the mean over sizes; intervals hold for all contrasts at once (max-T):
+    seeds, on the mean over sizes:
 
         "helps", "hurts"             the gain over models without the source is beyond chance, and for "helps" also
                                      that over each placebo
         "its words explain it"       the gain is beyond chance, and that over a placebo is not
         "no effect at these sizes"   the gain is not, and its interval is narrower than what twice the target gains
         "cannot tell"                it is not, and the interval is wider, or too few seeds have every arm
+
+    The placebos are asked only where the first gain is beyond chance, and must all agree. In such a fixed sequence
+    each is tested at the whole level, and the chance of any false claim is still 1 - level; intervals of single sizes
+    hold for all of them at once (max-T).
 
     Which comes first is a question of the same form: `target="prose"` and models whose parents read code alone. So is
     what is read while the rate falls, `when="decay"`: models go on from a constant rate to the target and the source,
@@ -81,6 +85,10 @@ def reasoning(
         NoValues: `measure` was not measured.
         NoSuchReading: no run on the target had read the source, or none the same without it.
         BadOption: the level is no share, or there is no such `when`.
+
+    Source:
+        Maurer, Hothorn and Lehmacher 1995, "Multiple comparisons in drug clinical trials and preclinical assays:
+        a-priori ordered hypotheses", for the sequence; Berger 1982, Technometrics 24(4), for placebos that all agree.
     """
     check_level(level)
     if when not in WHEN:

@@ -170,8 +170,8 @@ def gains(frame: pl.DataFrame, compared: Arms, level: float, seed: int) -> list[
     """Gains of the source over each other arm, on the mean over sizes that have it and its rest, and at each size.
 
     The value of a model is its mean over all token counts, which lie evenly in their logarithm: the area under its
-    learning curve, over those counts that the source has. Intervals hold for all contrasts of the mean over sizes
-    together, and for all of single sizes.
+    learning curve, over those counts that the source has. Intervals of the mean over sizes hold each for itself, as
+    they are read in a fixed order; those of single sizes hold all together.
     """
     read = [compared.with_source, compared.without, *compared.placebos, *compared.more]
     asked = frame.filter(read=compared.with_source).select("N", "D").unique()
@@ -205,15 +205,11 @@ def gains(frame: pl.DataFrame, compared: Arms, level: float, seed: int) -> list[
     groups = [-1.0 if math.isinf(N) else math.log(N) for N, _ in keys]
     tested = contrast(values, pairs, groups, seed=seed)
     of = [keys[i] for i, _ in pairs]
-    pooled = [i for i, (N, _) in enumerate(of) if math.isinf(N)]
-    critical = {
-        True: tested.critical(pooled, level),
-        False: tested.critical([i for i in range(len(of)) if i not in pooled], level),
-    }
+    together = tested.critical([i for i, (N, _) in enumerate(of) if not math.isinf(N)], level)
     made = []
     for i, (N, name) in enumerate(of):
         mean, error = float(tested.mean[i]), float(tested.stderr[i])
-        half = error * critical[math.isinf(N)]
+        half = error * (tested.critical([i], level) if math.isinf(N) else together)
         made.append(Gain(name, N, mean, error, mean - half, mean + half, int(tested.seeds[i])))
     return made
 
