@@ -13,8 +13,9 @@ from scaling.errors import FitError
 from scaling.fitting.data import COUNTS, Array, Data, TooFewScales, numbers_of, scales
 from scaling.fitting.options import Options
 from scaling.fitting.problem import Problem
-from scaling.intake.doubts import off_epochs, too_few
+from scaling.intake.doubts import off_epochs, too_few, too_high
 from scaling.laws.base import Argument, Law
+from scaling.units import counted
 
 
 class TooFewRuns(FitError):
@@ -27,8 +28,8 @@ class TooFewRuns(FitError):
     def __str__(self) -> str:
         return (
             f"{self.law} has {len(self.free)} free parameters ({', '.join(self.free)}) and needs more runs than that, "
-            f"but got {self.given} runs. Train more, or hold parameters still, e.g. fit(..., fixed={{{self.free[0]!r}: "
-            "1.69})."
+            f"but got {counted(self.given, 'run')}. Train more, or hold parameters still, e.g. "
+            f"fit(..., fixed={{{self.free[0]!r}: 1.69}})."
         )
 
 
@@ -191,6 +192,8 @@ def caveats(law: Law, data: Data, options: Options) -> tuple[str, ...]:
                 f'keep "epochs = 1", or fit with_repeats({law.name})'
             )
     words += filter(None, (too_few(name, data.columns[name]) for name in COUNTS if name in data.columns))
+    if options.target == "loss" and (high := too_high(data.target)):
+        words.append(high)
     words += _epochs(data)
     if "status" in data.table.columns and data.table["status"].dtype == pl.String:
         ended = data.table["status"].drop_nulls().str.to_lowercase()

@@ -30,6 +30,7 @@ _PACKED: dict[str, Callable[[bytes], bytes]] = {
     ".bz2": bz2.decompress,
     ".xz": lzma.decompress,
 }
+_MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 _KNOWN = (*_TEXT, *_JSON, *_BINARY, *_EXCEL)
 
 
@@ -74,7 +75,10 @@ def _of_bytes(path: Path, data: bytes) -> Raw:
             try:
                 return _of_bytes(path.with_suffix("") if endings[-1:] == [ending] else path, unpack(data))
             except (OSError, EOFError, lzma.LZMAError, zlib.error) as problem:
-                raise NotATable(path.name, str(problem), "Get the file again: it is cut short.") from None
+                way = "Get the file again: it is cut short."
+                if not data.startswith(_MAGIC):
+                    way = f"Take {ending} off its name, if it was never compressed."
+                raise NotATable(path.name, str(problem), way) from None
     ending = endings[-1] if endings else ""
     if ending == ".zip":
         return _of_zip(path, data)
@@ -95,6 +99,9 @@ def _of_columns(path: Path, data: bytes) -> pl.DataFrame:
     if not data:
         raise NotATable(path.name, "it is empty")
     parquet = data.startswith(b"PAR1") or path.suffix in (".parquet", ".pq")
+    if not data.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
+        way = "Give it the ending of what it is, e.g. .csv, or get it again."
+        raise NotATable(path.name, f"it does not begin as {path.suffix} does", way)
     with reading_table(path):
         return spelled_out((pl.read_parquet if parquet else pl.read_ipc)(io.BytesIO(data)))
 
