@@ -13,8 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling import show
-from scaling.errors import BadOption, QuestionError
-from scaling.fitting.options import number, share
+from scaling.arguments import number, share
+from scaling.errors import BadOption, QuestionError, require_columns
+from scaling.fitting.data import counts_of
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
 from scaling.units import power_of_ten, print_count
 
@@ -126,9 +127,17 @@ class Reach:
     @staticmethod
     def of(runs: pl.DataFrame) -> Reach:
         """From the columns params_total (or N) and C (or 6 N D)."""
-        size = runs["params_total" if "params_total" in runs.columns else "N"].to_numpy()
-        spent = runs["C"] if "C" in runs.columns else FLOPS_PER_PARAMETER_TOKEN * runs["N"] * runs["D"]
-        return Reach(int(size.min()), int(size.max()), float(spent.to_numpy().max()))
+        count = "params_total" if "params_total" in runs.columns else "N"
+        spends = ("C",) if "C" in runs.columns else ("N", "D")
+        require_columns((count, *spends), runs.columns, "Sizes and compute come from them.")
+        size = counts_of(runs, count)
+        spent = np.prod([counts_of(runs, name) for name in spends], axis=0)
+        spent = spent * (1.0 if "C" in spends else FLOPS_PER_PARAMETER_TOKEN)
+        if not len(size):
+            raise BadOption(
+                "runs", "none", "one or more; no row fulfils the condition, or the table is empty"
+            )
+        return Reach(int(size.min()), int(size.max()), float(spent.max()))
 
     @property
     def decades_to_gpt2(self) -> float:

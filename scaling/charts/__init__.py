@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.charts.registry import UnknownResult, drawing
 from scaling.errors import check_installed
-from scaling.fitting.data import as_frame
+from scaling.fitting.data import as_frame, framed
 from scaling.laws import chinchilla, kaplan, power_mean
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:
     return draw(result) if runs is None else draw(result, as_frame(runs))
 
 
+@framed("runs")
 def refit(
     runs: pl.DataFrame,
     *,

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from scaling.errors import (
+    BadOption,
     MissingColumns,
     RecordError,
     check_forked,
@@ -167,6 +168,9 @@ def understand(
     for option, given, example in (("columns", columns, {"params": "N"}), ("units", units, {"D": "B"})):
         if given is not None:
             require_kind(option, given, Mapping, f"a dictionary, e.g. {example}")
+    require_kind("decimal", decimal, (str, type(None)), "'.' or ',', or left out")
+    if decimal not in (None, ".", ","):
+        raise BadOption("decimal", decimal, "'.' or ',', or left out")
     raw = read_file(path) if isinstance(path, str | Path) else of_frame(path)
     units = dict(units or {})
     if raw.frame.is_empty():

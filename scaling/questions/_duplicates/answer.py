@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from scaling.errors import BadOption, QuestionError, require_columns
+from scaling.fitting.data import framed
 from scaling.questions._duplicates import words
 from scaling.questions._duplicates.words import ALIKE, ANSWERS, CANNOT, EACH, GROWS, NOTHING, QUESTION
 from scaling.questions._memory.cells import NotMeasured, mean_of
@@ -30,6 +31,7 @@ class SeenAlike(QuestionError):
         )
 
 
+@framed("runs", "measurements")
 def duplicates(
     runs: pl.DataFrame,
     measurements: pl.DataFrame,

@@ -11,6 +11,7 @@ from scipy.special import ndtri
 
 from scaling.corpora.source import MANUALS, SCRIPTS
 from scaling.errors import QuestionError
+from scaling.fitting.data import framed
 from scaling.questions.seeds import student
 
 NEITHER = "neither"
@@ -31,6 +32,7 @@ class NoFlagsAsked(QuestionError):
         )
 
 
+@framed("runs", "measured")
 def flags_known(runs: pl.DataFrame, measured: pl.DataFrame, *, level: float = 0.8) -> pl.DataFrame:
     """Share of questions about flags that models answer right, and what reading has added to it.
 
