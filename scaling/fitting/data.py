@@ -357,8 +357,8 @@ def numbers_of(frame: pl.DataFrame, name: str) -> Array:
     """
     column = frame[name]
     if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
-        if column.dtype == pl.Object:
-            column = pl.Series(name, [str(one) for one in column], pl.String)
+        if column.dtype.is_nested() or column.dtype in (pl.Object, pl.Duration):
+            column = pl.Series(name, [str(one) for one in column.to_list()], pl.String)
         bad = column.cast(pl.String, strict=False).cast(pl.Float64, strict=False).is_null()
         row = int(bad.arg_max() or 0)
         value = repr(column[row]) if len(column) else "empty"

@@ -17,6 +17,9 @@ from scaling.intake.doubts import off_epochs, too_few, too_high
 from scaling.laws.base import Argument, Law
 from scaling.units import counted
 
+_TOKENISERS = ("vocabulary", "vocab_size", "tokenizer", "tokeniser")
+_TEXTS = ("corpus", "dataset", "data")  # columns of words that name what was trained on
+
 
 class TooFewRuns(FitError):
     """No more runs than free parameters: the law goes through every one, and nothing says how sure it is."""
@@ -204,6 +207,11 @@ def caveats(law: Law, data: Data, options: Options) -> tuple[str, ...]:
             )
     if "corpus_hash" in data.table.columns and (corpora := data.table["corpus_hash"].n_unique()) > 1:
         words.append(f"the runs come from {corpora} corpora, whose losses differ: keep one corpus_hash")
+    for name in _TEXTS:
+        if data.table.schema.get(name) != pl.String:
+            continue
+        if (texts := data.table[name].drop_nulls().n_unique()) > 1:
+            words.append(f"the runs have {texts} values of {name}, and losses differ between texts: keep one")
     return (
         *words,
         *_tokenisers(data, options),
@@ -213,7 +221,13 @@ def caveats(law: Law, data: Data, options: Options) -> tuple[str, ...]:
 
 
 def _epochs(data: Data) -> Iterator[str]:
-    """Epochs that contradict the tokens beside them."""
+    """Epochs that contradict the tokens beside them, and more distinct tokens than were trained on."""
+    D, unique = (data.columns.get(name, np.zeros(1)) for name in ("D", "unique_tokens"))
+    if "D" in data.columns and (count := int((unique > 1.01 * D).sum())):
+        yield (
+            f"unique_tokens is above D in {count} of the runs, more than can have been seen: it is the distinct tokens "
+            "that a run saw, at most D"
+        )
     named = ("epochs", "D", "unique_tokens")
     if not all(name in data.table.columns and data.table[name].dtype.is_numeric() for name in named):
         return
@@ -226,7 +240,7 @@ def _epochs(data: Data) -> Iterator[str]:
 
 def _tokenisers(data: Data, options: Options) -> Iterator[str]:
     """Runs whose losses for each token are of different tokens."""
-    for name in ("vocabulary", "tokenizer", "tokeniser") if "per_byte" not in options.target else ():
+    for name in _TOKENISERS if "per_byte" not in options.target else ():
         if name in data.table.columns and (several := data.table[name].drop_nulls().n_unique()) > 1:
             yield (
                 f"the runs have {several} values of {name}, and a token is not the same for each: losses in nats/token "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import functools
 import gzip
 import io
 import json
@@ -151,12 +152,23 @@ def _of_json(path: Path, text: str) -> Raw:
     if not text.strip():
         raise NotATable(path.name, "it is empty")
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=functools.partial(_once, path.name))
+    except RecursionError:
+        raise NotATable(path.name, "its brackets are nested too deep") from None
     except json.JSONDecodeError as problem:
         if "\n" not in text.strip():
             raise NotATable(path.name, f"line {problem.lineno}: {problem.msg}") from None
         return _of_lines(path.name, text)
     return _of_document(path, document)
+
+
+def _once(source: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, whose names must differ: Python would take the last of two values."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        twice = next(name for name in row if sum(name == other for other, _ in pairs) > 1)
+        raise NotATable(source, f"{twice!r} stands twice in one object", "Rename or remove one of them.")
+    return row
 
 
 def _of_lines(source: str, text: str) -> Raw:
@@ -165,7 +177,7 @@ def _of_lines(source: str, text: str) -> Raw:
     lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
     for number, line in lines:
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=functools.partial(_once, source))
         except json.JSONDecodeError as problem:
             if number == lines[-1][0] and rows:
                 notes.append(f"left out: line {number}, the last, which is cut short")

@@ -101,3 +101,16 @@ def test_whole_numbers_of_any_size_and_gaps_in_a_dictionary_are_numbers(fitted):
         scaling.fit(power_law_floor, runs | {"N": [10**18, "2 M", *runs["N"][2:]]}, bootstrap=0)
     with pytest.raises(BadOption, match=r"^N=True .* above zero"):
         fitted.predict(N=True, D=1e9)
+
+
+def test_a_fit_names_columns_of_lists_and_says_what_the_runs_mix():
+    lists = pl.DataFrame({"N": [1e6, 2e6] * 3, "D": [[1e8, 2e8]] * 6, "loss": [3.0] * 6})
+    with pytest.raises(BadPredictor, match=r"column D must be a column of numbers.*\[100000000\.0"):
+        scaling.fit(chinchilla, lists, bootstrap=0)
+    mixed = pl.DataFrame(RUNS).with_columns(
+        dataset=pl.when(pl.col("N") < 1e8).then(pl.lit("c4")).otherwise(pl.lit("pile")),
+        vocab_size=pl.when(pl.col("N") < 1e8).then(50257).otherwise(32000),
+    )
+    said = " ".join(scaling.fit(chinchilla, mixed, bootstrap=0).notes)
+    assert "2 values of dataset, and losses differ between texts" in said
+    assert "2 values of vocab_size, and a token is not the same for each" in said
