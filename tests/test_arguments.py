@@ -2,7 +2,7 @@
 
 import datetime
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +114,7 @@ def test_every_argument_of_a_wrong_kind_is_named_before_any_work(call, tmp_path,
 
 def test_an_argument_is_checked_by_what_its_annotation_says():
     @checked
-    def call(seed: "int" = 0, level: "float" = 0.8, by: "str | None" = None, words: "Sequence[str]" = ()):  # noqa: F821
+    def call(seed: "int" = 0, level: "float" = 0.8, by: "str | None" = None, words: "Sequence[str]" = ()):
         return seed, level, by, words
 
     assert call(3, by=None, words=["a"]) == (3, 0.8, None, ["a"])
@@ -123,4 +123,4 @@ def test_an_argument_is_checked_by_what_its_annotation_says():
         ("words", [1]), ("words", {"a": 1}),
     ):  # fmt: skip
         with pytest.raises(BadOption, match=rf"^{name}=.* must be .* Change it in the call\.$"):
-            call(**{name: wrong})
+            call(**{name: wrong})  # type: ignore[arg-type]
