@@ -49,7 +49,10 @@ class ScalingError(Exception):
 
 def brief(given: object, most: int = 200) -> str:
     """A value as Python writes it, in one line; a frame or an array, which would fill the screen, by its kind."""
-    words = repr(given)
+    try:
+        words = repr(given)
+    except ValueError:  # a whole number of more digits than Python writes out
+        words = "\n"
     if "\n" in words:
         words = f"a {type(given).__name__}"
     return words if len(words) <= most else f"{words[: most - 1]}…"
@@ -174,7 +177,7 @@ class BadValue(ScalingError):
     wanted: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.key} = {self.value!r}, but it must be {self.wanted}."
+        return f"{self.where}: {self.key} = {brief(self.value)}, but it must be {self.wanted}."
 
 
 def require(thing: object, where: str, **rules: tuple[bool, str]) -> None:
@@ -212,10 +215,8 @@ class MissingColumns(RecordError):
         spelled = {name.lower(): name for name in self.there}
         own = {spelled[name.lower()]: name for name in map(str, self.missing) if name.lower() in spelled}
         way = f"They differ in capitals: runs.rename({own})." if own else self.hint
-        return (
-            f"column {', '.join(map(str, self.missing))} asked for, but the table has {', '.join(self.there)}. "
-            f"{way}"
-        )
+        there = ", ".join(self.there) or "none"
+        return f"column {', '.join(map(str, self.missing))} asked for, but the table has {there}. {way}"
 
 
 def require_columns(needed: Iterable[str], there: list[str], hint: str) -> None:

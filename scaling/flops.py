@@ -7,8 +7,10 @@ left out, as in every published convention. The conventions of the literature di
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
+from scaling.arguments import checked
 from scaling.errors import BadValue, require
 
 TRAIN_OVER_FORWARD = 3
@@ -85,6 +87,7 @@ class Shape:
         return 2 if self.activation == "relu2" else 3
 
 
+@checked
 def ladder(
     N: float,
     *,
@@ -110,6 +113,8 @@ def ladder(
     Raises:
         BadValue: N is too small for one head in each of two blocks, or another size is as `Shape` refuses it.
     """
+    if not 0 < N < math.inf:
+        raise BadValue("ladder", "N", N, "a number of parameters above zero")
     by_rule = max(MINIMUM_DEPTH, round((N / (12 * WIDTH_PER_DEPTH**2)) ** (1 / 3)))
     blocks = by_rule if depth is None else depth
     width = (N / (12 * max(blocks, 1))) ** 0.5

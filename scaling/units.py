@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
-from scaling.errors import RecordError
+from scaling.errors import RecordError, brief
 
 
 class UnknownUnit(RecordError):
@@ -54,20 +55,43 @@ def parse_count(text: str | float) -> float:
     Raises:
         UnknownUnit: the text is not a number with one of the suffixes k M G B T Ki Mi Gi Ti.
     """
-    if isinstance(text, int | float):
-        return float(text)
+    known = f"plain numbers, 1.5e9, and the suffixes {' '.join(COUNT_UNITS)}"
+    if not isinstance(text, str):
+        return _number(text, known)
     match = _COUNT.fullmatch(re.sub(r"^\s*10(?:\^|\*\*)", "1e", text))
     suffix = match[3] if match else None
     if match is None or suffix not in _SUFFIX:
         near = next((s for s in COUNT_UNITS if suffix and s.lower() == suffix.lower()), "")
         hint = f"Did you mean {text.strip().removesuffix(str(suffix)) + near!r}?" if near else ""
-        raise UnknownUnit(text, f"plain numbers, 1.5e9, and the suffixes {' '.join(COUNT_UNITS)}", hint)
+        raise UnknownUnit(text, known, hint)
     power = re.sub(r".*10(\^|\*\*)", "e", match[2] or "")
     return float(re.sub(r"[,\s'’_]", "", match[1]) + power) * _SUFFIX[suffix]
 
 
+def _number(given: Any, known: str = "numbers") -> float:
+    """A number as Python's own; text, lists, and true or false are none, nor is one beyond all floats."""
+    try:
+        if isinstance(given, bool | str | bytes) or not hasattr(given, "__float__"):
+            raise TypeError
+        return float(given)
+    except (TypeError, ValueError, OverflowError):
+        raise UnknownUnit(brief(given), known) from None
+
+
+def _numbers(given: Any, *, above_zero: bool = False) -> Any:
+    """A number, or an array or a column of them, as it came."""
+    if not hasattr(given, "dtype"):
+        given = _number(given)
+    elif str(given.dtype).lower()[:3] not in ("int", "uin", "flo"):
+        raise UnknownUnit(brief(given), "numbers")
+    if above_zero and not (given > 0 if isinstance(given, float) else (given > 0).all()):
+        raise UnknownUnit(brief(given), "numbers above zero")
+    return given
+
+
 def print_count(value: float, digits: int = 3) -> str:
     """A count for people: 85.3M up to a thousand trillion, 1.2e18 beyond."""
+    value = _number(value)
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")  # rounds first, so 999.96k becomes 1M
@@ -88,6 +112,9 @@ def counted(count: int, noun: str) -> str:
 
 def power_of_ten(value: float, digits: int = 2) -> str:
     """A budget for people: 2.5 × 10¹⁵; of whole powers only the power, with digits = 0: 10¹⁵."""
+    value = _number(value)
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
     mantissa, exponent = f"{value:.{max(digits, 1) - 1}e}".split("e")
     power = f"10{str(int(exponent)).translate(_SUPERSCRIPT)}"
     return f"{mantissa} × {power}" if digits else power
@@ -100,9 +127,9 @@ def bits_per_byte(nats_per_token: float, bytes_per_token: float = 1.0) -> float:
 
     The unit in which models with different tokenisers can be compared; a byte vocabulary has one byte per token.
     """
-    return nats_per_token / (math.log(2) * bytes_per_token)
+    return _numbers(nats_per_token) / (math.log(2) * _numbers(bytes_per_token, above_zero=True))
 
 
 def nats_per_token(bits_per_byte: float, bytes_per_token: float = 1.0) -> float:
     """Loss in nats per token, the inverse of `bits_per_byte`."""
-    return bits_per_byte * math.log(2) * bytes_per_token
+    return _numbers(bits_per_byte) * math.log(2) * _numbers(bytes_per_token, above_zero=True)

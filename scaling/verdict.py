@@ -13,8 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling import show
-from scaling.errors import BadOption, QuestionError
-from scaling.fitting.options import number, share
+from scaling.arguments import number, share
+from scaling.errors import BadOption, QuestionError, require_columns
+from scaling.fitting.data import counts_of
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
 from scaling.units import power_of_ten, print_count
 
@@ -149,7 +150,11 @@ class Reach:
     @staticmethod
     def of(runs: pl.DataFrame) -> Reach:
         """From the columns params_total (or N) and C (or 6 N D)."""
-        size = runs["params_total" if "params_total" in runs.columns else "N"].to_numpy()
+        count = "params_total" if "params_total" in runs.columns else "N"
+        require_columns((count, *_spent_in(runs)), runs.columns, "Sizes and compute come from them.")
+        size = counts_of(runs, count)
+        if not len(size):
+            raise BadOption("runs", "none", "one or more; no row fulfils the condition, or the table is empty")
         return Reach(int(size.min()), int(size.max()), float(flops_of(runs).to_numpy().max()))
 
     @property
@@ -307,7 +312,13 @@ def more_seeds(runs: pl.DataFrame) -> tuple[str, float | None]:
 
 def flops_of(runs: pl.DataFrame) -> pl.Series:
     """Training FLOPs of each run, the column C, or 6 N D where there is none."""
-    return runs["C"] if "C" in runs.columns else FLOPS_PER_PARAMETER_TOKEN * runs["N"] * runs["D"]
+    each = np.prod([counts_of(runs, name) for name in _spent_in(runs)], axis=0)
+    return pl.Series(each if "C" in runs.columns else FLOPS_PER_PARAMETER_TOKEN * each)
+
+
+def _spent_in(runs: pl.DataFrame) -> tuple[str, ...]:
+    """The columns that compute is read from."""
+    return ("C",) if "C" in runs.columns else ("N", "D")
 
 
 def hash_of(*parts: Any) -> str:

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "scaling").rglob("*.py"))
 LAYERS = (
     ("errors",),
-    ("units", "files", "show"),
+    ("arguments", "units", "files", "show"),
     ("flops", "laws", "records", "leases"),
     ("corpora",),
     ("study", "published", "intake"),

@@ -11,8 +11,8 @@ from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any
 
 from scaling.charts.registry import UnknownResult, drawing
-from scaling.errors import check_installed
-from scaling.fitting.data import as_frame
+from scaling.errors import BadOption, check_installed
+from scaling.fitting.data import as_frame, framed
 from scaling.laws import chinchilla, kaplan, power_mean
 
 if TYPE_CHECKING:
@@ -77,12 +77,18 @@ def plot(result: Any, runs: pl.DataFrame | None = None) -> Any:
 
     Raises:
         UnknownResult: something else.
+        BadOption: no runs, or no table.
         MissingPackage: the extra "plot" is not installed.
     """
     draw = drawing(result, with_runs=runs is not None)
-    return draw(result) if runs is None else draw(result, as_frame(runs))
+    if runs is None:
+        return draw(result)
+    if (frame := as_frame(runs)).is_empty():
+        raise BadOption("runs", "none", "the runs that were fitted, one or more")
+    return draw(result, frame)
 
 
+@framed("runs")
 def refit(
     runs: pl.DataFrame,
     *,

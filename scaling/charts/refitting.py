@@ -27,6 +27,7 @@ from scaling.charts.theme import SERIES
 from scaling.design.allocation import allocate
 from scaling.errors import ScalingError
 from scaling.fitting import Fit, fit
+from scaling.fitting.data import counts_of
 from scaling.laws.base import NotALaw, describe
 from scaling.units import power_of_ten
 
@@ -72,7 +73,7 @@ class Refit(AnyWidget):
                 )
         self.given, self.seed, self.bootstrap = runs, options.pop("seed"), options.pop("bootstrap")
         self.fitted: Fit | None = None
-        C = runs["C"].to_numpy()
+        C = counts_of(runs, "C")
         self._ends = float(np.log10(C.min())), float(np.log10(C.max()))
         self._ready = False
         super().__init__(law=describe(law).name, window=self._ends, **options)

@@ -12,11 +12,11 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from scaling import show
-from scaling.errors import BadOption, MissingColumns
+from scaling.arguments import number, positive, share
+from scaling.errors import BadOption, MissingColumns, require_kind
 from scaling.fitting import Fit
 from scaling.fitting.data import Array, Table, as_frame, counts_of
 from scaling.fitting.discrepancy import Discrepancy
-from scaling.fitting.options import number, share
 from scaling.fitting.result import require_fit
 from scaling.fitting.words import ENOUGH
 from scaling.laws.base import Law, NotALaw, describe
@@ -141,22 +141,9 @@ def parameter_draws(fitted: Fit) -> dict[str, Any]:
     return fitted.draws if fitted.drawn else {p: np.array([value]) for p, value in fitted.params.items()}
 
 
-def _positive(option: str, given: Any, wanted: str, *, zero: bool = False) -> Array:
-    """Numbers above zero (or from it on), shape (numbers,)."""
-    try:
-        array = np.asarray(given)
-        values = np.atleast_1d(array.astype(float)).ravel()
-    except (TypeError, ValueError):
-        raise BadOption(option, given, wanted) from None
-    right = np.isfinite(values) & ((values >= 0) if zero else (values > 0))
-    if array.dtype.kind in "USb" or not len(values) or not right.all():
-        raise BadOption(option, given, wanted)
-    return values
-
-
 def _budgets(C: ArrayLike, smallest: float) -> Array:
     """Budgets that can be spent, shape (budgets,)."""
-    budgets = _positive("C", C, "a number of FLOPs, or an array of them, finite and above zero")
+    budgets = positive("C", C, "a number of FLOPs, or an array of them, finite and above zero")
     if (least := float(budgets.min())) < _FAR_BELOW * smallest:
         unit = f"in FLOPs, where the smallest run took {smallest:.1e}; a petaflop-day is 8.64e19 FLOPs"
         raise BadOption("C", least, unit)
@@ -286,6 +273,7 @@ def allocate(
     """
     require_fit(fitted)
     share("level", level, "0.8")
+    require_kind("discrepancy", discrepancy, (bool, np.bool_), "True or False")
     if unique_tokens is not None:
         wanted = "a number of tokens above zero, or None for as many as are trained on"
         if not number("unique_tokens", unique_tokens, wanted) > 0:
@@ -293,7 +281,7 @@ def allocate(
     if (C is None) == (loss is None):
         raise BadOption("C", C, "a number of FLOPs, or left out where loss= says what is to be reached")
     wanted = "a number of tokens from zero on, or one for each budget"
-    served = _positive("inference_tokens", inference_tokens, wanted, zero=True)
+    served = positive("inference_tokens", inference_tokens, wanted, zero=True)
     reads = describe(fitted.law).column_names
     if not {"N", "D"} <= set(reads):
         raise NotALaw(fitted.name, f"it reads {', '.join(reads)}, and a budget is split between N and D")
@@ -303,7 +291,7 @@ def allocate(
     if C is not None:
         asked = _budgets(C, smallest)
     else:
-        asked = _positive("loss", loss, "a loss in nats/token, or an array of them, finite and above zero")
+        asked = positive("loss", loss, "a loss in nats/token, or an array of them, finite and above zero")
     try:
         asked, served = (np.array(a) for a in np.broadcast_arrays(asked, served))
     except ValueError:

@@ -13,13 +13,13 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from scaling import show
+from scaling.arguments import checked, number, share, whole
 from scaling.design.curves import LAWS, Objective, affordable, judge
 from scaling.design.domains import SUM, Blends, UnknownShare, read_blends
 from scaling.design.simplex import lowest
 from scaling.errors import BadOption
 from scaling.fitting import Fit
 from scaling.fitting.data import Array, Table
-from scaling.fitting.options import number, share, whole
 from scaling.units import print_count
 
 _EDGE = 0.01  # how near a share must be to the most that was tried, to be at the edge
@@ -173,6 +173,7 @@ class Blend(show.Shown):
         return words
 
 
+@checked
 def blend(
     runs: Table,
     target: str | Mapping[str, float],

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from scaling.arguments import number
 from scaling.errors import BadOption, FitError, MissingColumns, RecordError, did_you_mean
 from scaling.fitting.data import Array, Table, as_frame
-from scaling.fitting.options import number
 
 SUM = 0.01
 """How far shares that add up to 1 may be from it: seventeen of three decimals each."""

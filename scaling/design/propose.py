@@ -13,15 +13,15 @@ import numpy as np
 import polars as pl
 
 from scaling import show
+from scaling.arguments import checked, number, share, whole
 from scaling.design.asked import QUESTIONS, Asked, NoSuchParameter, Request, UnknownQuestion, ask, law_of
 from scaling.design.candidates import REACH, BudgetTooSmall, Candidates, candidates
 from scaling.design.domains import read_blends
 from scaling.design.information import Batch, Belief, Estimated, Units, best_batch
 from scaling.design.shares import BLENDS, ask_blend
 from scaling.design.slopes import Arms, arms_of, ask_slope, gains
-from scaling.errors import BadOption
+from scaling.errors import BadOption, require_columns
 from scaling.fitting.data import Array, Table, as_frame, counts_of
-from scaling.fitting.options import number, share, whole
 from scaling.laws.base import describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
 from scaling.study import Study, Trunk, read_study
@@ -171,6 +171,7 @@ class Proposal(show.Shown):
         return float(self.path.filter(pl.col("times") == times)["left"].item())
 
 
+@checked
 def propose(
     runs: Table,
     *,
@@ -320,6 +321,7 @@ def _template(source: Study | None) -> Trunk | None:
 
 def _complete(frame: pl.DataFrame) -> pl.DataFrame:
     """The runs with C and unique_tokens, where 6 N D and D stand in for them."""
+    require_columns(("N", "D"), frame.columns, "A proposal needs both of each run so far.")
     N, D = counts_of(frame, "N"), counts_of(frame, "D")
     if "C" not in frame.columns:
         frame = frame.with_columns(C=pl.Series(FLOPS_PER_PARAMETER_TOKEN * N * D))

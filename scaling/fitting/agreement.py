@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 
 from scaling import show
+from scaling.arguments import checked, number, share
 from scaling.errors import BadOption, FitError
 from scaling.fitting.data import Array
-from scaling.fitting.options import number, share
 from scaling.fitting.result import Fit, require_fit
 from scaling.fitting.words import ENOUGH
 from scaling.laws.base import describe
@@ -84,6 +84,7 @@ def _p(value: float) -> str:
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
+@checked
 def agree(
     fitted: Fit, constants: Callable[..., Any] | Mapping[str, float], *, level: float = 0.95
 ) -> Agreement:

@@ -11,10 +11,10 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from scaling import show
+from scaling.arguments import checked, number
 from scaling.errors import BadOption
 from scaling.fitting.contest import Contest, expanding, largest_sizes
 from scaling.fitting.data import Array, Table
-from scaling.fitting.options import number
 from scaling.fitting.predictive import unseen
 from scaling.fitting.result import Fit, Prediction
 from scaling.fitting.rivals import shares_by_nearness
@@ -122,6 +122,7 @@ class Average(show.Shown):
 _LEVEL = "between 0 and 0.998, e.g. 0.8"
 
 
+@checked
 def average(
     laws: Callable[..., Any] | Iterable[Callable[..., Any]],
     runs: Table,

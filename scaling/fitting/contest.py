@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from scaling.arguments import whole
 from scaling.errors import BadOption, FitError, MissingColumns
 from scaling.fitting.data import Array, Data, Table, as_frame, compute, read, with_weights
 from scaling.fitting.estimate import fit
-from scaling.fitting.options import whole
 from scaling.fitting.resample import Clusters, clusters
 from scaling.fitting.result import Fit
 from scaling.laws.base import describe
@@ -64,7 +64,7 @@ class Contest:
         Raises:
             BadOption: no law, or something that is no function.
         """
-        chosen = [laws] if callable(laws) else list(laws) if isinstance(laws, Iterable) else []
+        chosen = [laws] if callable(laws) else list(laws) if np.ndim(laws) else []
         if not chosen or not all(map(callable, chosen)):
             raise BadOption("laws", laws if chosen else [], "one law or more, e.g. [chinchilla, kaplan]")
         frame, weights = with_weights(as_frame(runs), options.get("weights"))

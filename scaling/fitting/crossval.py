@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from scaling import show
+from scaling.arguments import checked
 from scaling.errors import BadOption, FitError, require_kind
 from scaling.fitting.contest import Contest, Fold, NothingHeldOut, curve, expanding
 from scaling.fitting.data import Array, Table
@@ -42,6 +43,7 @@ class CrossValidation(show.Shown):
         yield show.Table(header, rows, caption)
 
 
+@checked
 def cross_validate(
     laws: Callable[..., Any] | Iterable[Callable[..., Any]],
     runs: Table,

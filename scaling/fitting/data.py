@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import inspect
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from scaling.arguments import checked
 from scaling.errors import BadOption, FitError, MissingColumns, brief, check_forked, require_kind
 from scaling.intake.guesses import guessed
 from scaling.laws.base import Argument, Law
@@ -180,10 +183,11 @@ class Data:
 
 
 def framed(*tables: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
-    """A function whose arguments of these names reach it as polars frames, whatever they came as; None stays None.
+    """A function whose arguments of these names reach it as polars frames, whatever they came as, and whose plain ones
+    are `checked`; None stays None where a table may be left out.
 
     Raises:
-        BadOption: as `as_frame`, when it is called.
+        BadOption: as `as_frame` and `checked`, when it is called.
     """
 
     def decorated(function: Callable[_P, _T]) -> Callable[_P, _T]:
@@ -195,11 +199,11 @@ def framed(*tables: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
             given.arguments |= {
                 name: as_frame(table, name)
                 for name, table in given.arguments.items()
-                if name in tables and table is not None
+                if name in tables and not (table is None is signature.parameters[name].default)
             }
             return function(*given.args, **given.kwargs)
 
-        return called
+        return checked(called)
 
     return decorated
 
@@ -229,11 +233,22 @@ def as_frame(runs: Table, option: str = "runs") -> pl.DataFrame:
         )
         wanted = f"a polars frame, a dictionary of arrays, or {reads}"
         raise BadOption(option, type(runs).__name__, wanted)
-    arrays = {name: np.asarray(values) for name, values in runs.items()}
+    if nameless := [name for name in runs if not isinstance(name, str)]:
+        raise BadOption(option, nameless, "a dictionary from the names of columns to arrays")
+    arrays = {name: _array(values) for name, values in runs.items()}
     lengths = {len(np.atleast_1d(values)) for values in arrays.values()}
     if len(lengths) > 1:
         raise BadOption(option, {k: v.shape for k, v in arrays.items()}, "arrays of one length")
     return pl.DataFrame({name: np.atleast_1d(values) for name, values in arrays.items()})
+
+
+def _array(values: ArrayLike) -> NDArray:
+    """Values as an array; whole numbers of more than 64 bits, and None among numbers, as floats."""
+    array = np.asarray(values)
+    if array.dtype == object and all(one is None or isinstance(one, numbers.Real) for one in array.flat):
+        with contextlib.suppress(OverflowError):
+            return array.astype(float)
+    return array
 
 
 def with_weights(frame: pl.DataFrame, weights: Weights) -> tuple[pl.DataFrame, str | None]:
@@ -342,6 +357,8 @@ def numbers_of(frame: pl.DataFrame, name: str) -> Array:
     """
     column = frame[name]
     if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+        if column.dtype.is_nested() or column.dtype in (pl.Object, pl.Duration):
+            column = pl.Series(name, [str(one) for one in column.to_list()], pl.String)
         bad = column.cast(pl.String, strict=False).cast(pl.Float64, strict=False).is_null()
         row = int(bad.arg_max() or 0)
         value = repr(column[row]) if len(column) else "empty"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from scaling.arguments import checked, whole
 from scaling.fitting.data import Array, Data, Table, Weights, row_names
 from scaling.fitting.discrepancy import Discrepancy, backtest
 from scaling.fitting.fewclusters import FEW, directions, few_targets
@@ -16,7 +17,7 @@ from scaling.fitting.identifiability import caveats, condition, slopes, spare_ru
 from scaling.fitting.later import Later
 from scaling.fitting.minimum import Minimum, descend, minimise, pose
 from scaling.fitting.noise import scatter
-from scaling.fitting.options import Options, whole
+from scaling.fitting.options import Options
 from scaling.fitting.parallel import in_parts, processes_for
 from scaling.fitting.problem import Problem
 from scaling.fitting.progress import progress
@@ -45,6 +46,7 @@ _NEARBY = 24  # steps within which all but one in a thousand refits near the bes
 _BLOCKS = 16  # of long work each process goes through, so that its progress shows and all end together
 
 
+@checked
 def fit(
     law: Callable[..., Any],
     runs: Table,

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling import show
+from scaling.arguments import checked
 from scaling.errors import BadOption, MissingColumns
 from scaling.fitting.contest import Contest, Fold, NothingHeldOut, curve, expanding, largest_sizes
 from scaling.fitting.data import Data, Table, compute
@@ -103,6 +104,7 @@ def _difference(row: Mapping[str, Any]) -> str:
     return show.with_error(row["difference"], np.nan if stderr is None else stderr)
 
 
+@checked
 def compare(
     laws: Callable[..., Any] | Iterable[Callable[..., Any]],
     runs: Table,

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
+from scaling.arguments import checked, share, whole
 from scaling.errors import BadOption
 from scaling.fitting.curve import SHAPES, Model, Scatter
 from scaling.fitting.data import Array, Table, TooFewScales, as_frame, read
 from scaling.fitting.minimum import minimise, pose
-from scaling.fitting.onecurve import one_curve, turned_up
-from scaling.fitting.options import Options, share, whole
+from scaling.fitting.onecurve import broken, one_curve, turned_up
+from scaling.fitting.options import Options
 from scaling.fitting.prediction import Prediction
 from scaling.fitting.seeds import LawReturnsNaN
 from scaling.laws.base import Argument, Quantity, describe
@@ -40,6 +41,7 @@ _FARTHEST = 2.0  # of a single law from the posterior's median, in half widths o
 _CELLS = 1 << 21  # draws × points of one chunk of predictions
 
 
+@checked
 def extrapolate(
     runs: Table, *, level: float = 0.8, target: str = "loss", seed: int = 0, **columns: ArrayLike
 ) -> Prediction:
@@ -111,7 +113,7 @@ def extrapolate(
         out[:, i : i + width] = np.quantile(draws, [0.5 - level / 2, 0.5, 0.5 + level / 2], axis=0)
     out = out[1] + _STRETCH * (out - out[1])
     low, median, high = (row.reshape(asked.shape) for row in np.exp(out))
-    return Prediction(median, low, high, level, "new run", notes=turned_up(x, y, name))
+    return Prediction(median, low, high, level, "new run", notes=turned_up(x, y, name) + broken(x, y, name))
 
 
 def broken_curves(x: Array, losses: Array, *, draws: int, seed: int) -> dict[str, Array]:
@@ -313,7 +315,7 @@ def _one_predictor(columns: Mapping[str, ArrayLike]) -> tuple[str, Array]:
     try:
         asked = np.asarray(given)
         asked = np.full(asked.shape, np.nan) if asked.dtype.kind in "USb" else asked.astype(float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         asked = np.array(np.nan)
     bad = ~(np.isfinite(asked) & (asked > 0.0))
     if bad.any():

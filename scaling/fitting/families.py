@@ -11,11 +11,11 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from scaling import show
+from scaling.arguments import share
 from scaling.errors import BadOption, FitError, did_you_mean
 from scaling.fitting.data import Array
 from scaling.fitting.discrepancy import Discrepancy
 from scaling.fitting.distance import distance_of
-from scaling.fitting.options import share
 from scaling.fitting.prediction import Prediction
 from scaling.fitting.result import points_of
 from scaling.laws.base import describe

@@ -13,9 +13,9 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from scaling import show
+from scaling.arguments import number, whole
 from scaling.errors import BadOption, FitError, ScenarioError, require_kind
 from scaling.fitting.data import Array
-from scaling.fitting.options import number, whole
 from scaling.fitting.result import Fit, require_fit
 from scaling.laws.base import NotALaw, describe
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN, optimum

@@ -13,8 +13,12 @@ from scaling.errors import FitError
 from scaling.fitting.data import COUNTS, Array, Data, TooFewScales, numbers_of, scales
 from scaling.fitting.options import Options
 from scaling.fitting.problem import Problem
-from scaling.intake.doubts import off_epochs, too_few
+from scaling.intake.doubts import off_epochs, too_few, too_high
 from scaling.laws.base import Argument, Law
+from scaling.units import counted
+
+_TOKENISERS = ("vocabulary", "vocab_size", "tokenizer", "tokeniser")
+_TEXTS = ("corpus", "dataset", "data")  # columns of words that name what was trained on
 
 
 class TooFewRuns(FitError):
@@ -27,8 +31,8 @@ class TooFewRuns(FitError):
     def __str__(self) -> str:
         return (
             f"{self.law} has {len(self.free)} free parameters ({', '.join(self.free)}) and needs more runs than that, "
-            f"but got {self.given} runs. Train more, or hold parameters still, e.g. fit(..., fixed={{{self.free[0]!r}: "
-            "1.69})."
+            f"but got {counted(self.given, 'run')}. Train more, or hold parameters still, e.g. "
+            f"fit(..., fixed={{{self.free[0]!r}: 1.69}})."
         )
 
 
@@ -191,6 +195,8 @@ def caveats(law: Law, data: Data, options: Options) -> tuple[str, ...]:
                 f'keep "epochs = 1", or fit with_repeats({law.name})'
             )
     words += filter(None, (too_few(name, data.columns[name]) for name in COUNTS if name in data.columns))
+    if options.target == "loss" and (high := too_high(data.target)):
+        words.append(high)
     words += _epochs(data)
     if "status" in data.table.columns and data.table["status"].dtype == pl.String:
         ended = data.table["status"].drop_nulls().str.to_lowercase()
@@ -201,6 +207,11 @@ def caveats(law: Law, data: Data, options: Options) -> tuple[str, ...]:
             )
     if "corpus_hash" in data.table.columns and (corpora := data.table["corpus_hash"].n_unique()) > 1:
         words.append(f"the runs come from {corpora} corpora, whose losses differ: keep one corpus_hash")
+    for name in _TEXTS:
+        if data.table.schema.get(name) != pl.String:
+            continue
+        if (texts := data.table[name].drop_nulls().n_unique()) > 1:
+            words.append(f"the runs have {texts} values of {name}, and losses differ between texts: keep one")
     return (
         *words,
         *_tokenisers(data, options),
@@ -210,7 +221,13 @@ def caveats(law: Law, data: Data, options: Options) -> tuple[str, ...]:
 
 
 def _epochs(data: Data) -> Iterator[str]:
-    """Epochs that contradict the tokens beside them."""
+    """Epochs that contradict the tokens beside them, and more distinct tokens than were trained on."""
+    D, unique = (data.columns.get(name, np.zeros(1)) for name in ("D", "unique_tokens"))
+    if "D" in data.columns and (count := int((unique > 1.01 * D).sum())):
+        yield (
+            f"unique_tokens is above D in {count} of the runs, more than can have been seen: it is the distinct tokens "
+            "that a run saw, at most D"
+        )
     named = ("epochs", "D", "unique_tokens")
     if not all(name in data.table.columns and data.table[name].dtype.is_numeric() for name in named):
         return
@@ -223,7 +240,7 @@ def _epochs(data: Data) -> Iterator[str]:
 
 def _tokenisers(data: Data, options: Options) -> Iterator[str]:
     """Runs whose losses for each token are of different tokens."""
-    for name in ("vocabulary", "tokenizer", "tokeniser") if "per_byte" not in options.target else ():
+    for name in _TOKENISERS if "per_byte" not in options.target else ():
         if name in data.table.columns and (several := data.table[name].drop_nulls().n_unique()) > 1:
             yield (
                 f"the runs have {several} values of {name}, and a token is not the same for each: losses in nats/token "

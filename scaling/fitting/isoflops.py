@@ -17,9 +17,9 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from scaling import show
+from scaling.arguments import checked, number, share, whole
 from scaling.errors import BadOption, require_columns, require_kind
 from scaling.fitting.data import Array, Table, TooFewScales, as_frame, counts_of
-from scaling.fitting.options import number, share, whole
 from scaling.fitting.vertex import FORMS, Vertex, degree_of, minimum_of, near_lowest, vertex
 from scaling.fitting.words import ENOUGH
 from scaling.units import print_count
@@ -106,6 +106,7 @@ def _flops(C: float) -> str:
     return f"{C:.2e}".replace("e+", "e")
 
 
+@checked
 def isoflop(
     runs: Table,
     *,

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling import show
+from scaling.arguments import checked
 from scaling.errors import BadOption, require_kind
 from scaling.fitting.data import COUNTS, Array, Data, Table, Weights, compute, row_names, scales
 from scaling.fitting.minimum import Minimum, descend, minimise, pose
@@ -75,6 +76,7 @@ class Influence(show.Shown):
         )
 
 
+@checked
 def influence(
     fitted: Fit, runs: Table, *, by: str = "auto", at: Mapping[str, float] | None = None, weights: Weights = None
 ) -> Influence:  # fmt: skip

@@ -16,10 +16,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling import show
+from scaling.arguments import checked, share, whole
 from scaling.errors import FitError, require_columns, require_kind
 from scaling.fitting.data import Array, Table, TooFewScales, as_frame, counts_of
 from scaling.fitting.isoflops import line_through
-from scaling.fitting.options import share, whole
 from scaling.fitting.words import ENOUGH
 from scaling.units import print_count
 
@@ -83,6 +83,7 @@ def _flops(C: float) -> str:
     return f"{C:.1e}".replace("e+", "e")
 
 
+@checked
 def envelope(
     curves: Table, *, curve: str = "auto", bootstrap: int = 1000, seed: int = 0, level: float = 0.95
 ) -> Envelope:
@@ -114,7 +115,7 @@ def envelope(
     """
     level = share("level", level, "0.95")
     bootstrap = whole("bootstrap", bootstrap, "a whole number, 0 to skip it")
-    lines = _Lines.of(as_frame(curves), curve)
+    lines = _Lines.of(as_frame(curves, "curves"), curve)
     every = np.arange(len(lines.N))
     best = lines.lowest(every)
     sizes = tuple(np.unique(lines.N[best[best >= 0]]).tolist())

@@ -12,6 +12,8 @@ from scaling.fitting.data import Array, numbers_of
 
 _STRAYS = 7.0  # standard errors that the end of a curve lies above its lowest part before it is said to have turned up
 _LEAST_RISE = 1e-3  # of the loss; less is nothing to warn of
+_STEEPER = 3.0  # times as steep as its neighbours, from which on a fall is a step
+_WARM = 3  # steps at the start that may be a warm-up
 _LONGEST_END = 0.25  # share of the curve that may be its end
 _GAP, _WIDE_GAP = (
     100.0,
@@ -104,6 +106,52 @@ def turned_up(x: Array, y: Array, name: str) -> tuple[str, ...]:
                 "beyond it takes no account of what made it rise",
             )
     return ()
+
+
+def broken(x: Array, y: Array, name: str) -> tuple[str, ...]:
+    """Words about a curve that is no single smooth one: a step or a spike within it, or several losses at one place.
+
+    A rise between two neighbours before the end, and a fall three times as steep as the two before and the two after
+    it, are told from noise as `turned_up` does, and so are losses at one place that lie farther apart than that.
+
+    Args:
+        x, y: predictor and loss, by rising x.
+        name: of the predictor.
+    """
+    values, log_loss = _means(x, np.log(y))
+    z = np.log(values)
+    strays = max(_STRAYS * np.sqrt(2.0) * _noise(z, log_loss), _LEAST_RISE)
+    steps = np.diff(log_loss)
+    words = []
+    low, high = (reduce.reduceat(y, np.searchsorted(x, values)) for reduce in (np.minimum, np.maximum))
+    apart = int(np.argmax(high / low))
+    if np.log(high[apart] / low[apart]) > strays:
+        words.append(
+            f"the curve has several losses at one {name}, {low[apart]:.4g} to {high[apart]:.4g} at "
+            f"{values[apart]:.3g}: if it is several runs, or one that was started again, keep one"
+        )
+    rises = steps[:-1] > strays
+    if rises.any():
+        at = int(np.argmax(np.where(rises, steps[:-1], 0.0)))
+        words.append(
+            _step(name, "rises", values, log_loss, at) + ": a spike, or a run that was started again"
+        )
+    slope = np.maximum(-steps / np.diff(z), strays / np.diff(z).max() / _STEEPER)
+    beside = np.stack([np.roll(slope, k) for k in (-2, -1, 1, 2)])[:, 2:-2].max(axis=0, initial=0.0)
+    steep = np.flatnonzero((slope[2:-2] > _STEEPER * beside) & (-steps[2:-2] > strays)) + 2
+    if len(steep) and not rises.any():
+        drop = _step(name, "drops", values, log_loss, int(steep[0]))
+        words.append(f"{drop}: a lower rate, or other data, from there on")
+    start = slope[:_WARM]
+    late = np.flatnonzero(start[1:] > _STEEPER * start[0]) + 1 if len(slope) > _WARM else []
+    if len(late) and -steps[late[0]] > strays and not rises.any():
+        words.append(_step(name, "falls faster", values, log_loss, int(late[0])) + ": leave the warm-up out")
+    return tuple(f"{one}; a forecast takes it as one smooth curve" for one in words)
+
+
+def _step(name: str, does: str, values: Array, log_loss: Array, i: int) -> str:
+    low, high = np.exp(log_loss[i : i + 2])
+    return f"the loss {does} from {low:.4g} to {high:.4g} between {name} = {values[i]:.3g} and {values[i + 1]:.3g}"
 
 
 def _means(x: Array, log_loss: Array) -> tuple[Array, Array]:

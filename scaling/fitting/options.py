@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from scaling.arguments import number, whole
 from scaling.errors import BadOption, FitError, require_kind
 from scaling.fitting.data import Array
 from scaling.fitting.objective import Objective, objective
@@ -44,50 +43,6 @@ class BoundsExcludeStarts(FitError):
             f"[{self.allowed[0]:g}, {self.allowed[1]:g}], which leaves nothing to start from. Give bounds=(low, high) "
             "with low < high that overlap it."
         )
-
-
-def number(option: str, given: Any, wanted: str = "a number") -> float:
-    """A number as Python's own, so that it can be saved; NaN, text and true or false are none.
-
-    Raises:
-        BadOption: anything else.
-    """
-    if isinstance(given, np.ndarray) and given.ndim == 0:
-        given = given.item()
-    try:
-        value = float(given) if isinstance(given, numbers.Real) and not isinstance(given, bool) else math.nan
-    except OverflowError:
-        value = math.nan
-    if math.isnan(value):
-        raise BadOption(option, given, wanted)
-    return value
-
-
-def whole(option: str, given: Any, wanted: str, *, least: int = 0) -> int:
-    """A whole number from `least` on as Python's own; true and false are none.
-
-    Raises:
-        BadOption: anything else.
-    """
-    if (
-        not isinstance(given, numbers.Integral)
-        or isinstance(given, bool)
-        or not least <= int(given) < 1 << 63
-    ):
-        raise BadOption(option, given, wanted)
-    return int(given)
-
-
-def share(option: str, given: Any, example: str) -> float:
-    """A number between 0 and 1, both left out.
-
-    Raises:
-        BadOption: anything else.
-    """
-    wanted = f"between 0 and 1, e.g. {example}"
-    if not 0.0 < number(option, given, wanted) < 1.0:
-        raise BadOption(option, given, wanted)
-    return float(given)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling import show
+from scaling.arguments import checked, number, share
 from scaling.errors import BadOption, FitError, require_columns, require_kind
 from scaling.fitting import seeds
 from scaling.fitting.data import Array, Data, Table, as_frame
@@ -24,7 +25,7 @@ from scaling.fitting.families import FEWEST, Pooled
 from scaling.fitting.hierarchy import SETTLED, Hierarchy, Posterior, draw
 from scaling.fitting.identifiability import slopes
 from scaling.fitting.minimum import minimise, pose
-from scaling.fitting.options import Options, number, share
+from scaling.fitting.options import Options
 from scaling.fitting.problem import Problem
 from scaling.fitting.resample import Clusters, clusters
 from scaling.laws.base import Exponent, Law, UnknownParameter, describe
@@ -74,6 +75,7 @@ class FamilyRefused(FitError):
         return f"family {self.family!r} cannot be fitted with the others: {self.reason}"
 
 
+@checked
 def pool(
     law: Callable[..., Any], runs: Table, *, by: str = "family", pooled: Sequence[str] | None = None,
     shared: Sequence[str] = (), spread: Mapping[str, float] | None = None, objective: str = "squares_log",

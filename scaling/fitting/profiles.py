@@ -9,10 +9,10 @@ from typing import overload
 import numpy as np
 
 from scaling import show
+from scaling.arguments import checked, share
 from scaling.errors import BadOption, require_kind
 from scaling.fitting.data import Array, Table, Weights
 from scaling.fitting.minimum import minimise, pose
-from scaling.fitting.options import share
 from scaling.fitting.problem import Problem
 from scaling.fitting.resample import clusters
 from scaling.fitting.result import Fit, require_fit
@@ -136,6 +136,7 @@ def profile(
     fitted: Fit, runs: Table, parameter: tuple[str, str], *, level: float = 0.95, weights: Weights = None,
     cluster: str = "auto",
 ) -> Contour: ...  # fmt: skip
+@checked
 def profile(
     fitted: Fit, runs: Table, parameter: str | tuple[str, str], *, level: float = 0.95, weights: Weights = None,
     cluster: str = "auto",

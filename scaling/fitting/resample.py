@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from scaling.errors import BadOption, MissingColumns
@@ -13,6 +14,7 @@ from scaling.fitting.data import COUNTS, Array, Data, compute
 
 _FEWEST = 5  # bins of compute below which rows say more
 _CHECKPOINTS = 16  # rows of one N, at the median, from which they are a learning curve and no grid of runs
+_MODELS = ("seed", "run_id", "run", "name", "model", "Model")  # columns that may tell curves of one N apart
 _BINS_PER_DECADE = 4
 _LITTLE = 0.01  # of what all runs say of a direction, which is hardly anything
 _ASKED = 200  # draws, enough for a share in percent
@@ -91,15 +93,28 @@ def _groups(data: Data, choice: str) -> Clusters | None:
 
 
 def _curves(data: Data) -> Clusters | None:
-    """By model, where each N comes with so many D, all of them different, that rows must be checkpoints."""
+    """By model, where each comes with so many D that rows must be checkpoints.
+
+    A model is one N, and where an N has several losses at one D, one N of one seed, run or name. Where no column tells
+    them apart, all curves of an N are one cluster.
+    """
     if not {"N", "D"} <= set(data.table.columns):
         return None
-    frame = data.frame("N", "D")
-    labels, count = _number(frame["N"].to_numpy())
-    points = np.bincount(labels)
-    once = len(np.unique(np.stack([labels, frame["D"].to_numpy()]), axis=1).T) == data.rows
-    curves = once and float(np.median(points)) >= _CHECKPOINTS
-    return Clusters(labels, count, f"{count} curves of one model each") if curves else None
+    frame = data.frame("N", "D", *_MODELS)
+    by_size = None
+    for name in (None, *(name for name in _MODELS if name in frame.columns)):
+        models = (
+            frame.select(pl.struct("N", *[name] * (name is not None)).rank("dense")).to_series().to_numpy()
+        )
+        labels, count = _number(models)
+        places = np.unique(np.stack([labels, frame["D"].to_numpy()]), axis=1)
+        if float(np.median(np.bincount(places[0].astype(int)))) < _CHECKPOINTS:
+            continue
+        if len(places.T) == data.rows:
+            return Clusters(labels, count, f"{count} curves of one model each")
+        if name is None:
+            by_size = Clusters(labels, count, f"{count} values of N, whose curves no column tells apart")
+    return by_size
 
 
 def _number(values: NDArray) -> tuple[NDArray[np.int64], int]:

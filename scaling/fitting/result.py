@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scaling import laws, show
+from scaling.arguments import checked, share
 from scaling.errors import BadOption, FitError, LawError, MissingColumns, require_kind
-from scaling.files import written_whole
+from scaling.files import short_hash, written_whole
 from scaling.fitting.data import Array
 from scaling.fitting.discrepancy import Discrepancy
 from scaling.fitting.distance import distance_of
 from scaling.fitting.later import when_read
 from scaling.fitting.noise import Noise
-from scaling.fitting.options import Options, share
+from scaling.fitting.options import Options
 from scaling.fitting.prediction import Prediction
 from scaling.fitting.words import (
     ENOUGH,
@@ -74,7 +75,7 @@ class LawNotSaved(FitError):
         )
 
 
-_FORMAT = 1
+_FORMATS = (1, 2)  # the first has no hash of what is in it
 _CELLS = 1 << 21  # draws × points of one chunk of predictions
 
 
@@ -252,6 +253,7 @@ class Fit(show.Shown):
             return dict.fromkeys(self.free, (np.nan, np.nan))
         return {p: tuple(map(float, np.quantile(self.draws[p], (low, high)))) for p in self.free}  # type: ignore[misc]
 
+    @checked
     def predict(
         self, *, level: float = 0.8, new_run: bool = False, discrepancy: bool = True, **columns: ArrayLike
     ) -> Prediction:
@@ -309,7 +311,7 @@ class Fit(show.Shown):
     def save(self, path: str | Path) -> None:
         """Write the fit as JSON; numbers come back to the last digit. The runs are not in it, their hash is."""
         saved = {
-            "format": _FORMAT,
+            "format": _FORMATS[-1],
             "law": self.name,
             "ships": _ships(self.law),
             "held": {p: float(v) for p, v in describe(self.law).held.items()},
@@ -323,6 +325,7 @@ class Fit(show.Shown):
             "discrepancy": asdict(self.discrepancy) if self.discrepancy else None,
             "noise": asdict(self.noise) | {"standard": self.noise.standard.tolist()} if self.noise else None,
         } | {name: getattr(self, name) for name in _PLAIN}
+        saved["hash"] = short_hash(json.dumps(saved, sort_keys=True))
         with written_whole(path, "a fit") as scratch:
             scratch.write_text(json.dumps(saved, indent=1))
 
@@ -335,13 +338,15 @@ class Fit(show.Shown):
             law: the function, where it is not one of the suite's.
 
         Raises:
-            UnreadableFit: not such a file, or a law with other parameters.
+            UnreadableFit: not such a file, one that was changed since, or a law with other parameters.
             LawNotSaved: a law of the user's own, and no function given.
         """
         try:
             saved = json.loads(Path(path).read_text())
-            if saved["format"] != _FORMAT:
-                raise UnreadableFit(path, f"format {saved['format']}, and this version reads {_FORMAT}")
+            if saved["format"] not in _FORMATS:
+                raise UnreadableFit(path, f"format {saved['format']!r}, not {_FORMATS[-1]}")
+            if saved["format"] > 1 and saved.pop("hash") != short_hash(json.dumps(saved, sort_keys=True)):
+                raise UnreadableFit(path, "it is not what was saved: it was changed, or damaged on the way")
             if law is None:
                 if not saved["ships"]:
                     raise LawNotSaved(path, saved["law"])
@@ -352,6 +357,7 @@ class Fit(show.Shown):
                 raise UnreadableFit(path, f"its parameters are {wanted}, and the law given has others")
             agree, total, excess = saved["starts"]
             plain = {name: saved[name] for name in _PLAIN}
+            plain["params"] = {p: float(value) for p, value in plain["params"].items()}
             plain["free"], plain["notes"] = tuple(plain["free"]), tuple(plain["notes"])
             plain["ranges"] = {c: tuple(v) for c, v in plain["ranges"].items()}
             return Fit(
@@ -370,7 +376,7 @@ class Fit(show.Shown):
             )
         except FileNotFoundError:
             raise UnreadableFit(path, "there is no such file") from None
-        except (OSError, ValueError, KeyError, TypeError) as reason:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as reason:
             raise UnreadableFit(path, f"{type(reason).__name__}: {reason}") from reason
 
     def shown(self) -> Iterator[str | show.Table]:
@@ -379,8 +385,9 @@ class Fit(show.Shown):
         for p, value in self.params.items():
             words, within = in_words(self, parameters[p]) if p in self.free else (f"{value:g} (held)", "")
             rows.append([p, words, within, parameters[p].quantity.unit])
-        header = ["parameter", "value, half of its 68 % interval", "interval", "unit"]
-        yield ParameterTable(header, rows, heading(self))
+        yield ParameterTable(
+            ["parameter", "value, half of its 68 % interval", "interval", "unit"], rows, heading(self)
+        )
         yield f"objective {self.objective:.4g}; {self.starts}; {bootstrap_words(self)}"
         yield f"residual {self.rms_percent:.2g} % rms{chi_squared_words(self)}"
         if self.noise and (words := self.noise.words(self._spread(), self._relative)):
@@ -469,9 +476,7 @@ def _over_draws(function: Callable[..., ArrayLike], draws: dict[str, Array], cou
     if values.ndim == 0:  # of what is held alone, or a constant
         values = np.full(count, float(values))
     if len(values) != count:
-        raise BadOption(
-            "function", values.shape, f"one whose values have the draws as first axis, {count} long"
-        )
+        raise BadOption("function", values.shape, f"one with the draws as first axis, {count} long")
     if missing := int(np.isnan(values).reshape(count, -1).any(axis=1).sum()):
         raise BadOption("function", f"NaN at {missing} of {count} draws", "one with a value at every draw")
     return values
@@ -479,13 +484,14 @@ def _over_draws(function: Callable[..., ArrayLike], draws: dict[str, Array], cou
 
 def _place(column: Argument, given: ArrayLike | None) -> Array:
     """Values at which a law can be read; an infinite scale is one too."""
-    wanted = "above zero" if column.quantity.log else "not NaN"
     try:
         values = np.asarray(given, float)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         values = np.array(np.nan)
-    if isinstance(given, str) or np.any(np.isnan(values) | (column.quantity.log & (values <= 0))):
-        raise BadOption(column.name, given, f"a number or an array of numbers, {wanted}")
+    none = np.isnan(values) | (column.quantity.log & (values <= 0)) | (np.asarray(given).dtype.kind in "USb")
+    if np.any(none):
+        wanted = f"a number or an array of numbers, {'above zero' if column.quantity.log else 'not NaN'}"
+        raise BadOption(column.name, given, wanted)
     return values
 
 

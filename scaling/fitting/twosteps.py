@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from scaling import show
+from scaling.arguments import checked
 from scaling.errors import BadOption, FitError, require_columns, require_kind
 from scaling.fitting.data import Array, Table, as_frame, compute, numbers_of, read
 from scaling.fitting.estimate import fit
@@ -123,6 +124,7 @@ class Downstream(show.Shown):
             yield f"both steps miss the score by {self.rms:.2g} rms, {self.one_step.name} alone by {beside:.2g}"
 
 
+@checked
 def downstream(
     loss_law: Callable[..., Any], score_law: Callable[..., Any], runs: Table, *, score: str = "score",
     loss: str = "loss", scores: Table | None = None, cluster: str = "auto", bootstrap: int = 1000, seed: int = 0,

@@ -24,6 +24,9 @@ _FEW = 0.25  # of the rows, at most; more are no strays
 _TOO_FEW = 1e3  # no model has so few parameters, nor a training so few tokens or FLOPs
 _LOGARITHMS = (2.0, 30.0)  # between which log10 of a count lies
 _OFF_EPOCHS = 0.1  # share by which epochs may differ from D / unique_tokens: some count whole ones
+_SOME = 6  # runs from which on it is no chance that all have fewer tokens than parameters
+_MOST = {"N": 1e15, "D": 1e17, "unique_tokens": 1e17, "C": 1e32}  # a hundred times what anybody speaks of
+_MOST_LOSS = 15.0  # nats/token; a guess among a million tokens loses 13.8
 _UNITS = (3, 6, 9, 12, -3, -6, -9, -12)  # powers of ten between units
 
 Array = NDArray[np.float64]
@@ -93,10 +96,11 @@ class Doubt:
 def doubts(frame: pl.DataFrame) -> tuple[Doubt, ...]:
     """Rows that seem to be in other units than the rest, a column at a time.
 
-    Five looks: epochs against D and unique tokens; counts that are all so small that they are no counts; C against 6ND;
-    the loss against a smooth surface of log N and log D, which the row meets when one
-    count is moved by a thousand, a million and so on; and, where no loss can tell, a gap of that size between a few
-    values and the rest. In the last three more than a quarter of the rows are never doubted.
+    Eight looks: losses that no model starts at; fewer tokens than parameters throughout; counts beyond all that exist;
+    epochs against D and unique tokens; counts that are all so small that they are no counts; C against 6ND; the loss
+    against a smooth surface of log N and log D, which the row meets when one count is moved by a thousand, a million
+    and so on; and, where no loss can tell, a gap of that size between a few values and the rest. In the last three more
+    than a quarter of the rows are never doubted.
     """
     numbers = {
         n: frame[n].cast(pl.Float64).fill_null(np.nan).to_numpy()
@@ -112,6 +116,9 @@ def doubts(frame: pl.DataFrame) -> tuple[Doubt, ...]:
         *_off_six(counts),
         *_off_surface(counts, numbers.get("loss")),
         *_off_loss(numbers.get("loss")),
+        *_too_high(numbers.get("loss")),
+        *_swapped(counts),
+        *_too_many(counts),
     ):
         rows = tuple(r for r in doubt.rows if r not in seen.setdefault(doubt.column, set()))
         seen[doubt.column] |= set(rows)
@@ -265,3 +272,37 @@ def _off_loss(loss: Array | None) -> Iterator[Doubt]:
         off = np.abs(np.log(loss / np.median(loss[np.isfinite(loss) & (loss > 0)])))
     if rows := _few(off > np.log(30.0)):
         yield Doubt("loss", rows, "the loss is thirty times from the median")
+
+
+def too_high(loss: Array) -> str:
+    """What a column that is called a loss may be instead; "" where it may be one."""
+    known = loss[np.isfinite(loss)]
+    if not len(known) or float(np.median(known)) <= _MOST_LOSS:
+        return ""
+    return (
+        f"the loss is {np.median(known):.4g} in the middle, and a guess among a million tokens loses 13.8 nats: if it "
+        "is a perplexity say units={'loss': 'perplexity'}"
+    )
+
+
+def _too_high(loss: Array | None) -> Iterator[Doubt]:
+    if loss is not None and (words := too_high(loss)):
+        yield Doubt("loss", tuple(range(len(loss))), words)
+
+
+def _swapped(counts: dict[str, Array]) -> Iterator[Doubt]:
+    """Every run with fewer tokens than parameters, which hardly anybody trains: N and D may stand for each other."""
+    if "N" in counts and "D" in counts and len(counts["D"]) >= _SOME and np.all(counts["D"] < counts["N"]):
+        words = (
+            "D is below N in every run: if they were taken for each other say columns={'N': 'D', 'D': 'N'}"
+        )
+        yield Doubt("D", tuple(range(len(counts["D"]))), words)
+
+
+def _too_many(counts: dict[str, Array]) -> Iterator[Doubt]:
+    """Counts in the middle of a column that are larger than there can be, as of a unit that was said twice."""
+    for name, values in counts.items():
+        known = values[np.isfinite(values)]
+        if len(known) and np.median(known) > _MOST[name]:
+            words = f"{name} is {np.median(known):.2g} in the middle, more than there is: was its unit said twice? "
+            yield Doubt(name, tuple(range(len(values))), f"{words}Leave it out of units")

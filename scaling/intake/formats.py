@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import functools
 import gzip
 import io
 import json
@@ -30,6 +31,7 @@ _PACKED: dict[str, Callable[[bytes], bytes]] = {
     ".bz2": bz2.decompress,
     ".xz": lzma.decompress,
 }
+_MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 _KNOWN = (*_TEXT, *_JSON, *_BINARY, *_EXCEL)
 
 
@@ -74,7 +76,10 @@ def _of_bytes(path: Path, data: bytes) -> Raw:
             try:
                 return _of_bytes(path.with_suffix("") if endings[-1:] == [ending] else path, unpack(data))
             except (OSError, EOFError, lzma.LZMAError, zlib.error) as problem:
-                raise NotATable(path.name, str(problem), "Get the file again: it is cut short.") from None
+                way = "Get the file again: it is cut short."
+                if not data.startswith(_MAGIC):
+                    way = f"Take {ending} off its name, if it was never compressed."
+                raise NotATable(path.name, str(problem), way) from None
     ending = endings[-1] if endings else ""
     if ending == ".zip":
         return _of_zip(path, data)
@@ -95,6 +100,9 @@ def _of_columns(path: Path, data: bytes) -> pl.DataFrame:
     if not data:
         raise NotATable(path.name, "it is empty")
     parquet = data.startswith(b"PAR1") or path.suffix in (".parquet", ".pq")
+    if not data.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
+        way = "Give it the ending of what it is, e.g. .csv, or get it again."
+        raise NotATable(path.name, f"it does not begin as {path.suffix} does", way)
     with reading_table(path):
         return spelled_out((pl.read_parquet if parquet else pl.read_ipc)(io.BytesIO(data)))
 
@@ -144,12 +152,23 @@ def _of_json(path: Path, text: str) -> Raw:
     if not text.strip():
         raise NotATable(path.name, "it is empty")
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=functools.partial(_once, path.name))
+    except RecursionError:
+        raise NotATable(path.name, "its brackets are nested too deep") from None
     except json.JSONDecodeError as problem:
         if "\n" not in text.strip():
             raise NotATable(path.name, f"line {problem.lineno}: {problem.msg}") from None
         return _of_lines(path.name, text)
     return _of_document(path, document)
+
+
+def _once(source: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, whose names must differ: Python would take the last of two values."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        twice = next(name for name in row if sum(name == other for other, _ in pairs) > 1)
+        raise NotATable(source, f"{twice!r} stands twice in one object", "Rename or remove one of them.")
+    return row
 
 
 def _of_lines(source: str, text: str) -> Raw:
@@ -158,7 +177,7 @@ def _of_lines(source: str, text: str) -> Raw:
     lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
     for number, line in lines:
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=functools.partial(_once, source))
         except json.JSONDecodeError as problem:
             if number == lines[-1][0] and rows:
                 notes.append(f"left out: line {number}, the last, which is cut short")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from scaling.errors import (
+    BadOption,
     MissingColumns,
     RecordError,
     check_forked,
@@ -49,6 +51,8 @@ from scaling.intake.trackers import STEPS, is_held_out
 from scaling.laws import LAWS, describe
 from scaling.records import Evaluation, Run
 
+_LEAST_BUDGET = 1e3  # from which on the number in "loss@1B" is a budget, and no seed
+
 
 class WideTable(RecordError):
     """A table with a column for each budget or size, where a row for each run is wanted."""
@@ -58,7 +62,7 @@ class WideTable(RecordError):
 
     def __str__(self) -> str:
         return (
-            f"{self.source} is wide: its columns {', '.join(self.columns[:4])} are named by numbers, and none is a "
+            f"{self.source} is wide: its columns {', '.join(self.columns[:4])} are named by numbers, and none is the "
             "loss. Make one row for each run, e.g. frame.unpivot(index='N', variable_name='D', value_name='loss')."
         )
 
@@ -167,6 +171,13 @@ def understand(
     for option, given, example in (("columns", columns, {"params": "N"}), ("units", units, {"D": "B"})):
         if given is not None:
             require_kind(option, given, Mapping, f"a dictionary, e.g. {example}")
+            if not all(
+                isinstance(one, str) for one in (*given, *(given.values() if option == "columns" else ()))
+            ):
+                raise BadOption(option, dict(given), f"a dictionary of names, e.g. {example}")
+    require_kind("decimal", decimal, (str, type(None)), "'.' or ',', or left out")
+    if decimal not in (None, ".", ","):
+        raise BadOption("decimal", decimal, "'.' or ',', or left out")
     raw = read_file(path) if isinstance(path, str | Path) else of_frame(path)
     units = dict(units or {})
     if raw.frame.is_empty():
@@ -394,5 +405,6 @@ def _absent(raw: Raw, frame: pl.DataFrame) -> Iterable[str]:
 
 
 def _is_count(name: str) -> bool:
-    values, bad = as_numbers(pl.Series([name]))
-    return not bad[0] and values[0] is not None
+    budget = re.sub(r"^(?i:(?:val|eval|test)?[ _/]?loss)[\W_]*(?i:at)?[\W_]*", "", name)
+    values, bad = as_numbers(pl.Series([budget]))
+    return not bad[0] and values[0] is not None and (budget == name or float(values[0]) >= _LEAST_BUDGET)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from scaling.arguments import checked
 from scaling.errors import LawError, did_you_mean
 from scaling.laws.base import (
     Argument,
@@ -131,6 +132,7 @@ _MIXING = re.compile(rf"({'|'.join(_OF_DOMAINS)})\(([\w, ]+)\)")
 _SCALED = re.compile(r"(.+) with scale ((?:N|D)(?:, D)?)")
 
 
+@checked
 def get(name: str) -> Callable[..., Any]:
     """The law of that name.
 

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ParamSpec
 
+from scaling.arguments import checked
 from scaling.errors import LawError, brief, did_you_mean
 
 
@@ -202,6 +203,7 @@ def made_once(factory: Callable[P, Callable[..., Any]]) -> Callable[P, Callable[
 
 
 @made_once
+@checked
 def along(law: Callable[..., Any], column: str) -> Callable[..., Any]:
     """The same law of one scale, reading another column: `along(power_law_floor, "D")`.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.arguments import checked
 from scaling.laws.base import Count, Exponent, Nats, NotALaw, Scale, Sharpness, Signed, declared, made_once
 
 _NEWTON = 8  # steps of the implicit law; the last changes its value by less than 1e-12
@@ -107,6 +108,7 @@ def plateau(C: Count, *, E: Nats, A: Scale, alpha: Exponent, C_stop: Count, q: S
     return E + A * (C ** (-alpha * q) + C_stop ** (-alpha * q)) ** (1.0 / q)
 
 
+@checked
 @made_once
 def bnsl(breaks: int = 1) -> Callable[..., NDArray]:
     """A smoothly broken power law with that many breaks, as a law of its own.

@@ -32,8 +32,8 @@ Data = Annotated[Any, Quantity("", low=0.0, start=(0.0, 1.0))]
 
 
 def _named(maker: str, domains: tuple[str, ...], least: int) -> str:
-    name = f"{maker}({', '.join(domains)})"
-    if len(domains) < least or not all(d.isidentifier() for d in domains):
+    name = f"{maker}({', '.join(map(str, domains))})"
+    if len(domains) < least or not all(isinstance(d, str) and d.isidentifier() for d in domains):
         raise NotALaw(
             name, f"its domains must be names of columns, at least {'two' if least == 2 else 'one'}"
         )
@@ -62,6 +62,7 @@ def mixing(*domains: str) -> Callable[..., NDArray]:
     Source:
         Ye et al. 2024, arXiv:2403.16952, equation 1, the data mixing law (there c_i for E).
     """
+    name = _named("mixing", domains, 1)
 
     def law(*shares: Any, E: Any, k: Any, **helps: Any) -> Any:
         exponent = helps[f"t_{domains[0]}"] * shares[0]
@@ -70,7 +71,6 @@ def mixing(*domains: str) -> Callable[..., NDArray]:
         return E + k * np.exp(exponent)
 
     kinds = {"E": Nats, "k": Scale} | {f"t_{d}": Signed for d in domains}
-    name = _named("mixing", domains, 1)
     return declared(law, name, mixing.__doc__, dict.fromkeys(domains, Share), kinds)
 
 
@@ -96,6 +96,7 @@ def additive_mixing(*domains: str) -> Callable[..., NDArray]:
         Shukor et al. 2025, arXiv:2507.09404, the blend's part of their additive law; the bound on gamma_j is this
         suite's.
     """
+    name = _named("additive_mixing", domains, 1)
 
     def law(*shares: Any, E: Any, **parameters: Any) -> Any:
         worth: Any = 0.0
@@ -106,7 +107,6 @@ def additive_mixing(*domains: str) -> Callable[..., NDArray]:
     kinds: dict[str, Any] = {"E": Nats}
     for domain in domains:
         kinds |= {f"C_{domain}": Weight, f"gamma_{domain}": Concave}
-    name = _named("additive_mixing", domains, 1)
     return declared(law, name, additive_mixing.__doc__, dict.fromkeys(domains, Share), kinds)
 
 
@@ -132,6 +132,7 @@ def exchange(*domains: str) -> Callable[..., NDArray]:
         The effective data of Longpre et al. 2025 (ATLAS), arXiv:2510.22037, without repeats, in the data term of
         Hoffmann et al. 2022, arXiv:2203.15556.
     """
+    name = _named("exchange", domains, 2)
 
     def law(own: Any, *others: Any, E: Any, B: Any, beta: Any, **rates: Any) -> Any:
         worth = own
@@ -140,7 +141,6 @@ def exchange(*domains: str) -> Callable[..., NDArray]:
         return E + B / worth**beta
 
     kinds = {"E": Nats, "B": Scale, "beta": Exponent} | {f"tau_{d}": Weight for d in domains[1:]}
-    name = _named("exchange", domains, 2)
     return declared(law, name, exchange.__doc__, dict.fromkeys(domains, Data), kinds)
 
 

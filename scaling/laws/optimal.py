@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scaling.arguments import checked, positive
+from scaling.errors import BadOption
 from scaling.laws.base import Law, NotALaw, UnknownParameter, describe
 from scaling.laws.dual import Dual
 from scaling.laws.loss import chinchilla
@@ -94,6 +96,7 @@ class Optimum:
         return self.D / self.N
 
 
+@checked
 def optimum(
     law: Callable[..., Any] | Law,
     C: ArrayLike,
@@ -133,7 +136,7 @@ def optimum(
     Source:
         Hoffmann et al. 2022, arXiv:2203.15556, equation 4.
     """
-    law, budgets = describe(law), np.asarray(C, float)
+    law, budgets = describe(law), np.asarray(C)
     if not {"N", "D"} <= set(law.column_names):
         reads = ", ".join(law.column_names)
         raise NotALaw(law.name, f"it reads {reads}, and a budget is split between N and D")
@@ -142,6 +145,10 @@ def optimum(
     for name in given:
         if name not in wanted:
             raise UnknownParameter(law.name, "optimum", name, tuple(wanted))
+    if budgets.dtype.kind not in "iuf" or np.any((budgets <= 0) | (budgets == np.inf)):
+        raise BadOption("C", C, "a number of FLOPs, or an array of them, finite and above zero")
+    budgets = budgets.astype(float)
+    positive("flops_per_parameter_token", flops_per_parameter_token, "a number above zero")
     axes = budgets.ndim - paired
     trailing = (1,) * axes  # draws lead, and broadcast against the axes of the budgets
     values = {p: np.asarray(given[p], float) for p in given if p in law.parameter_names}
@@ -224,6 +231,7 @@ class Serving:
         return self.training_flops + self.inference_flops
 
 
+@checked
 def cheapest(
     law: Callable[..., Any] | Law,
     loss: ArrayLike,
@@ -260,6 +268,12 @@ def cheapest(
     if set(law.column_names) != {"N", "D"}:
         raise NotALaw(law.name, f"it reads {', '.join(law.column_names)}, and this needs a law of N and D")
     _require_values(law, [p.name for p in law.parameters if p.default is None], parameters)
+    wanted = "numbers, finite and above zero"
+    loss = positive("loss", loss, wanted).reshape(np.shape(loss))
+    tokens = positive("inference_tokens", inference_tokens, "numbers from zero on", zero=True)
+    inference_tokens = tokens.reshape(np.shape(inference_tokens))
+    positive("training_flops", training_flops, wanted)
+    positive("inference_flops", inference_flops, wanted, zero=True)
     named = {p: np.asarray(v, float) for p, v in parameters.items()}
     wanted, used = np.asarray(loss, float), np.asarray(inference_tokens, float)
     shape = np.broadcast_shapes(wanted.shape, used.shape, *(v.shape for v in named.values()))

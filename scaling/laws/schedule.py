@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scaling.arguments import checked, positive, whole
+from scaling.errors import BadOption
 from scaling.laws.base import Exponent, Nats, NotALaw, Quantity, Scale, declared, made_once, type_of_value
 
 AREA = Quantity("steps × rate", low=0.0)
@@ -44,6 +46,7 @@ def annealing(S1: Area, S2: Area, *, E: Nats, A: Scale, alpha: Exponent, C: Scal
     return E + A / S1**alpha - C * S2
 
 
+@checked
 def annealing_areas(
     step: ArrayLike, rate: ArrayLike, *, warmup_steps: float = 0.0, decay: float = 0.999
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -67,6 +70,8 @@ def annealing_areas(
     Source:
         Tissue et al. 2024, arXiv:2408.11029, section 3, with λ = 0.99 to 0.999.
     """
+    if not 0.0 <= decay <= 1.0:
+        raise BadOption("decay", decay, "from 0 to 1, e.g. 0.999")
     at, every, line, forward = _step_by_step(step, rate, warmup_steps)
     falls = -np.diff(line, prepend=line[0])
     felt, total, annealed = 0.0, 0.0, np.empty_like(line)
@@ -79,7 +84,12 @@ def annealing_areas(
 
 def _step_by_step(step: ArrayLike, rate: ArrayLike, warmup_steps: float) -> tuple[NDArray[np.float64], ...]:
     """The steps given, every step between first and last, and the rate and the forward area at each of those."""
-    at, eta = np.asarray(step, float), np.asarray(rate, float)
+    wanted = "numbers from zero on, one for each step"
+    at, eta = (positive(o, v, wanted, zero=True) for o, v in (("step", step), ("rate", rate)))
+    if at.shape != eta.shape or np.any(np.diff(at) <= 0):
+        wanted = f"steps that increase, one for each of {len(eta)} rates; sort them, and keep one row of each"
+        raise BadOption("step", step, wanted)
+    positive("warmup_steps", warmup_steps, "a finite number of steps, from zero on", zero=True)
     every = np.arange(np.ceil(at[0]), np.floor(at[-1]) + 1.0)
     line = np.interp(every, at, eta)
     before = eta[0] * (0.5 * warmup_steps + max(at[0] - warmup_steps, 0.0))
@@ -90,6 +100,7 @@ FALLS = 16
 """Into how many steps down a learning-rate curve is cut for the multi-power law."""
 
 
+@checked
 @made_once
 def multi_power(falls: int = FALLS, *, waning: bool = False) -> Callable[..., NDArray]:
     """Loss at a step of a run under any learning-rate schedule, every fall of the rate with a response of its own.
@@ -157,6 +168,7 @@ def multi_power(falls: int = FALLS, *, waning: bool = False) -> Callable[..., ND
     )
 
 
+@checked
 def falling_columns(
     step: ArrayLike, rate: ArrayLike, *, warmup_steps: float = 0.0, falls: int = FALLS
 ) -> dict[str, NDArray[np.float64]]:
@@ -174,6 +186,7 @@ def falling_columns(
     Returns:
         S1, fall_1, rate_1, area_1, … each in the shape of step.
     """
+    whole("falls", falls, "a number of parts, 1 or more", least=1)
     at, every, line, forward = _step_by_step(step, rate, warmup_steps)
     fallen = np.cumsum(np.maximum(-np.diff(line, prepend=line[0]), 0.0))
     columns = {"S1": np.interp(at, every, forward)}

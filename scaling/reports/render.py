@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling import laws
+from scaling.arguments import checked
 from scaling.errors import ReportError, check_installed
 from scaling.files import written_whole
 from scaling.reports.paper import find_browser, print_page
@@ -98,6 +99,7 @@ class Page:
     """That of its title first, then those of the cells that name a question in their metadata."""
 
 
+@checked
 def report(
     name: str,
     *,

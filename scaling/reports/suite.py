@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from scaling.errors import ReportError, did_you_mean
+from scaling.errors import ReportError, brief, did_you_mean
 from scaling.files import written_whole
 
 HERE = "notebooks"
@@ -24,7 +24,7 @@ class MissingNotebook(ReportError):
         there = f"there are {', '.join(self.notebooks)}" if self.notebooks else "there is none"
         suite = " and the suite" if str(self.folder) == HERE else ""
         return (
-            f"asked for a report of {self.name!r}, but in {self.folder}{suite} {there}. "
+            f"asked for a report of {brief(self.name)}, but in {self.folder}{suite} {there}. "
             f"{did_you_mean(self.name, self.notebooks)}Name one of these, or add {self.folder}/{Path(self.name).stem}.ipynb."
         )
 

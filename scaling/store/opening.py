@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from scaling.arguments import checked
 from scaling.errors import BadOption, RecordError, check_forked
 from scaling.intake import is_named_as_table, read_table
 from scaling.records import ROW_KEYS, MissingRuns
@@ -31,6 +32,7 @@ class BadCondition(RecordError):
         )
 
 
+@checked
 def open_runs(
     where: str | Path | Study,
     *,
@@ -63,9 +65,7 @@ def open_runs(
     """
     check_forked()
     _check_origin(origin)
-    if not isinstance(where, str | Path | Study):
-        wanted = 'a path, "published:NAME" or a study; a table in memory goes to fit as it is, or through read_runs'
-        raise BadOption("where", type(where).__name__, wanted)
+    _check_where(where)
     there = isinstance(where, str | Path) and Path(where).is_file() and Path(where).suffix != ".toml"
     absent = isinstance(where, str | Path) and is_named_as_table(where) and not Path(where).exists()
     table = there or absent
@@ -97,6 +97,7 @@ def open_runs(
     return frame
 
 
+@checked
 def open_evaluations(
     where: str | Path | Study, *, origin: str | None = None, only: str | None = None
 ) -> pl.DataFrame:
@@ -120,6 +121,7 @@ def open_evaluations(
     return _open_rows("evaluation", where, origin, only)
 
 
+@checked
 def open_measurements(
     where: str | Path | Study, *, origin: str | None = None, only: str | None = None
 ) -> pl.DataFrame:
@@ -153,7 +155,14 @@ def ceiling_share(runs: pl.DataFrame) -> float | None:
     return None if share is None else float(typing.cast(float, share))
 
 
+def _check_where(where: str | Path | Study) -> None:
+    if not isinstance(where, str | Path | Study):
+        wanted = 'a path, "published:NAME" or a study; a table in memory goes to fit as it is, or through read_runs'
+        raise BadOption("where", type(where).__name__, wanted)
+
+
 def _store(where: str | Path | Study) -> Store:
+    _check_where(where)
     if isinstance(where, str) and "://" in where:
         return open_shared(where)
     return Store(where if isinstance(where, Study) else read_study(where))

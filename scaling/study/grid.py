@@ -44,6 +44,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
+from scaling.arguments import checked
 from scaling.corpora.items import ItemSource
 from scaling.corpora.source import CorpusSource, DocumentSource, LanguageSource, Placebo
 from scaling.corpora.synthetic.generated import Generated
@@ -79,6 +80,7 @@ class UnknownStudyKey(StudyError, UnknownKey):
         return UnknownKey.__str__(self).replace("there is not", "no study has")
 
 
+@checked
 def read_study(path: str | Path) -> Study:
     """The study in a TOML file, or in the `study.toml` of a folder.
 

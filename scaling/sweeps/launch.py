@@ -24,6 +24,7 @@ from typing import Any
 
 import polars as pl
 
+from scaling.arguments import checked
 from scaling.errors import TrainError
 from scaling.files import naming_a_full_disk
 from scaling.leases import Held
@@ -63,6 +64,7 @@ _STOP_SECONDS = 20.0
 _LOG_TAIL = 12
 
 
+@checked
 def sweep(
     study: str | Path | Study,
     *,

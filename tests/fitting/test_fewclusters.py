@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from scaling.fitting import fit
+from scaling.fitting.data import read
 from scaling.fitting.fewclusters import directions
 from scaling.fitting.minimum import minimise, pose
 from scaling.fitting.options import Options
@@ -54,6 +55,13 @@ def test_fit_names_clusters_that_are_too_few():
 def test_checkpoints_without_a_trunk_are_clustered_by_model():
     curves = trunks(6, 40, shared=0.01, seed=1).drop("trunk_id")
     assert fit(chinchilla, curves, bootstrap=20).cluster == "6 curves of one model each"
+    twice = pl.concat([curves.with_columns(pl.col("loss") * (1 + 0.01 * k), seed=pl.lit(k)) for k in (0, 1)])
+    read_as = {
+        "seed": "12 curves of one model each",
+        "none": "6 values of N, whose curves no column tells apart",
+    }
+    for table, words in ((twice, read_as["seed"]), (twice.drop("seed"), read_as["none"])):
+        assert clusters(read(describe(chinchilla).columns, table)).words == words
     grid = trunks(6, 8, shared=0.01, seed=1).drop("trunk_id")
     assert "curves" not in fit(chinchilla, grid, bootstrap=20).cluster
 

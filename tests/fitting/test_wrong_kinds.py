@@ -1,5 +1,7 @@
 """What a call is given that it cannot take: named before any work, whatever its kind."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,8 +9,10 @@ from worlds import CHINCHILLA, square
 
 import scaling
 from scaling.errors import BadOption
+from scaling.fitting.data import BadPredictor
 from scaling.fitting.forecasting import BadPath
-from scaling.laws import chinchilla, score_from_loss
+from scaling.fitting.result import UnreadableFit
+from scaling.laws import chinchilla, power_law_floor, score_from_loss
 
 RUNS = square(chinchilla, noise=0.003, **CHINCHILLA)
 PATH = {"start_year": 2025, "start_flops": 1e20}
@@ -66,3 +70,47 @@ def test_reading_names_options_that_are_no_dictionary(wrong):
     for option in ("columns", "units"):
         with pytest.raises(BadOption, match=rf"^{option}=.* a dictionary, e\.g\."):
             scaling.read_runs(RUNS, **{option: wrong})
+
+
+def test_a_saved_fit_that_was_changed_is_named(fitted, tmp_path):
+    """No flipped bit comes back as another number; a fit that an older version saved, without a hash, is read."""
+    path = tmp_path / "fit.json"
+    fitted.save(path)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for place, bit in zip(rng.integers(len(whole), size=12), rng.integers(8, size=12), strict=True):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << bit)]) + whole[place + 1 :])
+        try:
+            assert str(scaling.Fit.load(path)) == str(fitted)  # a space became another
+        except UnreadableFit as problem:
+            assert "restore the file" in str(problem)
+    saved = json.loads(whole)
+    path.write_text(json.dumps({k: v for k, v in saved.items() if k != "hash"} | {"format": 1}))
+    assert scaling.Fit.load(path).params == fitted.params
+    for damaged in ("[" * 100_000, "null", "{}", json.dumps(saved | {"draws": None})):
+        path.write_text(damaged)
+        with pytest.raises(UnreadableFit):
+            scaling.Fit.load(path)
+
+
+def test_whole_numbers_of_any_size_and_gaps_in_a_dictionary_are_numbers(fitted):
+    runs = {"N": [10 ** (18 + i) for i in range(8)], "loss": [3 - 0.1 * i for i in range(8)]}
+    assert scaling.fit(power_law_floor, runs, bootstrap=0).rows == 8
+    with pytest.raises(BadPredictor, match=r"column N must be .*row 1: nan"):
+        scaling.fit(power_law_floor, runs | {"N": [10**18, None, *runs["N"][2:]]}, bootstrap=0)
+    with pytest.raises(BadPredictor, match=r"column N must be a column of numbers.*row 1: '2 M'"):
+        scaling.fit(power_law_floor, runs | {"N": [10**18, "2 M", *runs["N"][2:]]}, bootstrap=0)
+    with pytest.raises(BadOption, match=r"^N=True .* above zero"):
+        fitted.predict(N=True, D=1e9)
+
+
+def test_a_fit_names_columns_of_lists_and_says_what_the_runs_mix():
+    lists = pl.DataFrame({"N": [1e6, 2e6] * 3, "D": [[1e8, 2e8]] * 6, "loss": [3.0] * 6})
+    with pytest.raises(BadPredictor, match=r"column D must be a column of numbers.*\[100000000\.0"):
+        scaling.fit(chinchilla, lists, bootstrap=0)
+    mixed = pl.DataFrame(RUNS).with_columns(
+        dataset=pl.when(pl.col("N") < 1e8).then(pl.lit("c4")).otherwise(pl.lit("pile")),
+        vocab_size=pl.when(pl.col("N") < 1e8).then(50257).otherwise(32000),
+    )
+    said = " ".join(scaling.fit(chinchilla, mixed, bootstrap=0).notes)
+    assert "2 values of dataset, and losses differ between texts" in said
+    assert "2 values of vocab_size, and a token is not the same for each" in said

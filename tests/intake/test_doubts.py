@@ -52,3 +52,13 @@ def test_without_losses_a_gap_of_a_thousand_is_doubted():
     assert [
         (d.column, d.rows) for d in doubts(pl.DataFrame({"D": [1e9, 2e9, 3e9, 4e9, 5e9, 6e9, 7e9, 9.0]}))
     ] == [("D", (7,))]
+
+
+def test_columns_that_are_not_what_they_are_called_are_doubted():
+    frame = world(0)
+    said = [doubt.words for doubt in doubts(frame.with_columns(loss=10 * pl.col("loss").exp()))]
+    assert any("if it is a perplexity say units={'loss': 'perplexity'}" in words for words in said)
+    swapped = frame.rename({"N": "D", "D": "N"})
+    assert any("D is below N in every run" in doubt.words for doubt in doubts(swapped))
+    thousandfold = doubts(frame.with_columns(pl.col("D") * 1e9))
+    assert any("was its unit said twice?" in doubt.words for doubt in thousandfold if doubt.column == "D")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import scaling
 from scaling import open_runs, read_runs
-from scaling.errors import MissingColumns, MissingPackage, ScalingError
+from scaling.errors import BadOption, MissingColumns, MissingPackage, RecordError, ScalingError
 from scaling.intake import understand
 from scaling.intake.cells import AmbiguousNumber, BadCell
 from scaling.intake.convert import UnitTwice
@@ -447,3 +447,24 @@ def test_an_address_on_the_web_and_a_slip_in_a_name_are_told_apart(tmp_path):
             read("https://host/runs.csv")
         with pytest.raises(MissingRuns, match=r"Did you mean 'runs\.csv'\?"):
             read(tmp_path / "run.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.jsonl", '{"N": 1e6, "loss": 3.1, "loss": 9}\n{"N": 2e6, "loss": 2.9}\n', "'loss' stands twice"),
+        ("a.json", "[" * 100_000, "nested too deep"),
+        ("a.csv.gz", "N,loss\n1e6,3.1\n", "Take .gz off its name"),
+        ("a.parquet", "N,loss\n1e6,3.1\n", "does not begin as .parquet does"),
+        ("a.csv", "N,loss@1B,loss@2B,loss@4B\n1e6,3.1,3.0,2.9\n", "is wide: its columns loss@1B, loss@2B"),
+    ],
+)
+def test_reading_names_what_a_file_is_not(tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(RecordError, match=words):
+        read_runs(tmp_path / name)
+
+
+def test_reading_names_columns_that_are_no_words():
+    with pytest.raises(BadOption, match=r"^columns=\{'N': 5\} .* a dictionary of names"):
+        read_runs({"N": [1e6, 2e6], "loss": [3.0, 2.9]}, columns={"N": 5})

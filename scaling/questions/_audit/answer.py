@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from scaling.arguments import checked
 from scaling.errors import BadOption, QuestionError, require_columns
 from scaling.fitting import fit
-from scaling.fitting.data import Table, as_frame
+from scaling.fitting.data import Table, as_frame, framed
 from scaling.laws import chinchilla, kaplan, power_mean
 from scaling.laws.base import describe
 from scaling.questions._audit import words
@@ -48,6 +49,7 @@ FEWEST = 20
 """Resampled refits that an interval takes."""
 
 
+@checked
 def audit(
     runs: Table,
     *,
@@ -134,6 +136,7 @@ def audit(
     )
 
 
+@framed("table")
 def influence(table: pl.DataFrame, outcome: str = "a") -> pl.DataFrame:
     """How much each choice moves an outcome, most first.
 
@@ -155,6 +158,7 @@ def influence(table: pl.DataFrame, outcome: str = "a") -> pl.DataFrame:
         MissingColumns: no such outcome.
     """
     require_columns([outcome], list(OUTCOMES), "Name one of these outcomes.")
+    require_columns(("kept", *CHOICES, outcome), table.columns, "Pass the table of a multiverse.")
     kept = table.filter("kept")
     log = outcome == "tokens_per_parameter"
     y = kept[outcome].log() if log else kept[outcome]

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from scaling.arguments import checked
 from scaling.errors import QuestionError, require_columns
 from scaling.fitting.data import Table, as_frame
 from scaling.fitting.isoflops import isoflop
@@ -37,6 +38,7 @@ PORIAN_2024: tuple[Mapping[str, str], ...] = (
 warm-up, match the decay to each budget, tune rate and batch (which needs no decay)."""
 
 
+@checked
 def chain(
     runs: Table,
     steps: Sequence[Mapping[str, Any]] = PORIAN_2024,

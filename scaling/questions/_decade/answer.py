@@ -5,8 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from scaling.design.allocation import Allocation, allocate
+from scaling.errors import require_kind
 from scaling.fitting import Comparison, Fit
 from scaling.fitting.data import framed
+from scaling.fitting.result import require_fit
 from scaling.questions._decade import words
 from scaling.questions._decade.words import CANNOT_TELL, FALLS
 from scaling.questions._repetition.cells import rises, seed_spread
@@ -14,6 +16,7 @@ from scaling.questions._repetition.words import rise
 from scaling.show import named_ends
 from scaling.verdict import Estimate, Prose, Reach, Verdict
 
+_COMPARED = "what scaling.compare returned"
 QUESTION = "How does loss fall with compute, and what is a repeated token worth?"
 
 
@@ -34,6 +37,8 @@ def next_decade(
         factor: how many times the compute of the largest run.
         level: of the intervals.
     """
+    require_fit(fitted)
+    require_kind("compared", compared, Comparison, _COMPARED)
     reach = Reach.of(runs)
     budgets = _budgets(allocate(fitted, runs, [reach.compute, factor * reach.compute], level=level))
     now, then = (Estimate.of_row(row, "loss", level, "nats/token") for row in budgets.iter_rows(named=True))
@@ -101,8 +106,10 @@ def _doubts(compared: Comparison, runs: pl.DataFrame, C: float, level: float) ->
     return doubts + [words.harm(rise(row)) for row in rises(runs).iter_rows(named=True)]
 
 
+@framed("runs")
 def misses(compared: Comparison, runs: pl.DataFrame) -> Prose:
     """In words: how far the best law and the additive one miss runs they saw and did not see, and what that decides."""
+    require_kind("compared", compared, Comparison, _COMPARED)
     rows = {law: compared.row(law) for law in compared.ranking}
     q = compared.fits["power_mean"].params["q"] if "power_mean" in compared.fits else 1.0
     return Prose(f"{words.misses(rows, seed_spread(runs), q)} {compared.sentence}")

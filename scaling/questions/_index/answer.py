@@ -24,6 +24,12 @@ class ScoresOutOfRange(QuestionError):
     count: int
 
     def __str__(self) -> str:
+        if np.isnan(self.low):
+            return "asked for an index of scores in [0, 1], but the table has " + (
+                f"{self.count} that are no numbers. Drop the rows without a score."
+                if self.count
+                else "no rows."
+            )
         return (
             f"asked for an index of scores in [0, 1], but {self.count} lie outside: they run from {self.low:g} to "
             f"{self.high:g}. Divide percentages by 100, and drop rows without a score."

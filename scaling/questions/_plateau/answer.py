@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from scaling.arguments import checked
 from scaling.errors import BadOption
 from scaling.fitting.data import Table, as_frame
 from scaling.questions._plateau import CONTINUES, FLAT, SLOWS, UNDECIDED, words
@@ -24,6 +25,7 @@ QUESTION = "Has the loss come to a plateau, or does the power law go on?"
 ANSWERS = (CONTINUES, SLOWS, FLAT, UNDECIDED)
 
 
+@checked
 def plateau(
     runs: Table,
     *,

@@ -7,15 +7,20 @@ import math
 import numpy as np
 import polars as pl
 
+from scaling.errors import require_columns
+from scaling.fitting.data import framed
+
 CELL = ["N", "unique_budget"]
 
 
 def with_epochs(runs: pl.DataFrame) -> pl.DataFrame:
     """The runs with `epochs`, and with `unique_budget`: the distinct tokens seen, where nothing else is known."""
+    require_columns(("N", "D", "unique_tokens", "loss"), runs.columns, "Best epochs need them of each run.")
     budget = "unique_budget" if "unique_budget" in runs.columns else "unique_tokens"
     return runs.with_columns(epochs=pl.col("D") / pl.col("unique_tokens"), unique_budget=pl.col(budget))
 
 
+@framed("runs")
 def without_interventions(runs: pl.DataFrame) -> pl.DataFrame:
     """The runs that laws are fitted to: those with the smallest weight decay, with `epochs` and `unique_budget`."""
     runs = with_epochs(runs)
@@ -24,6 +29,7 @@ def without_interventions(runs: pl.DataFrame) -> pl.DataFrame:
     return runs
 
 
+@framed("runs")
 def until_best_epoch(runs: pl.DataFrame) -> pl.DataFrame:
     """The runs up to the best epoch of every size and budget, which laws of fading repeats can describe."""
     runs = with_epochs(runs)
@@ -41,6 +47,7 @@ def means(runs: pl.DataFrame, *by: str) -> pl.DataFrame:
     return runs.group_by(*by, "D").agg(pl.col("loss", "epochs").mean(), seeds=pl.len())
 
 
+@framed("runs", "ensembles")
 def best_epochs(runs: pl.DataFrame, ensembles: pl.DataFrame | None = None) -> pl.DataFrame:
     """The lowest mean loss over epochs, for every size, budget, weight decay and number of members.
 

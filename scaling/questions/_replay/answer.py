@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from scaling.arguments import checked, whole
 from scaling.errors import BadOption, QuestionError
 from scaling.fitting.data import framed
 from scaling.questions._index.answer import Index, dated, index_as_of, released_by
@@ -122,8 +123,11 @@ def replay(
     return _verdict(table, window_months, hash_of(scores, tuple(dates), anchor, penalty))
 
 
+@checked
 def month_ends(first_year: int, last_year: int) -> list[datetime.date]:
     """The last day of each month from January of one year to December of another."""
+    for option, year in (("first_year", first_year), ("last_year", last_year)):
+        whole(option, year, "a year, at least 1", least=1)
     first, last = datetime.date(first_year, 1, 1), datetime.date(last_year, 12, 1)
     return pl.date_range(first, last, "1mo", eager=True).dt.month_end().to_list()
 

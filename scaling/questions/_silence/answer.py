@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from scaling.arguments import checked, number
 from scaling.errors import BadOption
-from scaling.fitting.options import number
 from scaling.questions._silence import words
 from scaling.questions._silence.nulls import NULLS, NegativeMonths, Null
 from scaling.questions._silence.words import DISAGREE, LITTLE, PLATEAU
@@ -19,8 +19,11 @@ QUESTION = "Is silence evidence of a plateau?"
 
 ENOUGH = 3.0
 """Bayes factor from which evidence is more than a bare mention: Jeffreys 1961, appendix B (10^0.5, rounded)."""
+_LATEST = 1200.0
+"""Months until which a table of every month is made."""
 
 
+@checked
 def silence(
     months: float,
     nulls: Sequence[Null] = NULLS,
@@ -50,8 +53,10 @@ def silence(
     check_level(level)
     if not 0 <= number("months", months) < math.inf:
         raise NegativeMonths("a silence", months)
-    if not nulls:
-        raise BadOption("nulls", tuple(nulls), "one or more, e.g. Renewal()")
+    if not len(nulls) or not all(isinstance(null, Null) for null in nulls):
+        raise BadOption("nulls", list(nulls), "one or more, e.g. Renewal()")
+    if not until <= _LATEST:
+        raise BadOption("until", until, f"a month, at most {_LATEST:g}")
     check_prior(prior)
     numbers: dict[str, Estimate] = {}
     for null in nulls:

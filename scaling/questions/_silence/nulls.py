@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ class NegativeMonths(QuestionError):
         return f"asked for {self.what} of {self.given} months, but that is no time. Give a positive number of months."
 
 
+@runtime_checkable
 class Null(Protocol):
     """How long releases take when there is no plateau."""
 

@@ -12,6 +12,7 @@ from scaling.design.curves import LAWS
 from scaling.design.domains import without
 from scaling.errors import ScalingError
 from scaling.fitting import Fit, fit
+from scaling.fitting.data import framed
 from scaling.laws.mixture import transferred_data
 from scaling.show import Table
 from scaling.units import print_count
@@ -24,6 +25,7 @@ _AGAIN = 1.01
 """Epochs above which text was seen again."""
 
 
+@framed("runs", "cells")
 def fitted_laws(
     runs: pl.DataFrame,
     cells: pl.DataFrame,

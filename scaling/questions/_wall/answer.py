@@ -11,9 +11,9 @@ from typing import Any
 import polars as pl
 
 from scaling import show
+from scaling.arguments import checked, number, whole
 from scaling.errors import BadOption
 from scaling.fitting import Fit
-from scaling.fitting.options import number, whole
 from scaling.questions._wall import words
 from scaling.questions._wall.forecast import Forecast, forecast
 from scaling.questions._wall.inputs import Inputs
@@ -97,6 +97,7 @@ class Wall(Forecast, Verdict):
         )  # fmt: skip
 
 
+@checked
 def wall(
     inputs: Inputs | str | Path,
     *,

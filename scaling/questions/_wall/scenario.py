@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from scaling.arguments import checked
 from scaling.errors import ScenarioError
 from scaling.fitting import Fit
 from scaling.questions._wall.inputs import (
@@ -49,6 +50,7 @@ def scenarios() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in SCENARIOS.glob("*.toml")))
 
 
+@checked
 def read_inputs(path_or_name: str | Path) -> Inputs:
     """The inputs of a scenario that comes with the suite, or of a TOML file.
 
