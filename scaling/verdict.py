@@ -154,7 +154,9 @@ class Reach:
         require_columns((count, *_spent_in(runs)), runs.columns, "Sizes and compute come from them.")
         size = counts_of(runs, count)
         if not len(size):
-            raise BadOption("runs", "none", "one or more; no row fulfils the condition, or the table is empty")
+            raise BadOption(
+                "runs", "none", "one or more; no row fulfils the condition, or the table is empty"
+            )
         return Reach(int(size.min()), int(size.max()), float(flops_of(runs).to_numpy().max()))
 
     @property

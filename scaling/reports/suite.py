@@ -25,7 +25,8 @@ class MissingNotebook(ReportError):
         suite = " and the suite" if str(self.folder) == HERE else ""
         return (
             f"asked for a report of {brief(self.name)}, but in {self.folder}{suite} {there}. "
-            f"{did_you_mean(self.name, self.notebooks)}Name one of these, or add {self.folder}/{Path(self.name).stem}.ipynb."
+            f"{did_you_mean(self.name, self.notebooks)}Name one of these, or add "
+            f"{self.folder}/{Path(self.name).stem}.ipynb."
         )
 
 

@@ -102,8 +102,9 @@ def beyond(cells: pl.DataFrame, unit: str) -> Chart:
         unit: of the gain.
     """
     kinds = {"gain": "gain", "words": "beyond words", "form": "beyond form", "repeats": "beyond repeats"}
+    names = size_names(cells)
     rows = [
-        {"size": print_count(row["N"], 2), "kind": said, "mid": row[kind],
+        {"size": names[row["N"]], "kind": said, "mid": row[kind],
          "low": row[f"{kind}_low"], "high": row[f"{kind}_high"]}
         for row in cells.sort("N").iter_rows(named=True) for kind, said in kinds.items() if row[kind] is not None
     ]  # fmt: skip
@@ -112,7 +113,7 @@ def beyond(cells: pl.DataFrame, unit: str) -> Chart:
     x = x.scale(
         domain=extent([0.0, *(row["mid"] for row in rows)], [row[e] for row in rows for e in ("low", "high")])
     )
-    y = alt.Y("size:N", title="parameters", sort=list(dict.fromkeys(row["size"] for row in rows)))
+    y = alt.Y("size:N", title="parameters", sort=list(names.values()))
     place: dict[str, Any] = {"y": y, "yOffset": alt.YOffset("kind:N", sort=shown)}
     colour, base = series("kind", shown, title=None), of(rows)
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from scipy.special import stdtrit
 
-from scaling.errors import BadOption, QuestionError, require_columns
+from scaling.errors import QuestionError, require_columns
 from scaling.fitting.data import framed
 from scaling.questions._duplicates import words
 from scaling.questions._duplicates.words import ALIKE, ANSWERS, CANNOT, EACH, GROWS, NOTHING, QUESTION
