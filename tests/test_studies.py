@@ -23,7 +23,7 @@ RUNS = Path(__file__).parents[1] / "runs"
 STUDIES = sorted(file.parent.name for file in RUNS.glob("*/study.toml"))
 """Each is read by the test of it: to read all takes seconds."""
 
-UNDER_WAY = ("memory", "transfer-programs")
+UNDER_WAY = ()
 """Studies of which only whole blocks are committed yet."""
 
 

@@ -87,6 +87,16 @@ def test_runs_whose_memory_is_never_full_cannot_tell():
     assert "seeds 1 to 9 of every arm" in str(one)
 
 
+def test_the_most_that_is_held_is_capacity_though_there_was_hardly_more_to_hold():
+    """A size that holds nearly all of what fits best, and less of more that it sees too rarely."""
+    cells = pl.DataFrame(
+        {"params_total": 1000, "unique_tokens": [10, 20, 40], "D": 400.0, "memorised": [400.0, 900.0, 500.0],
+         "full": [False, False, True]}
+    )  # fmt: skip
+    assert capacities(cells).select("bits", "at_least", "epochs").row(0) == (900.0, True, 20.0)
+    assert capacities(cells.with_columns(full=False)).is_empty()
+
+
 def test_memory_is_invariant_to_the_order_of_rows_and_to_shorter_runs_of_a_cell():
     runs, measured = simulate(World(), seed=1)
     said = memory(runs, measured, skill="programs", chance=0.1)

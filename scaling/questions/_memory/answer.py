@@ -48,10 +48,10 @@ def memory(
     """Bits that models of several sizes memorise of data of known entropy, beside their skill on fresh documents.
 
     A document's memorised bits are what it costs the true generator above what it costs the model. Where a model
-    memorises at most 0.7 of the bits on offer its memory is full; capacity is the most that such a cell holds.
-    The rise of skill is that of right answers on documents never seen, from the least data that fill memory to the
-    most, over sizes and seeds. Memory explains (seen - fresh) / (seen - chance) of the answers; where perturbed_exact
-    was measured, the same against documents seen of which one word and so the answer was changed.
+    memorises at most 0.7 of the bits on offer its memory is full; capacity is the most that a size which fills up
+    holds. The rise of skill is that of right answers on documents never seen, from the least data that fill memory to
+    the most, over sizes and seeds. Memory explains (seen - fresh) / (seen - chance) of the answers; where
+    perturbed_exact was measured, the same against documents seen of which one word and so the answer was changed.
 
     The answer is "skill rises past full memory" where the rise's interval is above 0, "skill stalls at full memory"
     where it is below 10 points, "skill came before memory was full" where 95 % were right by then, "memory without the
@@ -98,7 +98,7 @@ def memory(
         answer = _answer(rise, first, mean_of(risen, "last", level, "").high - chance)
         said = words.sentence(answer, capacity, rise, first, last)
         doubts = words.doubts(full, slope, skill)
-    asked, flops = _asked(runs, full, risen)
+    asked, flops = _asked(runs, table, full, risen)
     return Verdict(
         question=QUESTION,
         topic="memory",
@@ -129,14 +129,21 @@ def _answer(rise: Estimate, first: float, above_chance: float) -> str:
 
 
 def _asked(
-    runs: pl.DataFrame, full: pl.DataFrame, risen: pl.DataFrame
+    runs: pl.DataFrame, table: pl.DataFrame, full: pl.DataFrame, risen: pl.DataFrame
 ) -> tuple[tuple[str, ...], float | None]:
     """The runs that would tell where these cannot, and their FLOPs."""
-    if len(full) >= 2 and risen["params_total"].n_unique() >= 2:
-        seeds, flops = more_seeds(runs)
-        return (seeds,), flops
-    spent = float(runs["C"].sum()) if "C" in runs.columns else None
-    return (words.more_data(runs, filled=len(full) >= 2),), spent and words.MORE * spent
+    spent = runs["C"].to_numpy() if "C" in runs.columns else None
+    if len(full) < 2 or risen["params_total"].n_unique() < 2:
+        asked, times = words.more_data(runs, filled=len(full) >= 2), words.MORE
+        return (asked,), None if spent is None else times * float(spent.sum())
+    sizes, seeds = (
+        risen.group_by(one).agg(pl.col("rise").mean())["rise"].to_numpy() for one in ("params_total", "seed")
+    )
+    if len(seeds) > 1 and sizes.var() > seeds.var():  # more seeds would not make sizes alike
+        asked, times = words.next_runs(table), words.LARGER * len(seeds)
+        return (asked,), None if spent is None else times * float(spent.max())
+    asked, flops = more_seeds(runs)
+    return (asked,), flops
 
 
 def _missing(full: pl.DataFrame, risen: pl.DataFrame) -> str:

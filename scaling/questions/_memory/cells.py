@@ -10,7 +10,7 @@ from scaling.records import ON_OFFER
 CELL = ["params_total", "unique_tokens"]
 """What runs of one cell share; they differ in the seed."""
 FULL = 0.7
-"""Share of the bits on offer below which what a model memorises is called its capacity: it had more to memorise."""
+"""Share of the bits on offer up to which a memory counts as full: it had more to memorise."""
 PROBES = ("memorised", "seen_exact", "answer_exact", "answer_loss")
 """What a study must have measured."""
 
@@ -81,7 +81,7 @@ def means(table: pl.DataFrame, chance: float) -> pl.DataFrame:
     """Means over the seeds of each cell, with what follows from them.
 
     Returns:
-        Besides the columns of `table` but seed: seeds; memorised_std; full, whether the cell is at capacity;
+        Besides the columns of `table` but seed: seeds; memorised_std; full, whether there was more to memorise;
         explained, the share of right answers above chance that only documents seen before get, null where hardly any
         are right.
     """
@@ -99,20 +99,22 @@ def explained(chance: float, other: str = "fresh") -> pl.Expr:
 
 
 def capacities(cells: pl.DataFrame) -> pl.DataFrame:
-    """What each size memorises where it has more to memorise: the most that the mean of one of its full cells is.
+    """The most that each size memorises, of those sizes that had more to memorise than they did in one cell at least.
 
     With more data still, and the same steps, documents are seen too rarely to be remembered.
 
     Returns:
-        The columns of CELL that say which it is, bits, bits_per_parameter, and epochs, how often each token was seen.
+        The columns of CELL that say which cell holds most, bits, bits_per_parameter, epochs, how often each token was
+        seen, and at_least, whether that cell held nearly all there was, so that the size may hold more.
     """
-    most = pl.all().sort_by("memorised").last()
-    rows = cells.filter("full").group_by("params_total").agg(most)
+    filled = cells.filter(pl.col("full").any().over("params_total"))
+    rows = filled.group_by("params_total").agg(pl.all().sort_by("memorised").last())
     return rows.sort("params_total").select(
         *CELL,
         bits="memorised",
         bits_per_parameter=pl.col("memorised") / pl.col("params_total"),
         epochs=pl.col("D") / pl.col("unique_tokens"),
+        at_least=~pl.col("full"),
     )
 
 

@@ -76,12 +76,17 @@ def more_data(runs: pl.DataFrame, *, filled: bool) -> str:
     return f"every size on {print_count(MORE * most, 2)} distinct tokens too, for as many epochs"
 
 
+_LARGER = 4
+LARGER = _LARGER * (1 + _LARGER)
+"""Times the FLOPs of the largest run that each seed of the runs asked for takes: of two amounts, as often seen."""
+
+
 def next_runs(table: pl.DataFrame) -> str:
     """Runs that would tell most."""
     largest, most = int(table["params_total"].to_numpy().max()), int(table["unique_tokens"].to_numpy().max())
     return (
-        f"models of {print_count(4 * largest, 2)} parameters on {print_count(most, 2)} to "
-        f"{print_count(4 * most, 2)} distinct tokens, for where skill and memory part at a larger size"
+        f"models of {print_count(_LARGER * largest, 2)} parameters on {print_count(most, 2)} and on "
+        f"{print_count(_LARGER * most, 2)} distinct tokens, for where skill and memory part at a larger size"
     )
 
 
