@@ -24,7 +24,9 @@ def sentence(answer: str, pair: Mapping[str, Any], why: str) -> str:
     source, target, gain = pair["source"], pair["target"], pair["gain"]
     ends = dict.fromkeys(print_count(pair[end], 2) for end in ("smallest", "largest"))
     sizes = f"models of {' to '.join(ends)} parameters"
-    dose = f"{pair['dose']:g} tokens of {source} for each of its {print_count(pair['tokens'], 3)}{_distinct(pair)}"
+    own = f"{print_count(pair['tokens'], 3)}{_distinct(pair)}"
+    alike = f"as many tokens of {source} as its own {own}"
+    dose = alike if pair["dose"] == 1 else f"{pair['dose']:g} tokens of {source} for each of its {own}"
     said = {
         HELPS: f"**{source.capitalize()} helps {target}** in {sizes}",
         HURTS: f"**{source.capitalize()} hurts {target}** in {sizes}",
