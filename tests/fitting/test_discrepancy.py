@@ -273,7 +273,8 @@ def test_saved_fit_keeps_its_discrepancy(wrong, tmp_path):
     assert back.discrepancy == wrong.discrepancy
     assert str(back.predict(**AHEAD)) == str(wrong.predict(**AHEAD))
     saved = json.loads((tmp_path / "fit.json").read_text())
-    del saved["discrepancy"]
+    del saved["discrepancy"], saved["hash"]
+    saved["format"] = 1
     (tmp_path / "older.json").write_text(json.dumps(saved))
     older = Fit.load(tmp_path / "older.json")
     assert older.discrepancy is None

@@ -60,7 +60,7 @@ def test_silence_names_negative_months():
 def test_silence_names_options_that_cannot_be():
     with pytest.raises(BadOption, match="lags='both'"):
         ComputePaced(lags="both")  # pyright: ignore
-    with pytest.raises(BadOption, match=r"nulls=\(\)"):
+    with pytest.raises(BadOption, match=r"nulls=\[\]"):
         silence(3, ())
     with pytest.raises(BadOption, match="prior"):
         silence(3, prior=(0.5, 0.2))

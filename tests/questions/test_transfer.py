@@ -174,7 +174,10 @@ def test_an_effect_must_survive_when_the_target_is_used_up():
     verdict = asked(used_up(0.05, 0.20))
     assert verdict.answer == WORDS
     alone = used_up(0.05, 0.20).filter(pl.col("domain_epochs").is_not_null())
-    assert "as many tokens of code as its own 262k (65.5k distinct ones of prose, 262k of code)" in asked(alone).sentence
+    assert (
+        "as many tokens of code as its own 262k (65.5k distinct ones of prose, 262k of code)"
+        in asked(alone).sentence
+    )
     assert "When the target is used up" in str(verdict.doubts)
 
 
