@@ -19,6 +19,7 @@ import polars as pl
 import pytest
 import torch
 from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError
 from nbformat.v4 import new_code_cell, new_notebook
 
 import scaling
@@ -211,13 +212,22 @@ def test_sweep_interrupted_says_how_to_go_on(study, stop):
 
 
 def test_sweep_runs_from_a_notebook_cell(tmp_path, library):
-    """In a kernel of its own, without a __main__ guard, its progress bar among the outputs."""
-    folder = write_study(tmp_path, library, "cell", FEWER)
-    cell = new_code_cell(f"import scaling\nscaling.sweep({str(folder)!r}).height")
-    notebook = new_notebook(
-        cells=[cell], metadata={"kernelspec": {"name": "python3", "display_name": "python3"}}
-    )
-    NotebookClient(notebook, timeout=300).execute()
+    """In a kernel of its own, without a __main__ guard, its progress bar among the outputs.
+
+    Asked twice at most: once in many times a kernel's reply is lost on the way, all rows written and its loop idle.
+    """
+    for name in ("cell", "again"):
+        folder = write_study(tmp_path, library, name, FEWER)
+        cell = new_code_cell(f"import scaling\nscaling.sweep({str(folder)!r}).height")
+        notebook = new_notebook(
+            cells=[cell], metadata={"kernelspec": {"name": "python3", "display_name": "python3"}}
+        )
+        try:
+            NotebookClient(notebook, timeout=90).execute()
+            break
+        except CellTimeoutError:
+            if name == "again":
+                raise
     assert notebook.cells[0].outputs[-1]["data"]["text/plain"] == "4"
     assert "4/4 runs" in str(notebook.metadata["widgets"])  # the bar is a widget, whose state is kept apart
 
