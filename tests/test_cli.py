@@ -28,6 +28,17 @@ def invoke(*words):
     return CliRunner().invoke(cli, [str(w) for w in words])
 
 
+@pytest.mark.parametrize("name", ["mine", "runs/mine", "runs/mine/"])
+def test_report_takes_a_study_by_its_name_or_its_path(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "study.toml").write_text('[[grid]]\nwidth = 16\nbudgets = ["64Ki"]\n')
+    said = invoke("report", name)
+    assert said.exit_code == 2
+    assert "runs/mine/study.toml names no notebook" in said.output
+    assert "scaling report quickstart -p study=runs/mine" in said.output
+
+
 @pytest.fixture
 def grid(tmp_path):
     N, D = (a.ravel() for a in np.meshgrid(np.geomspace(1e5, 1e7, 5), np.geomspace(1e7, 1e9, 5)))

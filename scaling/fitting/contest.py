@@ -64,13 +64,10 @@ class Contest:
         Raises:
             BadOption: no law, or something that is no function.
         """
-        chosen = (
-            [laws]
-            if callable(laws)
-            else list(laws)
-            if isinstance(laws, Iterable) and getattr(laws, "ndim", 1)
-            else []
-        )
+        several = isinstance(laws, Iterable) and getattr(
+            laws, "ndim", 1
+        )  # an array of no dimension has no elements
+        chosen = [laws] if callable(laws) else list(laws) if several else []
         if not chosen or not all(map(callable, chosen)):
             raise BadOption("laws", laws if chosen else [], "one law or more, e.g. [chinchilla, kaplan]")
         frame, weights = with_weights(as_frame(runs), options.get("weights"))

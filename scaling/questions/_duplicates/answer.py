@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from scipy.special import stdtrit
 
 from scaling.errors import QuestionError, require_columns
 from scaling.fitting.data import framed
 from scaling.questions._duplicates import words
 from scaling.questions._duplicates.words import ALIKE, ANSWERS, CANNOT, EACH, GROWS, NOTHING, QUESTION
 from scaling.questions._memory.cells import NotMeasured, check_chance, explained
-from scaling.questions.seeds import mean_of
+from scaling.questions.seeds import mean_of, student
 from scaling.records import ON_OFFER
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
 
@@ -213,5 +213,5 @@ def paired(cost: pl.DataFrame, level: float) -> Estimate:
     mean = float(each.mean())
     if len(whole) == 0 or seeds < 2:
         return Estimate(mean, np.nan, np.nan, level, "nats/token")
-    half = float(stdtrit(seeds - 1, 0.5 + level / 2) * each.std(ddof=1) / np.sqrt(seeds))
+    half = student(level, seeds) * float(each.std(ddof=1)) / math.sqrt(seeds)
     return Estimate(mean, mean - half, mean + half, level, "nats/token")

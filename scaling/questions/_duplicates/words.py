@@ -77,7 +77,7 @@ def _power(estimate: Estimate, cost: pl.DataFrame) -> str:
     that happen to agree say little of the next.
     """
     seeds, cells = cost["seed"].n_unique(), cost.select("params_total", "D").n_unique()
-    many, quantile = np.arange(2, _MOST + 1), 0.5 + estimate.level / 2
+    many, quantile = np.arange(2, max(_MOST, seeds) + 1), 0.5 + estimate.level / 2
     off = (cost["cost"] - cost.select(pl.col("cost").mean().over("params_total", "D"))["cost"]).to_numpy()
     alone = math.sqrt(float(off @ off) / max(1, len(off) - cells) / cells)
     each = max(
@@ -85,7 +85,8 @@ def _power(estimate: Estimate, cost: pl.DataFrame) -> str:
     )
     seen = 1.0 - nctdtr(many - 1, np.minimum(_SEEN * np.sqrt(many) / each, 30.0), stdtrit(many - 1, quantile))
     asked = [
-        str(many[seen >= share][0]) if (seen >= share).any() else f"more than {_MOST}" for share in (0.8, 0.9)
+        str(many[seen >= share][0]) if (seen >= share).any() else f"more than {many[-1]}"
+        for share in (0.8, 0.9)
     ]
     return (
         f"**Power.** If seeds differ as these do, a cost of {_SEEN:g} nats/token is beyond chance in "

@@ -30,7 +30,7 @@ from scaling.questions._memory.words import (
     STALLS,
 )
 from scaling.questions.seeds import mean_of, slope_of
-from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
+from scaling.verdict import Estimate, Reach, Verdict, check_level, flops_of, hash_of, more_seeds
 
 QUESTION = "Memorised or generalised: does skill go on rising after memory is full?"
 
@@ -58,7 +58,7 @@ def memory(
     rule" where the answers are never 5 points above chance, and else "cannot tell".
 
     Args:
-        runs: of a study, with the columns run_id, params_total, unique_tokens, D and seed.
+        runs: of a study, with the columns run_id, params_total, unique_tokens, D, seed, and C or N.
         measurements: of the probes memorised, seen_exact, answer_exact and answer_loss, as from `open_measurements`.
         skill: the domain that has a rule; all others count as what can only be memorised.
         chance: share of its answers that a guess gets right.
@@ -132,16 +132,16 @@ def _asked(
     runs: pl.DataFrame, table: pl.DataFrame, full: pl.DataFrame, risen: pl.DataFrame
 ) -> tuple[tuple[str, ...], float | None]:
     """The runs that would tell where these cannot, and their FLOPs."""
-    spent = runs["C"].to_numpy() if "C" in runs.columns else None
+    spent = flops_of(runs).to_numpy()
     if len(full) < 2 or risen["params_total"].n_unique() < 2:
         asked, times = words.more_data(runs, filled=len(full) >= 2), words.MORE
-        return (asked,), None if spent is None else times * float(spent.sum())
+        return (asked,), times * float(spent.sum())
     sizes, seeds = (
         risen.group_by(one).agg(pl.col("rise").mean())["rise"].to_numpy() for one in ("params_total", "seed")
     )
     if len(seeds) > 1 and sizes.var() > seeds.var():  # more seeds would not make sizes alike
         asked, times = words.next_runs(table), words.LARGER * len(seeds)
-        return (asked,), None if spent is None else times * float(spent.max())
+        return (asked,), times * float(spent.max())
     asked, flops = more_seeds(runs)
     return (asked,), flops
 

@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 import numpy as np
 import polars as pl
-from scipy.special import stdtrit
 
 from scaling.errors import BadOption
 from scaling.fitting.data import framed
@@ -26,6 +25,7 @@ from scaling.questions._reasoning.cells import (
 )
 from scaling.questions._reasoning.words import ANSWERS, CANNOT, HELPS, HURTS, NONE, WHEN, WORDS
 from scaling.questions.measured import sign_of, unit_of
+from scaling.questions.seeds import student
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 
 
@@ -158,7 +158,7 @@ def _ratio(tokens: pl.DataFrame, compared: Arms, level: float) -> tuple[float, f
     if len(both) < 2:
         return None
     apart = (both["mine"] - both["other"]).to_numpy()
-    half = float(stdtrit(len(apart) - 1, 0.5 + level / 2) * apart.std(ddof=1) / math.sqrt(len(apart)))
+    half = student(level, len(apart)) * float(apart.std(ddof=1)) / math.sqrt(len(apart))
     mean = float(apart.mean())
     low, middle, high = (float(np.exp(end)) for end in (mean - half, mean, mean + half))
     return middle, low, high

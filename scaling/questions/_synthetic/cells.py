@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from scaling.errors import QuestionError, require_columns
 from scaling.questions.contrasts import contrast
 from scaling.questions.exchange import Curve, Worth, worth
 from scaling.questions.measured import read_values
+from scaling.questions.seeds import student
 
 Array = NDArray[np.float64]
 ARMS = ("replace", "accumulate", "verified")
@@ -227,7 +227,7 @@ def _value(arm: str, N: float, each: Sequence[tuple[Worth, float, float, float]]
     seeds = np.mean([np.log(w.seeds[:few] / base) for w, _, _, base in each], axis=0)
     drawn = np.mean([np.log(w.draws / base) for w, _, _, base in each], axis=0)
     error = math.sqrt(seeds.var(ddof=1) / few + drawn.var())
-    half, mean = float(stdtrit(few - 1, 0.5 + level / 2)) * error, float(seeds.mean())
+    half, mean = student(level, few) * error, float(seeds.mean())
     kept, added, base = np.mean([[kept, added, base] for _, kept, added, base in each], axis=0).tolist()
     mid, low, high = (math.exp(end) for end in (mean, mean - half, mean + half))
     signs = [w.beyond for w, *_ in each]
