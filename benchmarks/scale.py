@@ -61,7 +61,7 @@ def make_store(folder: Path, runs: int, each: int) -> None:
     (folder / "study.toml").write_text(STUDY)
     about = {"asked": spell_out(read_study(folder))}
     frame = make_runs(runs)
-    write_parquet(frame, folder / "runs.parquet", about)
+    write_parquet(frame.lazy(), folder / "runs.parquet", about)
     parts, ids = [], frame["run_id"].sort()
     for number, first in enumerate(range(0, runs, _ROWS_WRITTEN // each)):
         parts.append(folder / f"{number}.part")
@@ -167,7 +167,7 @@ def _fitted(folder: Path) -> scaling.Fit:
 
 
 def compaction(folder: Path) -> object:
-    """Four new rows among them."""
+    """A new run among them."""
     store = Store(read_study(folder))
     store.remember_study()
     for trunk in store.study.trunks:

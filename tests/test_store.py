@@ -423,6 +423,23 @@ def test_a_truncated_parquet_file_is_named_and_nothing_is_lost(store):
     assert open_runs(store.study.folder).height == 4
 
 
+@pytest.mark.parametrize("descending", [False, True], ids=["as committed", "in another order"])
+def test_new_evaluations_are_put_among_those_that_are_committed(store, descending):
+    write_rows(store)
+    store.commit()
+    path = store.study.folder / "evaluations.parquet"
+    whole = pl.read_parquet(path)
+    gone = whole["run_id"][whole.height // 2]
+    kept = whole.filter(pl.col("run_id") != gone).sort("run_id", descending=descending, maintain_order=True)
+    (store.study.folder / "SHA256SUMS").unlink()
+    kept.write_parquet(path, metadata=pl.read_parquet_metadata(path))
+    assert (
+        scaling.store.tables.merged(path, whole.filter(pl.col("run_id") == gone), "run_id", lambda rows: rows)
+        .collect()
+        .equals(whole)
+    )
+
+
 def test_commit_that_cannot_write_leaves_the_old_table_whole(store, monkeypatch):
     write_rows(store)
     store.commit()
@@ -431,7 +448,7 @@ def test_commit_that_cannot_write_leaves_the_old_table_whole(store, monkeypatch)
     def full(self, *args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
+    monkeypatch.setattr(pl.LazyFrame, "sink_parquet", full)
     with pytest.raises(DiskFull, match=r"rows had to be written to .*runs\.parquet.*no space left on device"):
         store.commit()
     assert (store.study.folder / "runs.parquet").read_bytes() == before

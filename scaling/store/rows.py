@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +15,7 @@ from scaling.errors import StudyError
 from scaling.files import written_whole
 from scaling.leases import Held, claim
 from scaling.records import ROW_KEYS, MissingRuns, Run, local_folder, read_rows, reading_table
-from scaling.store.tables import SCHEMAS, read_metadata, read_parquet, write_parquet
+from scaling.store.tables import SCHEMAS, merged, read_metadata, read_parquet, write_parquet
 from scaling.study import Study
 from scaling.study.identity import difference, spell_out
 
@@ -41,8 +42,6 @@ class StudyChanged(StudyError):
 
 
 _TABLES = {"run": "runs.parquet", "evaluation": "evaluations.parquet", "measurement": "measurements.parquet"}
-_ORDER = {"run": ["corpus_hash", "N", "D", "run_id"]}
-"""Of the rows in a committed table; by their keys where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +93,7 @@ class Store:
             kind, origin: of the rows.
             only: a condition on them; committed rows that do not fulfil it are passed over as the table is read.
         """
-
-        def shape(rows: pl.LazyFrame) -> pl.LazyFrame:
-            there = rows.collect_schema().names()  # a column that came after the table was written is empty
-            shaped = rows.select(
-                (pl.col(name) if name in there else pl.lit(None, t)).cast(t).alias(name)
-                for name, t in SCHEMAS[kind].items()
-            )
-            if kind == "run":
-                shaped = shaped.with_columns(pl.col("stage").fill_null(Run.stage))
-            return shaped if only is None else shaped.filter(only)
-
+        shape = partial(_in_schema, kind=kind, only=only)
         path = self.study.folder / _TABLES[kind]
         with reading_table(path if origin == "committed" else self.local):
             if origin == "committed" and path.exists():
@@ -142,19 +131,22 @@ class Store:
             ChangedTable, UnreadableTable: the committed rows are damaged; nothing is written over them.
         """
         self.check_unchanged()
-        local = self.rows("run", "local")
-        if local.is_empty():
+        local = {kind: self.rows(kind, "local") for kind in _TABLES}
+        mine = local.pop("run")
+        if mine.is_empty():
             raise MissingRuns(self.local, run_first(self.study))
-        mine = pl.concat([local["run_id"], local["trunk_id"]]).unique()
-        tables = {}
-        for kind in _TABLES:
-            kept = self.rows(kind, "committed").filter(~pl.col("run_id").is_in(mine.implode()))
-            tables[kind] = pl.concat([kept, self.rows(kind, "local")]).sort(_ORDER.get(kind, ROW_KEYS[kind]))
-        for kind, table in tables.items():
+        theirs = ~pl.col("run_id").is_in(pl.concat([mine["run_id"], mine["trunk_id"]]).implode())
+        runs = pl.concat([self.rows("run", "committed", theirs), mine])
+        runs = runs.sort("corpus_hash", "N", "D", "run_id")
+        tables = {_TABLES["run"]: runs.lazy()}
+        for kind, rows in local.items():
             path = self.study.folder / _TABLES[kind]
-            if kind != "measurement" or path.exists() or not table.is_empty():
-                write_parquet(table, path, {"asked": spell_out(self.study)})
-        return tables["run"].height, local.height
+            if kind != "measurement" or path.exists() or not rows.is_empty():
+                new = rows.sort(ROW_KEYS[kind])
+                tables[path.name] = merged(path, new, "run_id", partial(_in_schema, kind=kind, only=theirs))
+        for name, table in tables.items():
+            write_parquet(table, self.study.folder / name, {"asked": spell_out(self.study)})
+        return runs.height, mine.height
 
     # --- leases ------------------------------------------------------------------------------------
 
@@ -177,6 +169,18 @@ class Store:
         sent: Future[None] = Future()
         sent.set_result(None)  # others see the same folder
         return sent
+
+
+def _in_schema(rows: pl.LazyFrame, kind: str, only: pl.Expr | None) -> pl.LazyFrame:
+    """Rows of a table that fulfil a condition, in today's columns: one that came after it was written is empty."""
+    there = rows.collect_schema().names()
+    shaped = rows.select(
+        (pl.col(name) if name in there else pl.lit(None, t)).cast(t).alias(name)
+        for name, t in SCHEMAS[kind].items()
+    )
+    if kind == "run":
+        shaped = shaped.with_columns(pl.col("stage").fill_null(Run.stage))
+    return shaped if only is None else shaped.filter(only)
 
 
 def run_first(study: Study) -> str:

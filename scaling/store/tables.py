@@ -18,6 +18,8 @@ SUMS = "SHA256SUMS"
 """Holds a line for each committed table of its folder: its SHA-256 and its name. `sha256sum -c` reads it too."""
 _MANY_ROWS = 1_000_000
 _T = TypeVar("_T")
+Shape = Callable[[pl.LazyFrame], pl.LazyFrame]
+"""What is asked of a table's rows before any is held in memory."""
 
 
 class ChangedTable(UnreadableTable):
@@ -56,9 +58,7 @@ SCHEMAS = {"run": _schema(Run), "evaluation": _schema(Evaluation), "measurement"
 """Columns and types of each kind of rows."""
 
 
-def read_parquet(
-    path: Path, shape: Callable[[pl.LazyFrame], pl.LazyFrame] = lambda rows: rows
-) -> pl.DataFrame:
+def read_parquet(path: Path, shape: Shape = lambda rows: rows) -> pl.DataFrame:
     """A parquet file as a frame, in the shape that is asked for: rows left out there are not held in memory.
 
     Raises:
@@ -73,21 +73,39 @@ def read_metadata(path: Path) -> dict[str, str]:
     return _steady(path, lambda: pl.read_parquet_metadata(path))
 
 
-def write_parquet(table: pl.DataFrame, path: Path, metadata: dict[str, str]) -> None:
-    """Put a table in its place, and its check sum beside it.
+def merged(path: Path, rows: pl.DataFrame, key: str, shape: Shape) -> pl.LazyFrame:
+    """Rows among those of a parquet file, if there is one, in order of a column by which they are sorted.
+
+    Never all of them in memory where the file is sorted too; both may not hold the same value of the column.
+
+    Raises:
+        ChangedTable, UnreadableTable: as `read_parquet`.
+    """
+    if not path.exists():
+        return rows.lazy()
+    late = read_parquet(path, lambda t: shape(t).select((pl.col(key) < pl.col(key).shift()).any())).item()
+    kept = shape(pl.scan_parquet(path, glob=False))
+    return (kept.sort(key, maintain_order=True) if late else kept).merge_sorted(rows.lazy(), key)
+
+
+def write_parquet(table: pl.LazyFrame, path: Path, metadata: dict[str, str]) -> None:
+    """Put a table, which may be made of the one that is there, in its place, and its check sum beside it.
 
     The new sum is there before the table is, beside that of the old one, so a kill in between leaves what can be read.
 
     Raises:
         DiskFull, NotWritten: the old table is whole.
     """
-    level = (
-        19 if table.height <= _MANY_ROWS else 3
-    )  # smallest in version control, or hours for a few per cent
     with written_whole(path, "rows") as scratch:
+
+        def write() -> None:
+            many = table.select(pl.len()).collect(engine="streaming").item() > _MANY_ROWS
+            level = 3 if many else 19  # smallest in version control, or hours for a few per cent
+            table.sink_parquet(scratch, compression="zstd", compression_level=level, metadata=metadata)
+
         before = {sha256_of(path)} if path.exists() else set()
         try:
-            table.write_parquet(scratch, compression="zstd", compression_level=level, metadata=metadata)
+            _unmoved(path, write) if before else write()
         except pl.exceptions.PolarsError as problem:  # which does not always say what the system said
             raise NotWritten("rows", path, str(problem)) from problem
         now = sha256_of(scratch)
@@ -96,19 +114,28 @@ def write_parquet(table: pl.DataFrame, path: Path, metadata: dict[str, str]) -> 
 
 
 def _steady(path: Path, read: Callable[[], _T]) -> _T:
-    """What is read of a table that is one file from first to last: another process may put a new one in its place."""
+    """What is read of a table that is one file, and the one that was committed, from first to last."""
+
+    def checked() -> _T:
+        _check(path)
+        return read()
+
     with reading_table(path):
-        while True:
-            before = _file(path)
-            try:
-                _check(path)
-                value = read()
-            except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
-                if _file(path) == before:
-                    raise
-            else:
-                if _file(path) == before:
-                    return value
+        return _unmoved(path, checked)
+
+
+def _unmoved(path: Path, read: Callable[[], _T]) -> _T:
+    """What is read while a file stays where it is: another process may put a new one in its place."""
+    while True:
+        before = _file(path)
+        try:
+            value = read()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+            if _file(path) == before:
+                raise
+        else:
+            if _file(path) == before:
+                return value
 
 
 def _file(path: Path) -> tuple[int, int, int]:

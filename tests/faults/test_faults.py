@@ -113,6 +113,6 @@ def test_a_table_that_polars_cannot_write_is_named(store, monkeypatch):
     def full(*_, **__):
         raise pl.exceptions.ComputeError("parquet: File out of specification: transport error")
 
-    monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
+    monkeypatch.setattr(pl.LazyFrame, "sink_parquet", full)
     with pytest.raises(NotWritten, match="transport error"):
         store.commit()
