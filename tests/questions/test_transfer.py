@@ -176,7 +176,7 @@ def test_an_effect_must_survive_when_the_target_is_used_up():
     alone = used_up(0.05, 0.20).filter(pl.col("domain_epochs").is_not_null())
     assert "262k tokens of code beside 262k tokens of prose (65.5k distinct)" in asked(alone).sentence
     assert (
-        "no more for prose than equally many steps on prose,** over which it raises the loss by"
+        "not seen to do more for prose than equally many steps on prose,** over which it raises the loss by"
         in asked(alone).sentence
     )
     assert "When prose is used up" in str(verdict.doubts)

@@ -19,7 +19,7 @@ WHEN = {"first": "{} read first", "decay": "{} in the decay"}
 _LEADS = {
     HELPS: "{first} helps to learn {target}",
     HURTS: "{first} makes {target} harder to learn",
-    NONE: "no effect of {first} on learning {target} at these sizes",
+    NONE: "no effect of {first} on learning {target} is seen at these sizes",
     CANNOT: "these runs cannot tell whether {first} helps to learn {target}",
 }
 
@@ -42,7 +42,7 @@ def sentence(
     if answer != WORDS:
         return f"**{capitalised(_LEADS[answer].format(**names))}:** {moved}. This is {rests}."
     least = min((gains[one] for one in compared.placebos), key=lambda gain: gain.low)
-    lead = "{first} does no more for {target} than its words in random order".format(**names)
+    lead = "{first} is not seen to do more for {target} than its words in random order".format(**names)
     return f"**{capitalised(lead)},** over which it {moves(least)}. In all {moved}, {rests}."
 
 

@@ -19,7 +19,7 @@ ANSWERS = (HELPS, HURTS, NONE, WORDS, FORM, OPEN, CANNOT)
 _LEADS = {
     HELPS: "{source} helps {target}",
     HURTS: "{source} hurts {target}",
-    NONE: "no effect of {source} on {target} at these sizes",
+    NONE: "no effect of {source} on {target} is seen at these sizes",
     WORDS: "more steps or shared words explain what {source} does for {target}",
     FORM: "a shared form explains what {source} does for {target}",
     OPEN: "what {source} does for {target} cannot be extrapolated",
@@ -45,9 +45,7 @@ def sentence(
     )
     rests = f"with {_amounts(pair)}, in {models(pair['smallest'], pair['largest'], pair['seeds'])}"
     if explains:
-        lead = (
-            f"{names['source']} does no more for {names['target']} than {beside[explains]},** over which it"
-        )
+        lead = f"{names['source']} is not seen to do more for {names['target']} than {beside[explains]},** over which it"
         lead, rests = f"{lead} {moves(over[explains])}", f"In all it {moves(gain(pair))}, {rests}"
     else:
         lead = f"{_LEADS[answer].format(**names)}:** it {moves(gain(pair))}{_but(answer, pair, other)}"
