@@ -45,8 +45,8 @@ def sentence(
     )
     rests = f"with {_amounts(pair)}, in {models(pair['smallest'], pair['largest'], pair['seeds'])}"
     if explains:
-        lead = f"{names['source']} is not seen to do more for {names['target']} than {beside[explains]},** over which it"
-        lead, rests = f"{lead} {moves(over[explains])}", f"In all it {moves(gain(pair))}, {rests}"
+        lead = f"{names['source']} is not seen to do more for {names['target']} than {beside[explains]}"
+        lead, rests = f"{lead},** over which it {moves(over[explains])}", f"In all it {moves(gain(pair))}, {rests}"
     else:
         lead = f"{_LEADS[answer].format(**names)}:** it {moves(gain(pair))}{_but(answer, pair, other)}"
         least = min(over, key=lambda kind: over[kind].value) if answer == HELPS and over else None
