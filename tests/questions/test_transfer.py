@@ -170,9 +170,11 @@ def used_up(code, again):
 
 def test_an_effect_must_survive_when_the_target_is_used_up():
     """There a repeat of it is a placebo of steps: it is not new to the model."""
-    assert asked(used_up(0.10, 0.02)).answer == HELPS
+    helps = asked(used_up(0.10, 0.02))
+    assert helps.answer == HELPS and ", but" not in helps.sentence
     verdict = asked(used_up(0.05, 0.20))
     assert verdict.answer == WORDS
+    assert ", but does no more than these on 65.5k tokens of prose seen 4 times." in verdict.sentence
     alone = used_up(0.05, 0.20).filter(pl.col("domain_epochs").is_not_null())
     assert "262k tokens of code beside 262k tokens of prose (65.5k distinct)" in asked(alone).sentence
     assert (
@@ -217,6 +219,7 @@ def test_a_skill_must_be_there_in_another_form_of_the_target(other, answer):
         form_placebos={"random answers": "code"}, other_forms={"english reordered": "english"}, learned=0.9,
     )  # fmt: skip
     assert verdict.answer == answer
+    assert ("but less than half of that in another form of English" in verdict.sentence) == (answer == FORM)
     assert verdict.question.startswith("Does code help English,")
 
 

@@ -43,9 +43,11 @@ def sentence(
     over = f"{form(chosen[outcome].low)} to {form(chosen[outcome].high)}"
     share = f"{100 * chosen[outcome].level:.3g} % of {kept} ways to fit these {runs} runs"
     said = [f"the {name} is {over} in {share}", f"Resampling the runs it is {drawn}"]
-    if answer == CANNOT_TELL:
+    if answer == CANNOT_TELL and most(own["converged"]):
         said = [f"resampling them leaves the {name} at {drawn}", f"Over choices it is {over} in {share}"]
-        said = said if most(own["converged"]) else [f"fewer than half of the fits of `{law}` converge"]
+        said = said if kept else said[:1]
+    elif answer == CANNOT_TELL:
+        said = [f"fewer than half of the fits of `{law}` converge"]
     missed = "" if most(own["kept"]) or not kept else _missed(law, table)
     if answer == FRAGILE and not moved:
         said = [missed or f"none of {len(table)} ways to fit these {runs} runs counts"]

@@ -17,17 +17,17 @@ ANSWERS = (HELPS, HURTS, NONE, WORDS, FORM, OPEN, CANNOT)
 """What `transfer` may answer."""
 
 _LEADS = {
-    HELPS: "{source} helps {target}",
-    HURTS: "{source} hurts {target}",
-    NONE: "no effect of {source} on {target} is seen at these sizes",
-    WORDS: "more steps or shared words explain what {source} does for {target}",
-    FORM: "a shared form explains what {source} does for {target}",
-    OPEN: "what {source} does for {target} cannot be extrapolated",
+    HELPS: "{} helps {}",
+    HURTS: "{} hurts {}",
+    NONE: "no effect of {} on {} is seen at these sizes",
+    WORDS: "more steps or shared words explain what {} does for {}",
+    FORM: "a shared form explains what {} does for {}",
+    OPEN: "what {} does for {} cannot be extrapolated",
 }
 _BESIDE = {
     "words": "its own words in random order",
     "form": "the same form without the skill",
-    "repeats": "equally many steps on {target}",
+    "repeats": "equally many steps on {}",
 }
 """What a source is told from, by its name among the columns of a pair."""
 _EXPLAINS = {WORDS: ("words", "repeats"), FORM: ("form",)}
@@ -38,41 +38,39 @@ def sentence(
     answer: str, pair: Mapping[str, Any], other: Mapping[str, Any] | None, worth: Estimate | None
 ) -> str:
     """The answer for one source and target, and what it rests on."""
-    names, over = {end: named(pair[end]) for end in ("source", "target")}, beyond(pair)
-    beside = {kind: than.format(**names) for kind, than in _BESIDE.items()}
-    explains = next(
-        (kind for kind in _EXPLAINS.get(answer, ()) if kind in over and over[kind].low <= 0), None
-    )
+    source, target, over = named(pair["source"]), named(pair["target"]), beyond(pair)
+    beside = {kind: than.format(target) for kind, than in _BESIDE.items()}
+    alike = [kind for kind in _EXPLAINS.get(answer, ()) if kind in over and over[kind].low <= 0]
     rests = f"with {_amounts(pair)}, in {models(pair['smallest'], pair['largest'], pair['seeds'])}"
-    if explains:
-        lead = f"{names['source']} is not seen to do more for {names['target']} than {beside[explains]}"
-        lead, rests = f"{lead},** over which it {moves(over[explains])}", f"In all it {moves(gain(pair))}, {rests}"
+    if alike:
+        lead = f"{source} is not seen to do more for {target} than {beside[alike[0]]},** over which it "
+        lead += moves(over[alike[0]])
+        rests = f"In all it {moves(gain(pair))}, {rests}"
     else:
-        lead = f"{_LEADS[answer].format(**names)}:** it {moves(gain(pair))}{_but(answer, pair, other)}"
-        least = min(over, key=lambda kind: over[kind].value) if answer == HELPS and over else None
-        more = f"{over[least].said(f'{over[least].unit} more')} than with {beside[least]}, " if least else ""
-        rests = f"That is {more}{rests}"
-    rate = (
-        ""
-        if worth is None
-        else f" In the largest model a token of {names['source']} is worth {worth.said()}."
-    )
+        lead = f"{_LEADS[answer].format(source, target)}:** it {moves(gain(pair))}{_but(answer, pair, other)}"
+        if answer == HELPS and over:
+            kind, least = min(over.items(), key=lambda one: one[1].value)
+            rests = f"{least.said(f'{least.unit} more')} than with {beside[kind]}, {rests}"
+        rests = f"That is {rests}"
+    rate = f" In the largest model a token of {source} is worth {worth.said()}." if worth else ""
     return f"**{capitalised(lead)}. {rests}.{rate}"
 
 
 def _but(answer: str, pair: Mapping[str, Any], other: Mapping[str, Any] | None) -> str:
     """What speaks against the gain, where the answer does not follow from it alone."""
     target = named(pair["target"])
-    if other is not None:
-        instead = "raises the loss" if answer == HURTS else "does no more than these"
-        seen = f"{print_count(other['unique'], 3)} tokens of {target} seen {other['epochs']:.3g} times"
-        return f", but {instead} on {seen}"
     if answer == OPEN:
         slope = Estimate.of_row(pair, "slope", pair["level"], f"tokens of {target}")
         fades = pair["slope"] is not None and not slope.low <= 0 <= slope.high
         way = f"its worth {'rises' if slope.value > 0 else 'falls'} by {slope.either(slope.unit, slope.unit)}"
         return f", but {f'{way} for each decade of N' if fades else 'not at every size'}"
-    return f", but less than half of that in another form of {target}" if answer == FORM else ""
+    if answer not in (HURTS, WORDS, FORM) or gain(pair).high < 0:
+        return ""
+    if other is None:
+        return f", but less than half of that in another form of {target}"
+    instead = "does harm" if answer == HURTS else "does no more than these"
+    seen = f"{print_count(other['unique'], 3)} tokens of {target} seen {other['epochs']:.3g} times"
+    return f", but {instead} on {seen}"
 
 
 def gain(pair: Mapping[str, Any], kind: str = "gain") -> Estimate:
