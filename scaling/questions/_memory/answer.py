@@ -30,7 +30,7 @@ from scaling.questions._memory.words import (
     STALLS,
 )
 from scaling.questions.phrases import models
-from scaling.questions.seeds import mean_of, slope_of
+from scaling.questions.seeds import mean_of, share_of, slope_of
 from scaling.verdict import Estimate, Reach, Verdict, check_level, flops_of, hash_of, more_seeds
 
 QUESTION = "Memorised or generalised: does skill go on rising after memory is full?"
@@ -89,7 +89,7 @@ def memory(
         capacity = mean_of(each, "bits", level, "bits per parameter")
         slope = slope_of(full["params_total"], full["bits"], level)
         rise = mean_of(risen, "rise", level, "points", 100)
-        first, last = (mean_of(risen, name, level, "%", 100) for name in ("first", "last"))
+        first, last = (share_of(risen, name, level) for name in ("first", "last"))
         numbers = {
             "memorised at capacity": capacity,
             "slope of capacity against parameters, log-log": slope,
