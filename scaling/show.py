@@ -35,7 +35,7 @@ def rounded(value: float, error: float) -> str:
     if _plain(value, error):
         if error >= _COARSE:
             value = round(value, 1 - math.floor(math.log10(error)))
-        return f"{value:.{decimals_for(error)}f}"
+        return f"{value:z.{decimals_for(error)}f}"  # no minus before zero
     digits = max(0, math.floor(math.log10(max(abs(value), error))) - math.floor(math.log10(error)) + 1)
     return _short(f"{value:.{min(digits, 6)}e}")
 

@@ -110,6 +110,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+def in_number(number: str, unit: str) -> str:
+    """The unit of a number that is written out, singular for one: "nat/token" for "1.0", "nats/token" for "1.1"."""
+    return re.sub(r"^(\w+)s\b", r"\1", unit) if re.fullmatch(r"-?1(\.0+)?", number) else unit
+
+
 def power_of_ten(value: float, digits: int = 2) -> str:
     """A budget for people: 2.5 × 10¹⁵; of whole powers only the power, with digits = 0: 10¹⁵."""
     value = _number(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from scaling.arguments import number, share
 from scaling.errors import BadOption, QuestionError, require_columns
 from scaling.fitting.data import counts_of
 from scaling.laws.optimal import FLOPS_PER_PARAMETER_TOKEN
-from scaling.units import power_of_ten, print_count
+from scaling.units import in_number, power_of_ten, print_count
 
 
 class UnknownAnswer(QuestionError):
@@ -51,6 +51,9 @@ DECADE = 10.0
 
 _NOTHING = 1e-12
 """An end of an interval nearer to 0 is that of rounding."""
+
+_MANY = 1e4
+"""From here on a number is told as a count: 85k."""
 
 SEEDS = 10
 """Of every arm, that a question about arms asks for where it cannot tell."""
@@ -102,13 +105,26 @@ class Estimate(show.Interval):
         low, high = 100 * share_ends(part, whole, level)
         return Estimate(100 * part / whole, float(low), float(high), level, "%")
 
-    def ends(self, form: Callable[[float], str]) -> str:
-        """The interval inside a sentence: "80 % interval 1.33 to 1.39", or that there is none."""
-        if math.isnan(self.low):
-            return "no interval, as the bootstrap draws are too few"
-        if self.bound:
-            return f"{show.share_inside(self.level)} bound"
-        return between(form(self.low), form(self.high), self.level)
+    def __mul__(self, factor: float) -> Estimate:
+        """So many times it, in the same unit; of less than nothing the ends change places."""
+        low, high = sorted((factor * self.low, factor * self.high))
+        bound = -self.bound if factor < 0 else self.bound
+        return replace(self, median=factor * self.median, low=low, high=high, bound=bound)
+
+    def said(self, what: str | None = None, form: Callable[[float], str] | None = None) -> str:
+        """The number in a sentence: "0.36 nats/token (95 % interval 0.28 to 0.43)", "at least 0.2 tokens (95 % bound)".
+
+        Args:
+            what: it counts, before the interval; None is the unit.
+            form: of the number and of the ends; None shows two digits of how far these lie apart.
+        """
+        number = self.amount(form or self._form)
+        counted = in_number(number, self.unit if what is None else what)
+        return f"{number}{counted and f' {counted}'} ({self._within(form or self._form)})"
+
+    def either(self, more: str, less: str) -> str:
+        """The number without its sign, which one of two words has: "0.36 nats/token lower (95 % interval …)"."""
+        return self.said(more) if self.value >= 0 else (self * -1).said(less)
 
     def amount(self, form: Callable[[float], str]) -> str:
         """The number; of a bound what is known: "at least 0.2", or "none measurable" where that is below nothing."""
@@ -117,6 +133,21 @@ class Estimate(show.Interval):
         end = self.low if self.bound > 0 else self.high
         said = f"{'at least' if self.bound > 0 else 'at most'} {form(end if abs(end) > _NOTHING else 0.0)}"
         return f"none measurable, {said}" if self.bound > 0 and end <= _NOTHING else said
+
+    def _within(self, form: Callable[[float], str]) -> str:
+        if math.isnan(self.low):
+            return "no interval"
+        if self.bound:
+            return f"{show.share_inside(self.level)} bound"
+        return f"{100 * self.level:.3g} % interval {form(self.low)} to {form(self.high)}"
+
+    def _form(self, number: float) -> str:
+        apart = self.high - self.low
+        if abs(self.value) >= _MANY:
+            return print_count(number)
+        if math.isfinite(apart):
+            return show.rounded(number, apart)
+        return show.two_digits(number) if math.isfinite(number) else f"{number:g}"
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
@@ -130,7 +161,7 @@ class Estimate(show.Interval):
             return (
                 f"{self.value:.3g}{unit}, {show.share_inside(self.level)} [{self.low:.3g}, {self.high:.3g}]"
             )
-        if self.value >= 1e4:
+        if self.value >= _MANY:
             ends = f"{show.share_inside(self.level)} [{print_count(self.low)}, {print_count(self.high)}]"
             return f"{print_count(self.value)}{unit}, {ends}"
         within = show.interval(self.low, self.high, self.level)
@@ -366,8 +397,3 @@ def capitalised(words: str) -> str:
 def percent(value: float, digits: int = 2) -> str:
     """A share for people: 5.6 %."""
     return f"{float(f'{value:.{digits}g}'):g} %"
-
-
-def between(low: Any, high: Any, level: float) -> str:
-    """An interval inside a sentence: "80 % interval 1.33 to 1.39"."""
-    return f"{100 * level:.3g} % interval {low} to {high}"

@@ -64,6 +64,30 @@ def test_an_estimate_is_an_interval_with_a_unit():
     assert estimate == Estimate(1.262, 1.239, 1.275, 0.8, "nats/token")
 
 
+def test_a_number_in_a_sentence_has_a_unit_that_agrees_an_interval_and_the_digits_that_this_supports():
+    gain = Estimate(0.3571, 0.2817, 0.4311, 0.95, "nats/token")
+    assert gain.said() == "0.36 nats/token (95 % interval 0.28 to 0.43)"
+    assert gain.said("lower", "{:.1f}".format) == "0.4 lower (95 % interval 0.3 to 0.4)"
+    assert Estimate(1.0, 0.1, 1.9, 0.8, "nats/token").said() == "1.0 nat/token (80 % interval 0.1 to 1.9)"
+    assert Estimate(-0.001, -0.06, 0.05, 0.8, "").said() == "0.00 (80 % interval -0.06 to 0.05)"
+    assert (
+        Estimate(366_700, 290_600, 415_000, 0.8, "tokens").said()
+        == "367k tokens (80 % interval 291k to 415k)"
+    )
+    assert Estimate(12.0, np.nan, np.nan, 0.9, "points").said() == "12 points (no interval)"
+    assert Estimate(0.5, 0.2, np.inf, 0.8, "times").said() == "0.5 times (80 % interval 0.2 to inf)"
+    bound = Estimate(0.3, 0.25, np.inf, 0.95, "tokens", bound=1)
+    assert bound.said() == "at least 0.25 tokens (95 % bound)"
+    assert (bound * -1).said() == "at most -0.25 tokens (95 % bound)"
+
+
+def test_the_sign_of_a_number_may_stand_in_its_word():
+    fall = Estimate(-4.0, -9.0, 1.0, 0.95, "points")
+    assert fall.either("points more", "points fewer") == "4 points fewer (95 % interval -1 to 9)"
+    assert (fall * -1).either("points more", "points fewer") == "4 points more (95 % interval -1 to 9)"
+    assert fall * 2 == Estimate(-8.0, -18.0, 2.0, 0.95, "points")
+
+
 def test_a_table_aligns_the_first_column_left_and_the_others_right():
     assert str(show.Table(["law", "free"], [["kaplan", "4"], ["m3", "3"]])) == (
         "law     free\nkaplan     4\nm3         3"

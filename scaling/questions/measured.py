@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from scaling.errors import QuestionError
+from scaling.questions.phrases import SHARES
 from scaling.records import LOSSES, PROBES
 
 Values = Mapping[tuple[Any, str], float]
@@ -55,7 +56,7 @@ def unit_of(measurements: pl.DataFrame | None, measure: str) -> str:
     if measurements is None or "unit" not in measurements.columns or measure == "loss":
         return "nats/token" if measure == "loss" else measure
     unit = measurements.filter(probe=measure)["unit"][0]
-    return "of answers" if unit == "1" else unit
+    return SHARES if unit == "1" else unit
 
 
 def sign_of(measure: str, higher_is_better: bool | None) -> float:

@@ -77,6 +77,13 @@ def slope(
     return steepness, steepness - t * squares**-0.5, steepness + t * squares**-0.5
 
 
+def share_of(rows: pl.DataFrame, column: str, level: float) -> Estimate:
+    """A mean share in percent as `mean_of` has it, with an interval that does not leave 0 to 100."""
+    mean = mean_of(rows, column, level, "%", 100)
+    low, high = np.clip((mean.low, mean.high), 0.0, 100.0)
+    return Estimate(mean.value, float(low), float(high), level, "%")
+
+
 def mean_of(rows: pl.DataFrame, column: str, level: float, unit: str, scale: float = 1.0) -> Estimate:
     """A mean over sizes and seeds with an interval for both kinds of neighbours being alike.
 

@@ -72,7 +72,8 @@ def test_verdict_names_a_fit_without_draws_enough(
 ) -> None:
     compared = compare([chinchilla], ladder)
     verdict = next_decade(fit(repeated_data, repeating, bootstrap=draws), compared, repeating)
-    assert verdict.sentence.count("no interval, as the bootstrap draws are too few") == 2
+    assert verdict.sentence.count("(no interval)") == 4
+    assert verdict.sentence.endswith("There is no interval, as the bootstrap draws are too few.")
     assert str(verdict.numbers["loss at 10 times that"]).endswith("nats/token, no interval")
     assert "nan" not in str(verdict)
 

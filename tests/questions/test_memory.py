@@ -15,7 +15,7 @@ from scaling.questions._duplicates.answer import SeenAlike
 from scaling.questions._duplicates.words import GROWS, NOTHING
 from scaling.questions._memory.cells import NotMeasured, capacities, means, with_memory
 from scaling.questions._memory.words import BEFORE, CANNOT, MEMORY, RISES, STALLS
-from scaling.questions.seeds import mean_of, slope_of
+from scaling.questions.seeds import mean_of, share_of, slope_of
 
 SIZES = (12_000, 24_000, 40_000, 60_000, 100_000)
 
@@ -95,6 +95,13 @@ def test_the_most_that_is_held_is_capacity_though_there_was_hardly_more_to_hold(
     )  # fmt: skip
     assert capacities(cells).select("bits", "at_least", "epochs").row(0) == (900.0, True, 20.0)
     assert capacities(cells.with_columns(full=False)).is_empty()
+
+
+def test_a_share_of_right_answers_has_an_interval_of_shares():
+    """Two sizes of which one has all right and one none: a mean of a half, and nothing known beside."""
+    rows = pl.DataFrame({"params_total": [1, 1, 2, 2], "seed": [0, 1, 0, 1], "right": [0.0, 0.0, 1.0, 1.0]})
+    share = share_of(rows, "right", 0.9)
+    assert (share.value, share.low, share.high) == (50, 0, 100)
 
 
 def test_memory_is_invariant_to_the_order_of_rows_and_to_shorter_runs_of_a_cell():

@@ -27,7 +27,10 @@ def half():
 
 
 def test_preference_recovers_how_much_carries_over(half):
-    assert half.answer == "partly" and "carry over in part to arithmetic and tools" in half.sentence
+    assert (
+        half.answer == "partly"
+        and "carry over in part:** without any about arithmetic and tools" in half.sentence
+    )
     assert half.numbers["ratio of gains, best of n"].value == pytest.approx(0.5, abs=0.1)
     assert half.numbers["ratio of gains, direct preference optimisation"].value == pytest.approx(
         0.5, abs=0.15

@@ -36,7 +36,7 @@ def test_a_share_of_answers_is_judged_as_one_and_drawn_as_it_was_measured():
         value=(-pl.col("loss_english")).exp(),
     )  # fmt: skip
     said = reasoning(runs, right, **ASKED | {"measure": "answer_exact"})
-    assert said.answer == HELPS and "of answers" in said.sentence
+    assert said.answer == HELPS and "points more right answers" in said.sentence
     assert said.evidence["curves"]["value"].is_between(0, 1).all()
 
 
@@ -63,10 +63,10 @@ def test_reasoning_asks_which_comes_first_in_the_same_words():
 def test_reasoning_recovers_what_is_read_in_the_decay(costs, answer):
     """At as many tokens of the target; twice as many, which is as many in all, stand beside and decide nothing."""
     said = reasoning(decayed(costs, spread=0.005, seed=1), target=TARGET, when="decay", **ASKED)
-    assert (said.answer, said.question) == (answer, "Does code in the decay help to learn english?")
+    assert (said.answer, said.question) == (answer, "Does code in the decay help to learn English?")
     gain = {name.removeprefix("gain over "): n.value for name, n in said.numbers.items()}
     assert gain["nothing"] == pytest.approx(-costs.get("source", 0), abs=0.01)
-    assert gain["more english"] == pytest.approx(
+    assert gain["more English"] == pytest.approx(
         gain["nothing"] - 0.06, abs=0.01
     )  # what twice the tokens gain
     assert set(said.evidence["gains"]["over"]) == {"nothing", "shuffled code", "more english"}

@@ -102,7 +102,7 @@ def test_grid_that_stops_at_four_epochs_cannot_tell():
 def test_runs_whose_loss_rises_are_said_to_hurt():
     runs = world(overfitted, 64)
     said = repetition(runs, laws=LAWS, bootstrap=60)
-    assert said.answer == HURT and "raises the loss" in said.sentence
+    assert said.answer == HURT and "The loss rises after" in said.sentence
     assert any("loss rises" in doubt for doubt in said.would_change)
     cells = epochs_table(fit(overfitting, runs, bootstrap=60), runs)
     cell = cells.filter((pl.col("N") == 98_304) & (pl.col("unique_budget") == 65_536)).row(0, named=True)

@@ -170,15 +170,18 @@ def used_up(code, again):
 
 def test_an_effect_must_survive_when_the_target_is_used_up():
     """There a repeat of it is a placebo of steps: it is not new to the model."""
-    assert asked(used_up(0.10, 0.02)).answer == HELPS
+    helps = asked(used_up(0.10, 0.02))
+    assert helps.answer == HELPS and ", but" not in helps.sentence
     verdict = asked(used_up(0.05, 0.20))
     assert verdict.answer == WORDS
+    assert ", but does no more than these on 65.5k tokens of prose seen 4 times." in verdict.sentence
     alone = used_up(0.05, 0.20).filter(pl.col("domain_epochs").is_not_null())
+    assert "262k tokens of code beside 262k tokens of prose (65.5k distinct)" in asked(alone).sentence
     assert (
-        "as many tokens of code as its own 262k (65.5k distinct ones of prose, 262k of code)"
+        "not seen to do more for prose than equally many steps on prose,** over which it raises the loss by"
         in asked(alone).sentence
     )
-    assert "When the target is used up" in str(verdict.doubts)
+    assert "When prose is used up" in str(verdict.doubts)
 
 
 def programs(other):
@@ -216,7 +219,8 @@ def test_a_skill_must_be_there_in_another_form_of_the_target(other, answer):
         form_placebos={"random answers": "code"}, other_forms={"english reordered": "english"}, learned=0.9,
     )  # fmt: skip
     assert verdict.answer == answer
-    assert verdict.question.startswith("Does code help english,")
+    assert ("but less than half of that in another form of English" in verdict.sentence) == (answer == FORM)
+    assert verdict.question.startswith("Does code help English,")
 
 
 def test_transfer_names_what_it_cannot_be_asked():

@@ -39,7 +39,7 @@ def test_trend_recovers_a_break_its_date_and_both_slopes():
     assert risen.bic_gain > 6 and risen.answer == BREAK
     assert broken["slope"] == approx(0.2, abs=0.05) and broken["after"] == approx(0.8, abs=0.05)
     assert abs((broken["broken_at"] - datetime.date(2024, 7, 2)).days) < 60
-    assert "24 records" in str(risen) and "lowers the BIC" in str(risen)
+    assert "24 records" in str(risen) and "the BIC falls by" in str(risen)
 
 
 def test_trend_is_invariant_to_row_order():

@@ -110,21 +110,21 @@ def audit(
     drawn = outcomes(described, {p: base.draws[p] for p in base.params}, price)
     best = outcomes(described, {p: np.array([v]) for p, v in base.params.items()}, price)
     kept, resampled, chosen = table.filter("kept"), {}, {}
-    for name, (_, unit) in words.OUTCOMES.items():
+    for name, (_, unit, _) in words.OUTCOMES.items():
         low, _, high = np.nanquantile(drawn[name], tails(level))
         resampled[name] = Estimate(float(best[name][0]), float(low), float(high), level, unit)
         chosen[name] = Estimate.of(kept[name].to_numpy() if len(kept) else np.array([np.nan]), level, unit)
-    answer = _answer(table.filter(form=described.name), resampled, chosen)
+    moved = _moved(chosen)
+    answer = _answer(table.filter(form=described.name), resampled["a"], moved)
     moves = influence(table)
     numbers = {f"{words.OUTCOMES[name][0]}, resampling the runs": resampled[name] for name in MATTERS}
     numbers |= {f"{words.OUTCOMES[name][0]}, over choices": chosen[name] for name in MATTERS}
-    ranges = words.ranges(chosen, resampled, price.C.max())
     return Verdict(
         question=QUESTION,
         topic="audit",
         answers=(ROBUST, FRAGILE, CANNOT_TELL),
         answer=answer,
-        sentence=words.sentence(answer, described.name, len(frame), table, moves, ranges),
+        sentence=words.sentence(answer, described.name, len(frame), table, moves, moved, chosen, resampled),
         numbers=numbers,
         evidence={"specifications": table, "influence": moves},
         would_change=words.doubts(base, table, moves, one_seed=not _repeated(frame)),
@@ -199,10 +199,14 @@ def _rest(kept: pl.DataFrame, y: pl.Series, choices: list[str]) -> float:
     return float(((wanted - design @ fitted) ** 2).sum())
 
 
-def _answer(own: pl.DataFrame, resampled: Mapping[str, Estimate], chosen: Mapping[str, Estimate]) -> str:
-    a, widths = resampled["a"], {name: chosen[name].high / chosen[name].low for name in MATTERS}
+def _moved(chosen: Mapping[str, Estimate]) -> list[str]:
+    """Outcomes that choices move by as much as matters."""
+    widths = {name: chosen[name].high / chosen[name].low for name in MATTERS}
     widths["a"] = chosen["a"].high - chosen["a"].low
-    moved = any(width >= MATTERS[name] for name, width in widths.items())
+    return [name for name, width in widths.items() if width >= MATTERS[name]]
+
+
+def _answer(own: pl.DataFrame, a: Estimate, moved: Sequence[str]) -> str:
     if not a.high - a.low < WIDEST or not words.most(own["converged"]):
         return CANNOT_TELL
     return FRAGILE if moved or not words.most(own["kept"]) else ROBUST

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from scaling.fitting import Fit
 from scaling.show import two_digits
-from scaling.units import power_of_ten
 from scaling.verdict import Estimate, capitalised, percent
 
 ROBUST, FRAGILE, CANNOT_TELL = "robust", "fragile", "not identifiable from these runs"
@@ -26,49 +25,49 @@ CHOICES = {
 """What each choice is called, and which runs would settle it."""
 
 OUTCOMES = {
-    "a": ("exponent a of the best N in compute", "in N ∝ C^a"),
-    "tokens_per_parameter": ("tokens per parameter", "tokens per parameter"),
-    "loss_100x": ("loss at 100 times the compute", "nats/token"),
+    "a": ("exponent a of the best N in compute", "in N ∝ C^a", "{:.2f}".format),
+    "tokens_per_parameter": ("best tokens per parameter", "tokens per parameter", two_digits),
+    "loss_100x": ("loss at 100 times the compute", "nats/token", "{:.2f}".format),
 }
-"""What each outcome is called, and its unit."""
+"""What each outcome is called, its unit, and how it is told."""
 
 
 def sentence(
-    answer: str, law: str, runs: int, table: pl.DataFrame, moves: pl.DataFrame, outcomes: str
-) -> str:
-    """The answer, how many fits count, which form beats the law, what the rest say, and what moves a most."""
-    kept = int(table["kept"].sum())
-    said = [f"**{capitalised(answer)}.** Of {len(table)} ways to fit these {runs} runs, {kept} count."]
-    if not kept:
-        return said[0]
-    if not most(table.filter(form=law)["kept"]):  # a form's miss: the median of its median misses
-        joint = table.filter(~pl.col("form").str.starts_with("isoFLOP"))
-        middle = joint.group_by("form", maintain_order=True).agg(pl.col("median_percent").median())
-        miss = dict(middle.iter_rows())
-        best = min(miss, key=lambda form: miss[form])
-        fails = f"Most fits of `{law}` do not: it misses a run by {percent(miss[law])}"
-        said.append(f"{fails} where `{best}` misses it by {percent(miss[best])}.")
-    said.append(outcomes)
+    answer: str, law: str, runs: int, table: pl.DataFrame, moves: pl.DataFrame, moved: Sequence[str],
+    chosen: Mapping[str, Estimate], resampled: Mapping[str, Estimate],
+) -> str:  # fmt: skip
+    """The answer with the outcome that decides it, over choices and resampled runs; which fits count; what moves a."""
+    own, kept, outcome = table.filter(form=law), int(table["kept"].sum()), next(iter(moved), "a")
+    name, _, form = OUTCOMES[outcome]
+    drawn = resampled[outcome].said("", form)
+    over = f"{form(chosen[outcome].low)} to {form(chosen[outcome].high)}"
+    share = f"{100 * chosen[outcome].level:.3g} % of {kept} ways to fit these {runs} runs"
+    said = [f"the {name} is {over} in {share}", f"Resampling the runs it is {drawn}"]
+    if answer == CANNOT_TELL and most(own["converged"]):
+        said = [f"resampling them leaves the {name} at {drawn}", f"Over choices it is {over} in {share}"]
+        said = said if kept else said[:1]
+    elif answer == CANNOT_TELL:
+        said = [f"fewer than half of the fits of `{law}` converge"]
+    missed = "" if most(own["kept"]) or not kept else _missed(law, table)
+    if answer == FRAGILE and not moved:
+        said = [missed or f"none of {len(table)} ways to fit these {runs} runs counts"]
+    elif missed:
+        said.append(capitalised(missed))
     said += [
-        f"**What moves a most is {CHOICES[top['choice']][0]}:** {100 * top['share']:.0f} % of its variance, and up "
-        f"to {top['largest_change']:.2f} when nothing else changes ({top['low']} against {top['high']})."
+        f"What moves a most is {CHOICES[top['choice']][0]}, with {100 * top['share']:.0f} % of its variance"
         for top in moves.head(1).iter_rows(named=True)
     ]
-    return " ".join(said)
+    return f"**{capitalised(answer)}:** {'. '.join(said)}."
 
 
-def ranges(chosen: Mapping[str, Estimate], resampled: Mapping[str, Estimate], largest: float) -> str:
-    """How far each outcome runs over choices, and over resampled runs; `largest` in FLOPs."""
-
-    def ends(name: str, form: Callable[[float], str]) -> str:
-        over, drawn = (f"{form(e.low)} to {form(e.high)}" for e in (chosen[name], resampled[name]))
-        return f"from {over} (resampling the runs: {drawn})"
-
-    return (
-        f"Over {100 * chosen['a'].level:.3g} % of those the exponent a of the best N in compute runs "
-        f"{ends('a', '{:.2f}'.format)}, the best tokens per parameter at {power_of_ten(largest)} FLOPs "
-        f"{ends('tokens_per_parameter', two_digits)}, the loss at 100 times that {ends('loss_100x', '{:.2f}'.format)}."
-    )
+def _missed(law: str, table: pl.DataFrame) -> str:
+    """That most fits of the law do not count: its median miss, and that of the form that misses least."""
+    joint = table.filter(~pl.col("form").str.starts_with("isoFLOP"))
+    middle = joint.group_by("form", maintain_order=True).agg(pl.col("median_percent").median())
+    miss = dict(middle.iter_rows())
+    best = min(miss, key=lambda form: miss[form])
+    fails = f"most fits of `{law}` do not count, as it misses a run by {percent(miss[law])}"
+    return f"{fails} where `{best}` misses it by {percent(miss[best])}"
 
 
 def doubts(base: Fit, table: pl.DataFrame, moves: pl.DataFrame, *, one_seed: bool) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import polars as pl
 
 from scaling.design.allocation import Allocation, allocate
@@ -53,15 +55,15 @@ def next_decade(
         "tokens for it": D,
     }
     identifiable = fall > missed
-    if identifiable:
-        sentence = words.falls(factor, now.value, then, N.value, D.value)
-    else:
-        sentence = words.unsure(factor, fall, missed)
+    bought = words.falls(factor, now.value, then, N, D)
+    sentence = bought if identifiable else words.unsure(factor, fall, missed)
     if "R_D" in fitted.free:
         fade = fitted.derived(lambda R_D: R_D, level=level)
         repeats = Estimate(float(fade.median), float(fade.low), float(fade.high), level, "repeats")
         numbers["repeats until a token is worth 1/e"] = repeats
         sentence += " " + words.fade(repeats)
+    if math.isnan(then.low):
+        sentence += " " + words.NO_DRAWS
     return Verdict(
         question=QUESTION,
         topic="decade",

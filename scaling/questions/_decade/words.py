@@ -12,21 +12,18 @@ FALLS, CANNOT_TELL = "falls", "cannot tell"
 """What `next_decade` may answer."""
 
 
-def falls(factor: float, now: float, then: Estimate, N: float, D: float) -> str:
+def falls(factor: float, now: float, then: Estimate, N: Estimate, D: Estimate) -> str:
     """The loss that more compute buys, in nats/token, and how to spend it."""
-    ends = then.ends("{:.2f}".format)
-    fall = 100 * (1 - then.value / now)
     return (
-        f"**Loss keeps falling with compute.** {_times(factor)} the compute of the largest run here takes the held-out "
-        f"loss from {now:.2f} to {then.value:.2f} nats/token ({ends}), {percent(fall)} less, if it is spent on "
-        f"{print_count(N, 2)} parameters and {print_count(D, 2)} tokens of new text."
+        f"**Loss keeps falling with compute:** {_times(factor)} the compute of the largest run should take held-out "
+        f"loss from {now:.2f} to {then.said(form='{:.2f}'.format)}. Best are {N.said()} on {D.said()} of new text."
     )
 
 
 def unsure(factor: float, fall: float, missed: float) -> str:
     """A predicted fall that is no larger than what the law misses unseen runs by, both in percent."""
     return (
-        f"**These runs cannot tell what more compute buys.** {_times(factor)} the compute of the largest run is "
+        f"**These runs cannot tell what more compute buys:** {_times(factor)} the compute of the largest run is "
         f"predicted to lower the loss by {percent(fall)}, no more than the {percent(missed)} by which the best law "
         "misses runs that it has not seen."
     )
@@ -34,15 +31,14 @@ def unsure(factor: float, fall: float, missed: float) -> str:
 
 def fade(repeats: Estimate) -> str:
     """After how many repeats a token is worth 1/e."""
-    ends = repeats.ends("{:.0f}".format)
-    return (
-        f"**A token seen again is worth less each time:** after {repeats.value:.0f} repeats ({ends}) a further one is "
-        "worth 1/e of a new token."
-    )
+    return f"**A token seen again is worth less each time:** after {repeats.said()} the next is worth 1/e of a new one."
+
+
+NO_DRAWS = "There is no interval, as the bootstrap draws are too few."
 
 
 def _times(factor: float) -> str:
-    return "Ten times" if factor == 10 else f"{factor:g} times"
+    return "ten times" if factor == 10 else f"{factor:g} times"
 
 
 def other_laws(said: Iterable[tuple[str, float, float]], decided: str) -> str:

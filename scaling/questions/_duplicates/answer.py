@@ -14,7 +14,7 @@ from scaling.fitting.data import framed
 from scaling.questions._duplicates import words
 from scaling.questions._duplicates.words import ALIKE, ANSWERS, CANNOT, EACH, GROWS, NOTHING, QUESTION
 from scaling.questions._memory.cells import NotMeasured, check_chance, explained
-from scaling.questions.seeds import mean_of, student
+from scaling.questions.seeds import mean_of, share_of, student
 from scaling.records import ON_OFFER
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
 
@@ -87,9 +87,9 @@ def duplicates(
     slopes = shares.group_by("run_id", "params_total", "seed").agg(rise=slope).sort("run_id")
     often = {end: _at(shares, end) for end in ("least", "most")}
     rise = mean_of(slopes, "rise", level, "points for each doubling", 100)
-    most = mean_of(often["most"], "share", level, "%", 100)
+    most = share_of(often["most"], "share", level)
     numbers = {"rise of the share memorised": rise} | {
-        f"memorised of what was seen {_times(rows)} times": mean_of(rows, "share", level, "%", 100)
+        f"memorised of what was seen {_times(rows)} times": share_of(rows, "share", level)
         for rows in often.values()
     }
     of_rule = seen.filter(pl.col("domain").is_in(skill))

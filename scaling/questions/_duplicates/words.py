@@ -31,26 +31,30 @@ _MOST = 60
 """Seeds of which a study is thought."""
 
 
+_LEADS = {
+    GROWS: "What is seen more often is memorised more",
+    ALIKE: "How often it was seen makes no difference to what is memorised",
+    NOTHING: "Nothing is memorised, however often it was seen",
+    CANNOT: "These runs cannot tell whether what is seen more often is memorised more",
+}
+
+
 def sentence(answer: str, numbers: Mapping[str, Estimate]) -> str:
-    """The answer, and the shares and the cost that it rests on."""
-    lead = {
-        GROWS: "**What is seen more often is memorised more:**",
-        ALIKE: "**How often it was seen makes no difference to what is memorised:**",
-        NOTHING: "**Nothing is memorised, however often it was seen:**",
-        CANNOT: "**These runs cannot tell whether what is seen more often is memorised more:**",
-    }[answer]
-    rise, shares = numbers["rise of the share memorised"], []
-    for name, number in numbers.items():
-        if name.startswith("memorised of what was seen"):
-            shares.append(f"{number.value:.0f} % of {name.removeprefix('memorised of ')}")
-    said = f"{lead} {' and '.join(shares)}, {rise.value:.1f} points with each doubling ({rise.ends('{:.1f}'.format)})."
-    cost = numbers.get(COST)
+    """The answer, and the rise, the shares and the cost that it rests on."""
+    shares = " and ".join(
+        number.said(f"% of {name.removeprefix('memorised of ')}")
+        for name, number in numbers.items()
+        if name.startswith("memorised of what was seen")
+    )
+    rise, cost = numbers["rise of the share memorised"], numbers.get(COST)
+    way = "adds" if rise.value >= 0 else "takes"
+    points = rise.either("points to the share memorised", "points off the share memorised")
+    said = f"**{_LEADS[answer]}:** each doubling {way} {points}. Models hold {shares}."
     if cost is None:
         return said
-    ends = "" if math.isnan(cost.low) else f" ({cost.ends('{:+.2f}'.format)})"
     return (
-        f"{said} On fresh answers duplicates cost {cost.value:+.2f} nats/token{ends}, over as many distinct documents "
-        "seen equally often."
+        f"{said} On fresh answers duplicates {'cost' if cost.value >= 0 else 'save'} "
+        f"{cost.either(cost.unit, cost.unit)} against as many distinct documents seen equally often."
     )
 
 

@@ -190,6 +190,7 @@ def _index(scores: Scores, anchor: str, penalty: float) -> Index:
     benchmarks = pl.DataFrame({**benchmarks, "models": by_benchmark})
     records = _records(models)
     latest = records.row(-1, named=True)
+    named = f"{latest['model']} ({latest['release_date']})"
     value, wide = latest["capability"], _NORMAL * latest["stderr"]
     highest = Estimate(value, value - wide, value + wide, _LEVEL, "logits")
     enough = words.ONE if scale.explained >= ENOUGH else words.SEVERAL
@@ -199,7 +200,7 @@ def _index(scores: Scores, anchor: str, penalty: float) -> Index:
         topic="index",
         answers=(words.ONE, words.SEVERAL, words.CANNOT_TELL),
         answer=answer,
-        sentence=words.sentence(answer, scale, len(benchmarks), len(models), len(records), latest),
+        sentence=words.sentence(answer, scale, len(benchmarks), len(models), len(records), named, highest),
         numbers={"capability of the latest record": highest},
         evidence={"models": models, "benchmarks": benchmarks, "records": records},
         would_change=words.DOUBTS,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from scaling.questions._index.scale import Scale
+from scaling.verdict import Estimate
 
 ONE, SEVERAL, CANNOT_TELL = (
     "one scale orders the models",
@@ -14,20 +13,21 @@ ONE, SEVERAL, CANNOT_TELL = (
 """What `index` may answer."""
 
 
+_LEADS = {
+    ONE: "One scale orders these models",
+    SEVERAL: "One scale is too few for these models",
+    CANNOT_TELL: "These scores determine no scale, as the fit did not converge",
+}
+
+
 def sentence(
-    answer: str, scale: Scale, benchmarks: int, models: int, records: int, latest: dict[str, Any]
+    answer: str, scale: Scale, benchmarks: int, models: int, records: int, latest: str, at: Estimate
 ) -> str:
     """The scale, how well it explains the scores, and who leads on it."""
-    lead = {
-        ONE: "One scale orders these models",
-        SEVERAL: "One scale is too few for these models",
-        CANNOT_TELL: "These scores determine no scale: the fit did not converge",
-    }[answer]
     return (
-        f"**{lead}.** It explains {100 * scale.explained:.0f} % of the variance of the scores of {models} models on "
-        f"{benchmarks} benchmarks, and misses a score by {scale.residual_std:.3f}. {records} models were better than "
-        f"all before them; the latest is {latest['model']} ({latest['release_date']}) at {latest['capability']:.2f} ± "
-        f"{latest['stderr']:.2f} logits."
+        f"**{_LEADS[answer]}:** it explains {100 * scale.explained:.0f} % of the variance of the scores of {models} "
+        f"models on {benchmarks} benchmarks. The latest of {records} record models is {latest}, at {at.said()}; the "
+        f"scale misses a score by {scale.residual_std:.3f}."
     )
 
 

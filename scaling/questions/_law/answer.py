@@ -56,7 +56,7 @@ def which_law(
     compared = compare(laws, runs, seed=seed, bootstrap=bootstrap)
     answer = compared.answer.name if compared.answer else CANNOT_TELL
     best = compared.best
-    miss = float(compared.row(best.name)["held_out_percent"])
+    misses = {name: float(compared.row(name)["held_out_percent"]) for name in compared.ranking}
     places = _places(compared, runs)
     most = places.row(int(places["apart_percent"].arg_max() or 0), named=True)
     pair = compared.ranking[:2]
@@ -65,10 +65,8 @@ def which_law(
         topic="law",
         answers=(*(law.__name__ for law in laws), CANNOT_TELL),
         answer=answer,
-        sentence=words.undecided(compared.sentence)
-        if answer == CANNOT_TELL
-        else words.decided(answer, compared.sentence, miss),
-        numbers=_numbers(best, miss, level),
+        sentence=words.sentence(compared.sentence, misses),
+        numbers=_numbers(best, misses[best.name], level),
         evidence={
             "laws": compared.table,
             "parameters": _parameters(compared, level),

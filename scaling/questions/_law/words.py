@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scaling.units import power_of_ten, print_count
@@ -12,16 +13,12 @@ CANNOT_TELL = "cannot tell"
 """What is answered where no law is."""
 
 
-def decided(name: str, why: str, miss: float) -> str:
-    """A law, what speaks for it, and how far it misses runs that it has not seen, percent."""
-    return (
-        f"**These runs speak for `{name}`,** which misses runs that it has not seen by {percent(miss)}. {why}"
-    )
-
-
-def undecided(why: str) -> str:
-    """Why no law is the answer."""
-    return f"**These runs cannot tell which law they follow.** {why}"
+def sentence(compared: str, misses: Mapping[str, float]) -> str:
+    """What `compare` says, its answer in bold, and how far each law misses runs left out of its fit, percent."""
+    said = re.sub(r"^.*?(?=[:;] |\.$)", r"**\g<0>**", compared)
+    (best, miss), *others = misses.items()
+    off = "".join(f", `{name}` by {percent(off)}" for name, off in others)
+    return f"{said} On runs left out of the fit `{best}` is off by {percent(miss)} (rms){off}."
 
 
 def apart(place: dict[str, Any], names: Sequence[str]) -> str:

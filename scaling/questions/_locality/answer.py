@@ -11,6 +11,7 @@ from scaling.fitting.data import framed
 from scaling.questions._locality import words
 from scaling.questions._locality.cells import NOTHING, OTHERS, OWN, arms, cells, index, labels_worth, slopes
 from scaling.questions._locality.words import CANNOT, LOCAL, NOT, PARTLY
+from scaling.questions.phrases import models
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 
 QUESTION = "Are post-training abilities local to their labels?"
@@ -63,7 +64,8 @@ def locality(
     )
     said = words.answer(decides["low"], decides["high"]) if math.isfinite(decides["locality"]) else CANNOT
     at = table.filter((pl.col("N") == N) & (pl.col("pretrained") == decides["pretrained"]))
-    shares = {arm: at.filter(pl.col("arm") == arm)["share"][0] for arm in (NOTHING, OTHERS, OWN)}
+    rows = (at.row(by_predicate=pl.col("arm") == arm, named=True) for arm in (NOTHING, OTHERS, OWN))
+    right = [Estimate.of_row(row, "share", level, "%") * 100 for row in rows]
     numbers = {
         f"locality, {row['pretrained']}": Estimate.of_row(row, "locality", level, "")
         for row in largest.iter_rows(named=True)
@@ -82,10 +84,9 @@ def locality(
         sentence=words.sentence(
             said,
             decides["pretrained"],
-            N,
-            shares,
-            (decides["locality"], decides["low"], decides["high"]),
-            level,
+            Estimate.of_row(decides, "locality", level, ""),
+            right,
+            models(N, N, decides["seeds"]),
         ),
         numbers=numbers,
         evidence={

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from scaling.units import print_count
+import math
+from collections.abc import Sequence
+
+from scaling.verdict import Estimate
 
 LOCAL, PARTLY, NOT, CANNOT = "local", "partly local", "not local", "cannot tell"
 """What `locality` may answer."""
@@ -10,9 +13,9 @@ LOW, HIGH = 1 / 3, 2 / 3
 """Of the index: below it the labels of others do most of what the own would, above it little."""
 _LEADS = {
     LOCAL: "You need labels of the tool itself",
-    PARTLY: "Labels of other tools do a part of what the tool's own would",
+    PARTLY: "You need labels of the tool itself in part",
     NOT: "You need no labels of the tool itself",
-    CANNOT: "These runs cannot tell",
+    CANNOT: "These runs cannot tell whether you need labels of the tool itself",
 }
 
 
@@ -25,21 +28,16 @@ def answer(low: float, high: float) -> str:
     return PARTLY if low > 0 and high < 1 and high - low < HIGH else CANNOT
 
 
-def sentence(
-    said: str, name: str, N: int, shares: dict[str, float], index: tuple[float, float, float], level: float
-) -> str:
-    """The answer, and what it rests on at the largest size."""
-    got = ", ".join(f"{100 * share:.0f} % with {arm}" for arm, share in shares.items())
-    value, low, high = index
-    of = (
-        f"The locality index is {value:.2f}, {100 * level:.0f} % [{low:.2f}, {high:.2f}]: 0 would be no need of its "
-        "own labels, 1 a need of nothing else."
-        if value == value
-        else "The locality index is not defined, as the tool's own labels do not beat the base by two standard errors."
-    )
+def sentence(said: str, read: str, index: Estimate, right: Sequence[Estimate], rests: str) -> str:
+    """The answer with what other tools' labels teach of the own ones', and the shares of requests done right."""
+    taught = "the index is not defined, as they do not beat none by two standard errors"
+    if not math.isnan(index.value):
+        by_others = Estimate(1 - index.value, 1 - index.high, 1 - index.low, index.level, "%") * 100
+        taught = f"those of other tools teach {by_others.said('% of what its own do')}"
+    none, others, own = (share.said(form="{:.1f}".format) for share in right)
     return (
-        f"**{_LEADS[said]}.** Of held-out requests, models of {print_count(N)} weights that had read {name} got right: "
-        f"{got}. {of}"
+        f"**{_LEADS[said]}:** {taught}. Of held-out requests {none} are done right without labels, {others} after "
+        f"labels of other tools and {own} after the tool's own, by {rests}, that have read {read}."
     )
 
 

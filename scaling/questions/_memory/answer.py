@@ -29,7 +29,8 @@ from scaling.questions._memory.words import (
     RISES,
     STALLS,
 )
-from scaling.questions.seeds import mean_of, slope_of
+from scaling.questions.phrases import models
+from scaling.questions.seeds import mean_of, share_of, slope_of
 from scaling.verdict import Estimate, Reach, Verdict, check_level, flops_of, hash_of, more_seeds
 
 QUESTION = "Memorised or generalised: does skill go on rising after memory is full?"
@@ -88,15 +89,17 @@ def memory(
         capacity = mean_of(each, "bits", level, "bits per parameter")
         slope = slope_of(full["params_total"], full["bits"], level)
         rise = mean_of(risen, "rise", level, "points", 100)
-        first, last = (float(risen[name].to_numpy().mean()) for name in ("first", "last"))
+        first, last = (share_of(risen, name, level) for name in ("first", "last"))
         numbers = {
             "memorised at capacity": capacity,
             "slope of capacity against parameters, log-log": slope,
             "rise of right answers to fresh documents past full memory": rise,
         }
         numbers |= _explained(table, chance, level)
-        answer = _answer(rise, first, mean_of(risen, "last", level, "").high - chance)
-        said = words.sentence(answer, capacity, rise, first, last)
+        answer = _answer(rise, first.value / 100, last.high / 100 - chance)
+        sizes = risen["params_total"].to_numpy()
+        rests = models(float(sizes.min()), float(sizes.max()), risen["seed"].n_unique())
+        said = words.sentence(answer, capacity, rise, first, last, chance, rests)
         doubts = words.doubts(full, slope, skill)
     asked, flops = _asked(runs, table, full, risen)
     return Verdict(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import polars as pl
 
+from scaling.questions.phrases import moves
 from scaling.units import print_count
 from scaling.verdict import Estimate
 
@@ -26,25 +25,31 @@ KNOWN = 0.95
 """Share of right answers from which there is nothing left to rise."""
 
 
-def sentence(answer: str, capacity: Estimate, rise: Estimate, first: float, last: float) -> str:
-    """The answer, the rise of held-out answers that it rests on, and the capacity."""
-    held_out = f"right answers to documents never seen go from {_points(first)} to {_points(last)}"
-    moved = f"a rise of {rise.value:.0f} points, {rise.ends('{:.0f}'.format)}"
-    lead = {
-        RISES: f"**Skill goes on rising after memory is full:** with more data {held_out} ({moved})",
-        STALLS: f"**Skill does not rise any more once memory is full:** with more data {held_out} ({moved})",
-        BEFORE: f"**The rule was learned before memory was full:** {held_out}",
-        MEMORY: f"**These models memorise and do not learn the rule:** {held_out}, no better than chance",
-        CANNOT: f"**These runs cannot tell whether skill outgrows memory:** with more data {held_out} ({moved})",
-    }
-    return f"{lead[answer]}. {stored(capacity)}"
+_LEADS = {
+    RISES: "Skill goes on rising after memory is full",
+    STALLS: "Skill does not rise any more once memory is full",
+    BEFORE: "The rule was learned before memory was full",
+    MEMORY: "These models memorise and do not learn the rule",
+    CANNOT: "These runs cannot tell whether skill outgrows memory",
+}
 
 
-def stored(capacity: Estimate) -> str:
-    """What a full memory holds, in a sentence."""
-    bits = f"{capacity.value:.2g} bits per parameter"
-    ends = "" if math.isnan(capacity.low) else f" ({capacity.ends('{:.2g}'.format)})"
-    return f"A full memory holds {bits}{ends}."
+def sentence(
+    answer: str,
+    capacity: Estimate,
+    rise: Estimate,
+    first: Estimate,
+    last: Estimate,
+    chance: float,
+    rests: str,
+) -> str:
+    """The answer with what held-out answers do past full memory, then what a full memory holds, in the models asked."""
+    moved = {
+        BEFORE: f"{first.said('% of answers')} about unseen documents are right where memory is just full",
+        MEMORY: f"{last.said('% of answers')} about unseen documents are right, and by chance {100 * chance:.2g} %",
+    }.get(answer, f"past full memory, more data {moves(rise)} about unseen documents")
+    went = "" if answer in (BEFORE, MEMORY) else f"They go from {first.said()} to {last.said()}. "
+    return f"**{_LEADS[answer]}:** {moved}. {went}A full memory holds {capacity.said()}, in {rests}."
 
 
 def cannot(why: str) -> str:
@@ -88,7 +93,3 @@ def next_runs(table: pl.DataFrame) -> str:
         f"models of {print_count(_LARGER * largest, 2)} parameters on {print_count(most, 2)} and on "
         f"{print_count(_LARGER * most, 2)} distinct tokens, for where skill and memory part at a larger size"
     )
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:.2g} %"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,10 @@ def plateau(
     rates = simulator.rates(thresholds, onsets, worlds, streams[1])
     case = case_of(curve, jury, thresholds, rates, streams[2])
     ahead, told, table = further(simulator, curve, worlds, streams[3]), metrics(curve), case.rivals()
+    wrong = {
+        decades: _wrong(rates.filter(pl.col("onset_decades").eq_missing(decades)), level)
+        for decades in (None, *onsets)
+    }
     evidence = {
         "points": points,
         "rivals": table,
@@ -119,8 +124,8 @@ def plateau(
     return Verdict(
         **about,
         answer=case.answer,
-        sentence=words.sentence(case, level),
-        numbers=_numbers(case, prior, level),
+        sentence=words.sentence(case, level, wrong),
+        numbers=_numbers(case, wrong, prior, level),
         evidence=evidence,
         would_change=words.doubts(case, table, told),
         next_runs=(words.next_run(ahead),),
@@ -129,7 +134,9 @@ def plateau(
     )
 
 
-def _numbers(case: Case, prior: tuple[float, float], level: float) -> dict[str, Estimate]:
+def _numbers(
+    case: Case, wrong: Mapping[float | None, Estimate], prior: tuple[float, float], level: float
+) -> dict[str, Estimate]:
     numbers: dict[str, Estimate] = {}
     if case.answer == FLAT:
         numbers["onset of the plateau"] = Estimate.of(case.places[FLAT], level, "FLOPs")
@@ -137,11 +144,11 @@ def _numbers(case: Case, prior: tuple[float, float], level: float) -> dict[str, 
     log_factor = together(forms, last, (FLAT,)) - together(forms, last, (CONTINUES, SLOWS))
     factor = math.exp(min(float(log_factor[0]), 700.0))
     numbers["posterior odds of a plateau"] = posterior_odds(factor, prior)
-    numbers["false alarms"] = _wrong(case.rates.filter(pl.col("onset_decades").is_null()), level)
-    for decades in sorted({*ONSETS, case.half}):
-        name = f"misses of a plateau over {decades:g} decades"
-        numbers[name] = _wrong(case.rates.filter(pl.col("onset_decades") == decades), level)
-    return numbers
+    named = (
+        "false alarms" if decades is None else f"misses of a plateau over {decades:g} decades"
+        for decades in wrong
+    )
+    return numbers | dict(zip(named, wrong.values(), strict=True))
 
 
 def _wrong(rows: pl.DataFrame, level: float) -> Estimate:

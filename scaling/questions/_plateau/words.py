@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,53 +13,49 @@ from scaling.questions._plateau import CONTINUES, FLAT, SLOWS, UNDECIDED
 from scaling.questions._plateau.case import ALARMS, BEYOND, FEW_MISSES, SEEDS, SHORTEST, Case
 from scaling.questions._plateau.frontier import Frontier
 from scaling.units import power_of_ten
-from scaling.verdict import Estimate, between, percent
+from scaling.verdict import Estimate, percent
 
 _SURE = 2.0  # standard errors by which a mean has moved
 
 
-def sentence(case: Case, level: float) -> str:
-    """The answer, and how often it would be wrong: in simulated worlds without a plateau, and with one."""
-    every, worst, kind = case.alarms
+def sentence(case: Case, level: float, wrong: Mapping[float | None, Estimate]) -> str:
+    """The answer, and how often it would be wrong in simulated worlds without a plateau, and with one."""
     return (
-        f"{_answer(case, level)} Of simulated worlds without a plateau {percent(100 * every)} are called flat (at "
-        f"worst {percent(100 * worst)}, of the kind “{kind}”). Of plateaus that began one decade before the largest "
-        f"run {percent(100 * case.missed(1.0))} are missed; of those that began half a decade before it "
-        f"{percent(100 * case.missed(0.5))}, and of those that began with it {percent(100 * case.missed(0.0))}."
+        f"{_answer(case, level, wrong)} Of simulated worlds without a plateau {wrong[None].said()} are called flat; "
+        f"plateaus over a decade are missed in {wrong[1.0].said()}, over half a decade in {wrong[0.5].said()}."
     )
 
 
-def _answer(case: Case, level: float) -> str:
+def _answer(case: Case, level: float, wrong: Mapping[float | None, Estimate]) -> str:
     curve, largest = case.curve, float(case.curve.C[-1])
     span = f"{curve.decades:.1f} decades of compute, up to {power_of_ten(largest)} FLOPs"
     if case.answer == CONTINUES:
         return f"**The power law continues** over {span}. What comes later is not in these runs."
     if case.answer == UNDECIDED:
-        return f"**Not identifiable from these runs**, which span {span}: {_why_not(case)}."
+        return f"**Not identifiable from these runs:** {_why_not(case, wrong)}. The runs span {span}."
     turn = Estimate.of(case.places[case.answer], level, "FLOPs")
-    ends = between(power_of_ten(turn.low), power_of_ten(turn.high), turn.level)
-    place = f"{power_of_ten(turn.value)} FLOPs ({ends})"
-    goes_on = f"these runs go on for {math.log10(largest / turn.value):.1f} decades from there."
+    place = turn.said(form=power_of_ten)
+    ahead = f"over the {math.log10(largest / turn.value):.1f} decades that these runs go on from there"
     if case.answer == FLAT:
         above = "" if curve.floor is None else " above the entropy"
-        return f"**Flat beyond C = {place}.** The loss stays{above} where it was, and {goes_on}"
-    return f"**The fall slows down.** Beyond {place} the loss falls with a smaller exponent; {goes_on}"
+        return f"**Flat beyond C = {place}:** the loss stays{above} where it was, {ahead}."
+    return f"**The fall slows down beyond {place}:** the loss falls with a smaller exponent {ahead}."
 
 
-def _why_not(case: Case) -> str:
+def _why_not(case: Case, wrong: Mapping[float | None, Estimate]) -> str:
     if words := _no_fall(case):
         return words
     if case.outside:
         return (
-            f"the curve bends ({case.scored}), but fewer than {BEYOND} points lie on one side of the bend inside the "
-            f"grid of sizes and budgets: {case.curve.edges} of {len(case.curve.loss)} points are the largest or "
-            "smallest tried, where the curve bends because nothing better was tried"
+            f"the curve bends, but fewer than {BEYOND} points on one side of the bend lie inside the grid of sizes and "
+            f"budgets. Of {len(case.curve.loss)} points {case.curve.edges} are the largest or smallest tried, where a "
+            "curve bends for want of runs"
         )
     if case.blind:
-        return f"a plateau over {case.half:g} decades, half of them, would be missed more often than not"
+        return f"a plateau over {case.half:g} decades, half of them, would be missed in {wrong[case.half].said()}"
     return (
-        f"the score of a plateau, {case.flat:.1f}, lies between {case.thresholds.unbent:.1f}, below which a plateau of "
-        f"a decade is unlikely, and {case.thresholds.flat:.1f}, from which it is called"
+        f"the score of a plateau, {case.flat:.1f}, lies between {case.thresholds.unbent:.1f}, below which one of a "
+        f"decade is unlikely, and {case.thresholds.flat:.1f}, from which it is called"
     )
 
 
@@ -80,9 +77,8 @@ def _no_fall(case: Case) -> str:
 def too_short(decades: float, fall: Estimate) -> str:
     """What a range that is too short for a verdict still tells."""
     return (
-        f"**Not identifiable from these runs**, which span {decades:.1f} decades of compute: nothing is said of a "
-        f"plateau below {SHORTEST:g}. What they do tell is that within them the loss falls by {percent(fall.value)} "
-        f"per decade ({between(percent(fall.low), percent(fall.high), fall.level)})."
+        f"**Not identifiable from these runs:** they span {decades:.1f} decades of compute, and nothing is said of a "
+        f"plateau below {SHORTEST:g}. Within them the loss falls by {fall.said('% per decade')}."
     )
 
 

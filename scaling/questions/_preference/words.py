@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scaling.questions.phrases import models
 from scaling.units import print_count
+from scaling.verdict import Estimate
 
 CARRIES, PARTLY, NOT, CANNOT = "carries over", "partly", "not at these sizes", "not identifiable"
 """What `preference` may answer."""
@@ -14,10 +17,10 @@ LOW, HIGH = 1 / 3, 2 / 3
 CHANCE = 0.05
 """How likely a gain may be by chance that is called one."""
 _LEADS = {
-    CARRIES: "Preferences carry over to {}, about which none of them was",
-    PARTLY: "Preferences carry over in part to {}, about which none of them was",
-    NOT: "Preferences do not carry over to {} at these sizes",
-    CANNOT: "These runs cannot tell whether preferences carry over to {}",
+    CARRIES: "Preferences carry over",
+    PARTLY: "Preferences carry over in part",
+    NOT: "Preferences do not carry over at these sizes",
+    CANNOT: "These runs cannot tell whether preferences carry over",
 }
 
 
@@ -37,25 +40,18 @@ def answer(low: float, high: float, p: float) -> str:
     return PARTLY if low > 0 and high < 1 and high - low < HIGH else CANNOT
 
 
-def sentence(said: str, domains: Sequence[str], row: dict[str, Any], n: int, level: float) -> str:
-    """The answer, and what it rests on at the largest size."""
+def sentence(said: str, domains: Sequence[str], row: Mapping[str, Any], n: int, level: float) -> str:
+    """The answer with the ratio of gains, and what it rests on at the largest size."""
     where = " and ".join(domains)
-    ratio = (
-        f"The ratio is {row['ratio']:.2f}, {100 * level:.0f} % [{row['low']:.2f}, {row['high']:.2f}]: 1 would be no "
-        "need of preferences about them, 0 a need of nothing else."
-        if row["ratio"] == row["ratio"]
-        else "The ratio is not defined, as the preferences of all domains do not beat the base by two standard errors."
-    )
-    random = (
-        ""
-        if row["shuffled"] != row["shuffled"]
-        else f", and {row['shuffled']:+.3f} when its labels were random"
-    )
+    ratio = Estimate.of_row(row, "ratio", level, "%") * 100
+    won = f"the ratio is not defined, as even preferences about {where} do not beat the base by two standard errors"
+    if not math.isnan(ratio.value):
+        won = f"without any about {where}, a reward model wins {ratio.said('% of what it wins there with them')}"
+    chance = "p < 0.001" if row["p"] < 0.001 else f"p = {row['p']:.2g}"
     return (
-        f"**{_LEADS[said].format(where)}.** On a scale of worth from 0 to 1, models of {print_count(row['N'])} weights "
-        f"win {row['without']:+.3f} there when a reward model without these domains chooses the best of {n} answers, "
-        f"{row['with']:+.3f} when it has seen all domains{random}, after {print_count(row['comparisons'])} comparisons "
-        f"each. {ratio}"
+        f"**{_LEADS[said]}:** {won}. This is the best of {n} answers after {print_count(row['comparisons'])} "
+        f"comparisons, in {models(row['N'], row['N'], row['seeds'])}; as large a gain over the mean answer and over "
+        f"random labels comes by chance with {chance}."
     )
 
 

@@ -25,6 +25,7 @@ from scaling.questions._reasoning.cells import (
 )
 from scaling.questions._reasoning.words import ANSWERS, CANNOT, HELPS, HURTS, NONE, WHEN, WORDS
 from scaling.questions.measured import sign_of, unit_of
+from scaling.questions.phrases import gain_of, models, named
 from scaling.questions.seeds import student
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 
@@ -104,31 +105,30 @@ def reasoning(
     bar = halfway(frame, compared.without) if criterion is None else sign * criterion
     tokens = to_criterion(frame, bar)
     ratio = _ratio(tokens, compared, level) if when == "first" else None
-    numbers = {f"gain over {one.over}": Estimate(one.mean, one.low, one.high, level, unit) for one in pooled}
+    over = {one.over: gain_of(one.mean, one.low, one.high, level, unit) for one in pooled}
+    numbers = {f"gain over {named(name)}": gain for name, gain in over.items()}
     if ratio is not None:
-        numbers[f"tokens to criterion, over those after {compared.without}"] = Estimate(
-            *ratio, level, "times"
-        )
+        numbers[f"tokens to criterion, over those after {named(compared.without)}"] = ratio
     of_arms = tokens.filter(pl.col("read").is_in([compared.with_source, compared.without]))
     reached = float(of_arms["reached"].to_numpy().mean()) if len(of_arms) else 0.0
     cells = pl.DataFrame([asdict(one) for one in every])
     curves = frame.group_by("N", "read", "D").agg(
         pl.col("value").mean() * sign, stderr=pl.col("value").std() / pl.len().sqrt(), seeds=pl.len()
     )
-    largest, (seeds, flops) = float(frame["N"].to_numpy().max()), more_seeds(runs)
+    smallest, largest = (float(end(frame["N"].to_numpy())) for end in (np.min, np.max))
+    rests = f"the mean over learning curves of {models(smallest, largest, max((g.seeds for g in pooled), default=0))}"
+    seeds, flops = more_seeds(runs)
     return Verdict(
-        question=f"Does {WHEN[when].format(source)} help to learn {target}?",
+        question=f"Does {WHEN[when].format(named(source))} help to learn {named(target)}?",
         topic="reasoning",
         answers=ANSWERS,
         answer=answer,
-        sentence=words.sentence(answer, source, target, compared.without, pooled, unit, level, when)
+        sentence=words.sentence(answer, source, target, compared, over, rests, when)
         if known
         else words.cannot(source, target, "fewer than two seeds have both at any size", when),
         numbers=numbers,
         evidence={"gains": cells, "curves": curves.sort("N", "read", "D"), "to_criterion": tokens},
-        would_change=words.doubts(pooled, doubled, compared.placebos, reached, ratio, unit, level)
-        if known
-        else (),
+        would_change=words.doubts(pooled, doubled, compared.placebos, reached, ratio, unit) if known else (),
         next_runs=(seeds if answer == CANNOT else words.next_runs(largest),),
         next_flops=flops,
         identifiable=answer != CANNOT,
@@ -148,7 +148,7 @@ def _answer(pooled: list[Gain], compared: Arms, doubled: float) -> str:
     return NONE if gain.high - gain.low < doubled else CANNOT
 
 
-def _ratio(tokens: pl.DataFrame, compared: Arms, level: float) -> tuple[float, float, float] | None:
+def _ratio(tokens: pl.DataFrame, compared: Arms, level: float) -> Estimate | None:
     """Tokens to criterion with the source over those without, its interval over seeds; None with fewer than two."""
     pair = [
         tokens.filter(read=name).group_by("seed").agg(pl.col("tokens").log().mean().alias(column))
@@ -161,4 +161,4 @@ def _ratio(tokens: pl.DataFrame, compared: Arms, level: float) -> tuple[float, f
     half = student(level, len(apart)) * float(apart.std(ddof=1)) / math.sqrt(len(apart))
     mean = float(apart.mean())
     low, middle, high = (float(np.exp(end)) for end in (mean - half, mean, mean + half))
-    return middle, low, high
+    return Estimate(middle, low, high, level, "times")

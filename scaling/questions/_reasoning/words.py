@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from scaling.questions._reasoning.cells import Gain
+from scaling.questions._reasoning.cells import Arms, Gain
+from scaling.questions.phrases import amount, moves, named, seen
 from scaling.units import print_count
-from scaling.verdict import between
+from scaling.verdict import Estimate, capitalised
 
 HELPS, HURTS, WORDS = "helps", "hurts", "its words explain it"
 NONE, CANNOT = "no effect at these sizes", "cannot tell"
@@ -15,42 +16,40 @@ ANSWERS = (HELPS, HURTS, WORDS, NONE, CANNOT)
 """What `reasoning` may answer."""
 WHEN = {"first": "{} read first", "decay": "{} in the decay"}
 """When the source is read, and how that is called."""
+_LEADS = {
+    HELPS: "{first} helps to learn {target}",
+    HURTS: "{first} makes {target} harder to learn",
+    NONE: "no effect of {first} on learning {target} is seen at these sizes",
+    CANNOT: "these runs cannot tell whether {first} helps to learn {target}",
+}
 
 
 def sentence(
     answer: str,
     source: str,
     target: str,
-    without: str,
-    gains: Sequence[Gain],
-    unit: str,
-    level: float,
-    when: str = "first",
+    compared: Arms,
+    gains: Mapping[str, Estimate],
+    rests: str,
+    when: str,
 ) -> str:
-    """The answer, and the gains that it rests on."""
-    first = WHEN[when].format(source)
-    lead = {
-        HELPS: f"**{first.capitalize()} helps to learn {target}**",
-        HURTS: f"**{first.capitalize()} makes {target} harder to learn**",
-        WORDS: f"**The words of {source} explain what it does for {target}**",
-        NONE: f"**No effect of {first} on learning {target}**",
-        CANNOT: f"**These runs cannot tell whether {first} helps to learn {target}**",
-    }[answer]
-    over = [f"over {one.over} {moved(one, unit, level)}" for one in gains]
-    begun = "" if without == "nothing" else f", within as many tokens of {without}"
+    """The answer with the gain that decides it, and the gain over models without the source; both on `rests`."""
+    names = {"first": WHEN[when].format(named(source)), "target": named(target)}
+    against = f"models that read {named(compared.without)} first"
     if when == "decay":
-        begun = f", for as many tokens of {target}"
-    return f"{lead}{begun}: along the learning curve it gains {', '.join(over)}."
+        against = f"as many tokens of {names['target']} alone"
+    moved = f"it {moves(gains[compared.without])} against {against}"
+    if answer != WORDS:
+        return f"**{capitalised(_LEADS[answer].format(**names))}:** {moved}. This is {rests}."
+    least = min((gains[one] for one in compared.placebos), key=lambda gain: gain.low)
+    lead = "{first} is not seen to do more for {target} than its words in random order".format(**names)
+    return f"**{capitalised(lead)},** over which it {moves(least)}. In all {moved}, {rests}."
 
 
-def moved(gain: Gain, unit: str, level: float) -> str:
-    """A gain with its interval."""
-    return f"{gain.mean:+.2g} {unit} ({between(f'{gain.low:+.2g}', f'{gain.high:+.2g}', level)})"
-
-
-def cannot(source: str, target: str, why: str, when: str = "first") -> str:
+def cannot(source: str, target: str, why: str, when: str) -> str:
     """Why the runs cannot tell."""
-    return f"**These runs cannot tell whether {WHEN[when].format(source)} helps to learn {target}:** {why}."
+    first, target = WHEN[when].format(named(source)), named(target)
+    return f"**{capitalised(_LEADS[CANNOT].format(first=first, target=target))}:** {why}."
 
 
 def doubts(
@@ -58,17 +57,15 @@ def doubts(
     doubled: float,
     placebos: Sequence[str],
     reached: float,
-    ratio: tuple[float, float, float] | None,
+    ratio: Estimate | None,
     unit: str,
-    level: float,
 ) -> tuple[str, ...]:
     """What would change the answer."""
     said = []
     if ratio is not None:
         said.append(
-            f"**Tokens to criterion.** {ratio[0]:.2g} times as many as without "
-            f"({between(f'{ratio[1]:.2g}', f'{ratio[2]:.2g}', level)}); {100 * reached:.0f} % of models come to it, "
-            "the others count with all they were given."
+            f"**Tokens to criterion.** {ratio.said('times as many as without')}; {100 * reached:.0f} % of models get "
+            "there, the others count with all that they were given."
         )
     if not placebos:
         said.append(
@@ -77,8 +74,8 @@ def doubts(
     power = max((one.detectable for one in gains), default=math.nan)
     if math.isfinite(power):
         said.append(
-            f"**Power.** A difference of {power:.2g} {unit} would have been seen in nine of ten such studies; twice "
-            f"the tokens of the target gain {doubled:.2g}."
+            f"**Power.** {seen(power, unit)} in nine of ten such studies; twice the tokens of the target bring "
+            f"{amount(doubled, unit)}."
         )
     return tuple(said)
 

@@ -27,32 +27,36 @@ ENOUGH_EPOCHS = 4.5
 def sentence(
     answer: str, sizes: Sequence[float], budget: float, after: Mapping[str, Sequence[Estimate]]
 ) -> str:
-    """Epochs after which repeats are nearly free, useless and harmful, for models of some sizes on one budget."""
-    nearly_free, useless, harmful = (_and(map(_times, after[name])) for name in MARKS)
-    models = _and(print_count(N, 2) for N in sizes)
-    said = (
-        f"**Repeated tokens are worth nearly as much as new ones up to {nearly_free} epochs**, for models of {models} "
-        f"parameters on {print_count(budget, 2)} distinct tokens. One more epoch is worth less than a tenth of new "
-        f"text after {useless}"
+    """Epochs after which repeats are nearly free, and useless or harmful, for models of some sizes on one budget."""
+
+    def each(mark: str) -> str:
+        return " and ".join(
+            f"{_epochs(epochs)} in models of {print_count(N, 2)} parameters"
+            for N, epochs in zip(sizes, after[mark], strict=True)
+        )
+
+    later = "One more is worth less than a tenth of new text after"
+    if answer == HURT:
+        later = "The loss rises after"
+    return (
+        f"**Repeated tokens are nearly as good as new ones** up to {each('nearly_free')}. {later} "
+        f"{each('harmful' if answer == HURT else 'useless')}, on {print_count(budget, 2)} distinct tokens."
     )
-    return f"{said}, and **raises the loss after {harmful}**." if answer == HURT else f"{said}."
 
 
 def cannot(most: float, efold: Estimate) -> str:
     """Why the runs cannot tell: too few epochs, or an e-folding number that is left open."""
-    why = (
-        f"no text is seen more than {most:.3g} times"
-        if most <= ENOUGH_EPOCHS
-        else f"the number of repeats after which a token is worth 1/e of a new one is left open, {efold}"
-    )
+    why = f"when a token is worth 1/e of a new one is left open, {efold.said()}"
+    if most <= ENOUGH_EPOCHS:
+        why = f"no text is seen more than {most:.3g} times"
     return f"**These runs cannot tell what a repeat is worth:** {why}."
 
 
-def _times(epochs: Estimate) -> str:
-    """So many epochs with their interval: 23 (80 % interval 20 to over 1,000)."""
-    if not math.isfinite(epochs.value):
-        return "over 1,000"
-    return f"{epochs.value:.2g} ({epochs.ends(_most)})"
+def _epochs(epochs: Estimate) -> str:
+    """So many epochs with their interval: 23 epochs (80 % interval 20 to over 1,000)."""
+    if math.isfinite(epochs.value):
+        return epochs.said(form=_most)
+    return f"{_most(epochs.value)} {epochs.unit}"
 
 
 def form(names: Sequence[str], misses: Sequence[float | None]) -> str:

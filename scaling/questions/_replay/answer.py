@@ -178,7 +178,7 @@ def _verdict(table: pl.DataFrame, months: int, data_hash: str) -> Replay:
     quiet = scored.filter(~pl.col("plateau"))
     calls, wrong = scored.filter("called").height, quiet.filter("called").height
     answer = words.CANNOT_TELL if not len(scored) else words.ALARMS if wrong else words.NONE
-    numbers = {}
+    numbers: dict[str, Estimate] = {}
     if len(quiet):
         years = (quiet["date"][-1] - quiet["date"][0]).days / 365.25
         trials = min(1.0 + 12 * years / months, len(quiet))  # windows that do not overlap
@@ -189,7 +189,16 @@ def _verdict(table: pl.DataFrame, months: int, data_hash: str) -> Replay:
         topic="replay",
         answers=(words.ALARMS, words.NONE, words.CANNOT_TELL),
         answer=answer,
-        sentence=words.sentence(answer, len(table), len(scored), calls, len(quiet), wrong, months),
+        sentence=words.sentence(
+            answer,
+            len(table),
+            len(scored),
+            calls,
+            len(quiet),
+            wrong,
+            next(iter(numbers.values()), None),
+            months,
+        ),
         numbers=numbers,
         evidence={"dates": table},
         would_change=words.DOUBTS,

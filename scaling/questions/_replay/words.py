@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from scaling.verdict import Estimate
+
 ALARMS, NONE, CANNOT_TELL = "the rule raises false alarms", "the rule raises no false alarm", "not known yet"
 """What `replay` may answer."""
 
 
-def sentence(answer: str, dates: int, scored: int, calls: int, quiet: int, wrong: int, months: int) -> str:
+_LEADS = {
+    ALARMS: "The rule raises false alarms",
+    NONE: "The rule raised no false alarm",
+    CANNOT_TELL: "What came after is not known yet",
+}
+
+
+def sentence(
+    answer: str,
+    dates: int,
+    scored: int,
+    calls: int,
+    quiet: int,
+    wrong: int,
+    rate: Estimate | None,
+    months: int,
+) -> str:
     """How often the rule spoke, and how often it was wrong."""
-    lead = {
-        ALARMS: "The rule raises false alarms",
-        NONE: "The rule raised no false alarm",
-        CANNOT_TELL: "What came after is not known yet at any of these dates",
-    }[answer]
+    if rate is None and not scored:
+        return f"**{_LEADS[answer]}** at any of these {dates} dates, so no call of the rule can be scored."
+    share = "" if rate is None else f", {rate.said()}"
     return (
-        f"**{lead}.** {dates} dates, {scored} of them scored: the rule called a plateau at {calls}; of the {quiet} "
-        f"that no plateau followed it called one at {wrong}. Windows of {months} months overlap from date to date, so "
-        "these are few independent trials."
+        f"**{_LEADS[answer]}:** it called a plateau at {wrong} of {quiet} dates that none followed{share}. Of {dates} "
+        f"dates {scored} are scored, and it called one at {calls} of these; windows of {months} months overlap from "
+        "date to date, so they are few independent trials."
     )
 
 

@@ -63,15 +63,15 @@ def silence(
         factor = null.bayes_factor(months, level=level)
         numbers[f"Bayes factor, {null.name}"] = factor
         numbers[f"posterior odds, {null.name}"] = posterior_odds(factor.value, prior)
-    factors = {null.name: numbers[f"Bayes factor, {null.name}"].value for null in nulls}
-    spoken = {factor >= ENOUGH for factor in factors.values()}
+    factors = [numbers[f"Bayes factor, {null.name}"].value for null in nulls]
+    spoken = {factor >= ENOUGH for factor in factors}
     answer = DISAGREE if len(spoken) > 1 else PLATEAU if True in spoken else LITTLE
     return Verdict(
         question=QUESTION,
         topic="silence",
         answers=(LITTLE, PLATEAU, DISAGREE),
         answer=answer,
-        sentence=words.sentence(answer, months, factors, prior),
+        sentence=words.sentence(answer, months, factors, prior, ENOUGH),
         numbers=numbers,
         evidence={
             "nulls": _by_month(nulls, max(until, months), prior),

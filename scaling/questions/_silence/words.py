@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
+from scaling.show import two_digits
 from scaling.verdict import capitalised
 
 LITTLE, PLATEAU, DISAGREE = (
@@ -14,18 +15,17 @@ LITTLE, PLATEAU, DISAGREE = (
 """What `silence` may answer."""
 
 
-def sentence(answer: str, months: float, factors: Mapping[str, float], prior: tuple[float, float]) -> str:
-    """The Bayes factor under every null, by its name, and what it makes of the ends of the prior."""
-    low, high = min(factors.values()), max(factors.values())
-    named = "; ".join(f"{null}: {value:.2g}" for null, value in factors.items())
-
-    def after(factor: float, p: float) -> float:
-        return 100 * factor * p / (1 - p + factor * p)
-
+def sentence(
+    answer: str, months: float, factors: Collection[float], prior: tuple[float, float], enough: float
+) -> str:
+    """How far the Bayes factor goes over the nulls, and what it makes of the ends of the prior."""
+    low, high = min(factors), max(factors)
+    after = (100 * factor * p / (1 - p + factor * p) for factor, p in zip((low, high), prior, strict=True))
+    begun, become = (" to ".join(map(two_digits, ends)) for ends in ((100 * p for p in prior), after))
     return (
-        f"**{capitalised(answer)}** after {months:g} months: the Bayes factor for a plateau runs from "
-        f"{low:.2g} to {high:.2g} ({named}). A prior of {100 * prior[0]:.2g} to {100 * prior[1]:.2g} % becomes "
-        f"{after(low, prior[0]):.2g} to {after(high, prior[1]):.2g} %."
+        f"**{capitalised(answer)}:** after {months:g} months the Bayes factor for a plateau is {two_digits(low)} to "
+        f"{two_digits(high)}, by how release lags are modelled; evidence begins at {enough:g}. A prior of {begun} % "
+        f"becomes {become} %."
     )
 
 

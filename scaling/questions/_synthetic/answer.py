@@ -15,6 +15,7 @@ from scaling.questions._synthetic.cells import ARMS, REAL, Gain, Value, base_of,
 from scaling.questions._synthetic.words import ANSWERS, CANNOT, COLLAPSES, IMPROVES, STAYS
 from scaling.questions._wall.inputs import Input, Intervention
 from scaling.questions.measured import sign_of, unit_of
+from scaling.questions.phrases import gain_of, models
 from scaling.show import named_ends
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of, more_seeds
 
@@ -115,26 +116,27 @@ def synthetic(
     answers = {name: _answer(one, doubled) for name, one in ends.items()}
     known = asked in ends
     told, (seeds, flops) = known and answers[asked] != CANNOT, more_seeds(runs)
-    base = base_of(frame)
-    numbers: dict[str, Estimate] = {}
-    for name, one in ends.items():
-        numbers[f"gain after {last} generations, {name}"] = Estimate(one.mean, one.low, one.high, level, unit)
+    base, N = base_of(frame), frame["N"].to_numpy()
+    smallest, largest = float(N.min()), float(N.max())
+    gained = {name: gain_of(one.mean, one.low, one.high, level, unit) for name, one in ends.items()}
+    numbers = {f"gain after {last} generations, {name}": gain for name, gain in gained.items()}
     for one in worths:
         if math.isinf(one.N):
-            numbers[f"real tokens that a written one is worth, {one.arm}"] = Estimate(*one.worth, level, "")
+            worth = Estimate(*one.worth, level, "", one.beyond)
+            numbers[f"real tokens that a written one is worth, {one.arm}"] = worth
             numbers[f"text with it over real text, {one.arm}"] = Estimate(*one.factor, level, "times")
     return Synthetic(
         question=QUESTION,
         topic="synthetic",
         answers=ANSWERS,
         answer=answers[asked] if known else CANNOT,
-        sentence=words.sentence(asked, answers, ends, unit, level)
+        sentence=words.sentence(asked, answers, gained, last, models(smallest, largest, ends[asked].seeds))
         if known
         else words.cannot("fewer than two seeds have its last generation at every size"),
         numbers=numbers,
         evidence=_evidence(frame, pooled, each, worths, measurements, runs),
         would_change=words.doubts(verifier, worths, detectable, unit, level) if known else (),
-        next_runs=(words.next_runs(float(frame["N"].to_numpy().max()), base) if told else seeds,),
+        next_runs=(words.next_runs(largest, base) if told else seeds,),
         next_flops=flops,
         identifiable=told,
         reach=Reach.of(runs),

@@ -6,41 +6,35 @@ import math
 from collections.abc import Mapping, Sequence
 
 from scaling.questions._synthetic.cells import Gain, Value
+from scaling.questions.phrases import gain_of, moves, seen
 from scaling.units import counted, print_count
-from scaling.verdict import between
+from scaling.verdict import Estimate, capitalised
 
 COLLAPSES, STAYS, IMPROVES, CANNOT = "collapses", "stays", "improves", "cannot tell"
 ANSWERS = (COLLAPSES, STAYS, IMPROVES, CANNOT)
 """What `synthetic` may answer."""
 READS = {
-    "replace": "nothing but the pages of the models before them",
-    "accumulate": "those pages beside the real ones",
-    "verified": "beside the real pages only those that the executor calls right",
+    "replace": "reading earlier models' pages alone",
+    "accumulate": "adding all of earlier models' pages to the real ones",
+    "verified": "adding earlier models' pages that an executor calls right",
 }
-_BECOMES = {
-    COLLAPSES: "get worse",
-    STAYS: "stay as they are",
-    IMPROVES: "get better",
-    CANNOT: "may get better or worse",
+_LEADS = {
+    COLLAPSES: "{} makes models worse",
+    STAYS: "{} leaves models as they are",
+    IMPROVES: "{} makes models better",
+    CANNOT: "these runs cannot tell whether {} makes models better or worse",
 }
 
 
-def sentence(arm: str, answers: Mapping[str, str], ends: Mapping[str, Gain], unit: str, level: float) -> str:
-    """The answer for the arm that is asked about, then the others."""
-    last = ends[arm].generation
-    lead = f"**Models that read {READS[arm]} {_BECOMES[answers[arm]]}:** after {counted(last, 'generation')} "
-    others = [
-        f"reading {READS[other]} they {_BECOMES[answers[other]]} ({_moved(ends[other], unit, level)})"
-        for other in ends
-        if other != arm
-    ]
-    return lead + _moved(ends[arm], unit, level) + "".join(f"; {other}" for other in others) + "."
-
-
-def _moved(gain: Gain, unit: str, level: float) -> str:
-    ends = between(f"{gain.low:+.2g}", f"{gain.high:+.2g}", level)
-    way = "better" if gain.mean > 0 else "worse"
-    return f"{abs(gain.mean):.2g} {unit} {way} than on real text alone ({ends})"
+def sentence(
+    arm: str, answers: Mapping[str, str], gains: Mapping[str, Estimate], generations: int, rests: str
+) -> str:
+    """The answer for the arm that is asked about, then the others, after so many generations; all on `rests`."""
+    lead = capitalised(_LEADS[answers[arm]].format(READS[arm]))
+    moved = f"after {counted(generations, 'generation')} it {moves(gains[arm])} against real text alone"
+    others = [f"{READS[other]} {moves(gains[other])}" for other in gains if other != arm]
+    said = [f"**{lead}:** {moved}", capitalised("; ".join(others)), f"These are means over {rests}."]
+    return ". ".join(filter(None, said))
 
 
 def cannot(why: str) -> str:
@@ -48,31 +42,22 @@ def cannot(why: str) -> str:
     return f"**These runs cannot tell what text by models does to those that read it:** {why}."
 
 
-def worth(one: Value, level: float) -> str:
-    """What a token by a model is worth, as a doubt or an offer."""
-    mean, low, high = one.worth
-    bound = {1: ", at least", -1: ", at most"}.get(one.beyond, "")
-    return (
-        f"**Worth.** A token by a model ({one.arm}) is worth {mean:.2g} real ones{bound} "
-        f"({between(f'{low:.2g}', f'{high:.2g}', level)}), read off equally long training on more real text."
-    )
-
-
 def doubts(
     verifier: Gain | None, values: Sequence[Value], detectable: float, unit: str, level: float
 ) -> tuple[str, ...]:
     """What would change the answer."""
-    said = [worth(one, level) for one in values if math.isinf(one.N)]
+    said = [
+        f"**Worth.** A token by a model ({one.arm}) is worth {real.said()}, read off as long training on more of it."
+        for one in values
+        for real in [Estimate(*one.worth, level, "tokens of real text", one.beyond)]
+        if math.isinf(one.N)
+    ]
     if verifier is not None:
-        more = "helps" if verifier.low > 0 else "hurts" if verifier.high < 0 else "does nothing beyond chance"
-        said.append(
-            f"**The verifier** {more}: {verifier.mean:+.2g} {unit} over pages as they come "
-            f"({between(f'{verifier.low:+.2g}', f'{verifier.high:+.2g}', level)})."
-        )
+        gain = gain_of(verifier.mean, verifier.low, verifier.high, level, unit)
+        more = "helps" if gain.low > 0 else "hurts" if gain.high < 0 else "does nothing beyond chance"
+        said.append(f"**The verifier** {more}: it {moves(gain)} against pages as they come.")
     if math.isfinite(detectable):
-        said.append(
-            f"**Power.** A difference of {detectable:.2g} {unit} would have been seen in nine of ten such studies."
-        )
+        said.append(f"**Power.** {seen(detectable, unit)} in nine of ten such studies.")
     said.append(
         "**Fresh real text.** The real pages are the same in all generations, and as few as they were; where every "
         "generation finds new ones, text by models has less to replace."

@@ -18,6 +18,7 @@ from scaling.questions._transfer.readings import GPT2_N, POWER, Trend, half_widt
 from scaling.questions._transfer.tables import evidence
 from scaling.questions._transfer.words import ANSWERS, CANNOT
 from scaling.questions.measured import read_values, sign_of, unit_of
+from scaling.questions.phrases import named
 from scaling.verdict import Estimate, Reach, Verdict, check_level, hash_of
 
 
@@ -132,7 +133,7 @@ def transfer(
     answer, main = answers[asked], weighed.pairs[weighed.main(asked)]
     sizes = [made.cells[i].N for i in main.cells]
     said = {
-        "question": f"Does {asked[0]} help {asked[1]}, and how does that change with size?",
+        "question": f"Does {named(asked[0])} help {named(asked[1])}, and how does that change with size?",
         "topic": "transfer",
         "answers": ANSWERS,
         "evidence": tables,
@@ -169,33 +170,33 @@ def _words(
     level: float,
 ) -> dict[str, Any]:
     shown = tables["pairs"].filter(source=asked[0], target=asked[1]).to_dicts()
-    row = next(r for r in shown if r["main"])
-    used_up = next((r for r in shown if r["epochs"] > 1 and not r["main"]), None)
-    numbers: dict[str, Estimate] = {}
+    row, others = next(r for r in shown if r["main"]), [r for r in shown if not r["main"]]
+    used_up = next((r for r in others if r["epochs"] > 1), None)
+    numbers = {"gain over sizes": words.gain(row)}
+    numbers |= {f"gain beyond {kind}": left for kind, left in words.beyond(row).items()}
     same = tables["cells"].filter(source=asked[0], target=asked[1], unique=row["unique"], dose=row["dose"])
     cells = same.sort("N").to_dicts()
-    unit = f"tokens of {asked[1]}"
+    unit = f"tokens of {named(asked[1])}"
     for cell in (cells[0], cells[-1])[: len(cells)]:
         for name, what in {"worth": "", "adjusted": ", beyond its placebo"}.items():
             if not math.isnan(cell[name]) and (name == "worth" or cell["words"] is not None):
-                said_of = f"worth of a token of {asked[0]}{what}, N = {cell['N']:,}"
+                said_of = f"worth of a token of {named(asked[0])}{what}, N = {cell['N']:,}"
                 numbers[said_of] = _rate(cell, name, level, unit)
-    numbers["gain over sizes"] = Estimate.of_row(row, "gain", level, row["unit"])
-    why = words.beyond(row)
-    if not math.isnan(cells[-1]["worth"]):
-        why += "; in the largest model " + words.worth(_rate(cells[-1], "worth", level, unit), *asked)
     critical = (row["gain_high"] - row["gain"]) / row["stderr"]
     detectable = row["stderr"] * (critical + half_widths(2 * POWER - 1))
     said = words.doubts(row, detectable, used_up, trend.bend if trend else None, unlearned)
     if trend is not None:
-        numbers["slope of the rate, for each decade of N"] = Estimate(*trend.slope, level, unit)
+        slope, gpt2 = (Estimate(*ends, level, unit) for ends in (trend.slope, trend.gpt2))
+        numbers["slope of the rate, for each decade of N"] = slope
         decades = math.log10(GPT2_N / row["largest"])
-        said.insert(0, words.trend(trend.slope, trend.gpt2, level, decades, trend.bounded))
+        said.insert(0, words.trend(slope, gpt2, decades, trend.bounded))
     rest = tables["pairs"].filter("main", (pl.col("source") != asked[0]) | (pl.col("target") != asked[1]))
     if len(rest):
         said.append(words.others(rest.to_dicts()))
+    decided = next((r for r in others if r["answer"] == answer), None)
+    worth = None if math.isnan(cells[-1]["worth"]) else _rate(cells[-1], "worth", level, unit)
     return {
-        "sentence": words.sentence(answer, row, why),
+        "sentence": words.sentence(answer, row, decided, worth),
         "numbers": numbers,
         "would_change": tuple(said),
         "next_runs": (words.next_runs(answer, row),),

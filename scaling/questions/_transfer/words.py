@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scaling.questions.phrases import gain_of, models, moves, named, seen
 from scaling.units import counted, print_count
-from scaling.verdict import Estimate, between
+from scaling.verdict import Estimate, capitalised
 
 HELPS, HURTS, NONE = "helps", "hurts", "no effect at these sizes"
 WORDS, FORM = "more steps or shared words explain it", "shared form explains it"
@@ -15,84 +16,104 @@ OPEN, CANNOT = "cannot be extrapolated", "cannot tell"
 ANSWERS = (HELPS, HURTS, NONE, WORDS, FORM, OPEN, CANNOT)
 """What `transfer` may answer."""
 
-Ends = tuple[float, float, float]
-"""Middle, low and high."""
+_LEADS = {
+    HELPS: "{} helps {}",
+    HURTS: "{} hurts {}",
+    NONE: "no effect of {} on {} is seen at these sizes",
+    WORDS: "more steps or shared words explain what {} does for {}",
+    FORM: "a shared form explains what {} does for {}",
+    OPEN: "what {} does for {} cannot be extrapolated",
+}
+_BESIDE = {
+    "words": "its own words in random order",
+    "form": "the same form without the skill",
+    "repeats": "equally many steps on {}",
+}
+"""What a source is told from, by its name among the columns of a pair."""
+_EXPLAINS = {WORDS: ("words", "repeats"), FORM: ("form",)}
+"""Which of these may be the answer."""
 
 
-def sentence(answer: str, pair: Mapping[str, Any], why: str) -> str:
-    """The answer for one source and target, from its row over sizes."""
-    source, target, gain = pair["source"], pair["target"], pair["gain"]
-    ends = dict.fromkeys(print_count(pair[end], 2) for end in ("smallest", "largest"))
-    sizes = f"models of {' to '.join(ends)} parameters"
-    own = f"{print_count(pair['tokens'], 3)}{_distinct(pair)}"
-    alike = f"as many tokens of {source} as its own {own}"
-    dose = alike if pair["dose"] == 1 else f"{pair['dose']:g} tokens of {source} for each of its {own}"
-    said = {
-        HELPS: f"**{source.capitalize()} helps {target}** in {sizes}",
-        HURTS: f"**{source.capitalize()} hurts {target}** in {sizes}",
-        NONE: f"**No effect of {source} on {target} at these sizes**, {sizes}",
-        WORDS: f"**More steps or shared words explain what {source} does for {target}** in {sizes}",
-        FORM: f"**A shared form explains what {source} does for {target}** in {sizes}",
-        OPEN: f"**What {source} does for {target} cannot be extrapolated** from {sizes}",
-    }[answer]
-    ends = between(_signed(pair["gain_low"]), _signed(pair["gain_high"]), pair["level"])
-    moved = f"gain {_signed(gain)} {pair['unit']}"
-    if pair["unit"] == "nats/token":
-        moved = (
-            f"take {gain:.2g} nats/token off the loss"
-            if gain > 0
-            else f"add {-gain:.2g} nats/token to the loss"
-        )
-    fall = f"{dose} {moved} on {target} (gain, {ends})"
-    return f"{said}: {fall}{why}."
+def sentence(
+    answer: str, pair: Mapping[str, Any], other: Mapping[str, Any] | None, worth: Estimate | None
+) -> str:
+    """The answer for one source and target, and what it rests on."""
+    source, target, over = named(pair["source"]), named(pair["target"]), beyond(pair)
+    beside = {kind: than.format(target) for kind, than in _BESIDE.items()}
+    alike = [kind for kind in _EXPLAINS.get(answer, ()) if kind in over and over[kind].low <= 0]
+    rests = f"with {_amounts(pair)}, in {models(pair['smallest'], pair['largest'], pair['seeds'])}"
+    if alike:
+        lead = f"{source} is not seen to do more for {target} than {beside[alike[0]]},** over which it "
+        lead += moves(over[alike[0]])
+        rests = f"In all it {moves(gain(pair))}, {rests}"
+    else:
+        lead = f"{_LEADS[answer].format(source, target)}:** it {moves(gain(pair))}{_but(answer, pair, other)}"
+        if answer == HELPS and over:
+            kind, least = min(over.items(), key=lambda one: one[1].value)
+            rests = f"{least.said(f'{least.unit} more')} than with {beside[kind]}, {rests}"
+        rests = f"That is {rests}"
+    rate = f" In the largest model a token of {source} is worth {worth.said()}." if worth else ""
+    return f"**{capitalised(lead)}. {rests}.{rate}"
 
 
-def beyond(pair: Mapping[str, Any]) -> str:
-    """How much of it is left over the best placebo, and over the target again."""
-    said = ""
-    for kind, what in {
-        "words": "as much of its own words without their order",
-        "form": "its form without the skill",
-    }.items():
-        if pair[kind] is not None:
-            ends = between(_signed(pair[f"{kind}_low"]), _signed(pair[f"{kind}_high"]), pair["level"])
-            than = "more" if pair[kind] > 0 else "less"
-            said += f", {abs(pair[kind]):.2g} {than} than {what} ({ends})"
-    return said
-
-
-def _distinct(pair: Mapping[str, Any]) -> str:
-    """How many distinct tokens there are of both, where either was read again."""
-    if pair["epochs"] == 1 and math.isclose(
-        pair["source_unique"], pair["dose"] * pair["tokens"], rel_tol=0.02
-    ):
+def _but(answer: str, pair: Mapping[str, Any], other: Mapping[str, Any] | None) -> str:
+    """What speaks against the gain, where the answer does not follow from it alone."""
+    target = named(pair["target"])
+    if answer == OPEN:
+        slope = Estimate.of_row(pair, "slope", pair["level"], f"tokens of {target}")
+        fades = pair["slope"] is not None and not slope.low <= 0 <= slope.high
+        way = f"its worth {'rises' if slope.value > 0 else 'falls'} by {slope.either(slope.unit, slope.unit)}"
+        return f", but {f'{way} for each decade of N' if fades else 'not at every size'}"
+    if answer not in (HURTS, WORDS, FORM) or gain(pair).high < 0:
         return ""
-    unique, source_unique = (print_count(pair[name], 3) for name in ("unique", "source_unique"))
-    return f" ({unique} distinct ones of {pair['target']}, {source_unique} of {pair['source']})"
+    if other is None:
+        return f", but less than half of that in another form of {target}"
+    instead = "does harm" if answer == HURTS else "does no more than these"
+    seen = f"{print_count(other['unique'], 3)} tokens of {target} seen {other['epochs']:.3g} times"
+    return f", but {instead} on {seen}"
 
 
-def worth(rate: Estimate, source: str, target: str) -> str:
-    """A rate in words: a token of code is worth 0.19 tokens of prose."""
-    form = "{:.2g}".format
-    return f"a token of {source} is worth {rate.amount(form)} tokens of {target} ({rate.ends(form)})"
+def gain(pair: Mapping[str, Any], kind: str = "gain") -> Estimate:
+    """What a row of a pair says was gained, or gained beyond something."""
+    mean, low, high = (pair[f"{kind}{end}"] for end in ("", "_low", "_high"))
+    return gain_of(mean, low, high, pair["level"], pair["unit"])
+
+
+def beyond(pair: Mapping[str, Any]) -> dict[str, Estimate]:
+    """How much of it is left over the best placebo of each kind, and over the target again."""
+    return {kind: gain(pair, kind) for kind in _BESIDE if pair[kind] is not None}
+
+
+def _amounts(pair: Mapping[str, Any]) -> str:
+    """Tokens of both, and how many of them are distinct where they were read again."""
+    added = pair["dose"] * pair["tokens"], pair["source_unique"], pair["source"]
+    own = pair["tokens"], pair["unique"], pair["target"]
+    return " beside ".join(
+        f"{print_count(tokens, 3)} tokens of {named(domain)}"
+        + ("" if math.isclose(unique, tokens, rel_tol=0.02) else f" ({print_count(unique, 3)} distinct)")
+        for tokens, unique, domain in (added, own)
+    )
 
 
 def cannot(source: str, target: str, why: str) -> str:
     """Why the runs cannot tell."""
-    return f"**These runs cannot tell whether {source} helps {target}:** {why}."
+    return f"**These runs cannot tell whether {named(source)} helps {named(target)}:** {why}."
 
 
-def trend(slope: Ends, gpt2: Ends, level: float, decades: float, bounded: bool) -> str:
+def trend(slope: Estimate, gpt2: Estimate, decades: float, bounded: bool) -> str:
     """How the rate goes with size, and what the line says of GPT-2."""
     way = (
-        "does not change beyond chance" if slope[1] <= 0 <= slope[2] else "rises" if slope[1] > 0 else "falls"
+        "does not change beyond chance"
+        if slope.low <= 0 <= slope.high
+        else "rises"
+        if slope.low > 0
+        else "falls"
     )
     bound = " At some size the rate is only a bound, so the line is one too." if bounded else ""
     return (
-        f"**With size** the rate beyond the placebo {way}: {_signed(slope[0])} for each decade of N "
-        f"({between(_end(slope[1]), _end(slope[2]), level)}). GPT-2 (124M) is {decades:.1f} decades of N above the "
-        f"largest model here; a straight line would say {gpt2[0]:.2g} there "
-        f"({between(_end(gpt2[1]), _end(gpt2[2]), level)}), if it went on.{bound}"
+        f"**With size** the rate beyond the placebo {way}: by {slope.said('')} for each decade of N. GPT-2 (124M) is "
+        f"{decades:.1f} decades of N above the largest model here; a straight line would say {gpt2.said('')} there, if "
+        f"it went on.{bound}"
     )
 
 
@@ -100,11 +121,11 @@ def doubts(
     pair: Mapping[str, Any],
     detectable: float,
     used_up: Mapping[str, Any] | None,
-    bend: Ends | None,
+    bend: tuple[float, float, float] | None,
     unlearned: int,
 ) -> list[str]:
     """What the runs leave open."""
-    source, target = pair["source"], pair["target"]
+    source, target = named(pair["source"]), named(pair["target"])
     said = []
     if pair["words"] is None:
         said.append(
@@ -112,21 +133,18 @@ def doubts(
             "told from it."
         )
     if pair["repeats_gain"] is not None:
+        again = gain_of(pair["repeats_gain"], math.nan, math.nan, pair["level"], pair["unit"])
         than = "more" if pair["repeats_gain"] > pair["gain"] else "less"
         said.append(
-            f"**More steps on the target.** Seen again for as many steps, {target} gains "
-            f"{_signed(pair['repeats_gain'])}, {than} than {source} does."
+            f"**More steps on {target}.** Reading it again for as many steps {moves(again)}, {than} than {source} does."
         )
     if used_up is not None:
-        left = (
-            f", {_signed(used_up['repeats'])} against the same steps on {target}"
-            if used_up["repeats"] is not None
-            else ""
-        )
+        left = ""
+        if again := beyond(used_up).get("repeats"):
+            left = f", {again.either(f'{again.unit} more', f'{again.unit} less')} than equally many steps on {target}"
         said.append(
-            f"**When the target is used up.** After {used_up['epochs']:.3g} epochs of "
-            f"{print_count(used_up['unique'], 3)} tokens, {source} gains {_signed(used_up['gain'])}{left}: "
-            f"{used_up['answer']}."
+            f"**When {target} is used up.** After {used_up['epochs']:.3g} epochs of "
+            f"{print_count(used_up['unique'], 3)} tokens {source} {moves(gain(used_up))}{left}: {used_up['answer']}."
         )
     if bend is not None and (bend[1] > 0 or bend[2] < 0):
         said.append(
@@ -137,9 +155,7 @@ def doubts(
             f"**Not learned.** {counted(unlearned, 'cell')} left out, whose source the models did not learn."
         )
     if math.isfinite(detectable):
-        said.append(
-            f"**Power.** A difference of {detectable:.2g} would have been seen in nine of ten such matrices."
-        )
+        said.append(f"**Power.** {seen(detectable, pair['unit'])} in nine of ten such matrices.")
     return said
 
 
@@ -157,19 +173,10 @@ def next_runs(answer: str, pair: Mapping[str, Any] | None) -> str:
 
 def others(rows: Sequence[Mapping[str, Any]]) -> str:
     """The other pairs, each with what it is called."""
-    named: dict[str, list[str]] = {}
+    pairs: dict[str, list[str]] = {}
     for row in rows:
-        named.setdefault(row["answer"], []).append(f"{row['source']} → {row['target']}")
-    return (
-        "**Other pairs.** "
-        + "; ".join(f"{answer}: {', '.join(pairs)}" for answer, pairs in named.items())
-        + "."
-    )
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2g}".replace("+", "") if math.isfinite(value) else _end(value)
-
-
-def _end(value: float) -> str:
-    return f"{value:.2g}" if math.isfinite(value) else "beyond what was measured"
+        pairs.setdefault(row["answer"], []).append(
+            " → ".join(named(row[end]) for end in ("source", "target"))
+        )
+    said = {answer: ", ".join(of) for answer, of in pairs.items()}
+    return f"**Other pairs.** {'; '.join(f'{answer}: {listed}' for answer, listed in said.items())}."

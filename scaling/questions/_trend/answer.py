@@ -33,9 +33,6 @@ Array = NDArray[np.float64]
 
 QUESTION = "Does the record of capability rise in one line, or does its slope change?"
 
-STRONG = 6.0
-"""Difference of the BIC from which evidence is strong: Kass and Raftery 1995, section 4.1."""
-
 _DAYS = 365.25
 _SIDE = 3  # records on either side of a break
 _FEWEST = 2 * _SIDE
@@ -108,19 +105,19 @@ def trend(records: pl.DataFrame, *, level: float = 0.8, draws: int = 400, seed: 
     table = pl.DataFrame(rows, schema_overrides={"broken_at": pl.Date})
     one, two = table.iter_rows(named=True)
     gain = one["bic"] - two["bic"]
-    unit = level, "logits a year"
-    answer = words.BREAK if gain >= STRONG else words.LINE
+    slopes = {
+        "rise of the record": Estimate.of_row(one, "slope", level, "logits a year"),
+        "rise before the break": Estimate.of_row(two, "slope", level, "logits a year"),
+        "rise after the break": Estimate.of_row(two, "after", level, "logits a year"),
+    }
+    answer = words.BREAK if gain >= words.STRONG else words.LINE
     return Trend(
         question=QUESTION,
         topic="trend",
         answers=(words.LINE, words.BREAK),
         answer=answer,
-        sentence=words.sentence(answer, len(kept), one, two, gain, level),
-        numbers={
-            "rise of the record": Estimate.of_row(one, "slope", *unit),
-            "rise before the break": Estimate.of_row(two, "slope", *unit),
-            "rise after the break": Estimate.of_row(two, "after", *unit),
-        },
+        sentence=words.sentence(answer, len(kept), slopes, two["broken_at"], gain),
+        numbers=slopes,
         evidence={"trends": table, "records": kept},
         would_change=words.DOUBTS,
         data_hash=hash_of(kept),

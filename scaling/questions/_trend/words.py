@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import date
 
-from scaling.verdict import between
+from scaling.verdict import Estimate
 
 LINE, BREAK = "one line", "the slope changes"
 """What `trend` may answer."""
+STRONG = 6.0
+"""Difference of the BIC from which evidence is strong: Kass and Raftery 1995, section 4.1."""
 
 
-def sentence(answer: str, records: int, one: Mapping[str, Any], two: Mapping[str, Any], gain: float,
-             level: float) -> str:  # fmt: skip
-    """Both trends, and how much better the broken one does for the parameters that it adds.
-
-    Args:
-        one, two: the rows of the straight and of the broken trend.
-        gain: BIC of the straight trend minus that of the broken one.
-    """
-    lead = {LINE: "One line describes the record", BREAK: "The slope of the record changes"}[answer]
-
-    def slope(row: Mapping[str, Any], mean: str, low: str, high: str) -> str:
-        return f"{row[mean]:.2f} ({between(f'{row[low]:.2f}', f'{row[high]:.2f}', level)})"
-
+def sentence(answer: str, records: int, numbers: Mapping[str, Estimate], break_at: date, gain: float) -> str:
+    """Both trends, and how much better the broken one does for the parameters that it adds."""
+    one, before, after = (slope.said() for slope in numbers.values())
+    strong = (
+        f"the BIC {'falls' if gain > 0 else 'rises'} by {abs(gain):.1f} ({STRONG:g} less is strong evidence)"
+    )
+    at = f"{break_at:%B %Y}"
+    if answer == LINE:
+        return (
+            f"**One line describes the record:** it rises by {one}. With a break in {at} the {records} records rise by "
+            f"{before} before it and {after} after it: {strong}."
+        )
     return (
-        f"**{lead}.** {records} records rise by {slope(one, 'slope', 'low', 'high')} logits a year; with a break at "
-        f"{two['broken_at']}, by {slope(two, 'slope', 'low', 'high')} before and "
-        f"{slope(two, 'after', 'after_low', 'after_high')} after it. The break "
-        f"{'lowers' if gain > 0 else 'raises'} the BIC by {abs(gain):.1f}."
+        f"**The slope of the record changes:** in {at} it goes from {before} to {after}. Without a break the {records} "
+        f"records rise by {one}; with it {strong}."
     )
 
 

@@ -177,11 +177,11 @@ def _check_year(inputs: Inputs, by: float) -> None:
 def _said(made: Forecast, by: float) -> dict[str, Any]:
     """The fields of a verdict that depend on the year which is asked about."""
     _check_year(made.inputs, by)
-    answer = _answer(made, by)
+    answer, numbers = _answer(made, by), _numbers(made, by)
     return {
         "answer": answer,
-        "sentence": words.sentence(made, answer, by),
-        "numbers": _numbers(made, by),
+        "sentence": words.sentence(made, answer, by, numbers),
+        "numbers": numbers,
         "would_change": words.doubts(made),
         "next_runs": words.next_runs(made.shares),
         "next_flops": DECADE * made.fitted_to if made.fitted_to and words.by_repeats(made.shares) else None,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from functools import partial
 
 import polars as pl
 
 from scaling.questions._wall.forecast import Forecast
-from scaling.units import print_count
-from scaling.verdict import between
+from scaling.verdict import Estimate, percent
 
 BEFORE, AFTER, NONE, CANNOT_SAY = (
     "a wall before then is likely",
@@ -31,32 +32,28 @@ def year(date: float, horizon: float) -> str:
     return f"{date:.1f}" if date < horizon else f"after {horizon:.0f}"
 
 
-def sentence(made: Forecast, answer: str, by: float) -> str:
+def sentence(made: Forecast, answer: str, by: float, numbers: Mapping[str, Estimate]) -> str:
     """The answer for a year, how often demand reaches the stock, when, what it costs then and what delays it most."""
-    horizon, cost, at = made.inputs.horizon, made.cost, made.cost.at(by)
+    horizon, draws = made.inputs.horizon, f"{len(made.dates):,} draws"
     lead = {
         BEFORE: f"A data wall before {by:.0f} is likely",
         AFTER: f"The data wall comes after {by:.0f}",
         NONE: f"No data wall is in sight before {horizon:.0f}",
         CANNOT_SAY: f"These inputs cannot say whether the data wall comes before {by:.0f}",
     }[answer]
-    low, high = (year(end, horizon) for end in made.interval)
-    said = (
-        f"**{lead}:** in {100 * made.probability(by):.0f} % of {len(made.dates):,} draws demand reaches the effective "
-        f"stock of {print_count(made.stock.value, 2)} tokens before {by:.0f}; median {year(made.median, horizon)} "
-        f"({between(low, high, made.level)})."
-    )
     if answer == NONE:
-        return said
-    loss, ideal, wasted = (
-        float(ends.median[at]) for ends in (cost.loss[""], cost.unlimited, cost.wasted[""])
+        return f"**{lead}:** demand for text does not reach its stock by then in {100 * made.later:.0f} % of {draws}."
+    when, _, _, loss, ideal, wasted = numbers.values()
+    said = (
+        f"**{lead}:** demand for text reaches its stock by then in {100 * made.probability(by):.0f} % of {draws}, at "
+        f"the median in {when.said('', partial(year, horizon=horizon))}. **It is no cliff:** the best "
+        f"model of {made.cost.years[made.cost.at(by)]:.0f} ends at {loss.said()} and with unlimited text at "
+        f"{ideal.said('')}, while repetition wastes {wasted.said('% of its compute')}."
     )
-    said += (
-        f" **It is no cliff:** the best model of {cost.years[at]:.0f} ends at {loss:.3f} nats/token, where unlimited "
-        f"text would give {ideal:.3f}, and repetition wastes {100 * wasted:.0f} % of its compute."
-    )
-    for name, months in made.interventions.head(1).select("intervention", "months").iter_rows():
-        said += f" What delays it most is {name}: by {months:.0f} months." if months > 0 else ""
+    for row in made.interventions.head(1).iter_rows(named=True):
+        if row["months"] > 0:
+            months = Estimate.of_row(row, "months", made.level, "months")
+            said += f" What delays it most is {row['intervention']}, by {months.said()}."
     return said
 
 
@@ -107,5 +104,5 @@ def footer(made: Forecast, seed: int) -> str:
     rejected = ", ".join(f"{count} of {name}" for name, count in made.redrawn.items()) or "none"
     return (
         f"{made.inputs.name}, {len(made.dates):,} draws, seed {seed}; impossible draws replaced: {rejected}; "
-        f"no wall before {made.inputs.horizon:.0f} in {100 * made.later:.2g} % of the draws"
+        f"no wall before {made.inputs.horizon:.0f} in {percent(100 * made.later)} of the draws"
     )
