@@ -5,7 +5,7 @@
 
 In each world a law is true. A pilot of four sizes by five budgets, two seeds each, is fitted; then each design spends
 the same FLOPs on further runs, from half to eight times the pilot's sizes and budgets, and `scaling.fit` is given all.
-A design takes as many FLOPs for another's answer as its own at three budgets say, a power law between them; beyond the
+A design takes as many FLOPs for another's answer as its own at four budgets say, a power law between them; beyond the
 largest nothing is said. All designs pay the same: a trunk's branches share the FLOPs of the trunk.
 
     grid              five sizes by octaves of tokens, trunks with branches, from the smallest up
@@ -17,8 +17,9 @@ An answer is as good as another by its interval score (width, and ten times what
 the mean over worlds; by its error, the mean distance from the truth; and by the median width of its interval alone,
 which flatters designs whose intervals are too narrow.
 
-Exponents and forecasts are those of the additive law alone, by the bootstrap of trunks that `scaling.fit` has and a
-Huber loss bent at 1.345 standard deviations; `--full` takes `scaling.fit` itself, with its allowance beyond the runs.
+A surface is the losses at every size and token count that the proposal may train. All answers are those of the additive
+law alone, within its bounds, by the bootstrap of trunks that `scaling.fit` has and a Huber loss bent at 1.345 standard
+deviations; `--full` takes `scaling.fit` itself, with its allowance beyond the runs.
 
 Source:
     Gneiting and Raftery 2007, JASA 102(477), equation 43, for the interval score.
@@ -53,10 +54,11 @@ from scaling.laws.optimal import TokenCost  # noqa: E402
 from scaling.show import table  # noqa: E402
 
 FIRST, LEVEL, DRAWS = 100_000, 0.8, 100
-TIMES, RIVAL_TIMES = (1.0, 16.0), (2.0, 10.0, 50.0)
+TIMES, RIVAL_TIMES = (1.0, 16.0), (1.0, 4.0, 16.0, 50.0)
 """Budgets of proposed runs and of the other designs, in units of what the pilot took."""
 SIZES, TOKENS = np.geomspace(2e6, 1.6e7, 4), 2e7 * 2.0 ** np.arange(5)
-STEPS = 6  # of Gauss-Newton, after which no draw moves
+STEPS = 40  # of Gauss-Newton, most
+LEAST = np.array([0.0, -np.inf, -np.inf, 0.0, 0.0])  # of E, ln A, ln B, alpha and beta, the bounds of the law
 LOW = SIZES[0] / 2, TOKENS[0] / 2  # the least that any design may train
 AHEAD = 30.0  # times the pilot's largest run, at which a forecast is asked
 PARAMETERS, EXPONENTS = ("E", "A", "B", "alpha", "beta"), ("alpha", "beta")
@@ -143,6 +145,7 @@ class World:
         at = np.geomspace(self.pilot["C"].to_numpy().min() / 100, 1e20, 60)
         best = optimum(cost.priced(describe(chinchilla)), at, **dict[str, Any](fitted)).N
         self.ln_best = np.log(at), np.log(np.clip(best, LOW[0], REACH * SIZES[-1]))
+        self.there = candidates(self.pilot, None, budget=TIMES[-1] * self.spent)
 
     def _nearest(self) -> dict[str, float]:
         """The additive law nearest to the truth over all that is allowed: what its exponents then mean."""
@@ -236,7 +239,7 @@ class Once(Request):
 
 def proposed(world: World) -> Iterator[tuple[str, float, list[Planned], float]]:
     """Question, budget, the trunks that `scaling.propose` says, and what it says will be left of the width."""
-    there = candidates(world.pilot, None, budget=TIMES[-1] * world.spent)
+    there = world.there
     N, D = (float(a) for a in world.best(world.C))
     request = Once(runs=world.pilot, C=world.C, at=(N, D), seed=world.number)
     for question in QUESTIONS:
@@ -250,7 +253,7 @@ def proposed(world: World) -> Iterator[tuple[str, float, list[Planned], float]]:
 
 
 RIVALS = {"grid": grid, "random": drawn, "isoFLOP": isoflop, "compute-optimal": optimal}
-QUESTIONS = ("exponent", "forecast")
+QUESTIONS = ("exponent", "forecast", "surface")
 
 
 # --- what a design gives --------------------------------------------------------------------------------
@@ -298,29 +301,46 @@ def curve(theta: NDArray, N: NDArray, D: NDArray) -> tuple[NDArray, NDArray]:
     return np.log(loss), np.stack(parts, axis=-1) / loss[..., None]
 
 
-def best_fit(theta: NDArray, N: NDArray, D: NDArray, ln_loss: NDArray) -> tuple[NDArray, float]:
-    """Huber on ln loss by damped Gauss-Newton, and where it bends: at 1.345 standard deviations of the misses."""
+def descended(
+    theta: NDArray, bend: float, counts: NDArray, N: NDArray, D: NDArray, ln_loss: NDArray
+) -> NDArray:
+    """Parameters of each draw where a Huber loss on ln loss is least, by damped Gauss-Newton, shape (draws, 5).
 
-    def cost(theta: NDArray, bend: float) -> float:
+    Bounds are those of the law, as `scaling.fit` has them: a draw without them, or without damping, runs off to
+    exponents below zero, and takes the interval of a forecast with it.
+    """
+
+    def cost(theta: NDArray) -> NDArray:
         r = np.abs(ln_loss - curve(theta, N, D)[0])
-        return float(np.where(r < bend, 0.5 * r**2, bend * (r - 0.5 * bend)).sum())
+        return (counts * np.where(r < bend, 0.5 * r**2, bend * (r - 0.5 * bend))).sum(-1)
 
+    damping, before = np.full(len(theta), 1e-3), cost(theta)
+    for _ in range(STEPS):
+        value, J = curve(theta, N, D)
+        r = ln_loss - value
+        w = counts * np.minimum(1.0, bend / np.maximum(np.abs(r), 1e-12))
+        H, down = np.swapaxes(J, 1, 2) @ (w[..., None] * J), np.einsum("br,brp->bp", w * r, J)
+        moves = (theta > LEAST) | (down > 0)
+        H = H * moves[:, :, None] * moves[:, None, :]
+        H += damping[:, None, None] * H * np.eye(5) + (1e-14 + ~moves[:, None, :]) * np.eye(5)
+        step = np.linalg.solve(H, (down * moves)[..., None])[..., 0]
+        moved = np.maximum(theta + np.clip(step, -1.0, 1.0), LEAST)
+        after = cost(moved)
+        better = after < before
+        still = better & (before - after > 1e-7 * before)
+        theta, before = np.where(better[:, None], moved, theta), np.where(better, after, before)
+        damping = np.where(better, damping / 5, damping * 10)
+        if not (still | (~better & (damping < 1e4))).any():
+            break
+    return theta
+
+
+def best_fit(theta: NDArray, N: NDArray, D: NDArray, ln_loss: NDArray) -> tuple[NDArray, float]:
+    """Huber on ln loss, and where it bends: at 1.345 standard deviations of the misses."""
     bend = 0.0
     for _ in range(3):  # the bend follows the misses
         bend = max(1.345 * 1.4826 * float(np.median(np.abs(ln_loss - curve(theta, N, D)[0]))), 1e-5)
-        damping = 1e-3
-        for _ in range(40):
-            value, J = curve(theta, N, D)
-            r = ln_loss - value
-            w = np.minimum(1.0, bend / np.maximum(np.abs(r), 1e-12))
-            H = J.T @ (w[:, None] * J)
-            step = np.linalg.solve(H + damping * np.diag(np.diag(H)) + 1e-14 * np.eye(5), J.T @ (w * r))
-            if cost(theta + step, bend) < cost(theta, bend):
-                theta, damping = theta + step, damping / 5
-            else:
-                damping *= 10
-            if damping > 1e6 or np.abs(step).max() < 1e-9:
-                break
+        theta = descended(theta[None], bend, np.ones((1, len(N))), N, D, ln_loss)[0]
     return theta, bend
 
 
@@ -331,15 +351,7 @@ def refits(world: World, runs: pl.DataFrame) -> tuple[NDArray, NDArray]:
     labels = np.unique(runs["trunk_id"].to_numpy(), return_inverse=True)[1]
     count, rng = labels.max() + 1, np.random.default_rng(world.number)
     times = rng.multinomial(count, np.full(count, 1 / count), DRAWS)[:, labels]
-    draws = np.tile(theta, (DRAWS, 1))
-    for _ in range(STEPS):
-        value, J = curve(draws, N, D)
-        r = ln_loss - value
-        w = times * np.minimum(1.0, bend / np.maximum(np.abs(r), 1e-12))
-        H = np.swapaxes(J, 1, 2) @ (w[..., None] * J)
-        H += 1e-6 * H * np.eye(5) + 1e-10 * np.eye(5)
-        step = np.linalg.solve(H, np.einsum("br,brp->bp", w * r, J)[..., None])[..., 0]
-        draws = draws + np.clip(step, -0.5, 0.5)
+    draws = descended(np.tile(theta, (DRAWS, 1)), bend, times, N, D, ln_loss)
     return theta, draws
 
 
@@ -348,24 +360,23 @@ def answers(
 ) -> dict[str, list[tuple[float, float, float, float]]]:
     """The estimate, both ends and the truth of each target, by question, with the runs of a plan."""
     runs = pl.concat([world.pilot, world.runs(plan)]) if plan else world.pilot
-    N, D = (float(a) for a in world.best(world.C))
-    true = float(world.truth(N, D))
+    at = [
+        np.append(place, world.there.columns[c]) for place, c in zip(world.best(world.C), "ND", strict=True)
+    ]
+    true = world.truth(*at)
     if full:
         fitted = scaling.fit(chinchilla, runs, bootstrap=DRAWS, seed=world.number)
-        ends, said = fitted.intervals(LEVEL), fitted.predict(N=N, D=D, level=LEVEL)
+        ends, said = fitted.intervals(LEVEL), fitted.predict(N=at[0], D=at[1], level=LEVEL)
         exponents = [(fitted.params[p], *ends[p], world.sought[p]) for p in EXPONENTS]
-        return {
-            "exponent": exponents,
-            "forecast": [(float(said.median), float(said.low), float(said.high), true)],
-        }
+        losses = list(zip(said.median, said.low, said.high, true, strict=True))
+        return {"exponent": exponents, "forecast": losses[:1], "surface": losses[1:]}
     theta, draws = refits(world, runs)
-    at = np.array([N]), np.array([D])
-    middle = np.append(theta, np.exp(curve(theta, *at)[0]))
-    every = np.column_stack([draws, np.exp(curve(draws, *at)[0])])
+    middle = np.append(theta[-2:], np.exp(curve(theta, *at)[0]))
+    every = np.column_stack([draws[:, -2:], np.exp(curve(draws, *at)[0])])
     low, high = np.quantile(every, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
-    known = [*(world.sought[p] for p in EXPONENTS), true]
-    rows = list(zip(*(a[-3:].tolist() for a in (middle, low, high)), known, strict=True))
-    return {"exponent": rows[:2], "forecast": rows[2:]}
+    known = [*(world.sought[p] for p in EXPONENTS), *true]
+    rows = list(zip(middle, low, high, known, strict=True))
+    return {"exponent": rows[:2], "forecast": rows[2:3], "surface": rows[3:]}
 
 
 def world_of(kind: str, number: int, full: bool) -> dict[tuple[str, str, int], Given]:

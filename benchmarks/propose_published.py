@@ -2,8 +2,10 @@
 
     python benchmarks/propose_published.py
 
-Of published runs of one recipe the cheapest half is the pilot. Half of the others, drawn five times, is what a design
-chooses from, each run at its own FLOPs, and the rest is predicted.
+Of published runs of one recipe the cheapest half is the pilot. Half of the others, drawn ten times, is what a design
+chooses from, each run at its own FLOPs, and the rest is predicted. Runs are proposed for the surface, the losses of all
+that may be chosen, and beside it for the exponents. A design takes as many FLOPs for another's score as a power law
+between its own budgets says; all runs are the largest.
 
     random            in random order
     compute-optimal   nearest to the best size by the pilot first
@@ -16,7 +18,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -25,9 +27,10 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 import polars as pl  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
+from propose import flops_for, times_words  # noqa: E402
 
 import scaling  # noqa: E402
-from scaling.design.asked import Asked, Request, ask  # noqa: E402
+from scaling.design.asked import Request, ask  # noqa: E402
 from scaling.design.information import Units, best_batch  # noqa: E402
 from scaling.laws import chinchilla, optimum  # noqa: E402
 from scaling.laws.base import describe  # noqa: E402
@@ -47,9 +50,10 @@ PUBLISHED = {
     & (pl.col("param_count") == "standard"),
 }
 """Names of published runs, and which of them are of one recipe."""
-SHARES = (0.1, 0.3)
-"""Budgets, as shares of what all runs that may be chosen took."""
-SPLITS = 5
+SHARES, RIVAL_SHARES = (0.1, 0.3), (0.05, 0.1, 0.2, 0.3, 0.6, 1.0)
+"""Budgets of proposed runs and of the other designs, as shares of what all runs that may be chosen took."""
+SPLITS = 10
+PROPOSED = {"proposed": "surface", "for exponents": "exponent"}
 
 
 class Published:
@@ -97,22 +101,21 @@ class Published:
             first[rows] = np.arange(len(rows))
         return np.lexsort((self.rng.random(len(N)), first))
 
-    @cached_property
-    def asked(self) -> Asked:
-        places = {c: self.able[c].to_numpy() for c in ("N", "D", "C", "unique_tokens")}
-        return ask("exponent", Request(runs=self.pilot, bootstrap=2 * DRAWS), places)
-
     def chosen(self, design: str, budget: float) -> list[int]:
-        if design != "proposed":
+        if design not in PROPOSED:
             return self.within(self.order(design), budget)
+        places = {c: self.able[c].to_numpy() for c in ("N", "D", "C", "unique_tokens")}
+        asked = ask(PROPOSED[design], Request(runs=self.pilot, bootstrap=2 * DRAWS), places)
         each = np.arange(len(self.flops))
-        units = Units(each[:, None], self.asked.own, self.asked.shared, self.flops, each, 1)
-        return list(best_batch(self.asked.belief, units, budget).chosen)
+        units = Units(each[:, None], asked.own, asked.shared, self.flops, each, 1)
+        return list(best_batch(asked.belief, units, budget).chosen)
 
-    def judged(self, chosen: list[int]) -> tuple[float, ...]:
+    @cache  # noqa: B019  # all runs are what every design ends with
+    def judged(self, chosen: tuple[int, ...]) -> tuple[float, ...]:
         """Runs, FLOPs, width of the exponents' intervals, rms miss on the rest, score and share held for new runs."""
+        rows = list(chosen)
         fitted = scaling.fit(
-            chinchilla, pl.concat([self.pilot, self.able[chosen]]), bootstrap=DRAWS, seed=self.split, **ANY
+            chinchilla, pl.concat([self.pilot, self.able[rows]]), bootstrap=DRAWS, seed=self.split, **ANY
         )
         ends = fitted.intervals(LEVEL)
         width = np.mean([(ends[p][1] - ends[p][0]) / fitted.params[p] for p in EXPONENTS])
@@ -123,7 +126,7 @@ class Published:
         rms = float(np.sqrt(np.mean(np.log(said.median / loss) ** 2)))
         return (
             len(chosen),
-            float(self.flops[chosen].sum()),
+            float(self.flops[rows].sum()),
             float(width),
             rms,
             score,
@@ -133,18 +136,30 @@ class Published:
 
 def published_rows(name: str) -> Iterator[list[str]]:
     splits = [Published(name, split) for split in range(SPLITS)]
-    for share in SHARES:
-        for design in ("proposed", *RIVALS):
-            every = [s.judged(s.chosen(design, share * float(s.flops.sum()))) for s in splits]
-            runs, flops, width, rms, score, held = np.mean(every, axis=0)
-            spent = 100 * flops / float(np.mean([s.flops.sum() for s in splits]))
-            numbers = [f"{100 * value:.3g}" for value in (width, rms, score, held)]
-            yield [f"published:{name}", f"{100 * share:g}", design, f"{runs:.0f}", f"{spent:.2g}", *numbers]
+    whole = float(np.mean([s.flops.sum() for s in splits]))
+    every = {
+        (design, share): np.mean(
+            [s.judged(tuple(sorted(s.chosen(design, share * float(s.flops.sum()))))) for s in splits], axis=0
+        )
+        for design in (*PROPOSED, *RIVALS)
+        for share in (SHARES if design in PROPOSED else RIVAL_SHARES)
+    }
+    for (design, share), (runs, flops, width, rms, score, held) in every.items():
+        needs = {}
+        for rival in RIVALS if design in PROPOSED else ():
+            own = np.array([every[rival, share] for share in RIVAL_SHARES])
+            needs[rival] = flops_for(score, own[:, 1], own[:, 4]) / flops
+        best = min(needs, key=lambda rival: needs[rival], default="")
+        takes = f"{times_words(needs[best], whole / flops)} ({best})" if best else ""
+        numbers = [f"{100 * value:.3g}" for value in (width, rms, score, held)]
+        spent = f"{100 * flops / whole:.2g}"
+        yield [f"published:{name}", f"{100 * share:g}", design, f"{runs:.0f}", spent, *numbers, takes]
 
 
 HEADER = [
     "runs", "budget, % of the dearer half", "design", "chosen", "spent, %", "width of exponents, %",
     "rms miss on the rest, %", "interval score, %", f"held of {LEVEL:.0%}",
+    "best rival takes, by score",
 ]  # fmt: skip
 
 

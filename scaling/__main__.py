@@ -273,7 +273,7 @@ def blend(
     "--question",
     required=True,
     metavar="NAME",
-    help="exponent, forecast, law, plateau, repetition, transfer, slope, exchange or blend.",
+    help="exponent, forecast, surface, law, plateau, repetition, transfer, slope, exchange or blend.",
 )
 @click.option("--flops", type=float, help="The budget.")
 @click.option("--hours", type=float, help="The budget in its place, at the speed of the runs so far.")

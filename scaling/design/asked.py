@@ -3,6 +3,7 @@
 exponent, repetition   parameters of a law, as a fit will estimate them; where another law is true, those of the law
                        nearest to it over all sizes and tokens that are paid for
 forecast               the loss of the best model at a budget, as a fit will predict it
+surface                the losses of all runs that could be made: the mean square error of their predictions
 law                    which of some laws is true, each with its draws, as probable as another
 plateau                whether the loss stops falling within the last decade, or goes on
 """
@@ -183,11 +184,26 @@ def _forecast(request: Request, places: Mapping[str, Array]) -> Asked:
     point = {name: np.array([np.median(a)]) for name, a in zip(("N", "D"), best, strict=False)}
     point |= {"C": np.array([C]), "unique_tokens": point["D"]}
     name = f"loss at {power_of_ten(C)} FLOPs"
+    about = f"the {name} by {fitted.name}, {point['N'][0]:.3g} parameters on {point['D'][0]:.3g} tokens"
+    return _estimated(request, fitted, places, {name: _loss_at(request, fitted, point)}, about, point)
+
+
+def _surface(request: Request, places: Mapping[str, Array]) -> Asked:
+    fitted = request.fitted(law_of("surface", request.law))
+    middle = np.argsort(_ln_losses(fitted, places).std(axis=0))[len(places["N"]) // 2]
+    point = {c: values[[middle]] for c, values in places.items()}
+    name = (
+        f"loss at {point['N'][0]:.3g} parameters on {point['D'][0]:.3g} tokens, known as well as the median"
+    )
+    N, D = (f"{places[c].min():.3g} to {places[c].max():.3g}" for c in ("N", "D"))
+    about = f"the losses of {N} parameters on {D} tokens by {fitted.name}"
+    return _estimated(request, fitted, places, {name: _loss_at(request, fitted, point)}, about, places)
+
+
+def _loss_at(request: Request, fitted: Fit, point: Mapping[str, Array]) -> show.Interval:
     read: Any = {c: point[c] for c in describe(fitted.law).column_names}
     said = fitted.predict(level=request.level, **read)
-    now = {name: show.Interval(float(said.median[0]), float(said.low[0]), float(said.high[0]), request.level)}
-    about = f"the {name} by {fitted.name}, {point['N'][0]:.3g} parameters on {point['D'][0]:.3g} tokens"
-    return _estimated(request, fitted, places, now, about, point)
+    return show.Interval(float(said.median[0]), float(said.low[0]), float(said.high[0]), request.level)
 
 
 def _law(request: Request, places: Mapping[str, Array]) -> Asked:
@@ -241,6 +257,7 @@ def _plateau(request: Request, places: Mapping[str, Array]) -> Asked:
 QUESTIONS: dict[str, Callable[[Request, Mapping[str, Array]], Asked]] = {
     "exponent": _exponent,
     "forecast": _forecast,
+    "surface": _surface,
     "law": _law,
     "plateau": _plateau,
     "repetition": _repetition,
@@ -252,7 +269,7 @@ def _estimated(
     request: Request, fitted: Fit, places: Mapping[str, Array], now: dict[str, show.Interval], about: str,
     of: Sequence[str] | Mapping[str, Array],
 ) -> Asked:  # fmt: skip
-    """Parameters of these names, or the loss at a point, as a fit to the runs and others at the places will have them.
+    """Parameters of these names, or the losses at points, as a fit to the runs and others at the places will have them.
 
     What the law would miss is what it misses of rival forms, each as probable as its share of the draws beyond the
     runs, from the law nearest to it over all sizes and tokens of the places; and a little noise of its own kind.
@@ -275,12 +292,12 @@ def _estimated(
     covariance = beside @ _lack(every, own + shared) @ beside.T + (missed.T * shares) @ missed
     size, kinds = np.linalg.eigh(covariance)
     d = kinds[:, -_KINDS:] * np.sqrt(np.maximum(size[-_KINDS:], 0.0))
-    point = slice(count + rows, count + rows + 1)
     if isinstance(of, Mapping):
-        targets, off = J[point], d[point]
+        points = slice(count + rows, -len(region["N"]))
+        law = Local(J, d, J[points], d[points]).mean
     else:
-        targets, off = np.eye(J.shape[1])[[fitted.free.index(p) for p in of]], np.zeros((len(of), d.shape[1]))
-    law = Local(J, d, targets, off)
+        targets = np.eye(J.shape[1])[[fitted.free.index(p) for p in of]]
+        law = Local(J, d, targets, np.zeros((len(of), d.shape[1])))
     sums = sums_of(law, _trained(request, count, own, shared)).sum(axis=0)
     sums += _UNKNOWN * rows * np.eye(*sums.shape)
     belief = Estimated(law, sums, (sums, sums))

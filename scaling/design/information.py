@@ -11,12 +11,12 @@ improved by exchange: each trunk is taken out in turn, and what it cost is spent
 
 Where the answer is that of one law's fit and another law may be true, runs that tell most of the first are those that
 the second would mislead. So `Estimated` judges a batch by what the fit will miss, its noise and its bias under other
-laws, and by each half of the batch alone, lest an answer hangs on one trunk.
+laws, and by each half of the batch alone, lest an answer hangs on one trunk. Of many losses the mean square counts.
 
 Source:
     Chaloner and Verdinelli 1995, Statistical Science 10(3), equation 14, for the expected utility of a design in the
-    linear-normal case; Box and Draper 1959, JASA 54(287), for bias beside variance; Fedorov 1972, Theory of Optimal
-    Experiments, for the exchange.
+    linear-normal case; Box and Draper 1959, JASA 54(287), for bias beside variance, and their mean over a region;
+    Fedorov 1972, Theory of Optimal Experiments, for the exchange.
 """
 
 from __future__ import annotations
@@ -158,13 +158,29 @@ class Local:
     """Slopes of each target in the parameters, shape (targets, parameters)."""
     missed: Array
     """What the law misses of each target itself, shape (targets, kinds)."""
+    together: bool = False
+    """Whether these are one target, by the sum of their squares."""
 
     def mean_square(self, sums: Array) -> Array:
         """Of what a fit misses of each target, noise and bias, shape (..., targets), from sums over all its runs."""
         count = self.slopes.shape[1]
         M, V, S = np.split(sums, [count, 2 * count], axis=-1)
         pull = self.targets @ np.linalg.inv(M)
-        return ((pull @ V) * pull).sum(-1) + ((pull @ S - self.missed) ** 2).sum(-1)
+        squares = ((pull @ V) * pull).sum(-1) + ((pull @ S - self.missed) ** 2).sum(-1)
+        return squares.sum(-1, keepdims=True) if self.together else squares
+
+    @property
+    def mean(self) -> Local:
+        """The same of one target, whose square is the mean of these squares (I-optimality).
+
+        Of targets T = Q R the rows of R are enough, and one for what is missed of them and no parameter moves.
+        """
+        T, missed = (each / np.sqrt(len(self.targets)) for each in (self.targets, self.missed))
+        Q, R = np.linalg.qr(T)
+        moved = Q.T @ missed
+        rest = np.sqrt(np.maximum((missed**2).sum(axis=0) - (moved**2).sum(axis=0), 0.0))
+        zero = np.zeros(R.shape[1])
+        return replace(self, targets=np.vstack([R, zero]), missed=np.vstack([moved, rest]), together=True)
 
 
 @lru_cache(maxsize=4)

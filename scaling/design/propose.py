@@ -196,17 +196,18 @@ def propose(
 
         v(A) = v - k_A (K_A + R_A)^-1 k_A'
 
-    is what runs A leave of the variance of a target, from draws (see `design.information`). Parameters and forecasts
+    is what runs A leave of the variance of a target, from draws (see `design.information`). Parameters and losses
     are judged as a fit to all runs will have them: its mean square error, of noise and of the bias where a rival form
     that the runs do not exclude is true. Then the law nearest to it over the sizes and tokens is sought.
     Trunks are chosen, a trunk's cooldown branches for the price of 20 % each; seeds of one shape train as a stack.
 
     Args:
         runs: so far; columns N, D and loss, and where they are there C, seed, trunk_id, unique_tokens, width, peak_lr.
-        question: "exponent" (the exponents of a law, or `parameter`), "forecast" (the loss at C), "law" (which of
-            chinchilla, kaplan and power_mean), "plateau" (or a power law), "repetition" (R_D of a law with repeats),
-            "transfer" (the slope against size of what a source gives a target), "slope" (of `reading`), "exchange"
-            (what a token of each other domain is worth in a target's own), or "blend" (the best shares for a target).
+        question: "exponent" (the exponents of a law, or `parameter`), "forecast" (the loss at C), "surface" (the
+            losses at all sizes and tokens that could be trained), "law" (which of chinchilla, kaplan and power_mean),
+            "plateau" (or a power law), "repetition" (R_D of a law with repeats), "transfer" (the slope against size
+            of what a source gives a target), "slope" (of `reading`), "exchange" (what a token of each other domain is
+            worth in a target's own), or "blend" (the best shares for a target).
         flops: the budget, FLOPs.
         hours: the budget in place of it, at the FLOP/s that the runs reached (columns C and seconds).
         law: of N, D and unique_tokens, for all but "law" and the slopes; chinchilla unless given.

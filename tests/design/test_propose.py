@@ -1,5 +1,6 @@
 """Which runs next: the update of draws, the batch it finds, the study it writes, and what is refused."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -93,6 +94,30 @@ def test_an_estimate_matches_least_squares_on_simulated_runs():
     assert after.after(units, 0).after(units, 0, taken_out=True).variance == pytest.approx(after.variance)
 
 
+def test_the_error_of_a_surface_matches_least_squares_on_simulated_runs():
+    """The mean over all places of what the fitted line misses of the curve, by fewer targets than there are places."""
+    law, units, belief, d = line(0.3)
+    surface = replace(law, targets=law.slopes, missed=law.misses).mean
+    assert len(surface.targets) == 3
+    x, y = X[[3, 4, 6, 8, 8]], d[[3, 4, 6, 8, 8]]
+    noise = 0.1 * np.random.default_rng(0).normal(size=(20_000, 5))
+    lines = np.polynomial.polynomial.polyfit(x, (y + noise).T, 1)
+    missed = np.polynomial.polynomial.polyval(X, lines) - d
+    after = replace(belief, law=surface).after_all(units, [6, 8, 8])
+    assert np.exp(after.doubt) == pytest.approx((missed**2).mean(), rel=0.03)
+
+
+def test_runs_for_a_surface_spread_where_runs_for_a_slope_lie_at_its_ends():
+    """A fit to runs at both ends knows the slope best; to know all losses of a bent curve it needs its middle too."""
+    law, units, belief, _ = line(1.0, own=0.1)
+    nothing = replace(belief, sums=0.02 * belief.sums, halves=(0.02 * belief.sums,) * 2)
+    surface = replace(law, targets=law.slopes, missed=law.misses).mean
+    ends, spread = (best_batch(replace(nothing, law=one), units, 12.0) for one in (law, surface))
+    assert np.abs(X[list(spread.chosen)]).mean() < np.abs(X[list(ends.chosen)]).mean()
+    there, known = (replace(nothing, law=surface).after_all(units, b.chosen).doubt for b in (ends, spread))
+    assert known < there
+
+
 def test_a_batch_is_balanced_where_another_law_would_mislead_it():
     """The slope is told as well by either end of the line, but of a bent curve by one end alone it is misled."""
     (_, units, straight, _), (_, _, bent, _) = map(line, (0.0, 1.0))
@@ -161,7 +186,7 @@ def test_hours_are_a_budget_at_the_speed_of_the_runs(runs):
 
 @pytest.mark.parametrize(
     ("question", "options"),
-    [("forecast", {"C": 1e14}), ("law", {}), ("plateau", {}), ("repetition", {})],
+    [("forecast", {"C": 1e14}), ("surface", {}), ("law", {}), ("plateau", {}), ("repetition", {})],
 )
 def test_every_question_has_runs(runs, question, options):
     """In runs with text seen up to eight times; a forecast is known better after its runs, a law by some nats."""
@@ -176,6 +201,8 @@ def test_every_question_has_runs(runs, question, options):
     if question in ("law", "plateau"):
         assert made.path["nats"].to_list()[-1] > made.path["nats"].to_list()[0] > 0
         assert "expected log Bayes factor" in str(made)
+    if question == "surface":
+        assert "the losses of" in str(made) and "known as well as the median" in str(made)
     if question == "repetition":
         assert any(lot.unique_budget for lot in made.lots)
 
