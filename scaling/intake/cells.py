@@ -177,6 +177,8 @@ def _number(text: str, mark: str) -> float | None:
 
 def advice_on(text: str) -> str:
     """What `parse_count` would offer in place of a cell, and a space; nothing where it knows no better."""
+    if re.fullmatch(r"\s*[(\[].*[)\]]\s*", text):
+        return "A unit stands in the name, e.g. 'N (M)', and not in a row of its own. "
     if text.rstrip().endswith("%"):
         return "Write percent in every cell of the column, or hundredths in all. "
     try:
