@@ -225,6 +225,8 @@ def thin_draws(groups: Clusters, slopes: Array, weights: Array, *, draws: int, s
     finite = np.isfinite(slopes).all(axis=1) & (weights > 0)
     basis, size, _ = np.linalg.svd(np.sqrt(weights[finite])[:, None] * slopes[finite], full_matrices=False)
     basis, labels = basis[:, size > 1e-12 * size[:1]], groups.labels[finite]
+    if not basis.shape[1]:
+        return 1.0
     each = np.zeros((groups.count, basis.shape[1], basis.shape[1]))
     np.add.at(each, labels, basis[:, :, None] * basis[:, None, :])
     flat = each.reshape(groups.count, -1)
