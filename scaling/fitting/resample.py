@@ -73,6 +73,8 @@ def clusters(data: Data, choice: str = "auto", misses: Array | None = None) -> C
     if groups is None and choice == "compute":
         wanted = "'rows' or a column here, as the table has neither C nor N and D"
         raise BadOption("cluster", choice, wanted)
+    if groups is None and choice in data.table.columns:
+        raise BadOption("cluster", choice, "a column with values; here it is empty")
     if groups is None:
         hint = "cluster= takes 'auto', 'rows', 'compute' or a column."
         raise MissingColumns([choice], data.table.columns, hint)
@@ -93,7 +95,7 @@ def _groups(data: Data, choice: str) -> Clusters | None:
         )  # centred on decades: 1e19 ± 1 % stays together
         labels, count = _number(bins.astype(float))
         return Clusters(labels, count, f"{count} quarter-decade bins of {flops[1]}")
-    if choice not in data.table.columns:
+    if choice not in data.table.columns or not data.table[choice].count():
         return None
     value = data.frame(choice)[choice].rank("dense")
     alone = value.is_null().to_numpy()
@@ -155,7 +157,7 @@ def miss_alike(data: Data, misses: Array) -> Clusters | None:
         pairs = np.unique(np.stack([labels, coarse]), axis=1)
         if len(pairs.T) > labels.max() + 1 or not _differ(labels[counts], coarse[counts], misses[counts]):
             continue
-        alike = Clusters(coarse, count, f"{count} values of {' and '.join(kind)}, whose runs miss alike")
+        alike = Clusters(coarse, count, f"{count} values of {' and '.join(kind)} whose runs miss alike")
         labels = coarse
     return alike
 

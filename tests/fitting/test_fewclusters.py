@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from scaling.errors import BadOption
 from scaling.fitting import fit, profile
 from scaling.fitting.data import read
 from scaling.fitting.fewclusters import directions
@@ -76,10 +77,17 @@ def test_runs_of_one_size_that_miss_alike_are_taken_together():
     assert held >= 10
     curves = trunks(5, 5, shared=0.01, seed=1).drop("trunk_id")
     fitted = fit(chinchilla, curves, bootstrap=20)
-    assert fitted.cluster == "5 values of N, whose runs miss alike"
+    assert fitted.cluster == "5 values of N whose runs miss alike"
     assert fit(chinchilla, curves, bootstrap=20, cluster="rows").cluster == "rows"
     held_wide, narrow = (profile(fitted, curves, "E", cluster=how) for how in ("auto", "rows"))
     assert held_wide.high - held_wide.low > narrow.high - narrow.low
+
+
+def test_a_trunk_column_without_values_is_as_good_as_none():
+    curves = trunks(5, 5, shared=0.01, seed=1).with_columns(trunk_id=pl.lit(None, dtype=pl.String))
+    assert fit(chinchilla, curves, bootstrap=20).cluster == "5 values of N whose runs miss alike"
+    with pytest.raises(BadOption, match="a column with values; here it is empty"):
+        fit(chinchilla, curves, cluster="trunk_id")
 
 
 def test_runs_of_one_size_and_seed_that_miss_alike_are_taken_together():
@@ -88,7 +96,7 @@ def test_runs_of_one_size_and_seed_that_miss_alike_are_taken_together():
     ]
     assert (
         fit(chinchilla, pl.concat(seeds), bootstrap=20).cluster
-        == "15 values of N and seed, whose runs miss alike"
+        == "15 values of N and seed whose runs miss alike"
     )
 
 
