@@ -165,8 +165,8 @@ def _with_status(raw: Raw) -> Raw:
 
 
 def is_held_out(name: str) -> bool:
-    """Whether a tracker's metric is a held-out loss by its name: val_loss, eval/loss, metrics.validation_loss."""
-    parts = name.lower().replace(".", "/").split("/")
+    """Whether a metric is a held-out loss by its name: val_loss, Val Loss, eval/loss, metrics.validation_loss."""
+    parts = re.sub(r"[ -]+", "_", name.strip().lower()).replace(".", "/").split("/")
     return parts[-1] in _HELD_OUT or (
         parts[-1] == "loss" and len(parts) > 1 and parts[-2] in _HELD_OUT_PLACES
     )

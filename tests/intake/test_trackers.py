@@ -5,6 +5,7 @@ import json
 import pytest
 
 from scaling import read_runs
+from scaling.intake.guesses import guessed
 from scaling.intake.raw import NotATable
 
 
@@ -125,3 +126,10 @@ def test_a_row_of_pandas_that_is_cut_short_is_named(tmp_path):
     path.write_text('{"columns": ["N", "loss"], "data": [[1e6, 3.1], [2e6]]}')
     with pytest.raises(NotATable, match="a row of its data has not 2 cells"):
         read_runs(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["val_loss", "Val Loss", "validation-loss", "eval/loss", "metrics.test_loss"]
+)
+def test_a_held_out_loss_is_guessed_however_it_is_spelled(name):
+    assert guessed([name, "PARAMS", "tokens (B)"]) == ({name: "loss", "PARAMS": "N", "tokens (B)": "D"}, {})
