@@ -13,7 +13,15 @@ from scaling.arguments import checked, whole
 from scaling.fitting.data import Array, Data, Table, Weights, row_names
 from scaling.fitting.discrepancy import Discrepancy, backtest
 from scaling.fitting.fewclusters import FEW, directions, few_targets
-from scaling.fitting.identifiability import caveats, condition, odd_places, slopes, spare_runs, undetermined
+from scaling.fitting.identifiability import (
+    caveats,
+    condition,
+    odd_places,
+    rounding,
+    slopes,
+    spare_runs,
+    undetermined,
+)
 from scaling.fitting.later import Later
 from scaling.fitting.minimum import Minimum, descend, minimise, pose
 from scaling.fitting.noise import scatter
@@ -316,6 +324,7 @@ def _result(
             *minimum.notes,
             *caveats(problem.law, data, options),
             *odd_places(problem, best, data),
+            *rounding(problem, best, options.target),
             *_too_sure(problem, best, data, groups, len(drawn), options),
         ),
         data_hash=data.hash,

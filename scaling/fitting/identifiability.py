@@ -64,6 +64,10 @@ _FAR_OUT = 1e60  # times the runs: where a floor is all that is left of a loss
 _COME_DOWN = 1e-3  # of the floor, which a loss far out must come down to
 _CUT = 0.01  # share of a prior beyond the bounds that is worth a word
 _ENDED_WELL = ("done", "finished", "completed", "complete", "success", "succeeded")
+_ENOUGH_TO_SEE = 10  # targets that are round by more than chance
+_NORMAL = 0.6745  # median of the absolute value of a standard normal variable
+_MUCH = 0.7  # of the scatter, from which on rounding makes half of its square
+_EXACT = 1e-3  # of a step: a law that misses by less made numbers that happen to be round
 _BRINK = 1e-3  # of a parameter, beside which the law must have a value
 _AT_BOUND = 0.1  # share of draws at a bound beyond which a parameter is not determined
 
@@ -339,6 +343,26 @@ def condition(problem: Problem, best: Array) -> tuple[float, NDArray[np.bool_]]:
     loose = dead.copy()
     loose[~dead] = np.abs(directions[-1]) > 0.3
     return float((singular[0] / max(singular[-1], 1e-300)) ** 2), loose
+
+
+def rounding(problem: Problem, best: Array, target: str) -> tuple[str, ...]:
+    """Targets that are written with so few digits that rounding is a good part of their scatter.
+
+    Written to q, they are off by q / sqrt(12) in the root mean square, beside the scatter that the fit leaves.
+    """
+    y, miss = problem.target, problem.misses(best[None])[0]
+    step = next((10.0**-k for k in range(4) if np.allclose(y, np.round(y, k), rtol=0, atol=1e-9)), 0.0)
+    if not step or len(y) < _ENOUGH_TO_SEE:
+        return ()
+    scatter = (
+        float(np.median(np.abs(miss))) / _NORMAL * (float(np.median(y)) if problem.objective.log else 1.0)
+    )
+    if step / np.sqrt(12.0) < _MUCH * scatter or scatter < _EXACT * step:
+        return ()
+    return (
+        f"{target} is written to {step:g}, and rounding makes most of the scatter of {scatter:.2g}: it is no chance, "
+        "and the same in every resample. Write more digits",
+    )
 
 
 @np.errstate(all="ignore")
