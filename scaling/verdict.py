@@ -128,9 +128,9 @@ class Estimate(show.Interval):
 
     def amount(self, form: Callable[[float], str]) -> str:
         """The number; of a bound what is known: "at least 0.2", or "none measurable" where that is below nothing."""
-        if not self.bound:
-            return form(self.value)
         end = self.low if self.bound > 0 else self.high
+        if not self.bound or math.isnan(end):
+            return form(self.value)
         said = f"{'at least' if self.bound > 0 else 'at most'} {form(end if abs(end) > _NOTHING else 0.0)}"
         return f"none measurable, {said}" if self.bound > 0 and end <= _NOTHING else said
 
@@ -151,7 +151,7 @@ class Estimate(show.Interval):
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
-        if self.bound:
+        if self.bound and not math.isnan(self.low if self.bound > 0 else self.high):
             return f"{self.amount('{:.3g}'.format)}{unit}, {show.share_inside(self.level)}"
         if math.isnan(self.low):
             return f"{print_count(self.value, 4)}{unit}, no interval"

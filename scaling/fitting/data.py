@@ -362,7 +362,10 @@ def numbers_of(frame: pl.DataFrame, name: str) -> Array:
         bad = column.cast(pl.String, strict=False).cast(pl.Float64, strict=False).is_null()
         row = int(bad.arg_max() or 0)
         value = repr(column[row]) if len(column) else "empty"
-        raise BadPredictor(name, int(bad.sum()) or len(column), row, value, "a column of numbers")
+        wanted = "a column of numbers" + ", and no text, which scaling.read_runs(runs) reads" * (
+            column.dtype == pl.String
+        )
+        raise BadPredictor(name, int(bad.sum()) or len(column), row, value, wanted)
     return column.cast(pl.Float64).to_numpy()
 
 

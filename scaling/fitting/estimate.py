@@ -13,7 +13,15 @@ from scaling.arguments import checked, whole
 from scaling.fitting.data import Array, Data, Table, Weights, row_names
 from scaling.fitting.discrepancy import Discrepancy, backtest
 from scaling.fitting.fewclusters import FEW, directions, few_targets
-from scaling.fitting.identifiability import caveats, condition, slopes, spare_runs, undetermined
+from scaling.fitting.identifiability import (
+    caveats,
+    condition,
+    odd_places,
+    rounding,
+    slopes,
+    spare_runs,
+    undetermined,
+)
 from scaling.fitting.later import Later
 from scaling.fitting.minimum import Minimum, descend, minimise, pose
 from scaling.fitting.noise import scatter
@@ -84,8 +92,9 @@ def fit(
         bootstrap: number of refits to resampled runs; 0 skips them, and the backtests from smaller runs on that
             `Fit.discrepancy` rests on, which are made when it is first read.
         cluster: what is resampled together: "rows", "compute" (quarter decades), a column, or "auto": trunk_id where
-            the table has it, else learning curves of one model each, else quarter decades of compute, else rows. The
-            choice is printed. Under eight clusters are not resampled: see `fitting.fewclusters`.
+            the table has it, else learning curves of one model each, else runs of one N or seed whose misses are
+            alike, else quarter decades of compute, else rows. The choice is printed. Under eight clusters are not
+            resampled: see `fitting.fewclusters`.
         resample: "pairs" draws clusters of runs with replacement; "wild", the wild cluster bootstrap, keeps every run
             and flips the signs of a cluster's residuals together, for grids too small to lose a size or a budget.
         fixed: parameters held still, e.g. {"E": 1.69}.
@@ -113,8 +122,10 @@ def fit(
         priors={} if priors is None else priors,
     )  # fmt: skip
     problem, data = pose(describe(law), runs, options, weights)
-    groups = clusters(data, cluster) if bootstrap else Clusters(np.zeros(data.rows, np.int64), 1, "rows")
+    clusters(data, cluster)  # refuses what there is not, before any work
     minimum = minimise(problem, options)
+    misses = minimum.problem.misses(minimum.best[None])[0]
+    groups = clusters(data, cluster, misses) if bootstrap else Clusters(np.zeros(data.rows, int), 1, "rows")
     refits = bootstrap_refits(minimum, groups, bootstrap, options)
     discrepancy = Later(lambda: _discrepancy(minimum, data, groups, options)) if bootstrap else None
     return _result(law, minimum, data, groups, refits, options, discrepancy)
@@ -312,6 +323,8 @@ def _result(
         notes=(
             *minimum.notes,
             *caveats(problem.law, data, options),
+            *odd_places(problem, best, data),
+            *rounding(problem, best, options.target),
             *_too_sure(problem, best, data, groups, len(drawn), options),
         ),
         data_hash=data.hash,

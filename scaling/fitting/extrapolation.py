@@ -329,6 +329,8 @@ def _one_predictor(columns: Mapping[str, ArrayLike]) -> tuple[str, Array]:
 def _read(runs: Table, name: str, target: str) -> tuple[Array, Array]:
     """Predictor and target, in an order that does not depend on the table's."""
     frame, predictor = as_frame(runs), Argument(name, Quantity(low=0.0, log=True), True)
+    if frame.is_empty():
+        raise TooFewScales("an extrapolation", name, (), _NEEDED)
     data = read(
         [predictor], frame, target=target, weights=np.ones(len(frame))
     )  # replicates are no duplicates

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -51,6 +51,9 @@ class CollinearPredictors(FitError):
         )
 
 
+FLAT = "the objective is flat along it"
+SINGULAR = 1e20
+"""Condition number from which on a flat parameter has no interval: draws do not move along what they cannot see."""
 _HOLD = "hold a parameter still, e.g. fit(..., fixed={...})"
 _COLLINEAR = 1.0  # percent that one predictor must stray from a power of the others
 _NEARLY = 25.0  # percent below which it strays so little that a fit says so
@@ -61,6 +64,11 @@ _FAR_OUT = 1e60  # times the runs: where a floor is all that is left of a loss
 _COME_DOWN = 1e-3  # of the floor, which a loss far out must come down to
 _CUT = 0.01  # share of a prior beyond the bounds that is worth a word
 _ENDED_WELL = ("done", "finished", "completed", "complete", "success", "succeeded")
+_ENOUGH_TO_SEE = 10  # targets that are round by more than chance
+_NORMAL = 0.6745  # median of the absolute value of a standard normal variable
+_MUCH = 0.7  # of the scatter, from which on rounding makes half of its square
+_EXACT = 1e-3  # of a step: a law that misses by less made numbers that happen to be round
+_BRINK = 1e-3  # of a parameter, beside which the law must have a value
 _AT_BOUND = 0.1  # share of draws at a bound beyond which a parameter is not determined
 
 
@@ -163,7 +171,7 @@ def _goes_with(
             apart = {
                 c: effect(data.columns | {c: np.full(data.rows, np.median(data.columns[c]))}) for c in names
             }
-        except (TypeError, ValueError, IndexError, AttributeError, ArithmeticError):
+        except Exception:
             goes_with[parameter] = names  # the law itself is at fault, and the fit will say so
             continue
         if not np.isfinite(here).all():
@@ -299,7 +307,7 @@ def _is_floor(law: Law, data: Data, name: str, value: float) -> bool:
     }  # fmt: skip
     try:
         here, there = (np.asarray(law(*at.values(), **parameters), float) for at in (data.columns, far))
-    except (TypeError, ValueError, IndexError, AttributeError, ArithmeticError):
+    except Exception:  # a law is anybody's code, and the fit says what is wrong with it
         return False
     slack = _COME_DOWN * abs(value)
     known, reached = here[np.isfinite(here)], there[np.isfinite(there)]
@@ -337,6 +345,55 @@ def condition(problem: Problem, best: Array) -> tuple[float, NDArray[np.bool_]]:
     return float((singular[0] / max(singular[-1], 1e-300)) ** 2), loose
 
 
+def rounding(problem: Problem, best: Array, target: str) -> tuple[str, ...]:
+    """Targets that are written with so few digits that rounding is a good part of their scatter.
+
+    Written to q, they are off by q / sqrt(12) in the root mean square, beside the scatter that the fit leaves.
+    """
+    y, miss = problem.target, problem.misses(best[None])[0]
+    step = next((10.0**-k for k in range(4) if np.allclose(y, np.round(y, k), rtol=0, atol=1e-9)), 0.0)
+    if not step or len(y) < _ENOUGH_TO_SEE:
+        return ()
+    scatter = (
+        float(np.median(np.abs(miss))) / _NORMAL * (float(np.median(y)) if problem.objective.log else 1.0)
+    )
+    if step / np.sqrt(12.0) < _MUCH * scatter or scatter < _EXACT * step:
+        return ()
+    return (
+        f"{target} is written to {step:g}, and rounding makes most of the scatter of {scatter:.2g}: it is no chance, "
+        "and the same in every resample. Write more digits",
+    )
+
+
+@np.errstate(all="ignore")
+def odd_places(problem: Problem, best: Array, data: Data) -> tuple[str, ...]:
+    """A solution on the brink of where the law has a value, and scales that it is read at and does not depend on."""
+    words = []
+    for j, (name, low, high) in enumerate(zip(problem.names, problem.low, problem.high, strict=True)):
+        step = _BRINK * max(abs(float(best[j])), _BRINK)
+        for moved in (best[j] - step, best[j] + step):
+            beside = best.copy()
+            beside[j] = np.clip(moved, low, high)
+            if not np.isfinite(problem.value(beside[None])[0]):
+                words.append(
+                    f"{problem.law.name} has no usable value just beyond {name} = {best[j]:.4g}: the fit stands at "
+                    "that brink, and intervals say nothing of what lies beyond it"
+                )
+                break
+    value = problem.call(best[None])
+    names = problem.law.column_names
+    for name in scales(problem.law, data):
+        others = [
+            tuple(c * (by if n == name else 1.0) for n, c in zip(names, problem.columns, strict=True))
+            for by in (0.5, 2.0)
+        ]
+        if all(np.array_equal(replace(problem, columns=moved).call(best[None]), value) for moved in others):
+            words.append(
+                f"{problem.law.name} reads {name} and does not use it: its value is the same at half of it and at twice"
+            )
+    return tuple(words)
+
+
 def undetermined(
     problem: Problem, best: Array, draws: Array, condition_number: float, loose: NDArray[np.bool_]
 ) -> dict[str, str]:
@@ -350,7 +407,7 @@ def undetermined(
         if name in how:
             continue
         if condition_number > _FLAT and loose[j]:
-            how[name] = f"the objective is flat along it, condition number {condition_number:.1e}"
+            how[name] = f"{FLAT}, condition number {condition_number:.1e}"
         elif len(draws):
             ends = np.quantile(draws[:, j], [0.025, 0.975])
             at_bound = np.mean(

@@ -41,7 +41,7 @@ def pose(law: Law, runs: Table, options: Options, weights: Weights = None) -> tu
     """The function of parameter vectors that a fit minimises, and the runs as the law reads them.
 
     Raises:
-        LawFails: the law raises on these columns, or does not return one value for each row.
+        LawFails: the law raises on these columns, or does not return one value for each row, of that row alone.
         FitError, RecordError, BadOption: as `Options`, `read` and `require_enough` say.
     """
     goal = options.goal
@@ -58,7 +58,9 @@ def pose(law: Law, runs: Table, options: Options, weights: Weights = None) -> tu
         fixed=dict(options.fixed), low=low, high=high, stderr=data.stderr,
     )  # fmt: skip
     sample = seeds.thinned(problem, 8)
-    return replace(problem, exact=sample.is_traceable(seeds.spread(sample, 2, 0))), data
+    points = seeds.spread(sample, 2, 0)
+    sample.require_function(points)
+    return replace(problem, exact=sample.is_traceable(points)), data
 
 
 def _located(parameter: Argument, law: Law, data: Data) -> Argument:

@@ -14,7 +14,7 @@ from scaling.errors import LawError
 from scaling.fitting.data import Array
 from scaling.fitting.objective import Objective
 from scaling.laws.base import Argument, Law
-from scaling.laws.dual import Dual, NotTraceable, duals
+from scaling.laws.dual import Dual, duals
 
 
 class LawFails(LawError):
@@ -32,6 +32,19 @@ class LawFails(LawError):
 
 _BLOCK_ROWS = 1 << 15  # rows gone through at once; beyond, arrays would leave the cache
 _STEP = 6e-6  # relative step of a central difference: the cube root of machine precision
+_ALONE = 1e-6  # by which a law may differ between one row and many, relative: rounding
+
+
+def _unfit(kind: np.dtype) -> str:
+    """What is wrong with numbers of a kind as losses; nothing where they will do."""
+    if kind.kind == "c":
+        return "it returns complex numbers, as a negative number to a fraction does"
+    if kind.kind == "f" and kind.itemsize < 8:
+        return (
+            f"it returns {kind}, whose digits are too few for derivatives (of jax: "
+            "jax.config.update('jax_enable_x64', True))"
+        )
+    return ""
 
 
 class Slice(NamedTuple):
@@ -113,9 +126,14 @@ class Problem:
         shape = (len(parameters), self.rows)
         try:
             with np.errstate(all="ignore"):
-                value = np.asarray(self.law(*self.columns, **named, **self.fixed), float)
+                value = np.asarray(self.law(*self.columns, **named, **self.fixed))
+                if faulty := _unfit(value.dtype):
+                    raise LawFails(self.law.name, faulty)
+                value = np.asarray(value, float)
             return np.broadcast_to(value, shape)
-        except (TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as reason:
+        except LawFails:
+            raise
+        except Exception as reason:  # a law is anybody's code
             words = f"it raised {type(reason).__name__}: {reason}"
             if "read-only" in str(reason):
                 words = "it changes a column in place, as N /= 1e6 does and N = N / 1e6 does not"
@@ -135,12 +153,33 @@ class Problem:
                 parts[j] = (self.call(above) - self.call(below)) / (2.0 * step[:, None])
             return self.call(parameters), parts
 
+    def require_function(self, parameters: Array) -> None:
+        """Refuse a law whose value for a run is not decided by that run and the parameters.
+
+        Args:
+            parameters: where to ask, shape (batch, free).
+
+        Raises:
+            LawFails: it gives another value when it is called again, or when it is called with that run alone.
+        """
+        whole, again = self.call(parameters), self.call(parameters)
+        if not np.array_equal(whole, again, equal_nan=True):
+            raise LawFails(self.law.name, "it gives another value when it is called again with the same")
+        for row in range(self.rows):
+            alone = self.part(slice(row, row + 1)).call(parameters)[:, 0]
+            if not np.allclose(alone, whole[:, row], rtol=_ALONE, atol=0.0, equal_nan=True):
+                raise LawFails(
+                    self.law.name,
+                    "its value for a run depends on the other runs, as by N.mean(), N[0] or np.sort: it could not "
+                    "predict one",
+                )
+
     def is_traceable(self, parameters: Array) -> bool:
         """Whether dual numbers pass through the law."""
         try:
             with np.errstate(all="ignore"):
                 self.law(*self.columns, **duals(parameters, self.names), **self.fixed)
-        except (NotTraceable, TypeError, ValueError, AttributeError):
+        except Exception:  # a law is anybody's code; `call` says what is wrong with it
             return False
         return True
 

@@ -182,12 +182,12 @@ def profile(
     if data.hash != fitted.data_hash:
         wanted = f"those that the fit was made from, {fitted.data_hash[:8]}"
         raise BadOption("runs", f"data {data.hash[:8]}", wanted)
-    groups = clusters(data, cluster)
     if (
         options.priors or options.objective == "huber_likelihood"
     ):  # weighed, and scaled, as they were in the fit
         problem = minimise(problem, options).problem
     best = solve(problem, np.array([[fitted.params[p] for p in problem.names]])).best
+    groups = clusters(data, cluster, problem.misses(best[None])[0])
     held = tuple(problem.names.index(name) for name in names)
     scale = rise(problem, best, groups, held)
     paths = [_Path(problem, at, best, scale.scale) for at in held]

@@ -15,6 +15,8 @@ from scaling.fitting.data import COUNTS, Array, Data, compute
 _FEWEST = 5  # bins of compute below which rows say more
 _CHECKPOINTS = 16  # rows of one N, at the median, from which they are a learning curve and no grid of runs
 _MODELS = ("seed", "run_id", "run", "name", "model", "Model")  # columns that may tell curves of one N apart
+_CHANCE = 1e-3  # that independent misses look so much alike
+_ROUNDING = 1e-8  # rms of misses that are rounding
 _BINS_PER_DECADE = 4
 _LITTLE = 0.01  # of what all runs say of a direction, which is hardly anything
 _ASKED = 200  # draws, enough for a share in percent
@@ -38,14 +40,16 @@ class Clusters:
         return np.split(order, np.cumsum(np.bincount(self.labels, minlength=self.count))[:-1])
 
 
-def clusters(data: Data, choice: str = "auto") -> Clusters:
+def clusters(data: Data, choice: str = "auto", misses: Array | None = None) -> Clusters:
     """Groups of runs to resample together.
 
     Args:
         data: what is fitted.
+        misses: of each run in the fit, which show to "auto" what belongs together where no column says so.
         choice: "rows", "compute", the name of a column (a row without a value is a cluster of its own), or "auto":
             `trunk_id` where the table has it (and more than one), else the learning curves of models where rows
-            are checkpoints of one model each, else quarter-decade bins of compute (at least five), else rows.
+            are checkpoints of one model each, else runs that `miss_alike`, else quarter-decade bins of compute (at
+            least five), else rows.
 
     Raises:
         MissingColumns: neither a word above nor a column of the table.
@@ -54,8 +58,14 @@ def clusters(data: Data, choice: str = "auto") -> Clusters:
     if not isinstance(choice, str):
         raise BadOption("cluster", choice, "'auto', 'rows', 'compute' or the name of a column")
     if choice == "auto":
-        kinds = ((_groups(data, "trunk_id"), 2), (_curves(data), 2), (_groups(data, "compute"), _FEWEST))
-        several = (groups for groups, fewest in kinds if groups is not None and groups.count >= fewest)
+        kinds = (
+            (lambda: _groups(data, "trunk_id"), 2),
+            (lambda: _curves(data), 2),
+            (lambda: None if misses is None else miss_alike(data, misses), 2),
+            (lambda: _groups(data, "compute"), _FEWEST),
+        )
+        made = ((kind(), fewest) for kind, fewest in kinds)
+        several = (groups for groups, fewest in made if groups is not None and groups.count >= fewest)
         return next(several, clusters(data, "rows"))
     if choice == "rows":
         return Clusters(np.arange(data.rows), data.rows, "rows")
@@ -63,6 +73,8 @@ def clusters(data: Data, choice: str = "auto") -> Clusters:
     if groups is None and choice == "compute":
         wanted = "'rows' or a column here, as the table has neither C nor N and D"
         raise BadOption("cluster", choice, wanted)
+    if groups is None and choice in data.table.columns:
+        raise BadOption("cluster", choice, "a column with values; here it is empty")
     if groups is None:
         hint = "cluster= takes 'auto', 'rows', 'compute' or a column."
         raise MissingColumns([choice], data.table.columns, hint)
@@ -83,7 +95,7 @@ def _groups(data: Data, choice: str) -> Clusters | None:
         )  # centred on decades: 1e19 ± 1 % stays together
         labels, count = _number(bins.astype(float))
         return Clusters(labels, count, f"{count} quarter-decade bins of {flops[1]}")
-    if choice not in data.table.columns:
+    if choice not in data.table.columns or not data.table[choice].count():
         return None
     value = data.frame(choice)[choice].rank("dense")
     alone = value.is_null().to_numpy()
@@ -115,6 +127,55 @@ def _curves(data: Data) -> Clusters | None:
         if name is None:
             by_size = Clusters(labels, count, f"{count} values of N, whose curves no column tells apart")
     return by_size
+
+
+def miss_alike(data: Data, misses: Array) -> Clusters | None:
+    """Runs of one N, of one seed, run or name, or of both, whose misses are not independent; None where they are.
+
+    As checkpoints of one training that nothing marks as such, seeds that share their data, or a law that is wrong along
+    N. By the analysis of variance of the misses,
+
+        F = [Σ_g n_g (r̄_g - r̄)² / (k - 1)] / [Σ_g Σ_i (r_i - r̄_g)² / (n - k)]
+
+    beyond what chance makes once in a thousand; a coarser group by the means of the finer ones within it. The
+    parameters of the law have already taken a part of what differs between groups, so F errs on the low side.
+
+    Args:
+        data: what was fitted.
+        misses: shape (rows,), in its order.
+    """
+    counts = data.weights > 0
+    if not np.sqrt(np.mean(misses[counts] ** 2)) > _ROUNDING or not np.isfinite(misses).all():
+        return None
+    frame = data.frame("N", *_MODELS)
+    names = [name for name in _MODELS if name in frame.columns]
+    size = ["N"] if "N" in frame.columns else []
+    kinds = [[*size, name] for name in names] * bool(size) + [size] * bool(size) + [[name] for name in names]
+    alike, labels = None, np.arange(data.rows)
+    for kind in kinds:
+        coarse, count = _number(frame.select(pl.struct(kind).rank("dense")).to_series().to_numpy())
+        pairs = np.unique(np.stack([labels, coarse]), axis=1)
+        if len(pairs.T) > labels.max() + 1 or not _differ(labels[counts], coarse[counts], misses[counts]):
+            continue
+        alike = Clusters(coarse, count, f"{count} values of {' and '.join(kind)} whose runs miss alike")
+        labels = coarse
+    return alike
+
+
+@np.errstate(all="ignore")
+def _differ(fine: NDArray[np.int64], coarse: NDArray[np.int64], misses: Array) -> bool:
+    """Whether the means of the fine groups differ between the coarse ones by more than chance."""
+    from scipy.special import fdtrc  # in the function, as scipy takes long to import
+
+    one, place = np.unique(fine, return_index=True)
+    means = (np.bincount(fine, misses) / np.bincount(fine))[one]
+    group, count = _number(coarse[place])
+    if count < 2 or 2 * count > len(one):
+        return False
+    centre = (np.bincount(group, means) / np.bincount(group))[group]
+    between, within = np.sum((centre - means.mean()) ** 2), np.sum((means - centre) ** 2)
+    free = len(one) - count
+    return bool(fdtrc(count - 1, free, (between / (count - 1)) / (within / free)) < _CHANCE)
 
 
 def _number(values: NDArray) -> tuple[NDArray[np.int64], int]:
@@ -166,6 +227,8 @@ def thin_draws(groups: Clusters, slopes: Array, weights: Array, *, draws: int, s
     finite = np.isfinite(slopes).all(axis=1) & (weights > 0)
     basis, size, _ = np.linalg.svd(np.sqrt(weights[finite])[:, None] * slopes[finite], full_matrices=False)
     basis, labels = basis[:, size > 1e-12 * size[:1]], groups.labels[finite]
+    if not basis.shape[1]:
+        return 1.0
     each = np.zeros((groups.count, basis.shape[1], basis.shape[1]))
     np.add.at(each, labels, basis[:, :, None] * basis[:, None, :])
     flat = each.reshape(groups.count, -1)

@@ -20,6 +20,7 @@ from scaling.files import short_hash, written_whole
 from scaling.fitting.data import Array
 from scaling.fitting.discrepancy import Discrepancy
 from scaling.fitting.distance import distance_of
+from scaling.fitting.identifiability import FLAT, SINGULAR
 from scaling.fitting.later import when_read
 from scaling.fitting.noise import Noise
 from scaling.fitting.options import Options
@@ -243,7 +244,8 @@ class Fit(show.Shown):
             level: share of the draws inside, e.g. 0.95.
 
         Returns:
-            Low and high; NaN without a bootstrap, and with fewer than 20 draws.
+            Low and high; NaN without a bootstrap, with fewer than 20 draws, and of a parameter that others make up for
+            entirely.
 
         Raises:
             BadOption: a level outside (0, 1).
@@ -251,7 +253,14 @@ class Fit(show.Shown):
         low, _, high = show.tails(share("level", level, "0.8"))
         if not self.drawn:
             return dict.fromkeys(self.free, (np.nan, np.nan))
-        return {p: tuple(map(float, np.quantile(self.draws[p], (low, high)))) for p in self.free}  # type: ignore[misc]
+        ends = {p: np.quantile(self.draws[p], (low, high)) for p in self.free if p not in self.made_up_for}
+        return {p: tuple(map(float, ends.get(p, (np.nan, np.nan)))) for p in self.free}  # type: ignore[misc]
+
+    @property
+    def made_up_for(self) -> tuple[str, ...]:
+        """Parameters that the others make up for entirely, or that move nothing: these have no interval."""
+        flat = (p for p, how in self.undetermined.items() if how.startswith(FLAT))
+        return tuple(flat) if self.condition > SINGULAR else ()
 
     @checked
     def predict(

@@ -63,6 +63,8 @@ def in_words(fitted: Fit, parameter: Argument) -> tuple[str, str]:
     value, draws = fitted.params[parameter.name], fitted.draws[parameter.name]
     if not fitted.drawn:
         return f"{value:.4g}".replace("e+", "e"), ""
+    if parameter.name in fitted.made_up_for:
+        return f"{value:.4g}".replace("e+", "e"), "not determined"
     low, below, above, high = (float(end) for end in np.quantile(draws, _ENDS))
     lowest, highest = _limits(fitted, parameter)
     half, factor = (above - below) / 2.0, np.sqrt(above / below) if below > 0 else np.inf

@@ -177,6 +177,8 @@ def _number(text: str, mark: str) -> float | None:
 
 def advice_on(text: str) -> str:
     """What `parse_count` would offer in place of a cell, and a space; nothing where it knows no better."""
+    if re.fullmatch(r"\s*[(\[].*[)\]]\s*", text):
+        return "A unit stands in the name, e.g. 'N (M)', and not in a row of its own. "
     if text.rstrip().endswith("%"):
         return "Write percent in every cell of the column, or hundredths in all. "
     try:
@@ -186,6 +188,7 @@ def advice_on(text: str) -> str:
     return ""
 
 
+_FIRST_YEAR = 1900
 _ISO = r"^\s*(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[T ].*)?\s*$"
 
 
@@ -206,7 +209,8 @@ def as_dates(column: pl.Series, form: str | None = None) -> pl.Series:
         dates = text.str.to_date(form, strict=False)
     else:
         dates = text.str.replace(_ISO, "$1-$2-$3").str.to_date("%Y-%m-%d", strict=False)
-    bad = dates.is_null() & ~is_missing(text)
+    early = (dates.dt.year() < _FIRST_YEAR).fill_null(False)  # "22-11-05" is no year 22
+    bad = (dates.is_null() | early) & ~is_missing(text)
     if bad.any():
         row = int(bad.arg_max() or 0)
         raise UnstatedDates(column.name, row, text[row], form or "year-month-day")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from dataclasses import dataclass
@@ -29,11 +30,20 @@ class UnitTwice(RecordError):
 
 _WORDS = {"K": 1e3, "bn": 1e9, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
 _COUNTS = COUNT_UNITS | _WORDS | {f"{word}s": factor for word, factor in _WORDS.items() if len(word) > 2}
+_ALIASES = {
+    "mil": 1e6, "mn": 1e6, "mln": 1e6, "MM": 1e6, "b": 1e9, "bln": 1e9, "t": 1e12, "tn": 1e12, "m": 1e6,
+}  # fmt: skip
+COUNTED = ("N", "D", "C", "unique_tokens")
 _PLAIN = ("", "tokens", "parameters", "params", "steps", "seconds", "bytes")
 _FLOPS = {
     f"{prefix}flops": 10.0 ** (3 * i) for i, prefix in enumerate(("", "k", "m", "g", "t", "p", "e", "z", "y"))
 }
-_FLOPS |= {"pf-days": 8.64e19, "petaflop/s-days": 8.64e19, "petaflop-days": 8.64e19}
+_FLOPS |= {
+    f"{prefix}flops": 10.0 ** (3 * i)
+    for i, prefix in enumerate(("kilo", "mega", "giga", "tera", "peta", "exa", "zetta"), 1)
+}
+_PF_DAYS = ("pf-days", "pf_days", "pfdays", "pflop/s-days", "pflops-days", "petaflop/s-days", "petaflop-days")
+_FLOPS |= dict.fromkeys(_PF_DAYS, 8.64e19)
 _NATS = {
     "": 1.0, "nats": 1.0, "nats/token": 1.0, "bits": math.log(2), "bits/token": math.log(2),
 }  # fmt: skip
@@ -93,8 +103,8 @@ def unit_of(column: str, unit: object) -> Unit:
         return _unit_of_loss(column, unit, name)
     if name in _PLAIN:
         return Unit(name)
-    if name in _COUNTS:
-        return Unit(name, _COUNTS[name])
+    if name in (known_counts := _COUNTS | _ALIASES if column in COUNTED else _COUNTS):
+        return Unit(name, known_counts[name])
     known = _KNOWN_COUNTS
     if is_compute(column):
         flop = name.lower().removesuffix("s") + "s"
@@ -129,15 +139,49 @@ def _is_number(name: str, factor: float) -> bool:
 
 
 _IN_NAME = re.compile(r"(.+?)\s*[(\[]\s*(?:in\s+)?([^()\[\]]+?)\s*[)\]]")
+_OF_WHAT = re.compile(r"\s*(?:of\s+)?(?:tok(?:en)?s?|param(?:eter)?s?)$", re.IGNORECASE)
+_POWER = re.compile(r"[x×*·/]?\s*(?:1?[eE]|10\s*(?:\^|\*\*))\+?(\d{1,2})")
+_POWER_BEHIND = re.compile(r"(.*\w)\s*/\s*((?:1e|10\^)\d{1,2})", re.IGNORECASE)  # D/1e9
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_WORD_BEHIND = re.compile(r"(?:.*[\s_,])?(?:([kmbgt])tok(?:en)?s?|([^\W_]+))", re.IGNORECASE)
 
 
 def unit_in_name(name: str, column: str) -> Unit | None:
-    """The unit that a column's own name says, "tokens (B)" or "loss [bits/token]"; None where it says none."""
-    match = _IN_NAME.fullmatch(name)
-    try:
-        return unit_of(column, match[2]) if match else None
-    except UnknownUnit:
+    """The unit that a column's own name says, "tokens (B)", "FLOPs (1e18)", "D/1e9" or "loss [bits/token]"; None where
+    it says none."""
+    match = _IN_NAME.fullmatch(name) or _POWER_BEHIND.fullmatch(name)
+    if not match:
         return None
+    counted = column in COUNTED or is_compute(column)
+    for said in (match[2], *re.split(r"\s*[,;]\s*", match[2])) if counted else (match[2],):
+        if counted and (power := _power(said)):
+            return power
+        with contextlib.suppress(UnknownUnit):
+            return unit_of(column, (_OF_WHAT.sub("", said) or said) if counted else said)
+    return None
+
+
+def _power(said: str) -> Unit | None:
+    """The power of ten that is written in a name: "1e18", "×10^9", "10¹⁸"."""
+    digits = str.maketrans(_RAISED, "0123456789")
+    match = _POWER.fullmatch(re.sub(f"[{_RAISED}]+", lambda raised: f"^{raised[0].translate(digits)}", said))
+    return Unit(f"10^{match[1]}", 10.0 ** int(match[1])) if match else None
+
+
+def count_in_name(name: str, column: str) -> Unit | None:
+    """The unit of a count that its own name says without brackets, as "params_millions" and "train_zflops" do."""
+    if name == column or column not in COUNTED:
+        return None
+    if is_compute(column) and (
+        said := next((f for f in _PF_DAYS if name.lower().rstrip("s").endswith(f[:-1])), "")
+    ):
+        return unit_of(column, said)
+    match = _WORD_BEHIND.fullmatch(name)
+    word = (match[1] or match[2]) if match else ""
+    if word != name and (word in _COUNTS | _ALIASES or _power(word)):
+        return _power(word) or unit_of(column, word)
+    flops = word.lower().removesuffix("s") + "s"
+    return Unit(word, _FLOPS[flops]) if is_compute(column) and _FLOPS.get(flops, 1.0) != 1.0 else None
 
 
 def loss_in_name(name: str) -> Unit | None:
@@ -155,9 +199,15 @@ def loss_in_name(name: str) -> Unit | None:
     return None
 
 
+def bracketed(name: str) -> str:
+    """What stands in brackets behind a column's name; nothing where nothing does."""
+    match = _IN_NAME.fullmatch(name)
+    return match[2] if match else ""
+
+
 def bare_name(name: str) -> str:
     """A column's name without the unit in it."""
-    match = _IN_NAME.fullmatch(name)
+    match = _IN_NAME.fullmatch(name) or _POWER_BEHIND.fullmatch(name)
     return match[1] if match else name
 
 

@@ -200,8 +200,13 @@ def _of_document(path: Path, document: Any) -> Raw:
     if isinstance(document, dict) and isinstance(document.get("log_history"), list):
         return trackers.of_trainer(source, document)
     if isinstance(document, dict) and {"columns", "data"} <= set(document):
-        columns = list(zip(*document["data"], strict=True)) or [()] * len(document["columns"])
+        names, rows = document["columns"], document["data"]
+        if any(not isinstance(row, list) or len(row) != len(names) for row in rows):
+            raise NotATable(source, f"a row of its data has not {len(names)} cells, as it has columns")
+        columns = [[row[i] for row in rows] for i in range(len(names))]
         return Raw(source, "JSON of pandas", table_of(source, document["columns"], columns))
+    if isinstance(document, dict) and trackers.is_harness(document):
+        return trackers.of_harness(source, document)
     if isinstance(document, dict):
         lists = [v for v in document.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
         if len(lists) == 1:

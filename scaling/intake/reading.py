@@ -33,10 +33,13 @@ from scaling.intake.cells import (
     mark_of_table,
 )
 from scaling.intake.convert import (
+    COUNTED,
     Unit,
     UnitTwice,
     bare_name,
+    bracketed,
     converted,
+    count_in_name,
     is_loss,
     loss_in_name,
     suffixed,
@@ -50,7 +53,12 @@ from scaling.intake.raw import ColumnTwice, NotATable, Raw
 from scaling.intake.trackers import STEPS, is_held_out
 from scaling.laws import LAWS, describe
 from scaling.records import Evaluation, Run
+from scaling.units import counted
 
+_MOST_IN_UNITS = {
+    "C": 1e12
+}  # in millions, PFLOPs and so on; a larger number is the count itself, tokens from 1e5 on
+_TOO_FEW = 1e3  # no model has so few parameters, nor a training so few tokens
 _LEAST_BUDGET = 1e3  # from which on the number in "loss@1B" is a budget, and no seed
 
 
@@ -182,7 +190,7 @@ def understand(
     units = dict(units or {})
     if raw.frame.is_empty():
         raise NotATable(raw.source, "it has no rows", "Write a row for each run below the names.")
-    raw, names = _renamed(raw, dict(columns or {}), units)
+    raw, names = _renamed(_without_names_again(raw), dict(columns or {}), units)
     require_columns(units, raw.frame.columns, "Name units by the schema's names.")
     raw = _with_loss(raw)
     if "loss" not in raw.frame.columns:
@@ -190,9 +198,10 @@ def understand(
         if len(wide) > 2:
             raise WideTable(raw.source, wide)
     raw, units = _loss_by_name(raw, names, units)
+    raw, units = _counts_by_name(raw, names, units)
     chosen = _units(raw, names, units)
     frame, kept = _typed(raw, chosen, decimal)
-    raw = raw.noting(*kept)
+    raw = raw.noting(*kept, *_partly_suffixed(raw, frame))
     if summaries := summary_rows(raw, frame):
         words = (f"left out: {raw.place(row)}, {why}" for row, why in sorted(summaries.items()))
         kept = [i for i in range(frame.height) if i not in summaries]
@@ -253,6 +262,30 @@ def _renamed(raw: Raw, columns: dict[str, str], units: Mapping[str, str]) -> tup
     }
 
 
+def _without_names_again(raw: Raw) -> Raw:
+    """The table without rows that repeat its line of names, as files that were appended to each other have."""
+    if any(kind != pl.String for kind in raw.frame.dtypes):
+        return raw
+    again = raw.frame.select(pl.all_horizontal(pl.col(n).str.strip_chars() == n for n in raw.frame.columns))
+    rows = np.flatnonzero(again.to_series().fill_null(False).to_numpy()).tolist()
+    if not rows:
+        return raw
+    repeat = f"repeat{'s' * (len(rows) == 1)} the names ({raw.place(rows[0])})"
+    return raw.without(rows).noting(f"left out: {counted(len(rows), 'row')} that {repeat}")
+
+
+def _partly_suffixed(raw: Raw, frame: pl.DataFrame) -> Iterable[str]:
+    """Counts that have a unit in some cells, and are too small to be counts in others."""
+    for column in COUNTED:
+        cells = raw.frame[column] if column in raw.frame.columns else pl.Series()
+        if cells.dtype == pl.String and (said := suffixed(cells)).any():
+            bare = ~said & (frame[column] < _TOO_FEW).fill_null(False)
+            if bare.any():
+                row = int(bare.arg_max() or 0)
+                one, other = cells.filter(said)[0], f"{cells[row]!r} in {raw.place(row)}"
+                yield f"column {column} says {one!r} in one row and {other}: is a unit missing there?"
+
+
 def _with_loss(raw: Raw) -> Raw:
     """A log whose only held-out loss is called so."""
     held_out = [c for c in raw.frame.columns if is_held_out(c)]
@@ -281,7 +314,35 @@ def _loss_by_name(
     }
 
 
-def _units(raw: Raw, names: Mapping[str, str], units: Mapping[str, str]) -> dict[str, Unit | str]:
+def _counts_by_name(
+    raw: Raw, names: Mapping[str, str], units: Mapping[str, Any]
+) -> tuple[Raw, Mapping[str, Any]]:
+    """The unit of a count that the table calls "params_millions" and the like, unless one is stated; said in a note.
+
+    Numbers too large to be in such a unit, and brackets that name none, are taken as they are, and that is said too.
+    """
+    for column, name in names.items():
+        if column not in COUNTED or column in units or unit_in_name(name, column):
+            continue
+        cells = raw.frame[column]
+        if cells.dtype == pl.String and suffixed(cells).any():
+            continue
+        numbers = as_numbers(cells)[0] if cells.dtype == pl.String else cells
+        largest = numbers.cast(pl.Float64).max() if numbers.dtype.is_numeric() else None
+        unit, said = count_in_name(name, column), bracketed(name)
+        if unit and isinstance(largest, float) and largest <= _MOST_IN_UNITS.get(column, 1e5):
+            words, units = f"{column} is {unit.factor:.3g} times its numbers", {**units, column: unit}
+            raw = raw.noting(f"{name!r} is in {unit.name} by its name: {words}")
+        elif unit:
+            words = f"has {largest or 0:.3g}: its numbers are taken as they are"
+            raw = raw.noting(f"{name!r} is in {unit.name} by its name, and {words}")
+        elif any(letter.isdigit() for letter in said):
+            words = "which is no unit known here: its numbers are taken as they are"
+            raw = raw.noting(f"{name!r} says {said!r}, {words}")
+    return raw, units
+
+
+def _units(raw: Raw, names: Mapping[str, str], units: Mapping[str, Any]) -> dict[str, Unit | str]:
     """The unit of each column that has one, said in the call or in the column's own name, and not in its cells too."""
     chosen: dict[str, Unit | str] = {}
     for column in raw.frame.columns:
@@ -290,7 +351,7 @@ def _units(raw: Raw, names: Mapping[str, str], units: Mapping[str, str]) -> dict
             chosen[column] = stated
             continue
         own = unit_in_name(names.get(column, column), column)
-        unit = own if stated is None else unit_of(column, stated)
+        unit = own if stated is None else stated if isinstance(stated, Unit) else unit_of(column, stated)
         if unit is None:
             continue
         if stated is not None and own is not None and unit_factor(own) != unit_factor(unit):

@@ -17,6 +17,7 @@ import polars as pl
 from scaling.errors import MissingPackage
 from scaling.intake.cells import is_missing
 from scaling.intake.raw import NotATable, Raw, flattened, rows_of
+from scaling.units import counted
 
 STEPS = ("step", "_step", "global_step", "Step", "trainer/global_step", "iteration", "iter")
 _HELD_OUT = (
@@ -85,8 +86,8 @@ def _chart_of_runs(raw: Raw) -> Raw:
         empty = [is_missing(piece[m].cast(pl.String)) for m in own]
         pieces.append(piece.filter(~pl.all_horizontal(empty)))
     words = (
-        f"a chart of Weights & Biases, wide, with columns for each of {len(runs)} runs: unpivoted into one row for "
-        "each run and step; its __MIN and __MAX are left out"
+        f"a chart of Weights & Biases, wide, with columns for each of {counted(len(runs), 'run')}: unpivoted into one "
+        "row for each run and step; its __MIN and __MAX are left out"
     )
     frame = pl.concat(pieces, how="diagonal_relaxed")
     return raw.noting(words, kind="Weights & Biases chart", frame=frame, lines=None, log=True)
@@ -164,8 +165,8 @@ def _with_status(raw: Raw) -> Raw:
 
 
 def is_held_out(name: str) -> bool:
-    """Whether a tracker's metric is a held-out loss by its name: val_loss, eval/loss, metrics.validation_loss."""
-    parts = name.lower().replace(".", "/").split("/")
+    """Whether a metric is a held-out loss by its name: val_loss, Val Loss, eval/loss, metrics.validation_loss."""
+    parts = re.sub(r"[ -]+", "_", name.strip().lower()).replace(".", "/").split("/")
     return parts[-1] in _HELD_OUT or (
         parts[-1] == "loss" and len(parts) > 1 and parts[-2] in _HELD_OUT_PLACES
     )
@@ -191,6 +192,33 @@ def of_trainer(source: str, document: Mapping[str, Any]) -> Raw:
             "loss is the training loss; for the held-out one say columns={'eval_loss': 'loss', 'loss': 'train_loss'}"
         ]
     return _log(raw).noting(*notes)
+
+
+def is_harness(document: Mapping[str, Any]) -> bool:
+    """Whether it is what lm-evaluation-harness writes: results by task, and beside them how they were made."""
+    results = document.get("results")
+    return (
+        isinstance(results, Mapping)
+        and bool({"versions", "n-shot", "configs", "config"} & set(document))
+        and all(isinstance(scores, Mapping) for scores in results.values())
+    )
+
+
+def of_harness(source: str, document: Mapping[str, Any]) -> Raw:
+    """Scores of lm-evaluation-harness, one row for each task: its metrics without the filter in their names
+    ("acc,none"), and what it says of the model."""
+    told = {k: v for k, v in (document.get("config") or {}).items() if k.startswith("model")}
+    shots = document.get("n-shot") or {}
+    rows = [
+        told
+        | {"task": task, "n_shot": shots.get(task)}
+        | {name.removesuffix(",none"): value for name, value in scores.items() if name != "alias"}
+        for task, scores in document["results"].items()
+    ]
+    words = (
+        "results of lm-evaluation-harness: one row for each task; tokens, parameters and loss are not in them"
+    )
+    return Raw(source, "lm-evaluation-harness", rows_of(source, rows), notes=(words,))
 
 
 def is_config(document: Mapping[str, Any]) -> bool:

@@ -115,7 +115,7 @@ class Law:
     parameters: tuple[Argument, ...]
     """What can be fitted, in the order of the signature."""
     held: dict[str, float] = field(default_factory=dict)
-    """What `functools.partial` has already set."""
+    """Numbers that `functools.partial` has already set."""
 
     def __call__(self, *columns: Any, **parameters: Any) -> Any:
         return self.function(*columns, **parameters)
@@ -150,26 +150,32 @@ def describe(law: Callable[..., Any] | Law) -> Law:
         signature = inspect.signature(law)
     except (TypeError, ValueError) as reason:
         raise NotALaw(name, f"its signature cannot be read ({reason})") from None
-    held = dict(law.keywords) if isinstance(law, functools.partial) else {}
+    given = law.keywords if isinstance(law, functools.partial) else {}
+    held = {name: value for name, value in given.items() if _is_number(value)}
     hints = _annotations(law)
     columns, parameters = [], []
     for argument in signature.parameters.values():
         if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
             raise NotALaw(name, f"it collects arguments with {argument}, so their names are not known")
-        if argument.name in held:
+        if argument.name in given:
             continue
         quantity = _quantity(hints.get(argument.name))
         default = None if argument.default is argument.empty else argument.default
-        if not (default is None or isinstance(default, numbers.Real)):
-            raise NotALaw(name, f"{argument.name} is {default!r} by default, which is no number")
+        if not (default is None or _is_number(default)):
+            way = f"set it before, by functools.partial({name}, {argument.name}={default!r})"
+            raise NotALaw(name, f"{argument.name} is {default!r} by default, which is no number; {way}")
         start = None if default is None else float(default)
         read = Argument(argument.name, quantity or Quantity(), quantity is not None, start)
         (parameters if argument.kind is argument.KEYWORD_ONLY else columns).append(read)
     if not columns:
         raise NotALaw(name, "it has no positional argument, so it reads no column")
-    if not parameters and not held:
+    if not parameters and not given:
         raise NotALaw(name, "it has no keyword-only argument (after a *), so there is nothing to fit")
     return Law(law, name, tuple(columns), tuple(parameters), held)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def name_of(law: Callable[..., Any] | Law) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -137,6 +138,9 @@ def optimum(
         Hoffmann et al. 2022, arXiv:2203.15556, equation 4.
     """
     law, budgets = describe(law), np.asarray(C)
+    if budgets.dtype == object:  # whole numbers of more than 64 bits
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            budgets = budgets.astype(float)
     if not {"N", "D"} <= set(law.column_names):
         reads = ", ".join(law.column_names)
         raise NotALaw(law.name, f"it reads {reads}, and a budget is split between N and D")

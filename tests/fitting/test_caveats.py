@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from worlds import grid
 
 import scaling
 from scaling.laws import chinchilla, repeated_data
@@ -93,3 +94,16 @@ def test_epochs_that_contradict_the_tokens_are_named_by_reading_and_by_fits(runs
             n for n in notes if n.startswith(f"epochs contradicts D / unique_tokens in {count} of the")
         ] == ([n for n in notes if "epochs contradicts" in n])
         assert sum("epochs contradicts" in n for n in notes) == bool(count)
+
+
+def test_losses_of_two_decimals_are_said_to_be_rounded():
+    """Large models differ by a hundredth of a nat, as which their losses are often published."""
+    columns = {"N": np.geomspace(1e9, 7e10, 5), "D": np.geomspace(1e11, 2e12, 5)}
+    runs = grid(chinchilla, noise=0.0005, columns=columns, **TRUTH)
+    words = "loss is written to 0.01, and rounding makes most of the scatter"
+    assert words in str(scaling.fit(chinchilla, runs.with_columns(pl.col("loss").round(2)), bootstrap=0))
+    assert "is written to" not in str(
+        scaling.fit(chinchilla, runs.with_columns(pl.col("loss").round(4)), bootstrap=0)
+    )
+    noisy = grid(chinchilla, noise=0.02, columns=columns, **TRUTH).with_columns(pl.col("loss").round(2))
+    assert "is written to" not in str(scaling.fit(chinchilla, noisy, bootstrap=0))

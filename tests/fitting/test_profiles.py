@@ -6,10 +6,10 @@ from pytest import approx
 from worlds import CHINCHILLA, grid, square
 
 from scaling import laws
-from scaling.errors import BadOption
+from scaling.errors import BadOption, MissingColumns
 from scaling.fitting import as_lmfit, fit, profile
 from scaling.laws import chinchilla
-from scaling.laws.base import UnknownParameter
+from scaling.laws.base import NotALaw, UnknownParameter
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +188,39 @@ def test_emcee_matches_the_errors_of_least_squares():
     for j, name in enumerate(chain.var_names):
         assert np.std(draws[:, j]) == approx(best.params[name].stderr, rel=0.3)
         assert np.mean(draws[:, j]) == approx(best.params[name].value, abs=best.params[name].stderr)
+
+
+def test_a_fit_in_lmfit_keeps_what_was_held_its_bounds_and_where_it_ended():
+    runs = square(chinchilla, noise=0.003, **CHINCHILLA)
+    fitted = fit(
+        chinchilla, runs, objective="squares", fixed={"E": 1.7}, bounds={"alpha": (0.2, 0.5)}, bootstrap=0
+    )
+    model, columns = as_lmfit(fitted), {c: runs[c].to_numpy() for c in ("N", "D")}
+    start = model.make_params()
+    assert start.valuesdict() == approx(fitted.params)
+    assert (start["E"].vary, start["alpha"].min, start["alpha"].max, start["beta"].max) == (
+        False,
+        0.2,
+        0.5,
+        10.0,
+    )
+    for begin in (start, model.guess(runs["loss"], **columns)):
+        best = model.fit(runs["loss"].to_numpy(), begin, **columns)
+        assert best.params.valuesdict() == approx(fitted.params, rel=1e-4)
+
+
+def test_lmfit_starts_from_a_laws_defaults_and_names_what_it_lacks():
+    def law(N, D=1e9, *, E=1.7, A):
+        return E + A / N**0.3 + 0 * D
+
+    model = as_lmfit(law)
+    assert model.make_params()["E"].value == 1.7
+    assert model.eval(N=1e6, E=1.7, A=0.0) == 1.7
+    with pytest.raises(MissingColumns, match=r"column D asked for.*chinchilla reads N, D"):
+        as_lmfit(chinchilla).guess(np.ones(3), N=np.ones(3))
+
+    def clash(N, *, E, data):
+        return E + data / N
+
+    with pytest.raises(NotALaw, match="lmfit refuses it"):
+        as_lmfit(clash)

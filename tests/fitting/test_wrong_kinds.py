@@ -9,10 +9,10 @@ from worlds import CHINCHILLA, square
 
 import scaling
 from scaling.errors import BadOption
-from scaling.fitting.data import BadPredictor
+from scaling.fitting.data import BadPredictor, TooFewScales
 from scaling.fitting.forecasting import BadPath
 from scaling.fitting.result import UnreadableFit
-from scaling.laws import chinchilla, power_law_floor, score_from_loss
+from scaling.laws import chinchilla, optimum, power_law_floor, score_from_loss
 
 RUNS = square(chinchilla, noise=0.003, **CHINCHILLA)
 PATH = {"start_year": 2025, "start_flops": 1e20}
@@ -114,3 +114,23 @@ def test_a_fit_names_columns_of_lists_and_says_what_the_runs_mix():
     said = " ".join(scaling.fit(chinchilla, mixed, bootstrap=0).notes)
     assert "2 values of dataset, and losses differ between texts" in said
     assert "2 values of vocab_size, and a token is not the same for each" in said
+
+
+def test_text_that_holds_numbers_is_named_with_what_reads_it():
+    runs = pl.DataFrame({"N": ["1000000"] * 6, "D": [1e8 + i for i in range(6)], "loss": [3.0] * 6})
+    with pytest.raises(
+        BadPredictor, match=r"column N must be a column of numbers, and no text, which scaling.read_runs\("
+    ):
+        scaling.fit(chinchilla, runs)
+
+
+def test_an_empty_curve_and_a_budget_beyond_64_bits():
+    with pytest.raises(
+        TooFewScales, match=r"an extrapolation needs .* scales of D or more, but the runs have 0"
+    ):
+        scaling.extrapolate({"D": [], "loss": []}, D=1e9)
+    given = {"E": 1.8, "A": 400.0, "B": 410.0, "alpha": 0.34, "beta": 0.28}
+    wide, plain = (optimum(chinchilla, C, **given).N for C in (10**25, 1e25))
+    assert wide == pytest.approx(plain)
+    with pytest.raises(BadOption, match="C="):
+        optimum(chinchilla, 10**400, **given)

@@ -74,3 +74,12 @@ def test_dates_as_text_are_read_in_a_stated_form_alone():
         UnstatedDates, match="column day must hold dates as year-month-day, but row 0 has '03/02/2024'"
     ):
         as_dates(text)
+
+
+@pytest.mark.parametrize(("text", "form"), [("22-11-05", None), ("05.11.22", "%d.%m.%Y")])
+def test_a_year_of_two_digits_is_asked_about(text, form):
+    with pytest.raises(UnstatedDates, match=text):
+        as_dates(pl.Series("release_date", [text]), form)
+    assert as_dates(pl.Series("release_date", ["05.11.22"]), "%d.%m.%y").to_list() == [
+        datetime.date(2022, 11, 5)
+    ]

@@ -468,3 +468,59 @@ def test_reading_names_what_a_file_is_not(tmp_path, name, text, words):
 def test_reading_names_columns_that_are_no_words():
     with pytest.raises(BadOption, match=r"^columns=\{'N': 5\} .* a dictionary of names"):
         read_runs({"N": [1e6, 2e6], "loss": [3.0, 2.9]}, columns={"N": 5})
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "factor"),
+    [
+        ("FLOPs (1e18)", "C", 1e18),
+        ("FLOPs [x10^18]", "C", 1e18),
+        ("compute (10¹⁸)", "C", 1e18),
+        ("train_zflops", "C", 1e21),
+        ("compute_pfdays", "C", 8.64e19),
+        ("C (PFLOP/s-day)", "C", 8.64e19),
+        ("D/1e9", "D", 1e9),
+        ("tokens_1e9", "D", 1e9),
+        ("tokens_in_billions", "D", 1e9),
+        ("BTokens", "D", 1e9),
+        ("tokens (B, unique)", "D", 1e9),
+        ("params_M", "N", 1e6),
+        ("params (mil)", "N", 1e6),
+        ("N (non-embedding)", "N", 1.0),
+        ("T", "D", 1.0),
+        ("d_model", "N", 1.0),
+    ],
+)
+def test_a_unit_in_a_name_is_applied_however_it_is_written(tmp_path, name, column, factor):
+    path = write(tmp_path / "runs.csv", f'"{name}",loss\n2000,3.1\n4000,3.0\n')
+    assert read_runs(path, columns={name: column})[column].to_list() == [2000 * factor, 4000 * factor]
+
+
+def test_a_unit_in_a_name_that_the_numbers_contradict_is_said_and_not_applied(tmp_path, capsys):
+    path = write(tmp_path / "runs.csv", "tokens_B,params (100M),loss\n2e9,30000,3.1\n")
+    frame = read_runs(path, columns={"tokens_B": "D", "params (100M)": "N"})
+    assert frame.select("N", "D").row(0) == (30000, 2e9)
+    said = capsys.readouterr().out
+    assert "'tokens_B' is in B by its name, and has 2e+09: its numbers are taken as they are" in said
+    assert "'params (100M)' says '100M', which is no unit known here" in said
+
+
+def test_cells_that_alone_lack_a_unit_are_said(tmp_path, capsys):
+    path = write(tmp_path / "runs.csv", "N,D,loss\n1.4B,300B,3.5\n7,1T,3.1\n70B,1.4T,1.9\n")
+    assert read_runs(path)["N"].to_list() == [1.4e9, 7, 7e10]
+    assert (
+        "column N says '1.4B' in one row and '7' in row 1, line 3: is a unit missing there?"
+        in capsys.readouterr().out
+    )
+
+
+def test_rows_that_repeat_the_names_are_left_out_with_a_word(tmp_path, capsys):
+    path = write(tmp_path / "runs.csv", BODY + BODY)
+    assert rows(read_runs(path)) == [tuple(map(float, row)) for row in ROWS * 2]
+    assert "left out: 1 row that repeats the names (row 3, line 5)" in capsys.readouterr().out
+
+
+def test_a_row_of_units_is_named_as_one(tmp_path):
+    path = write(tmp_path / "runs.csv", "N,D,loss\n(M),(B),(nats)\n10,0.2,3.5\n")
+    with pytest.raises(BadCell, match=r"A unit stands in the name, e\.g\. 'N \(M\)', and not in a row"):
+        read_runs(path)

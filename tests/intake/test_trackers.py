@@ -5,6 +5,7 @@ import json
 import pytest
 
 from scaling import read_runs
+from scaling.intake.guesses import guessed
 from scaling.intake.raw import NotATable
 
 
@@ -103,3 +104,32 @@ def test_how_runs_ended_is_said_in_the_suites_words(tmp_path, capsys):
 def test_a_folder_without_logs_is_named(tmp_path):
     with pytest.raises(NotATable, match="a folder without event files"):
         read_runs(tmp_path)
+
+
+def test_results_of_the_evaluation_harness_are_a_row_for_each_task(tmp_path, capsys):
+    document = {
+        "results": {"arc": {"alias": "arc", "acc,none": 0.5, "acc_stderr,none": 0.01}, "hella": {"acc,none": 0.4}},
+        "versions": {"arc": 1, "hella": 1}, "n-shot": {"arc": 0, "hella": 5},
+        "config": {"model": "hf", "model_num_parameters": 124_000_000, "batch_size": 8},
+    }  # fmt: skip
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(document))
+    frame = read_runs(path, columns={"model_num_parameters": "N"})
+    assert frame.select("N", "task", "n_shot", "acc", "acc_stderr").rows() == [
+        (124_000_000, "arc", 0, 0.5, 0.01), (124_000_000, "hella", 5, 0.4, None),
+    ]  # fmt: skip
+    assert "one row for each task" in capsys.readouterr().out
+
+
+def test_a_row_of_pandas_that_is_cut_short_is_named(tmp_path):
+    path = tmp_path / "split.json"
+    path.write_text('{"columns": ["N", "loss"], "data": [[1e6, 3.1], [2e6]]}')
+    with pytest.raises(NotATable, match="a row of its data has not 2 cells"):
+        read_runs(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["val_loss", "Val Loss", "validation-loss", "eval/loss", "metrics.test_loss"]
+)
+def test_a_held_out_loss_is_guessed_however_it_is_spelled(name):
+    assert guessed([name, "PARAMS", "tokens (B)"]) == ({name: "loss", "PARAMS": "N", "tokens (B)": "D"}, {})

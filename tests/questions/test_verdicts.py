@@ -2,6 +2,7 @@
 
 import datetime
 import importlib
+import math
 import pkgutil
 from pathlib import Path
 from types import ModuleType
@@ -203,3 +204,12 @@ def test_a_question_takes_any_frame_and_names_what_is_none(name):
 def test_a_question_names_an_argument_of_the_wrong_kind(ask):
     with pytest.raises(BadOption, match="Change it in the call"):
         ask()
+
+
+@pytest.mark.parametrize("bound", [1, -1])
+def test_a_bound_that_is_not_known_is_no_bound_of_zero(bound):
+    assert str(Estimate(1.0, math.nan, math.nan, 0.8, "nats", bound)) == "1 nats, no interval"
+    assert (
+        str(Estimate(1.0, 0.5, 2.0, 0.8, "nats", bound))
+        == f"at {'least 0.5' if bound > 0 else 'most 2'} nats, 80 %"
+    )
