@@ -69,7 +69,7 @@ def test_checkpoints_without_a_trunk_are_clustered_by_model():
 
 def test_runs_of_one_size_that_miss_alike_are_taken_together():
     """Five sizes and five budgets, each size off as a whole: resampled in bins of compute, 80 % intervals of E
-    held it in 13 of 24 worlds (`benchmarks/coverage_alike.py`); fewer than 10 of 16 have a chance of 3 in 100 at 80 %."""
+    held it in 13 of 24 worlds (`benchmarks/coverage_alike.py`). Fewer than 10 of 16 have a chance of 3 % at 80 %."""
     held = 0
     for seed in range(16):
         fitted = fit(chinchilla, trunks(5, 5, shared=0.01, seed=seed).drop("trunk_id"), bootstrap=100)
