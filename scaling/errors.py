@@ -214,7 +214,9 @@ class MissingColumns(RecordError):
     def __str__(self) -> str:
         spelled = {name.lower(): name for name in self.there}
         own = {spelled[name.lower()]: name for name in map(str, self.missing) if name.lower() in spelled}
-        way = f"They differ in capitals: runs.rename({own})." if own else self.hint
+        way = f"They differ in capitals: runs.rename({own})." if own else ""
+        if len(own) < len(self.missing):
+            way = f"{way} {self.hint}".lstrip()
         there = ", ".join(self.there) or "none"
         return f"column {', '.join(map(str, self.missing))} asked for, but the table has {there}. {way}"
 

@@ -53,3 +53,5 @@ def test_a_close_name_is_offered_whatever_its_capitals():
 def test_a_column_in_other_capitals_is_named_by_its_own_name():
     assert "rename({'Loss': 'loss'})" in str(MissingColumns(["loss"], ["N", "D", "Loss"], "Rename one."))
     assert str(MissingColumns(["loss"], ["N", "D", "ppl"], "Rename one.")).endswith("Rename one.")
+    both = str(MissingColumns(["loss", "seed"], ["N", "Loss"], "Add a seed."))
+    assert both.endswith("rename({'Loss': 'loss'}). Add a seed.")

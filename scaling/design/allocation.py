@@ -37,11 +37,14 @@ def flops_per_token(runs: pl.DataFrame) -> TokenCost:
 
     Raises:
         MissingColumns: one of the three is not there.
+        BadOption: there are no runs.
         BadPredictor: a value in them that is not finite and above zero.
     """
     if missing := [name for name in ("N", "D", "C") if name not in runs.columns]:
         hint = "Where compute is not known, 6ND may stand in: C = 6.0 * N * D."
         raise MissingColumns(missing, runs.columns, hint)
+    if runs.is_empty():
+        raise BadOption("runs", "a table without rows", "the runs that the law was fitted to, for what a token cost them")
     N, D, C = (counts_of(runs, name) for name in ("N", "D", "C"))
     return TokenCost(max(TokenCost.of(N, D, C).k, 0.0))
 

@@ -56,6 +56,8 @@ def test_allocate_names_a_number_of_tokens_that_nobody_has(fitted, runs, tokens)
 def test_allocate_names_runs_and_fits_that_it_cannot_use(fitted, runs):
     with pytest.raises(MissingColumns, match="column C asked for"):
         allocate(fitted, runs.drop("C"), 1e21)
+    with pytest.raises(BadOption, match="a table without rows"):
+        allocate(fitted, runs[:0], 1e21)
     with pytest.raises(BadPredictor, match="column C must be finite and above zero, but 1 of the runs"):
         allocate(fitted, runs.with_columns(C=pl.when(pl.col("C") > 5e20).then(np.nan).otherwise("C")), 1e21)
     with pytest.raises(BadOption, match="fitted='dict'"):

@@ -47,10 +47,17 @@ def test_trend_is_invariant_to_row_order():
     assert trend(frame).table.equals(trend(frame.reverse()).table)
 
 
+def test_trend_reads_dates_that_are_text():
+    frame = records(lambda y: y)
+    assert trend(frame.with_columns(pl.col("release_date").cast(pl.String))).table.equals(trend(frame).table)
+
+
 def test_trend_names_what_it_cannot_use():
     with pytest.raises(TooFewRecords, match="5 records"):
         trend(records(lambda y: y, count=5))
     with pytest.raises(MissingColumns, match="capability"):
         trend(records(lambda y: y).drop("capability"))
+    with pytest.raises(BadOption, match="1 without a release date"):
+        trend(pl.concat([records(lambda y: y), pl.DataFrame({"release_date": [None], "capability": [9.0]})], how="vertical_relaxed"))
     with pytest.raises(BadOption, match="level"):
         trend(records(lambda y: y), level=80)

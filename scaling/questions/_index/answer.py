@@ -121,7 +121,7 @@ def index(scores: pl.DataFrame, *, anchor: str = "Winogrande", penalty: float = 
         ScoresOutOfRange: a score outside [0, 1], or none.
         MissingAnchor: nobody took the anchor.
         LonelyBenchmark: a benchmark with one model.
-        BadOption: a penalty that is not positive.
+        BadOption: a penalty that is not positive, or no model with a date.
 
     Source:
         Epoch AI and Google DeepMind 2025, "A Rosetta Stone for AI Benchmarks", whose slopes are not kept positive by
@@ -129,6 +129,8 @@ def index(scores: pl.DataFrame, *, anchor: str = "Winogrande", penalty: float = 
     """
     _check(scores, ("model", "release_date", "benchmark", "performance"), penalty)
     scores = scores.with_columns(as_dates(scores["release_date"]))
+    if not scores["release_date"].count():
+        raise BadOption("release_date", "no date at all", "when models came out; one without a date holds no record")
     table = Scores.of(scores)
     for benchmark, count in zip(table.benchmarks, table.taken()[1], strict=True):
         if count < 2:
@@ -213,7 +215,8 @@ def _index(scores: Scores, anchor: str, penalty: float) -> Index:
 
 
 def _records(models: pl.DataFrame) -> pl.DataFrame:
-    best = models.group_by("release_date").agg(pl.all().sort_by("capability").last())
+    dated = models.drop_nulls("release_date")  # when the others came is not known
+    best = dated.group_by("release_date").agg(pl.all().sort_by("capability").last())
     best = best.select(models.columns).sort("release_date")
     before = pl.col("capability").cum_max().shift(1)
     return best.filter((pl.col("capability") > before).fill_null(True))

@@ -104,6 +104,7 @@ def replay(
         BadOption: a window or a least number below one, or a date at which too little was public for an index.
         MissingColumns, ScoresOutOfRange, MissingAnchor: as for `index`.
     """
+    dates = [date.date() if isinstance(date, datetime.datetime) else date for date in dates]
     for earlier, later in itertools.pairwise(dates):
         if later <= earlier:
             raise DatesOutOfOrder(earlier, later)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scaling.errors import BadOption, QuestionError, require_columns
 from scaling.fitting.data import framed
+from scaling.intake.cells import as_dates
 from scaling.questions._trend import words
 from scaling.show import tails
 from scaling.verdict import Estimate, Verdict, check_level, hash_of
@@ -92,7 +93,9 @@ def trend(records: pl.DataFrame, *, level: float = 0.8, draws: int = 400, seed: 
     check_level(level)
     if draws < 1:
         raise BadOption("draws", draws, "one or more")
-    kept = records.select("release_date", "capability").sort("release_date")
+    kept = records.select(as_dates(records["release_date"]), "capability").sort("release_date")
+    if undated := kept["release_date"].null_count():
+        raise BadOption("records", f"{undated} without a release date", "a date for each: leave the others out")
     first = kept["release_date"][0]
     t = (kept["release_date"] - first).dt.total_days().to_numpy() / _DAYS
     rng = np.random.default_rng(seed)
