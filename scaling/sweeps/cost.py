@@ -17,7 +17,7 @@ CPU_STACK = 8
 EVALUATION_TOKENS = 4_096
 """Most tokens of one evaluation pass over a stack on a CPU, where 65,536 fit no cache and take 7 to 17 % longer."""
 EVALUATION_STEP = 2**17
-"""Most width × tokens of such a pass: 4,096 tokens took 13 % longer at width 64, 30 % at 128 and 22 % at 256."""
+"""Most width × tokens of such a pass: 4,096 tokens took 12 % longer at width 64, 30 % at 128 and 22 % at 256."""
 GPU_EVALUATION_TOKENS = 65_536
 EVALUATION_LOGITS = 1 << 26
 """Most logits that such a pass makes at once, 256 MiB; under large vocabularies the pass shrinks."""
