@@ -12,8 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FEW_SCORES = 2**18
+FEW_SCORES = 2**20
 """Of one model on a CPU. Of one, so that a model does not depend on what it is stacked with."""
+HALVED = 2**15
+"""Scores of one window from which its halves are taken one after the other; below, calls cost more than they save."""
 
 
 def few_scores(tokens: int, heads: int, context: int, device: torch.device) -> bool:
@@ -26,7 +28,8 @@ def at_once(q: Tensor, k: Tensor, v: Tensor, earlier: Tensor) -> tuple[Tensor, t
 
         out_i = Σ_j e_ij v_j / s_i,   e_ij = exp(q_i · k_j) for j ≤ i,   s_i = Σ_j e_ij
 
-    No maximum is taken off: queries and keys have fixed lengths, so a score is at most `ATTENTION_LOGIT_BOUND`.
+    No maximum is taken off: queries and keys have fixed lengths, so a score is at most `ATTENTION_LOGIT_BOUND`. The
+    first half of a window does not see the second: of windows with many scores a quarter is never made.
 
     Args:
         q, k, v: `[windows, heads, context, size]`, contiguous.
@@ -34,10 +37,15 @@ def at_once(q: Tensor, k: Tensor, v: Tensor, earlier: Tensor) -> tuple[Tensor, t
     """
     shape = q.shape
     q, k, v = (t.view(-1, *shape[2:]) for t in (q, k, v))
-    share = torch.bmm(q, k.mT).exp_().mul_(earlier)
-    total = share.sum(-1, keepdim=True)
-    out = torch.bmm(share, v).div_(total)
-    return out.view(shape), (q, k, v, share, total, out)
+    parts = []
+    middle = shape[2] // 2 if shape[1] * shape[2] ** 2 >= HALVED else 0
+    for start, end in ((0, middle), (middle, shape[2])) if middle else ((0, shape[2]),):
+        share = torch.bmm(q[:, start:end], k[:, :end].mT).exp_()
+        share[:, :, start:].mul_(earlier[start:end, start:end])
+        total = share.sum(-1, keepdim=True)
+        parts.append((start, end, share, total, torch.bmm(share, v[:, :end]).div_(total)))
+    out = _joined([part[-1] for part in parts])
+    return out.view(shape), (q, k, v, parts)
 
 
 def at_once_back(d: Tensor, kept: tuple[Any, ...]) -> tuple[Tensor, Tensor, Tensor]:
@@ -45,12 +53,24 @@ def at_once_back(d: Tensor, kept: tuple[Any, ...]) -> tuple[Tensor, Tensor, Tens
 
     With d' = d / s:   dv_j = Σ_i e_ij d'_i,   dscore_ij = e_ij (d'_i · v_j - d'_i · out_i)
     """
-    q, k, v, share, total, out = kept
-    shape = d.shape
-    d = d.reshape(out.shape) / total
-    score = torch.bmm(d, v.mT).sub_((d * out).sum(-1, keepdim=True)).mul_(share)
-    dq, dk, dv = torch.bmm(score, k), torch.bmm(score.mT, q), torch.bmm(share.mT, d)
-    return dq.view(shape), dk.view(shape), dv.view(shape)
+    q, k, v, parts = kept
+    shape, d, dq, dk, dv = d.shape, d.reshape(q.shape), [], torch.empty(0), torch.empty(0)
+    for start, end, share, total, out in reversed(parts):
+        part = d[:, start:end] / total
+        score = torch.bmm(part, v[:, :end].mT).sub_((part * out).sum(-1, keepdim=True)).mul_(share)
+        dq.insert(0, torch.bmm(score, k[:, :end]))
+        more = torch.bmm(score.mT, q[:, start:end]), torch.bmm(share.mT, part)
+        if end == shape[2]:
+            dk, dv = more
+        else:
+            dk[:, :end] += more[0]
+            dv[:, :end] += more[1]
+    return _joined(dq).view(shape), dk.view(shape), dv.view(shape)
+
+
+def _joined(rows: list[Tensor]) -> Tensor:
+    """Rows of windows that were taken one part after another."""
+    return torch.cat(rows, 1) if len(rows) > 1 else rows[0]
 
 
 def in_blocks(q: Tensor, k: Tensor, v: Tensor, *, keep: bool) -> tuple[Tensor, tuple[Any, ...]]:

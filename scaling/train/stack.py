@@ -211,7 +211,7 @@ class Stack:
         """As many windows as are evaluated at once, for every model, `[K, windows, context + 1]`."""
         models = len(self.trunks)
         tokens_at_once = evaluation_tokens(self.shape, models, gpu=self.device.type == "cuda")
-        chunk = tokens_at_once // (windows.shape[-1] * models)
+        chunk = tokens_at_once // ((windows.shape[-1] - 1) * models)
         for start in range(0, windows.shape[-2], chunk):
             tokens = torch.from_numpy(windows[..., start : start + chunk, :]).to(self.device)
             yield tokens.expand(models, -1, -1)

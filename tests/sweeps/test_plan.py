@@ -283,8 +283,8 @@ def test_an_evaluation_pass_shrinks_with_the_vocabulary_and_not_below_a_window()
         return cost.evaluation_tokens(Shape(width=64, vocabulary=vocabulary, context=context), 8, gpu=gpu)
 
     assert [tokens(v, gpu=True) for v in (64, 256, 1024, 50_257)] == [65_536, 65_536, 65_536, 1335]
-    assert [tokens(v, gpu=False) for v in (64, 256, 1024, 50_257)] == [4096, 4096, 4096, 1335]
-    assert tokens(50_257, gpu=True, context=1024) == 8 * 1025
+    assert [tokens(v, gpu=False) for v in (64, 256, 1024, 50_257)] == [2048, 2048, 2048, 1335]
+    assert tokens(50_257, gpu=True, context=1024) == 8 * 1024
     small, large = (Trunk.of(width=64, budgets=(8192,), vocabulary=v) for v in (256, 50_257))
     assert stack_bytes(large, 2) - stack_bytes(small, 2) < 3e9
 

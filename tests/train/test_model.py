@@ -110,6 +110,17 @@ def test_fast_path_matches_the_plain_model_and_autograd(monkeypatch, models, few
     assert torch.allclose(gradient(fast.gradient, models), expected, rtol=1e-10, atol=1e-14)
 
 
+def test_loss_of_a_token_beyond_all_doubt_matches_the_plain_model():
+    """Other tokens a thousand nats above it: exp of that is no number, in any precision."""
+    torch.manual_seed(0)
+    weights = torch.randn(2, count_parameters(SHAPE).total) * 0.1
+    views, tokens = matrix_views(weights, SHAPE), torch.randint(SHAPE.vocabulary, (2, 3, SHAPE.context + 1))
+    views["head"].mul_(1000.0)
+    losses = FastPath(SHAPE, CPU).token_losses(views, tokens)
+    assert losses.max() > 100
+    assert torch.allclose(losses, Forward(SHAPE, CPU).token_losses(views, tokens), rtol=1e-4)
+
+
 def test_untrained_model_guesses_uniformly():
     shape = Shape(width=16, vocabulary=50)
     losses = FastPath(shape, CPU).token_losses(

@@ -326,7 +326,8 @@ print(resident() - before)
 
 def test_a_c_library_without_mallopt_is_passed_over(monkeypatch):
     asked = []
-    glibc = SimpleNamespace(mallopt=lambda *setting: asked.append(setting))
+    full = {"aligned_alloc": lambda *_: None, "free": None, "madvise": None}
+    glibc = SimpleNamespace(mallopt=lambda *setting: asked.append(setting), **full)
     monkeypatch.setattr(sys, "platform", "linux")
     for library, settings in ((SimpleNamespace(), 0), (glibc, 2)):
         monkeypatch.setattr(ctypes, "CDLL", lambda _, library=library: library)
