@@ -44,7 +44,9 @@ def flops_per_token(runs: pl.DataFrame) -> TokenCost:
         hint = "Where compute is not known, 6ND may stand in: C = 6.0 * N * D."
         raise MissingColumns(missing, runs.columns, hint)
     if runs.is_empty():
-        raise BadOption("runs", "a table without rows", "the runs that the law was fitted to, for what a token cost them")
+        raise BadOption(
+            "runs", "a table without rows", "the runs that the law was fitted to, for what a token cost them"
+        )
     N, D, C = (counts_of(runs, name) for name in ("N", "D", "C"))
     return TokenCost(max(TokenCost.of(N, D, C).k, 0.0))
 

@@ -104,7 +104,8 @@ def stack_bytes(trunk: Trunk, models: int, *, gpu: bool = False, mode: Mode = PL
     what the way back reads in d blocks of width w, and the logits of V tokens four times over, for the K' models that
     are trained at once; a pass of an evaluation has e tokens (`evaluation_tokens`), and keeps less of each. Measured at
     widths 16 to 512, 512 to 16,384 tokens a step, either optimizer and activation: 1 % below the peak to 22 % above;
-    18 % above at a vocabulary of 50,257.
+    18 % above at a vocabulary of 50,257. That is memory in use: what the allocator keeps of freed blocks comes on
+    top by chance, up to a half where many models of width 64 are evaluated.
 
     With `gpu` the device's memory is meant, as `device_bytes` counts it, and what CUDA itself takes of it.
     """

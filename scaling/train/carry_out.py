@@ -44,20 +44,16 @@ def keep_pages() -> None:
     processor keeps the places of: a step and an evaluation at width 256 take 4 % less time. Pages that nothing uses
     take no memory.
     """
-    trim_threshold, mmap_max = -1, -4  # as glibc numbers them; other C libraries have no mallopt
-    libc = ctypes.CDLL(None)
-    if sys.platform == "linux" and hasattr(libc, "mallopt"):
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 1 << 30)
-        libc.aligned_alloc.restype = ctypes.c_void_p
-        size, large, use_large_pages = (
-            ctypes.c_size_t(1 << 28),
-            ctypes.c_size_t(1 << 21),
-            14,
-        )  # as Linux numbers it
-        if reserved := ctypes.c_void_p(libc.aligned_alloc(large, size)):
-            libc.madvise(reserved, size, use_large_pages)
-            libc.free(reserved)
+    if sys.platform != "linux" or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        return  # other C libraries have none
+    trim_threshold, mmap_max, use_large_pages = -1, -4, 14  # as glibc and Linux number them
+    libc.mallopt(mmap_max, 0)
+    libc.mallopt(trim_threshold, 1 << 30)
+    libc.aligned_alloc.restype = ctypes.c_void_p
+    large, size = ctypes.c_size_t(1 << 21), ctypes.c_size_t(1 << 28)
+    if reserved := ctypes.c_void_p(libc.aligned_alloc(large, size)):
+        libc.madvise(reserved, size, use_large_pages)
+        libc.free(reserved)
 
 
 def carry_out(job: Job, stopping: Callable[[], bool], say: Callable[[Message], None]) -> int:

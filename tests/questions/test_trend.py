@@ -58,6 +58,11 @@ def test_trend_names_what_it_cannot_use():
     with pytest.raises(MissingColumns, match="capability"):
         trend(records(lambda y: y).drop("capability"))
     with pytest.raises(BadOption, match="1 without a release date"):
-        trend(pl.concat([records(lambda y: y), pl.DataFrame({"release_date": [None], "capability": [9.0]})], how="vertical_relaxed"))
+        trend(
+            pl.concat(
+                [records(lambda y: y), pl.DataFrame({"release_date": [None], "capability": [9.0]})],
+                how="vertical_relaxed",
+            )
+        )
     with pytest.raises(BadOption, match="level"):
         trend(records(lambda y: y), level=80)

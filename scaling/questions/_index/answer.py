@@ -130,7 +130,9 @@ def index(scores: pl.DataFrame, *, anchor: str = "Winogrande", penalty: float = 
     _check(scores, ("model", "release_date", "benchmark", "performance"), penalty)
     scores = scores.with_columns(as_dates(scores["release_date"]))
     if not scores["release_date"].count():
-        raise BadOption("release_date", "no date at all", "when models came out; one without a date holds no record")
+        raise BadOption(
+            "release_date", "no date at all", "when models came out; one without a date holds no record"
+        )
     table = Scores.of(scores)
     for benchmark, count in zip(table.benchmarks, table.taken()[1], strict=True):
         if count < 2:

@@ -95,7 +95,9 @@ def trend(records: pl.DataFrame, *, level: float = 0.8, draws: int = 400, seed: 
         raise BadOption("draws", draws, "one or more")
     kept = records.select(as_dates(records["release_date"]), "capability").sort("release_date")
     if undated := kept["release_date"].null_count():
-        raise BadOption("records", f"{undated} without a release date", "a date for each: leave the others out")
+        raise BadOption(
+            "records", f"{undated} without a release date", "a date for each: leave the others out"
+        )
     first = kept["release_date"][0]
     t = (kept["release_date"] - first).dt.total_days().to_numpy() / _DAYS
     rng = np.random.default_rng(seed)
