@@ -178,8 +178,8 @@ def _step(
     diagonal = np.arange(x.shape[1])
     damped = H.copy()
     damped[:, diagonal, diagonal] += damping[:, None] + 1e-11
-    u = -np.linalg.solve(damped, G[:, :, None])[:, :, 0] * size
     with np.errstate(over="ignore"):
+        u = -np.linalg.solve(damped, G[:, :, None])[:, :, 0] * size
         moved = np.where(log, x * np.exp(np.clip(u, -_FACTOR, _FACTOR)), x + u)
     trial = np.clip(moved, problem.low, problem.high)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -148,6 +148,14 @@ def test_bootstrap_matches_the_standard_errors_of_the_chinchilla_points(refitted
     assert np.quantile(best, 0.9) < 40
 
 
+def test_a_law_with_constants_that_the_runs_cannot_tell_is_fitted_without_a_word_from_numpy(published):
+    """Far from the minimum a step of seven constants, each at a bound, is longer than a float."""
+    points = pl.read_csv(published / "chinchilla_besiroglu" / "chinchilla_points.csv")
+    named = points.select(N="params_N", D="tokens_D", loss="loss", unique_tokens="tokens_D")
+    smaller = named.sort(6.0 * pl.col("N") * pl.col("D"), "N", "loss").head(named.height // 2)
+    assert fit(laws.overfitting, smaller, bootstrap=0).undetermined
+
+
 def test_clustered_bootstrap_matches_the_wider_interval_of_the_chinchilla_points(published):
     """Clustered by compute the ratio at 5.8e23 FLOPs spans [4.8, 139] (95 %) rather than [7.7, 36] over rows."""
     fitted = fit(chinchilla, besiroglu(published), bootstrap=1000)
