@@ -453,7 +453,12 @@ def _text(said: Proposal, source: Study | None) -> str:
         left_out = {*_OF_GRIDS, "parent", "stage", "member"}
         defaults = {k: v for k, v in template.flat.items() if v != plain[k] and k not in left_out}
         defaults |= {k: dict(defaults[k]) for k in ("blend", "unique") if k in defaults}
-    return study_text(_top(said, raw, defaults), [lot.keys for lot in said.lots], str(said).splitlines())
+    told = str(said).splitlines()
+    if source is None:
+        told.append(
+            "text   of installed packages, as the runs do not say what they read: name yours under [corpus]"
+        )
+    return study_text(_top(said, raw, defaults), [lot.keys for lot in said.lots], told)
 
 
 def _arms_text(said: Proposal, source: Study | None) -> str:

@@ -312,6 +312,7 @@ def test_the_command_writes_the_same_study_and_refuses_in_a_line(runs, proposal,
     result = CliRunner().invoke(cli, [*words, "exponent"])
     assert result.exit_code == 0, result.output
     assert result.stdout == proposal.study
+    assert "name yours under [corpus]" in result.stdout
     refused = CliRunner().invoke(cli, [*words, "plateaux"])
     assert refused.exit_code == 2
     assert "asked for runs about 'plateaux'. Did you mean 'plateau'?" in refused.stderr
