@@ -19,7 +19,7 @@ except ImportError:
     sys.exit("scaling: the command line needs click and rich. Add them with pip install 'scaling[cli]'.")
 
 from scaling import __version__
-from scaling.errors import ScalingError
+from scaling.errors import MissingColumns, ScalingError
 
 EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -35,7 +35,11 @@ class _Commands(click.Group):
                 WorkersFailed,  # here, because a page of help does without polars
             )
 
-            click.echo(f"scaling: {problem}", err=True)
+            options = {o.name for o in self.commands[str(ctx.invoked_subcommand)].params}
+            words = str(problem)
+            if isinstance(problem, MissingColumns) and "columns" in options:
+                words = problem.on_the_command_line
+            click.echo(f"scaling: {words}", err=True)
             ctx.exit(EXIT_FAILED if isinstance(problem, WorkersFailed) else EXIT_REFUSED)
         except (KeyboardInterrupt, click.Abort):
             click.echo("\nscaling: stopped; type the same command to go on where it was.", err=True)

@@ -212,13 +212,30 @@ class MissingColumns(RecordError):
     hint: str
 
     def __str__(self) -> str:
-        spelled = {name.lower(): name for name in self.there}
-        own = {spelled[name.lower()]: name for name in map(str, self.missing) if name.lower() in spelled}
+        own = {there: name for name, there in self._spelled.items()}
         way = f"They differ in capitals: runs.rename({own})." if own else ""
         if len(own) < len(self.missing):
             way = f"{way} {self.hint}".lstrip()
+        return f"{self._asked} {way}"
+
+    @property
+    def on_the_command_line(self) -> str:
+        """The same, where columns are named by options."""
+        options = (
+            f"--columns {self._spelled.get(name, 'YOUR_NAME')}={name}" for name in map(str, self.missing)
+        )
+        return f"{self._asked} Say which it is: {' '.join(options)}."
+
+    @property
+    def _spelled(self) -> dict[str, str]:
+        """Of the missing those that are there in other capitals, and how."""
+        there = {name.lower(): name for name in self.there}
+        return {name: there[name.lower()] for name in map(str, self.missing) if name.lower() in there}
+
+    @property
+    def _asked(self) -> str:
         there = ", ".join(self.there) or "none"
-        return f"column {', '.join(map(str, self.missing))} asked for, but the table has {there}. {way}"
+        return f"column {', '.join(map(str, self.missing))} asked for, but the table has {there}."
 
 
 def require_columns(needed: Iterable[str], there: list[str], hint: str) -> None:

@@ -116,7 +116,9 @@ def test_refusals_are_one_line_and_exit_with_2(grid, tmp_path):
         ("sweep", tmp_path / "gone.toml"): "asked for runs at",
         ("report", "nothing"): "nothing",
         ("runs", "commit", tmp_path / "gone"): "asked for runs at",
+        ("fit", tmp_path / "names.csv"): "Say which it is: --columns YOUR_NAME=D --columns Loss=loss.",
     }
+    (tmp_path / "names.csv").write_text("N,tok,Loss\n1e6,1e7,3.1\n2e6,1e7,3.0\n4e6,2e7,2.9\n")
     for words, expected in cases.items():
         result = invoke(*words)
         assert result.exit_code == 2, (words, result.output)
