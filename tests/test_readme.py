@@ -44,7 +44,7 @@ def test_python_block_runs(tmp_path, monkeypatch):
 def test_every_file_and_command_that_readme_names_exists():
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
-    for target in re.findall(r"make (\w+)", README):
+    for target in re.findall(r"(?m)(?:^|`)make (\w+)", README):
         assert f"\n{target}:" in (ROOT / "Makefile").read_text(), target
     for name in re.findall(r"`scaling (\w+)", README):
         assert name in cli.commands, name
