@@ -422,7 +422,7 @@ def main() -> None:
         "--smoke", action="store_true", help="tiny models on the CPU, to see that all of it works"
     )
     parser.add_argument("--minutes", type=float, default=8.5, help="when to stop")
-    parser.add_argument("--study", type=Path, default=STUDY, help="what is trained in the time that is left")
+    parser.add_argument("--study", type=Path, help="trained in the time that is left, in place of the ladder")
     asked = parser.parse_args()
     if not asked.smoke and not torch.cuda.is_available():
         parser.error("no CUDA device is there; --smoke runs tiny models on a CPU")
@@ -435,7 +435,8 @@ def main() -> None:
     said = tests(asked.out, smoke=asked.smoke) if asked.minutes > 1 else "not run, no time was left"
     lines = [f"tests marked gpu: {said}"]
     table(sizes, asked.out, began + (ends - began) / 2)
-    lines += train(asked.study, asked.out, sizes.device, ends - 5)
+    study = asked.study or (STUDY / "smoke.toml" if asked.smoke else STUDY)
+    lines += train(study, asked.out, sizes.device, ends - 5)
     lines.append(f"{time.monotonic() - began:.0f} s in all")
     (asked.out / "log.md").write_text("".join(f"- {line}\n" for line in lines))
     print("\n".join(lines), flush=True)

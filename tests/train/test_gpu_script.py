@@ -6,35 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from scaling.study import read_study
 
 ROOT = Path(__file__).parents[2]
-STUDY = """
-question = "Does the script run?"
-[corpus]
-source = "language"
-train_tokens = "16Ki"
-heldout_tokens = "4Ki"
-[corpus.languages.markov]
-kind = "markov"
-states = 16
-[defaults]
-budgets = ["4Ki", "8Ki"]
-context = 32
-tokens_per_step = 512
-[[grid]]
-width = 16
-seed = [0, 1]
-"""
-
-
-@pytest.fixture
-def study(tmp_path):
-    (tmp_path / "tiny").mkdir()
-    (tmp_path / "tiny" / "study.toml").write_text(STUDY)
-    return tmp_path / "tiny"
+STUDY = ROOT / "runs" / "ladder-gpu" / "smoke.toml"
 
 
 def script(*arguments):
@@ -47,24 +22,24 @@ def script(*arguments):
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
-def test_gpu_script_writes_rows_table_and_log(study, tmp_path):
+def test_gpu_script_writes_rows_table_and_log(tmp_path):
     out = tmp_path / "out"
-    done = script("--smoke", "--out", out, "--study", study)
+    done = script("--smoke", "--out", out)
     assert done.returncode == 0, done.stderr
     cells = [line for line in (out / "table.md").read_text().splitlines() if line.startswith("|")]
     assert len(cells) == 2 + 4 + 2 + 2 + 1
     assert not [line for line in cells if "failed" in line or "not measured" in line]
     lines = [json.loads(line) for path in out.glob("rows/*.jsonl") for line in path.read_text().splitlines()]
     runs = [line["run"] for line in lines if "run" in line]
-    trunks = read_study(study).trunks
+    trunks = read_study(STUDY).trunks
     assert sorted((r["seed"], r["D"]) for r in runs) == sorted(
         (t.seed, b) for t in trunks for b in t.schedule.budgets
     )
     assert "s in all" in (out / "log.md").read_text()
 
 
-def test_gpu_script_keeps_what_a_cut_run_has_done(study, tmp_path):
-    done = script("--smoke", "--minutes", "0", "--out", tmp_path, "--study", study)
+def test_gpu_script_keeps_what_a_cut_run_has_done(tmp_path):
+    done = script("--smoke", "--minutes", "0", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "no time was left" in (tmp_path / "table.md").read_text()
     assert "not begun, no time was left" in (tmp_path / "log.md").read_text()
