@@ -324,8 +324,9 @@ def test_every_committed_table_has_its_check_sum(folder):
         assert f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" in sums
 
 
-def test_a_commit_killed_between_a_table_and_its_check_sum_leaves_what_opens(store, monkeypatch):
-    """It dies as soon as the new table of runs has taken the place of the old one."""
+@pytest.mark.parametrize(("table", "runs"), [("evaluations.parquet", 4), ("runs.parquet", 8)])
+def test_a_commit_killed_between_a_table_and_its_check_sum_leaves_what_opens(store, monkeypatch, table, runs):
+    """It dies as soon as a new table has taken the place of the old one; a run that is there has its evaluations."""
     write_rows(store)
     store.commit()
     write_rows(store, corpus_hash="c1")
@@ -333,7 +334,7 @@ def test_a_commit_killed_between_a_table_and_its_check_sum_leaves_what_opens(sto
     def dying(move):
         def and_die(self, target):
             move(self, target)
-            if target.name == "runs.parquet":
+            if target.name == table:
                 raise KeyboardInterrupt
 
         return and_die
@@ -343,10 +344,10 @@ def test_a_commit_killed_between_a_table_and_its_check_sum_leaves_what_opens(sto
     with pytest.raises(KeyboardInterrupt):
         store.commit()
     monkeypatch.undo()
-    assert open_runs(store.study.folder, origin="committed").height == 8
-    assert open_evaluations(store.study.folder, origin="committed").height == 4
-    store.commit()
+    assert open_runs(store.study.folder, origin="committed").height == runs
     assert open_evaluations(store.study.folder, origin="committed").height == 8
+    store.commit()
+    assert open_runs(store.study.folder, origin="committed").height == 8
 
 
 def test_no_bit_that_turns_over_changes_what_opens(tmp_path):
@@ -449,10 +450,30 @@ def test_commit_that_cannot_write_leaves_the_old_table_whole(store, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pl.LazyFrame, "sink_parquet", full)
-    with pytest.raises(DiskFull, match=r"rows had to be written to .*runs\.parquet.*no space left on device"):
+    with pytest.raises(
+        DiskFull, match=r"rows had to be written to .*evaluations\.parquet.*no space left on device"
+    ):
         store.commit()
     assert (store.study.folder / "runs.parquet").read_bytes() == before
     assert not list(store.study.folder.glob(".*"))
+
+
+def test_runs_are_committed_after_what_was_measured_of_them(store, monkeypatch):
+    write_rows(store)
+    store.commit()
+    before = (store.study.folder / "runs.parquet").read_bytes()
+    sink = pl.LazyFrame.sink_parquet
+
+    def full(self, path, **kwargs):
+        if "evaluations" in str(path):
+            raise OSError(28, "No space left on device")
+        sink(self, path, **kwargs)
+
+    write_rows(store, loss=9.0)
+    monkeypatch.setattr(pl.LazyFrame, "sink_parquet", full)
+    with pytest.raises(DiskFull, match=r"evaluations\.parquet"):
+        store.commit()
+    assert (store.study.folder / "runs.parquet").read_bytes() == before
 
 
 def test_a_committed_study_that_was_edited_is_refused(store):

@@ -122,10 +122,12 @@ def fit(
         priors={} if priors is None else priors,
     )  # fmt: skip
     problem, data = pose(describe(law), runs, options, weights)
-    clusters(data, cluster)  # refuses what there is not, before any work
+    groups = Clusters(np.zeros(data.rows, int), 1, "rows")
+    if cluster != "auto":
+        groups = clusters(data, cluster)  # refuses what there is not, before any work
     minimum = minimise(problem, options)
-    misses = minimum.problem.misses(minimum.best[None])[0]
-    groups = clusters(data, cluster, misses) if bootstrap else Clusters(np.zeros(data.rows, int), 1, "rows")
+    if bootstrap and cluster == "auto":
+        groups = clusters(data, cluster, minimum.problem.misses(minimum.best[None])[0])
     refits = bootstrap_refits(minimum, groups, bootstrap, options)
     discrepancy = Later(lambda: _discrepancy(minimum, data, groups, options)) if bootstrap else None
     return _result(law, minimum, data, groups, refits, options, discrepancy)

@@ -138,12 +138,13 @@ class Store:
         theirs = ~pl.col("run_id").is_in(pl.concat([mine["run_id"], mine["trunk_id"]]).implode())
         runs = pl.concat([self.rows("run", "committed", theirs), mine])
         runs = runs.sort("corpus_hash", "N", "D", "run_id")
-        tables = {_TABLES["run"]: runs.lazy()}
+        tables = {}
         for kind, rows in local.items():
             path = self.study.folder / _TABLES[kind]
             if kind != "measurement" or path.exists() or not rows.is_empty():
                 new = rows.sort(ROW_KEYS[kind])
                 tables[path.name] = merged(path, new, "run_id", partial(_in_schema, kind=kind, only=theirs))
+        tables[_TABLES["run"]] = runs.lazy()  # the last: of a run that it has, all is there
         for name, table in tables.items():
             write_parquet(table, self.study.folder / name, {"asked": spell_out(self.study)})
         return runs.height, mine.height

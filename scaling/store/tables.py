@@ -106,7 +106,10 @@ def write_parquet(table: pl.LazyFrame, path: Path, metadata: dict[str, str]) -> 
         before = {sha256_of(path)} if path.exists() else set()
         try:
             _unmoved(path, write) if before else write()
-        except pl.exceptions.PolarsError as problem:  # which does not always say what the system said
+        except (
+            pl.exceptions.PolarsError,
+            pl.exceptions.PanicException,
+        ) as problem:  # which does not always say what the system said
             raise NotWritten("rows", path, str(problem)) from problem
         now = sha256_of(scratch)
         _write_sums(path, before | {now})

@@ -120,6 +120,22 @@ def test_index_records_rise():
     assert 2 < len(records) < 60
 
 
+def test_a_model_without_a_date_holds_no_record():
+    scores, *_ = invented()
+    best = index(scores, anchor="b0").models.sort("capability")["model"][-1]
+    undated = scores.with_columns(release_date=pl.when(pl.col("model") != best).then("release_date"))
+    scale = index(undated, anchor="b0")
+    assert best in scale.models["model"] and best not in scale.records["model"]
+    with pytest.raises(BadOption, match="no date at all"):
+        index(scores.with_columns(release_date=pl.lit(None, pl.Date)), anchor="b0")
+
+
+def test_replay_takes_moments_for_their_days():
+    scores, *_ = invented()
+    moments = [datetime.datetime.combine(date, datetime.time(12)) for date in DATES]
+    assert replay(scores, moments, anchor="b0").table.equals(replay(scores, DATES, anchor="b0").table)
+
+
 def test_index_names_what_it_cannot_use():
     scores, *_ = invented(models=10)
     with pytest.raises(ScoresOutOfRange, match=r"lie outside: they run from .* to 9.*Divide percentages"):

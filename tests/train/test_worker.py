@@ -326,13 +326,20 @@ print(resident() - before)
 
 def test_a_c_library_without_mallopt_is_passed_over(monkeypatch):
     asked = []
-    full = {"aligned_alloc": lambda *_: None, "free": None, "madvise": None}
-    glibc = SimpleNamespace(mallopt=lambda *setting: asked.append(setting), **full)
+
+    def note(*said):
+        asked.append(said)
+
+    full = SimpleNamespace(mallopt=note, aligned_alloc=lambda *_: None)
+    glibc = SimpleNamespace(mallopt=note, aligned_alloc=lambda *_: 1 << 21, madvise=note, free=note)
     monkeypatch.setattr(sys, "platform", "linux")
-    for library, settings in ((SimpleNamespace(), 0), (glibc, 2)):
+    for library, calls in ((SimpleNamespace(), 0), (full, 2), (glibc, 4)):
         monkeypatch.setattr(ctypes, "CDLL", lambda _, library=library: library)
+        asked.clear()
         scaling.train.carry_out.keep_pages()
-        assert len(asked) == settings
+        assert len(asked) == calls
+    (place, size, advice), (freed,) = asked[2:]
+    assert (place.value, freed.value, size.value, advice) == (1 << 21, 1 << 21, 1 << 28, 14)
 
 
 def train_and_tell(corpus_folder, folder, said):
